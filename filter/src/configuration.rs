@@ -1,0 +1,315 @@
+//! The filter's configuration: buckets, their rules, the clusters behind them, and limits.
+//!
+//! It is the plugin configuration of Envoy and of the harness, one JSON document; it is taken
+//! whole or refused whole.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::finding::{Code, Finding, Place, Severity};
+use crate::http::Scheme;
+use crate::json::{At, Fields, Node};
+use crate::rule::RuleSet;
+
+/// What a proxy-wasm host holds of a callout's answer before it gives it up: Envoy's
+/// `http.async_response_buffer_limit`, 32 MiB unless raised.
+pub const HOST_BUFFER_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Everything the filter was told.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    /// The domain below which a host names a bucket.
+    pub domain: Option<String>,
+    /// The buckets, by name.
+    pub buckets: BTreeMap<String, Bucket>,
+    /// The cluster of each origin, by `scheme://host[:port]`.
+    pub origins: BTreeMap<String, String>,
+    /// How much is held and done at once, in one worker.
+    pub limits: Limits,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+}
+
+/// One bucket.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    /// Where its objects are written.
+    pub store: Store,
+    /// Its rules.
+    pub rules: RuleSet,
+}
+
+/// The store of a bucket, for the write-back.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// The cluster of the callouts; it signs them, where they must be signed.
+    pub cluster: String,
+    /// The scheme of the store's endpoint.
+    pub scheme: Scheme,
+    /// Host and port of the store's endpoint.
+    pub authority: String,
+    /// How the endpoint is told the bucket.
+    pub addressing: Addressing,
+}
+
+/// How a store's endpoint is told the bucket.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Addressing {
+    /// `endpoint/bucket/key`.
+    #[default]
+    Path,
+    /// `bucket.endpoint/key`.
+    Virtual,
+}
+
+/// Bounds of one worker.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// The largest object that is mirrored through memory, in bytes.
+    pub object_bytes: u64,
+    /// Bytes of objects held at once, for clients and for the store.
+    pub memory_bytes: u64,
+    /// Requests to origins under way at once.
+    pub fetches: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { object_bytes: 8 * 1024 * 1024, memory_bytes: 64 * 1024 * 1024, fetches: 64 }
+    }
+}
+
+/// Bounds in time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// From the request to an origin to the last byte of its answer. OSS: 10 seconds.
+    pub origin: Duration,
+    /// The same for one attempt to store an object.
+    pub store: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { origin: Duration::from_secs(10), store: Duration::from_secs(30) }
+    }
+}
+
+impl Configuration {
+    /// Reads a plugin configuration.
+    ///
+    /// # Errors
+    ///
+    /// All findings, at least one of which is an error.
+    pub fn from_json(text: &[u8]) -> Result<Self, Vec<Finding>> {
+        let node = Node::parse(text).map_err(|finding| vec![finding])?;
+        let mut findings = Vec::new();
+        let configuration = At::root(&node)
+            .object(&mut findings)
+            .map(|fields| read(&fields, &mut findings))
+            .unwrap_or_default();
+        if findings.iter().any(|finding| finding.severity == Severity::Error) {
+            Err(findings)
+        } else {
+            Ok(configuration)
+        }
+    }
+}
+
+fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
+    fields.only(&["domain", "buckets", "origins", "limits", "timeouts"], findings);
+    let domain = fields.get("domain").and_then(|at| at.text(findings)).map(str::to_owned);
+    let origins =
+        fields.get("origins").map(|at| origins(at, findings)).unwrap_or_default();
+    let buckets = fields
+        .require("buckets", findings)
+        .map(|at| buckets(at, &origins, findings))
+        .unwrap_or_default();
+    let limits = fields.get("limits").map(|at| limits(at, findings)).unwrap_or_default();
+    let timeouts = fields.get("timeouts").map(|at| timeouts(at, findings)).unwrap_or_default();
+    Configuration { domain, buckets, origins, limits, timeouts }
+}
+
+fn origins(at: &At<'_>, findings: &mut Vec<Finding>) -> BTreeMap<String, String> {
+    let Some(fields) = at.object(findings) else {
+        return BTreeMap::new();
+    };
+    fields
+        .names()
+        .filter_map(|(origin, at)| Some((origin.to_owned(), at.text(findings)?.to_owned())))
+        .collect()
+}
+
+fn buckets(
+    at: &At<'_>,
+    origins: &BTreeMap<String, String>,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<String, Bucket> {
+    let mut buckets = BTreeMap::new();
+    for item in at.list(findings).unwrap_or_default() {
+        let Some((name, bucket)) = bucket(&item, origins, findings) else { continue };
+        if buckets.contains_key(&name) {
+            let place = Place::value(format!("{}/name", item.pointer));
+            let message = format!("there is another bucket `{name}`");
+            findings.push(Finding::error(Code::DuplicateName, place, message));
+        } else {
+            buckets.insert(name, bucket);
+        }
+    }
+    buckets
+}
+
+fn bucket(
+    at: &At<'_>,
+    origins: &BTreeMap<String, String>,
+    findings: &mut Vec<Finding>,
+) -> Option<(String, Bucket)> {
+    let fields = at.object(findings)?;
+    fields.only(&["name", "store", "RoutingRules"], findings);
+    let name = fields.require("name", findings).and_then(|at| {
+        let name = at.text(findings)?;
+        let valid = !name.is_empty() && !name.contains('/');
+        if !valid {
+            findings.push(at.wrong(Code::BadName, "the name of a bucket"));
+        }
+        valid.then(|| name.to_owned())
+    });
+    let store = fields.require("store", findings).and_then(|at| store(at, findings));
+    let rules = fields.require("RoutingRules", findings).map(|at| {
+        let rules = RuleSet::read(at, findings);
+        for origin in rules.origins().filter(|origin| !origins.contains_key(origin)) {
+            let message = format!("the rules fetch from {origin}, which has no cluster");
+            findings.push(
+                Finding::error(Code::MissingCluster, Place::value(&at.pointer), message)
+                    .help(format!("add \"{origin}\": \"NAME OF ITS CLUSTER\" to `origins`")),
+            );
+        }
+        rules
+    });
+    Some((name?, Bucket { store: store?, rules: rules? }))
+}
+
+fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {
+    let fields = at.object(findings)?;
+    fields.only(&["cluster", "scheme", "authority", "addressing"], findings);
+    let cluster = fields.require("cluster", findings).and_then(|at| at.text(findings));
+    let authority = fields.require("authority", findings).and_then(|at| at.text(findings));
+    let scheme = fields.get("scheme").and_then(|at| {
+        let scheme = Scheme::parse(at.text(findings)?);
+        if scheme.is_none() {
+            findings.push(at.wrong(Code::BadWord, "http or https"));
+        }
+        scheme
+    });
+    let addressing = fields.get("addressing").and_then(|at| match at.text(findings)? {
+        "path" => Some(Addressing::Path),
+        "virtual" => Some(Addressing::Virtual),
+        _ => {
+            findings.push(at.wrong(Code::BadWord, "path or virtual"));
+            None
+        }
+    });
+    Some(Store {
+        cluster: cluster?.to_owned(),
+        scheme: scheme.unwrap_or(Scheme::Http),
+        authority: authority?.to_owned(),
+        addressing: addressing.unwrap_or_default(),
+    })
+}
+
+fn limits(at: &At<'_>, findings: &mut Vec<Finding>) -> Limits {
+    let standard = Limits::default();
+    let Some(fields) = at.object(findings) else {
+        return standard;
+    };
+    fields.only(&["object_bytes", "memory_bytes", "fetches"], findings);
+    let object_bytes = number(&fields, "object_bytes", HOST_BUFFER_BYTES - 1, findings)
+        .unwrap_or(standard.object_bytes);
+    // Half of what a VM of V8 can hold at all.
+    let memory_bytes =
+        number(&fields, "memory_bytes", 512 * 1024 * 1024, findings).unwrap_or_else(|| {
+            // A larger object alone raises the memory with it.
+            standard.memory_bytes.max(object_bytes)
+        });
+    let fetches = number(&fields, "fetches", 10_000, findings).unwrap_or(standard.fetches);
+    if memory_bytes < object_bytes {
+        let place = Place::name(fields.pointer());
+        let message = format!("`memory_bytes` ({memory_bytes}) cannot hold one object of `object_bytes` ({object_bytes})");
+        findings.push(Finding::error(Code::BadLimit, place, message));
+    }
+    Limits { object_bytes, memory_bytes, fetches }
+}
+
+fn timeouts(at: &At<'_>, findings: &mut Vec<Finding>) -> Timeouts {
+    let standard = Timeouts::default();
+    let Some(fields) = at.object(findings) else {
+        return standard;
+    };
+    fields.only(&["origin_ms", "store_ms"], findings);
+    let mut time = |name| number(&fields, name, 3_600_000, findings).map(Duration::from_millis);
+    Timeouts {
+        origin: time("origin_ms").unwrap_or(standard.origin),
+        store: time("store_ms").unwrap_or(standard.store),
+    }
+}
+
+fn number(
+    fields: &Fields<'_>,
+    name: &str,
+    most: u64,
+    findings: &mut Vec<Finding>,
+) -> Option<u64> {
+    let at = fields.get(name)?;
+    let given = at.integer(findings)?;
+    let number = u64::try_from(given).ok().filter(|number| (1..=most).contains(number));
+    if number.is_none() {
+        findings.push(at.wrong(Code::BadLimit, &format!("a number from 1 to {most}")));
+    }
+    number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(text: &str) -> Vec<(&'static str, String)> {
+        let findings = Configuration::from_json(text.as_bytes()).unwrap_err();
+        findings.iter().map(|f| (f.code.as_str(), f.place.to_string())).collect()
+    }
+
+    #[test]
+    fn a_configuration_is_read_whole() {
+        let text = r#"{
+            "domain": "s3.example",
+            "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "h:1", "addressing": "virtual"},
+                         "RoutingRules": [{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+                            "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o:9100/"}}]}],
+            "origins": {"http://o:9100": "o"},
+            "limits": {"object_bytes": 33554431}, "timeouts": {"origin_ms": 1}
+        }"#;
+        let configuration = Configuration::from_json(text.as_bytes()).unwrap();
+        assert_eq!(configuration.buckets["b"].store.addressing, Addressing::Virtual);
+        assert_eq!(configuration.limits.object_bytes, 33_554_431);
+        assert_eq!(configuration.timeouts.origin, Duration::from_millis(1));
+    }
+
+    #[test]
+    fn every_mistake_is_found_at_once() {
+        let text = r#"{
+            "buckets": [{"name": "b", "store": {"cluster": 1, "authority": "h", "x": 1},
+                         "RoutingRules": [{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+                            "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]}],
+            "limits": {"object_bytes": 33554432}, "timeouts": {"origin_ms": 0}, "bucket": []
+        }"#;
+        assert_eq!(
+            codes(text),
+            [
+                ("unknown-element", "/bucket".to_owned()),
+                ("unknown-element", "/buckets/0/store/x".to_owned()),
+                ("wrong-type", "/buckets/0/store/cluster".to_owned()),
+                ("missing-cluster", "/buckets/0/RoutingRules".to_owned()),
+                ("bad-limit", "/limits/object_bytes".to_owned()),
+                ("bad-limit", "/timeouts/origin_ms".to_owned()),
+            ]
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! Which rule applies to an answer of the bucket: the first whose whole condition holds.
+//!
+//! Nothing here can fail; a rule that does not apply has its reason.
+
+use std::fmt;
+
+use crate::reason::Pass;
+use crate::rule::{Action, Rule, RuleSet};
+
+/// What is known of the bucket's answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Who made it.
+    pub source: Source,
+    /// Whether it is the delete marker of a versioned bucket.
+    pub deleted: bool,
+}
+
+/// Who made an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// The bucket's store.
+    Bucket,
+    /// The gateway itself, for want of the store or by another filter.
+    Gateway,
+}
+
+/// Why a rule does not apply.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Mismatch {
+    /// A 403, which the rule does not name.
+    Forbidden,
+    /// The gateway made the answer itself.
+    LocalReply,
+    /// The key does not start with `KeyPrefixEquals`.
+    Prefix(String),
+    /// The status is not `HttpErrorCodeReturnedEquals`.
+    Status(u16),
+    /// The key does not end with `KeySuffixEquals`.
+    Suffix(String),
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden => f.write_str("a 403 must be named by the rule"),
+            Self::LocalReply => f.write_str("the gateway made this answer, the bucket was not heard"),
+            Self::Prefix(prefix) => write!(f, "the key does not start with {prefix:?}"),
+            Self::Status(status) => write!(f, "the rule is for status {status}"),
+            Self::Suffix(suffix) => write!(f, "the key does not end with {suffix:?}"),
+        }
+    }
+}
+
+/// The rule that applies.
+///
+/// # Errors
+///
+/// The reason why the bucket's answer stays.
+pub fn first_match<'r>(
+    rules: &'r RuleSet,
+    key: &[u8],
+    answer: Answer,
+) -> Result<&'r Rule, Pass> {
+    let rule = rules.iter().find(|rule| mismatch(rule, key, answer).is_none());
+    match rule {
+        // The match is made: a later rule must not bring back what was deleted either.
+        Some(Rule { action: Action::Mirror(_), .. }) if answer.deleted => Err(Pass::Deleted),
+        Some(rule) => Ok(rule),
+        None if answer.status < 400 => Err(Pass::BucketHasIt),
+        None if answer.status == 403 => Err(Pass::Forbidden),
+        None if answer.source == Source::Gateway => Err(Pass::LocalReply),
+        None => Err(Pass::NoRule),
+    }
+}
+
+/// Why a rule does not apply, `None` when it does.
+#[must_use]
+pub fn mismatch(rule: &Rule, key: &[u8], answer: Answer) -> Option<Mismatch> {
+    let condition = &rule.condition;
+    if !key.starts_with(condition.key_prefix.as_bytes()) {
+        return Some(Mismatch::Prefix(condition.key_prefix.clone()));
+    }
+    if !key.ends_with(condition.key_suffix.as_bytes()) {
+        return Some(Mismatch::Suffix(condition.key_suffix.clone()));
+    }
+    match condition.status {
+        Some(status) if status != answer.status => return Some(Mismatch::Status(status)),
+        None if answer.status == 403 => return Some(Mismatch::Forbidden),
+        Some(_) | None => {}
+    }
+    // A gateway that cannot reach the bucket knows that much, and no more: a redirect for 5xx may
+    // act on it, and nothing may take it for the bucket's word on an object.
+    let heard = match (answer.source, &rule.action) {
+        (Source::Bucket, _) => true,
+        (Source::Gateway, Action::External(_)) => answer.status >= 500,
+        (Source::Gateway, Action::Mirror(_)) => false,
+    };
+    (!heard).then_some(Mismatch::LocalReply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: &str = r#"{"RoutingRules": [
+        {"RuleNumber": 30, "Condition": {"KeySuffixEquals": ".jpg", "HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "External", "HostName": "h"}},
+        {"RuleNumber": 10, "Condition": {"KeyPrefixEquals": "a/", "HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}},
+        {"RuleNumber": 20, "Condition": {"HttpErrorCodeReturnedEquals": 503},
+         "Redirect": {"RedirectType": "External", "HostName": "h"}},
+        {"RuleNumber": 40, "Condition": {"KeyPrefixEquals": "hidden/"},
+         "Redirect": {"RedirectType": "External", "ReplaceKeyWith": "page.html"}},
+        {"RuleNumber": 50, "Condition": {"HttpErrorCodeReturnedEquals": 403},
+         "Redirect": {"RedirectType": "External", "ReplaceKeyWith": "login.html"}}
+    ]}"#;
+
+    #[test]
+    fn the_first_rule_by_number_applies() {
+        use Source::{Bucket, Gateway};
+        let rules = RuleSet::from_json(RULES.as_bytes()).rules.unwrap();
+        let cases = [
+            ("a/x.jpg", 404, Bucket, false, Ok(10)),
+            ("b/x.jpg", 404, Bucket, false, Ok(30)),
+            ("b/x.png", 404, Bucket, false, Err(Pass::NoRule)),
+            ("a", 404, Bucket, false, Err(Pass::NoRule)),
+            ("a/x.jpg", 404, Bucket, true, Err(Pass::Deleted)),
+            ("b/x.jpg", 404, Bucket, true, Ok(30)),
+            ("a/x.jpg", 404, Gateway, false, Err(Pass::LocalReply)),
+            ("a/x", 503, Bucket, false, Ok(20)),
+            ("a/x", 503, Gateway, false, Ok(20)),
+            ("a/x", 500, Bucket, false, Err(Pass::NoRule)),
+            ("hidden/x", 200, Bucket, false, Ok(40)),
+            ("hidden/x", 304, Bucket, false, Ok(40)),
+            ("hidden/x", 403, Bucket, false, Ok(50)),
+            ("a/x", 200, Bucket, false, Err(Pass::BucketHasIt)),
+        ];
+        for (key, status, source, deleted, expected) in cases {
+            let answer = Answer { status, source, deleted };
+            let found = first_match(&rules, key.as_bytes(), answer).map(|rule| rule.number);
+            assert_eq!(found, expected, "{key} {answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_403_is_only_for_the_rule_that_names_it() {
+        let rules = RuleSet::from_json(
+            br#"[{"RuleNumber": 1, "Condition": {}, "Redirect": {"HostName": "h"}}]"#,
+        );
+        let rules = rules.rules.unwrap();
+        let answer = |status| Answer { status, source: Source::Bucket, deleted: false };
+        assert!(first_match(&rules, b"k", answer(403)).is_err());
+        assert!(first_match(&rules, b"k", answer(404)).is_ok());
+    }
+}

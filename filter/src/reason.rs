@@ -1,0 +1,183 @@
+//! Why something was decided: the one wording for logs, metrics, error documents and `explain`.
+
+use std::fmt;
+
+/// Why the bucket's own answer stays as it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Pass {
+    /// The answer is no error.
+    BucketHasIt,
+    /// The object was deleted from a versioned bucket, and stays so.
+    Deleted,
+    /// A 403 says nothing about whether the object is there.
+    Forbidden,
+    /// The key's dot segments lead out of the bucket.
+    KeyClimbs,
+    /// The path's percent-encoding is broken.
+    KeyEncoding,
+    /// The key is longer than the 1,024 bytes S3 allows.
+    KeyTooLong,
+    /// The gateway made the answer itself; the bucket was not heard.
+    LocalReply,
+    /// Not a GET.
+    Method,
+    /// The request names no configured bucket.
+    NoBucket,
+    /// The request names a bucket and no key.
+    NoKey,
+    /// No rule's condition holds.
+    NoRule,
+    /// The query asks for another operation than GetObject.
+    Subresource(&'static str),
+}
+
+impl fmt::Display for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BucketHasIt => "the bucket's answer is no error",
+            Self::Deleted => "the object was deleted from the bucket and stays deleted",
+            Self::Forbidden => "a 403 does not say whether the object is there",
+            Self::KeyClimbs => "the key's dot segments lead out of the bucket",
+            Self::KeyEncoding => "the path's percent-encoding is broken",
+            Self::KeyTooLong => "the key is longer than 1,024 bytes",
+            Self::LocalReply => "the gateway made this answer, the bucket was not heard",
+            Self::Method => "only GET is covered",
+            Self::NoBucket => "the request names no configured bucket",
+            Self::NoKey => "the request names no object",
+            Self::NoRule => "no rule applies",
+            Self::Subresource(name) => {
+                return write!(f, "the parameter `{name}` asks for another operation");
+            }
+        })
+    }
+}
+
+/// Why an object could not be mirrored: each of these is a 424 MirrorFailed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MirrorFailure {
+    /// The answer broke off, or was more than the host holds, and the origin does not say which.
+    Broken,
+    /// The key's dot segments would lead out of the MirrorURL's path.
+    KeyClimbs,
+    /// The host knows no cluster of that name.
+    NoCluster,
+    /// More fetches than the limit were under way for as long as one may take.
+    Overloaded,
+    /// The body's length is not the one announced.
+    Short {
+        /// The length that Content-Length announced.
+        expected: u64,
+        /// The bytes that arrived.
+        found: u64,
+    },
+    /// The origin answered with something else than 200 and 404.
+    Status(u16),
+    /// The origin did not answer in time.
+    TimedOut,
+    /// The object is larger than the limit, and the rule does not redirect.
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The origin could not be reached.
+    Unreachable,
+}
+
+impl MirrorFailure {
+    /// A word for it, in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Broken => "broken",
+            Self::KeyClimbs => "key_climbs",
+            Self::NoCluster => "no_cluster",
+            Self::Overloaded => "overloaded",
+            Self::Short { .. } => "short",
+            Self::Status(_) => "status",
+            Self::TimedOut => "timed_out",
+            Self::TooLarge { .. } => "too_large",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+impl fmt::Display for MirrorFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken => f.write_str(
+                "the origin's answer broke off, or is larger than the gateway can hold",
+            ),
+            Self::KeyClimbs => {
+                f.write_str("the key's dot segments lead out of the MirrorURL's path")
+            }
+            Self::NoCluster => f.write_str("the gateway has no cluster for the origin"),
+            Self::Overloaded => f.write_str("too many fetches are under way"),
+            Self::Short { expected, found } => {
+                write!(f, "the origin announced {expected} bytes and sent {found}")
+            }
+            Self::Status(status) => {
+                write!(f, "the origin answered {status}, and only 200 and 404 count")
+            }
+            Self::TimedOut => f.write_str("the origin did not answer in time"),
+            Self::TooLarge { limit } => {
+                write!(f, "the object is larger than the limit of {limit} bytes")
+            }
+            Self::Unreachable => f.write_str("the origin cannot be reached"),
+        }
+    }
+}
+
+/// Why an object that was fetched is not in the bucket through this gateway.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotStored {
+    /// The object came into the bucket by another way meanwhile, and that one stays.
+    AlreadyThere,
+    /// The store kept failing.
+    GaveUp {
+        /// How often it was tried.
+        attempts: u32,
+        /// The last status, 0 where none came.
+        status: u16,
+    },
+    /// A header of the origin's cannot be kept as it came.
+    Metadata,
+    /// The host knows no cluster of that name.
+    NoCluster,
+    /// As much as the limit allows is waiting to be stored already.
+    NoMemory,
+    /// The store refused it for good.
+    Refused(u16),
+}
+
+impl NotStored {
+    /// A word for it, in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::AlreadyThere => "already_there",
+            Self::GaveUp { .. } => "gave_up",
+            Self::Metadata => "metadata",
+            Self::NoCluster => "no_cluster",
+            Self::NoMemory => "no_memory",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
+impl fmt::Display for NotStored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyThere => f.write_str("the bucket has the object by now, and keeps its own"),
+            Self::GaveUp { attempts, status: 0 } => {
+                write!(f, "the store did not answer {attempts} attempts")
+            }
+            Self::GaveUp { attempts, status } => {
+                write!(f, "the store failed {attempts} times, last with {status}")
+            }
+            Self::Metadata => f.write_str("a header of the origin's cannot be kept as it came"),
+            Self::NoCluster => f.write_str("the gateway has no cluster for the store"),
+            Self::NoMemory => f.write_str("too much is waiting to be stored already"),
+            Self::Refused(status) => write!(f, "the store refused it with {status}"),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The one operation rules apply to: GetObject, and how a request names its object.
+
+use crate::http::headers::Headers;
+use crate::http::{Scheme, percent, query};
+use crate::reason::Pass;
+use crate::rule;
+
+/// The longest key S3 knows, in bytes.
+const MAX_KEY_BYTES: usize = 1_024;
+
+/// A request for one object.
+#[derive(Clone, Debug)]
+pub struct ObjectRequest {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Whether the bucket stands in the path rather than in the host.
+    pub bucket_in_path: bool,
+    /// The object's key, decoded.
+    pub key: Vec<u8>,
+    /// The query as it came, without the `?`.
+    pub query: String,
+    /// The request's own scheme.
+    pub scheme: Scheme,
+    /// The request's own host.
+    pub authority: String,
+    /// All its headers.
+    pub headers: Headers,
+}
+
+impl ObjectRequest {
+    /// Reads a request's headers. `names_bucket` says which names are configured buckets.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the request is no GetObject of a configured bucket.
+    pub fn read(
+        headers: Headers,
+        domain: Option<&str>,
+        names_bucket: impl Fn(&str) -> bool,
+    ) -> Result<Self, Pass> {
+        if headers.get(":method") != Some(b"GET") {
+            return Err(Pass::Method);
+        }
+        let target = headers.get(":path").ok_or(Pass::NoKey)?;
+        let authority = headers.text(":authority").unwrap_or_default().to_owned();
+        let scheme = headers.text(":scheme").and_then(Scheme::parse).unwrap_or(Scheme::Http);
+
+        let mut halves = target.splitn(2, |byte| *byte == b'?');
+        let path = halves.next().unwrap_or_default();
+        let query = std::str::from_utf8(halves.next().unwrap_or_default())
+            .map_err(|_| Pass::KeyEncoding)?
+            .to_owned();
+        let path = path.strip_prefix(b"/").ok_or(Pass::NoKey)?;
+
+        let by_host = bucket_of_host(&authority, domain).filter(|name| names_bucket(name));
+        let bucket_in_path = by_host.is_none();
+        let (bucket, encoded_key) = match by_host {
+            Some(bucket) => (bucket, path),
+            None => {
+                let mut halves = path.splitn(2, |byte| *byte == b'/');
+                let bucket = percent::decode(halves.next().unwrap_or_default())
+                    .and_then(|bucket| String::from_utf8(bucket).ok())
+                    .filter(|bucket| names_bucket(bucket))
+                    .ok_or(Pass::NoBucket)?;
+                (bucket, halves.next().unwrap_or_default())
+            }
+        };
+
+        let key = percent::decode(encoded_key).ok_or(Pass::KeyEncoding)?;
+        if key.is_empty() {
+            return Err(Pass::NoKey);
+        }
+        if let Some(name) = query::subresource(&query) {
+            return Err(Pass::Subresource(name));
+        }
+        if key.len() > MAX_KEY_BYTES {
+            return Err(Pass::KeyTooLong);
+        }
+        if rule::climbs_out(&key) {
+            return Err(Pass::KeyClimbs);
+        }
+        Ok(Self { bucket, bucket_in_path, key, query, scheme, authority, headers })
+    }
+
+    /// The Range to be answered. One that hangs on a validator is none: the client's can only be
+    /// that of an object which the bucket does not have.
+    #[must_use]
+    pub fn range(&self) -> Option<&[u8]> {
+        match self.headers.get("if-range") {
+            Some(_) => None,
+            None => self.headers.get("range"),
+        }
+    }
+
+    /// `bucket/key`, for people.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.bucket, percent::readable(&self.key))
+    }
+}
+
+/// The `<bucket>` of a `<bucket>.<domain>` host.
+fn bucket_of_host(authority: &str, domain: Option<&str>) -> Option<String> {
+    let host = authority.rsplit_once(':').map_or(authority, |(host, port)| {
+        if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { authority }
+    });
+    let host = host.to_ascii_lowercase();
+    let bucket = host.strip_suffix(&domain?.to_ascii_lowercase())?.strip_suffix('.')?;
+    Some(bucket.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(method: &str, host: &str, path: &[u8]) -> Result<ObjectRequest, Pass> {
+        let headers = Headers::from_pairs([
+            (&b":method"[..], method.as_bytes()),
+            (b":authority", host.as_bytes()),
+            (b":scheme", b"https"),
+            (b":path", path),
+        ]);
+        ObjectRequest::read(headers, Some("s3.example"), |name| name == "b" || name == "b.c")
+    }
+
+    #[test]
+    fn a_bucket_is_named_by_path_or_host() {
+        let cases: &[(&str, &str, &str, &[u8], bool)] = &[
+            ("h", "/b/k", "b", b"k", true),
+            ("h", "/b/a/../k//x+%2B%2f?x=1", "b", b"a/../k//x++/", true),
+            ("h", "/%62/k", "b", b"k", true),
+            ("h", "/b//k", "b", b"/k", true),
+            ("b.s3.example", "/k", "b", b"k", false),
+            ("B.S3.Example:8080", "/b/k", "b", b"b/k", false),
+            ("b.c.s3.example", "/k", "b.c", b"k", false),
+            ("other.s3.example", "/b/k", "b", b"k", true),
+            ("s3.example", "/b/k", "b", b"k", true),
+        ];
+        for (host, path, bucket, key, in_path) in cases {
+            let request = read("GET", host, path.as_bytes()).unwrap();
+            let found = (request.bucket.as_str(), request.key.as_slice(), request.bucket_in_path);
+            assert_eq!(found, (*bucket, *key, *in_path), "{host} {path}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_no_get_object_is_left_alone() {
+        let long = format!("/b/{}", "k".repeat(1_025));
+        let cases: &[(&str, &[u8], Pass)] = &[
+            ("PUT", b"/b/k", Pass::Method),
+            ("HEAD", b"/b/k", Pass::Method),
+            ("GET", b"/", Pass::NoBucket),
+            ("GET", b"*", Pass::NoKey),
+            ("GET", b"/b", Pass::NoKey),
+            ("GET", b"/b/", Pass::NoKey),
+            ("GET", b"/b/?list-type=2", Pass::NoKey),
+            ("GET", b"/c/k", Pass::NoBucket),
+            ("GET", b"/b%2Fk", Pass::NoBucket),
+            ("GET", b"/b/k?acl", Pass::Subresource("acl")),
+            ("GET", b"/b/k?versionId=1", Pass::Subresource("versionId")),
+            ("GET", b"/b/%zz", Pass::KeyEncoding),
+            ("GET", b"/b/k?\xff", Pass::KeyEncoding),
+            ("GET", b"/b/../c/k", Pass::KeyClimbs),
+            ("GET", b"/b/%2e%2E/c/k", Pass::KeyClimbs),
+            ("GET", long.as_bytes(), Pass::KeyTooLong),
+        ];
+        for (method, path, expected) in cases {
+            let found = read(method, "h", path).map(|request| request.key);
+            assert_eq!(found, Err(*expected), "{method} {}", percent::readable(path));
+        }
+    }
+}

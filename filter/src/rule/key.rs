@@ -1,0 +1,112 @@
+//! How a rule makes one key out of another.
+
+/// The replacement a rule makes in a key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum KeyRewrite {
+    /// The key as it is.
+    Keep,
+    /// `ReplaceKeyPrefixWith`: this many bytes of the key's start give way to the text.
+    Prefix {
+        /// The length of `KeyPrefixEquals`, which the key is known to start with.
+        cut: usize,
+        /// What stands there instead.
+        with: String,
+    },
+    /// `ReplaceKeyWith`: literal pieces, the key between each two of them.
+    Template {
+        /// The text around and between every `${key}`.
+        pieces: Vec<String>,
+    },
+}
+
+impl KeyRewrite {
+    /// The new key.
+    #[must_use]
+    pub fn apply(&self, key: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Keep => key.to_vec(),
+            Self::Prefix { cut, with } => {
+                let rest = key.get(*cut..).unwrap_or_default();
+                [with.as_bytes(), rest].concat()
+            }
+            Self::Template { pieces } => {
+                let pieces: Vec<&[u8]> = pieces.iter().map(String::as_bytes).collect();
+                pieces.join(key)
+            }
+        }
+    }
+
+    /// Reads a `ReplaceKeyWith`. `None` when it has a variable other than `${key}`.
+    pub(super) fn template(text: &str) -> Option<Self> {
+        let pieces: Vec<String> = text.split("${key}").map(str::to_owned).collect();
+        let other = pieces.iter().any(|piece| piece.contains("${"));
+        (!other).then_some(Self::Template { pieces })
+    }
+}
+
+/// Whether the dot segments of a key would lead out above its root.
+///
+/// Servers resolve `..` as they like, encoded or not, some with `\` as a separator too: such a key
+/// could reach another bucket, or leave the path of a MirrorURL.
+pub(crate) fn climbs_out(key: &[u8]) -> bool {
+    let mut depth: usize = 0;
+    for segment in key.split(|byte| matches!(byte, b'/' | b'\\')) {
+        match segment {
+            b".." => match depth.checked_sub(1) {
+                Some(above) => depth = above,
+                None => return true,
+            },
+            // An empty segment is no step down: a server may merge slashes before it resolves.
+            b"" | b"." => {}
+            _ => depth += 1,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_rewritten() {
+        let prefix = |cut, with: &str| KeyRewrite::Prefix { cut, with: with.to_owned() };
+        let cases = [
+            (KeyRewrite::Keep, "a/b", "a/b"),
+            (prefix(4, "def/"), "abc/test.txt", "def/test.txt"),
+            (prefix(4, ""), "abc/test.txt", "test.txt"),
+            (prefix(0, "pre/"), "test", "pre/test"),
+            (prefix(4, "d"), "abc/", "d"),
+            (KeyRewrite::template("prefix/${key}.suffix").unwrap(), "test", "prefix/test.suffix"),
+            (KeyRewrite::template("index.html").unwrap(), "a/b", "index.html"),
+            (KeyRewrite::template("${key}${key}").unwrap(), "k", "kk"),
+            (KeyRewrite::template("$key{key}$").unwrap(), "k", "$key{key}$"),
+        ];
+        for (rewrite, key, expected) in cases {
+            assert_eq!(rewrite.apply(key.as_bytes()), expected.as_bytes(), "{rewrite:?} of {key}");
+        }
+        for text in ["${bucket}", "${key}/${x}", "${"] {
+            assert_eq!(KeyRewrite::template(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_that_climb_out_are_known() {
+        let cases = [
+            ("a/b", false),
+            ("a/../b", false),
+            ("a/..", false),
+            ("..a/b..", false),
+            ("a/./../b", false),
+            ("..", true),
+            ("../a", true),
+            ("a/../../b", true),
+            ("a//../../b", true),
+            ("a\\..\\..\\b", true),
+            ("./../a", true),
+        ];
+        for (key, expected) in cases {
+            assert_eq!(climbs_out(key.as_bytes()), expected, "{key}");
+        }
+    }
+}

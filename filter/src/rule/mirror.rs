@@ -1,0 +1,298 @@
+//! `RedirectType` Mirror: where an object is fetched from, and with which headers.
+
+use super::KeyRewrite;
+use crate::finding::{Code, Finding};
+use crate::http::Scheme;
+use crate::http::headers::{HeaderList, Headers};
+use crate::json::At;
+
+/// A mirror.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    /// `MirrorURL`.
+    pub url: MirrorUrl,
+    /// What becomes of the key on the origin's side; the stored key stays the requested one.
+    pub key: KeyRewrite,
+    /// `MirrorPassQueryString`, or else `PassQueryString`.
+    pub pass_query_string: bool,
+    /// `MirrorHeaders`.
+    pub headers: MirrorHeaders,
+    /// `MirrorTooLarge`.
+    pub too_large: TooLarge,
+}
+
+/// `MirrorTooLarge` (an extension): what the client gets when the object is larger than the host
+/// can hold.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TooLarge {
+    /// 424 MirrorFailed.
+    Fail,
+    /// 302 to the object at the origin.
+    #[default]
+    Redirect,
+}
+
+/// A `MirrorURL`, taken apart and normalised: host in ASCII, default port gone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MirrorUrl {
+    scheme: Scheme,
+    authority: String,
+    path: String,
+}
+
+impl MirrorUrl {
+    /// The scheme.
+    #[must_use]
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Host and, where it is not the scheme's default, port.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The encoded path that every request starts with; ends in `/`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// `scheme://host[:port]`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme.as_str(), self.authority)
+    }
+
+    /// Reads a MirrorURL.
+    pub(super) fn read(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Self> {
+        let text = at.text(findings)?;
+        match Self::parse(text) {
+            Ok(url) => Some(url),
+            Err(expected) => {
+                findings.push(
+                    at.wrong(Code::BadMirrorUrl, expected)
+                        .help("write it as https://host/ or https://host/path/"),
+                );
+                None
+            }
+        }
+    }
+
+    /// Parses a MirrorURL; the error says what was expected.
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        // The URL standard drops blanks and line breaks silently; nobody means them here.
+        if text.chars().any(|c| c.is_control() || c == ' ') {
+            return Err("a URL without blanks or control characters");
+        }
+        let Some((Some(scheme), _)) =
+            text.split_once("://").map(|(scheme, rest)| (Scheme::parse(scheme), rest))
+        else {
+            return Err("a URL that starts with http:// or https://");
+        };
+        let url = url::Url::parse(text).map_err(|_| "a URL with a valid host")?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("a URL without user name and password");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("a URL without a query and a fragment");
+        }
+        if !text.ends_with('/') {
+            return Err("a URL that ends in /");
+        }
+        let host = url.host_str().ok_or("a URL with a host")?;
+        let authority = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        Ok(Self { scheme, authority, path: url.path().to_owned() })
+    }
+}
+
+/// `MirrorHeaders`: which headers an origin gets.
+#[derive(Clone, Debug, Default)]
+pub struct MirrorHeaders {
+    /// `PassAll`.
+    pub pass_all: bool,
+    /// `Pass`, in lower case.
+    pub pass: Vec<String>,
+    /// `Remove`, in lower case; only takes from what `PassAll` passes.
+    pub remove: Vec<String>,
+    /// `Set`, names in lower case.
+    pub set: Vec<(String, String)>,
+}
+
+impl MirrorHeaders {
+    /// The headers for the origin: what is passed of the client's, less what is removed, and what
+    /// is set in place of any of that name.
+    ///
+    /// A value that is not UTF-8 is not passed: proxy-wasm's SDK has no callout that carries one.
+    #[must_use]
+    pub fn apply(&self, client: &Headers) -> HeaderList {
+        let connection = client.text("connection").unwrap_or_default();
+        let mut list = HeaderList::new();
+        for (name, value) in client.iter() {
+            let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value))
+            else {
+                continue;
+            };
+            let of_the_connection =
+                connection.split(',').any(|token| token.trim().eq_ignore_ascii_case(name));
+            let passed = self.pass_all || contains(&self.pass, name);
+            if passed
+                && !(self.pass_all && contains(&self.remove, name))
+                && !of_the_connection
+                && !never_passed(name)
+                && !contains_key(&self.set, name)
+            {
+                list.add(name, value);
+            }
+        }
+        for (name, value) in &self.set {
+            if name != "host" {
+                list.add(name, value);
+            }
+        }
+        list
+    }
+
+    /// The Host a rule sets, where it sets one.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.set.iter().find(|(name, _)| name == "host").map(|(_, value)| value.as_str())
+    }
+}
+
+fn contains(names: &[String], name: &str) -> bool {
+    names.iter().any(|known| known == name)
+}
+
+fn contains_key(pairs: &[(String, String)], name: &str) -> bool {
+    pairs.iter().any(|(known, _)| known == name)
+}
+
+/// Headers that are about one message or one connection; no rule can make them say otherwise.
+const OF_THE_MESSAGE: &[&str] = &[
+    "connection",
+    "content-length",
+    "expect",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Headers of a client that no origin ever gets (OSS's list, and S3's own beside it).
+const OF_THE_REQUEST: &[&str] = &[
+    "authorization",
+    "authorization2",
+    "date",
+    "forwarded",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "range",
+    "via",
+    "x-request-id",
+];
+
+/// Prefixes of the same: for the store, for the gateway, or added by it.
+const PREFIXES: &[&str] =
+    &[":", "oss-", "x-amz-", "x-drs-", "x-envoy-", "x-forwarded-", "x-oss-"];
+
+/// Whether a client's header never reaches an origin. The name must be lower case.
+#[must_use]
+pub fn never_passed(name: &str) -> bool {
+    OF_THE_REQUEST.contains(&name)
+        || !settable(name)
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether a rule may set a header: not those that would break the request or change what is
+/// fetched. The name must be lower case.
+pub(super) fn settable(name: &str) -> bool {
+    !OF_THE_MESSAGE.contains(&name)
+        && !name.starts_with("x-envoy-")
+        && name != "range"
+        && !name.starts_with("if-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirror_urls_are_taken_apart() {
+        let cases = [
+            ("http://h/", "http://h", "/"),
+            ("HTTPS://H.Example.com:443/a/b/", "https://h.example.com", "/a/b/"),
+            ("http://h:9100/a%20b//c/", "http://h:9100", "/a%20b//c/"),
+            ("https://münchen.example/", "https://xn--mnchen-3ya.example", "/"),
+            ("http://[::1]:9/", "http://[::1]:9", "/"),
+            ("http://h/a/../b/", "http://h", "/b/"),
+        ];
+        for (text, origin, path) in cases {
+            let url = MirrorUrl::parse(text).unwrap();
+            assert_eq!((url.origin().as_str(), url.path()), (origin, path), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_mirror_url_is_refused() {
+        let cases = [
+            "", "h/", "ftp://h/", "//h/", "http:h/", "http://", "http:///", "http://h",
+            "http://h/a", "http://u@h/", "http://u:p@h/", "http://h/?q/", "http://h/#f/",
+            "http://h /", "http://h/\n", "http://h:99999/", "http://a b/", "http://h?x=/",
+        ];
+        for text in cases {
+            assert!(MirrorUrl::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn headers_follow_the_rule() {
+        let client = Headers::from_pairs([
+            (":path", "/x"),
+            ("host", "gateway"),
+            ("aaa-header", "aaa"),
+            ("bbb-header", "bbb"),
+            ("ccc-header", "111"),
+            ("authorization", "secret"),
+            ("x-amz-date", "now"),
+            ("x-oss-date", "now"),
+            ("range", "bytes=0-1"),
+            ("if-none-match", "*"),
+            ("connection", "close, hop"),
+            ("hop", "1"),
+            ("cookie", "a=1"),
+        ]);
+        let all = MirrorHeaders {
+            pass_all: true,
+            remove: vec!["bbb-header".to_owned()],
+            set: vec![("ccc-header".to_owned(), "ccc".to_owned())],
+            ..MirrorHeaders::default()
+        };
+        let one = MirrorHeaders {
+            pass: vec!["bbb-header".to_owned(), "range".to_owned()],
+            ..MirrorHeaders::default()
+        };
+        let cases: [(&MirrorHeaders, &[(&str, &str)]); 3] = [
+            (&all, &[("aaa-header", "aaa"), ("cookie", "a=1"), ("ccc-header", "ccc")]),
+            (&one, &[("bbb-header", "bbb")]),
+            (&MirrorHeaders::default(), &[]),
+        ];
+        for (rule, expected) in cases {
+            let list = rule.apply(&client);
+            assert_eq!(list.texts().collect::<Vec<_>>(), expected, "{rule:?}");
+        }
+    }
+}

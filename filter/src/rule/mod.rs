@@ -1,0 +1,139 @@
+//! Rules: what they are once they are checked.
+//!
+//! [`RuleSet::from_json`] reads and checks a whole set at once; after that nothing about a rule
+//! can fail. Which rule applies is [`crate::matching`]'s question; what it then does is answered
+//! by [`mirror`] and [`redirect`].
+
+pub mod element;
+mod key;
+pub mod mirror;
+mod parse;
+pub mod redirect;
+
+pub use key::KeyRewrite;
+pub(crate) use key::climbs_out;
+pub use mirror::{Mirror, MirrorHeaders, MirrorUrl, TooLarge};
+pub use redirect::External;
+
+use crate::finding::{Finding, Severity};
+use crate::json::{At, Node};
+
+/// The most rules a bucket can have.
+pub const MAX_RULES: usize = 20;
+
+/// The rules of one bucket, checked, in the order of their numbers.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    any_status: bool,
+}
+
+/// What came of checking a rule set.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The rules, when no finding is an error.
+    pub rules: Option<RuleSet>,
+    /// Everything that was found.
+    pub findings: Vec<Finding>,
+}
+
+impl RuleSet {
+    /// Reads a rule file: an object with `RoutingRules`, or the bare array S3's console shows.
+    #[must_use]
+    pub fn from_json(text: &[u8]) -> Checked {
+        let mut findings = Vec::new();
+        let rules = match Node::parse(text) {
+            Ok(node) => parse::document(&At::root(&node), &mut findings),
+            Err(finding) => {
+                findings.push(finding);
+                Self::default()
+            }
+        };
+        Checked::of(rules, findings)
+    }
+
+    /// Reads an array of rules that is part of a larger document.
+    pub(crate) fn read(rules: &At<'_>, findings: &mut Vec<Finding>) -> Self {
+        parse::routing_rules(rules, findings)
+    }
+
+    fn new(mut rules: Vec<Rule>) -> Self {
+        rules.sort_by_key(|rule| rule.number);
+        let any_status = rules.iter().any(|rule| rule.condition.status.is_none());
+        Self { rules, any_status }
+    }
+
+    /// The rules in the order they are tried.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
+    /// Whether some rule also applies to answers that are no errors.
+    #[must_use]
+    pub const fn has_any_status(&self) -> bool {
+        self.any_status
+    }
+
+    /// The origins the rules fetch from, each once, as `scheme://host[:port]`.
+    pub fn origins(&self) -> impl Iterator<Item = String> {
+        let mut origins: Vec<String> = self
+            .iter()
+            .filter_map(|rule| match &rule.action {
+                Action::Mirror(mirror) => Some(mirror.url.origin()),
+                Action::External(_) => None,
+            })
+            .collect();
+        origins.sort_unstable();
+        origins.dedup();
+        origins.into_iter()
+    }
+}
+
+impl Checked {
+    fn of(rules: RuleSet, findings: Vec<Finding>) -> Self {
+        let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
+        Self { rules: (!refused).then_some(rules), findings }
+    }
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its `RuleNumber`.
+    pub number: u32,
+    /// When it applies.
+    pub condition: Condition,
+    /// What it does then.
+    pub action: Action,
+}
+
+/// `Condition`: all of it must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Condition {
+    /// `KeyPrefixEquals`; empty means any key.
+    pub key_prefix: String,
+    /// `KeySuffixEquals`; empty means any key.
+    pub key_suffix: String,
+    /// `HttpErrorCodeReturnedEquals`; absent means any answer but a 403.
+    pub status: Option<u16>,
+}
+
+/// `Redirect`, by its `RedirectType`.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Send the client elsewhere.
+    External(External),
+    /// Fetch the object, answer with it, write it into the bucket.
+    Mirror(Mirror),
+}
+
+impl Action {
+    /// The `RedirectType`.
+    #[must_use]
+    pub const fn redirect_type(&self) -> &'static str {
+        match self {
+            Self::External(_) => "External",
+            Self::Mirror(_) => "Mirror",
+        }
+    }
+}
