@@ -35,14 +35,6 @@ impl Finding {
         self.help = Some(help.into());
         self
     }
-
-    /// Moves the place below another pointer, for a document that was part of a larger one.
-    pub(crate) fn below(mut self, parent: &str) -> Self {
-        if let Place::Pointer { pointer, .. } = &mut self.place {
-            pointer.insert_str(0, parent);
-        }
-        self
-    }
 }
 
 /// One line, as a host's log shows it.

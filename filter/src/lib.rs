@@ -13,10 +13,18 @@
 )]
 
 pub mod configuration;
+pub mod exchange;
 pub mod finding;
 pub mod http;
 mod json;
 pub mod matching;
+pub mod metric;
+pub mod origin;
 pub mod reason;
+pub mod reply;
+pub mod report;
 pub mod request;
 pub mod rule;
+pub mod worker;
+#[cfg(target_arch = "wasm32")]
+mod shell;

@@ -1,0 +1,115 @@
+//! What a client gets in place of the bucket's answer.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use crate::http::error_document::{ErrorCode, error_document};
+use crate::http::headers::HeaderList;
+use crate::http::range::{self, Part};
+use crate::reason::MirrorFailure;
+use crate::request::ObjectRequest;
+
+/// An object as it came from its origin.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Object {
+    /// Its bytes, all of them.
+    pub body: Vec<u8>,
+    /// Its own headers: the content's type and the like.
+    pub headers: HeaderList,
+    /// Its `x-oss-tag`.
+    pub tag: String,
+}
+
+/// An answer to a client.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers, without the body's length.
+    pub headers: HeaderList,
+    /// The body.
+    pub body: Body,
+}
+
+/// The body of a reply.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Body {
+    /// None, and nothing to be said about it.
+    Absent,
+    /// An object of no bytes, whose headers still describe it.
+    EmptyObject,
+    /// A part of an object, or all of it.
+    Object(Rc<Object>, Range<usize>),
+    /// A document made here.
+    Text(String),
+}
+
+impl Reply {
+    /// The object, or the part of it that the client asked for: 200, 206 or 416.
+    #[must_use]
+    pub fn object(object: &Rc<Object>, request: &ObjectRequest) -> Self {
+        let size = object.body.len();
+        let mut headers = object.headers.clone();
+        headers.add("accept-ranges", "bytes");
+        headers.add("x-oss-tag", &object.tag);
+        match range::part(request.range(), size) {
+            Part::Whole if size == 0 => Self { status: 200, headers, body: Body::EmptyObject },
+            Part::Whole => {
+                Self { status: 200, headers, body: Body::Object(Rc::clone(object), 0..size) }
+            }
+            Part::Bytes(bytes) => {
+                let last = bytes.end.saturating_sub(1);
+                headers.add("content-range", format!("bytes {}-{last}/{size}", bytes.start));
+                Self { status: 206, headers, body: Body::Object(Rc::clone(object), bytes) }
+            }
+            Part::Unsatisfiable => {
+                let message = "The requested range is not satisfiable.";
+                let mut reply = Self::error(ErrorCode::InvalidRange, message, request);
+                reply.headers.add("content-range", format!("bytes */{size}"));
+                reply
+            }
+        }
+    }
+
+    /// 404 NoSuchKey: the origin does not have the object either.
+    #[must_use]
+    pub fn absent(rule: u32, request: &ObjectRequest) -> Self {
+        let message = format!(
+            "The specified key does not exist. Rule {rule}: the origin does not have it either."
+        );
+        Self::error(ErrorCode::NoSuchKey, &message, request)
+    }
+
+    /// 424 MirrorFailed, with its reason.
+    #[must_use]
+    pub fn failed(rule: u32, failure: MirrorFailure, request: &ObjectRequest) -> Self {
+        let message = format!("Mirroring failed. Rule {rule}: {failure}.");
+        Self::error(ErrorCode::MirrorFailed, &message, request)
+    }
+
+    /// A redirect.
+    #[must_use]
+    pub fn redirect(code: u16, location: &str) -> Self {
+        let headers = HeaderList::new().with("location", location);
+        Self { status: code, headers, body: Body::Absent }
+    }
+
+    fn error(code: ErrorCode, message: &str, request: &ObjectRequest) -> Self {
+        let id = request.headers.text("x-request-id");
+        let document = error_document(code, message, &request.bucket, &request.key, id);
+        Self {
+            status: code.status(),
+            headers: HeaderList::new().with("content-type", "application/xml"),
+            body: Body::Text(document),
+        }
+    }
+
+    /// The bytes of an object that the host has to hold for this reply.
+    #[must_use]
+    pub fn object_bytes(&self) -> usize {
+        match &self.body {
+            Body::Object(_, bytes) => bytes.len(),
+            Body::Absent | Body::EmptyObject | Body::Text(_) => 0,
+        }
+    }
+}

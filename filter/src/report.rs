@@ -1,0 +1,108 @@
+//! One line a request that a rule acted on: what the bucket said, what was done, what came of it.
+
+use std::fmt;
+
+use crate::reason::{MirrorFailure, NotStored};
+use crate::request::ObjectRequest;
+
+/// What is to be told of one request.
+#[derive(Clone, Debug)]
+pub struct Report {
+    object: String,
+    status: u16,
+    rule: u32,
+}
+
+impl Report {
+    /// A report on a request, the bucket's answer to it, and the rule that applied.
+    #[must_use]
+    pub fn new(request: &ObjectRequest, status: u16, rule: u32) -> Self {
+        Self { object: request.name(), status, rule }
+    }
+
+    /// The line.
+    #[must_use]
+    pub fn line(&self, outcome: &Outcome<'_>) -> String {
+        format!("{self}{outcome}")
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GET {}: bucket {}, rule {} ", self.object, self.status, self.rule)
+    }
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// The origin does not have the object.
+    Absent {
+        /// The object's URL.
+        url: &'a str,
+    },
+    /// The object could not be had.
+    Failed {
+        /// The object's URL; absent where none could be made.
+        url: Option<&'a str>,
+        /// Why.
+        failure: MirrorFailure,
+    },
+    /// The client got the object.
+    Mirrored {
+        /// The object's URL.
+        url: &'a str,
+        /// The object's size.
+        bytes: usize,
+        /// The client's status; absent where the client had left.
+        client: Option<u16>,
+        /// Whether the bucket has the object now; absent for clients that shared another's fetch.
+        stored: Option<Result<(), NotStored>>,
+    },
+    /// The client was redirected by the rule.
+    Redirected {
+        /// The redirect's status.
+        code: u16,
+        /// Its target.
+        location: &'a str,
+    },
+    /// The client was sent to the origin, since the object is too large.
+    TooLarge {
+        /// Where to.
+        location: &'a str,
+    },
+}
+
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent { url } => {
+                write!(f, "Mirror, origin {url} answered 404, client got 404 NoSuchKey")
+            }
+            Self::Failed { url: Some(url), failure } => {
+                write!(f, "Mirror, origin {url}, client got 424 MirrorFailed: {failure}")
+            }
+            Self::Failed { url: None, failure } => {
+                write!(f, "Mirror, client got 424 MirrorFailed: {failure}")
+            }
+            Self::Mirrored { url, bytes, client, stored } => {
+                write!(f, "Mirror, origin {url} answered 200 ({bytes} bytes), ")?;
+                match client {
+                    Some(status) => write!(f, "client got {status}, ")?,
+                    None => f.write_str("client had left, ")?,
+                }
+                match stored {
+                    Some(Ok(())) => f.write_str("stored in the bucket"),
+                    Some(Err(why)) => write!(f, "not stored: {why}"),
+                    None => f.write_str("fetched once for several clients"),
+                }
+            }
+            Self::Redirected { code, location } => {
+                write!(f, "External, client got {code} to {location}")
+            }
+            Self::TooLarge { location } => {
+                write!(f, "Mirror, object too large, client got 302 to {location}")
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The proxy-wasm filter: callbacks in, events to the core; effects out, hostcalls.
+//!
+//! No policy lives here. Only built for Wasm.
+
+mod host;
+mod root;
+mod stream;
+mod vm;
+
+use proxy_wasm::traits::RootContext;
+use proxy_wasm::types::LogLevel;
+
+#[expect(unsafe_code, reason = "the macro exports the module's entry point")]
+mod entry {
+    use super::{LogLevel, RootContext};
+
+    proxy_wasm::main! {{
+        proxy_wasm::set_log_level(LogLevel::Info);
+        proxy_wasm::set_root_context(|id| -> Box<dyn RootContext> {
+            Box::new(super::root::Root::new(id))
+        });
+    }}
+}

@@ -1,0 +1,98 @@
+//! The root context: configuration, and every callout.
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{ContextType, LogLevel};
+
+use super::host::{self, Buffer, Map};
+use super::stream::Stream;
+use super::vm::{Vm, now};
+use crate::configuration::Configuration;
+use crate::http::headers::Headers;
+use crate::worker::CallAnswer;
+
+/// The root of one configuration, in one VM.
+pub(super) struct Root {
+    id: u32,
+    vm: Option<Rc<Vm>>,
+}
+
+impl Root {
+    pub(super) const fn new(id: u32) -> Self {
+        Self { id, vm: None }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
+        let Some(vm) = &self.vm else { return };
+        let Some(call) = vm.take_call(token) else { return };
+        // Without headers there is no answer, and a host has no map to read either.
+        let headers = match headers {
+            0 => Headers::default(),
+            _ => host::headers(Map::CallResponse).unwrap_or_default(),
+        };
+        let body_bytes = body as u64;
+        let wanted = vm.worker.borrow().wants_body(call, body_bytes);
+        let body = match body {
+            1.. if wanted => host::buffer(Buffer::CallResponseBody, body).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let answer = CallAnswer { headers, body_bytes, body };
+        let effects = vm.worker.borrow_mut().on_call_answer(call, answer, now());
+        vm.perform(effects);
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        let text = match host::buffer(Buffer::PluginConfiguration, size) {
+            Ok(text) => text,
+            Err(error) => {
+                host::log(LogLevel::Error, &format!("the configuration is unreadable: {error:?}"));
+                return false;
+            }
+        };
+        let configuration = match Configuration::from_json(&text) {
+            Ok(configuration) => configuration,
+            Err(findings) => {
+                for finding in findings {
+                    host::log(LogLevel::Error, &format!("configuration refused: {finding}"));
+                }
+                return false;
+            }
+        };
+        match Vm::new(self.id, configuration) {
+            Ok(vm) => {
+                self.vm = Some(Rc::new(vm));
+                true
+            }
+            Err(error) => {
+                host::log(LogLevel::Error, &format!("the host lacks what it takes: {error:?}"));
+                false
+            }
+        }
+    }
+
+    fn on_queue_ready(&mut self, _: u32) {
+        let Some(vm) = &self.vm else { return };
+        vm.take_wake();
+        let effects = vm.worker.borrow_mut().on_wake(now());
+        vm.perform(effects);
+    }
+
+    fn on_tick(&mut self) {
+        let Some(vm) = &self.vm else { return };
+        let effects = vm.worker.borrow_mut().on_tick(now());
+        vm.perform(effects);
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(id, self.vm.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}

@@ -1,0 +1,96 @@
+//! A stream context: one client's request on its way to the bucket, the answer on its way back.
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, LogLevel};
+
+use super::host::{self, Buffer, Map};
+use super::vm::{self, Vm};
+use crate::exchange::{Decision, Exchange};
+use crate::matching::Source;
+use crate::worker::StreamId;
+
+/// One request. Without a configured root it lets everything through.
+pub(super) struct Stream {
+    id: StreamId,
+    vm: Option<Rc<Vm>>,
+    exchange: Option<Exchange>,
+}
+
+impl Stream {
+    pub(super) const fn new(id: u32, vm: Option<Rc<Vm>>) -> Self {
+        Self { id: StreamId(id), vm, exchange: None }
+    }
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        if let (Some(vm), Ok(headers)) = (&self.vm, host::headers(Map::Request)) {
+            let ticket = vm.worker.borrow_mut().ticket();
+            self.exchange = Some(Exchange::new(headers, ticket));
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+        let (Some(vm), Some(exchange)) = (&self.vm, &mut self.exchange) else {
+            return Action::Continue;
+        };
+        let Ok(headers) = host::headers(Map::Response) else {
+            return Action::Continue;
+        };
+        match exchange.on_answer(&vm.configuration, &headers, source) {
+            Decision::Answer { reply, metric, line } => {
+                host::log(LogLevel::Info, &line);
+                vm.count(metric);
+                match vm::answer(&reply) {
+                    Ok(()) => Action::Pause,
+                    Err(error) => {
+                        vm.expect("answer", Err(error));
+                        Action::Continue
+                    }
+                }
+            }
+            Decision::Mirror(miss) => {
+                let effects = vm.worker.borrow_mut().on_miss(self.id, *miss);
+                vm.perform(effects);
+                Action::Pause
+            }
+            Decision::Pass(_) => Action::Continue,
+            Decision::Tag(tag) => {
+                vm.expect("add a header", host::add_header(Map::Response, "x-oss-tag", &tag));
+                Action::Continue
+            }
+        }
+    }
+
+    fn on_http_response_body(&mut self, size: usize, _: bool) -> Action {
+        if let Some(vm) = &self.vm
+            && size > 0
+            && vm.worker.borrow().discards_body(self.id)
+        {
+            vm.expect("empty a body", host::discard(Buffer::ResponseBody, size));
+        }
+        Action::Continue
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(vm) = &self.vm {
+            let effects = vm.worker.borrow_mut().on_stream_end(self.id);
+            vm.perform(effects);
+        }
+    }
+}
+
+/// Envoy marks its own replies by their details; those of the bucket are `via_upstream`.
+fn source() -> Source {
+    match host::property(&["response", "code_details"]) {
+        Ok(details) if details == b"via_upstream" => Source::Bucket,
+        Ok(_) | Err(_) => Source::Gateway,
+    }
+}

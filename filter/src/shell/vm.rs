@@ -1,0 +1,149 @@
+//! What one root and its streams share, and how effects become hostcalls.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use proxy_wasm::types::LogLevel;
+
+use super::host;
+use crate::configuration::Configuration;
+use crate::http::headers::HeaderList;
+use crate::metric::Metric;
+use crate::reply::{Body, Reply};
+use crate::worker::{CallId, Effect, Moment, StreamId, Worker};
+
+/// One configured root.
+pub(super) struct Vm {
+    pub(super) configuration: Rc<Configuration>,
+    pub(super) worker: RefCell<Worker>,
+    root: u32,
+    queue: u32,
+    /// Whether the queue holds a message already: one is enough.
+    woken: Cell<bool>,
+    calls: RefCell<BTreeMap<u32, CallId>>,
+    counters: Vec<u32>,
+}
+
+impl Vm {
+    pub(super) fn new(
+        root: u32,
+        configuration: Configuration,
+    ) -> Result<Self, host::HostError> {
+        // A queue belongs to whoever registered its name last, in whatever worker: so each root
+        // takes a name of its own.
+        let name = format!("back-to-origin-{:016x}", random());
+        let queue = host::register_queue(&name)?;
+        let counters = Metric::ALL
+            .iter()
+            .map(|metric| host::define_counter(metric.name()))
+            .collect::<Result<_, _>>()?;
+        let configuration = Rc::new(configuration);
+        Ok(Self {
+            worker: RefCell::new(Worker::new(Rc::clone(&configuration))),
+            configuration,
+            root,
+            queue,
+            woken: Cell::new(false),
+            calls: RefCell::new(BTreeMap::new()),
+            counters,
+        })
+    }
+
+    /// The root has been called for the queue.
+    pub(super) fn take_wake(&self) {
+        self.woken.set(false);
+        while host::dequeue(self.queue).is_ok() {}
+    }
+
+    pub(super) fn take_call(&self, token: u32) -> Option<CallId> {
+        self.calls.borrow_mut().remove(&token)
+    }
+
+    /// Performs effects and what follows from them. No borrow of the worker may be held.
+    pub(super) fn perform(&self, effects: Vec<Effect>) {
+        let mut pending = VecDeque::from(effects);
+        while let Some(effect) = pending.pop_front() {
+            match effect {
+                Effect::Answer(stream, reply) => self.answer_stream(stream, &reply),
+                Effect::Call(id, call) => match host::dispatch(&call) {
+                    Ok(token) => {
+                        self.calls.borrow_mut().insert(token, id);
+                    }
+                    Err(refusal) => {
+                        let more = self.worker.borrow_mut().on_call_refused(id, refusal, now());
+                        pending.extend(more);
+                    }
+                },
+                Effect::Count(metric) => self.count(metric),
+                Effect::Log(line) => host::log(LogLevel::Info, &line),
+                Effect::Tick(period) => {
+                    self.expect("set a timer", host::set_tick_period(period.unwrap_or_default()));
+                }
+                Effect::Wake => {
+                    if !self.woken.replace(true) {
+                        self.expect("wake the root", host::enqueue(self.queue));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn count(&self, metric: Metric) {
+        let at = Metric::ALL.iter().position(|known| *known == metric);
+        if let Some(counter) = at.and_then(|at| self.counters.get(at)) {
+            self.expect("count", host::increment(*counter));
+        }
+    }
+
+    /// Answers a stream from the root.
+    fn answer_stream(&self, stream: StreamId, reply: &Reply) {
+        // A stream that the host does not know has ended meanwhile.
+        if host::set_effective_context(stream.0).is_ok() && answer(reply).is_err() {
+            // The bucket's own answer is better than none.
+            self.expect("let the bucket's answer go", host::continue_response());
+        }
+        self.expect("return to the root", host::set_effective_context(self.root));
+    }
+
+    /// Notes a hostcall that failed where nothing can be done about it.
+    pub(super) fn expect(&self, what: &str, result: Result<(), host::HostError>) {
+        if let Err(error) = result {
+            host::log(LogLevel::Error, &format!("the host could not {what}: {error:?}"));
+        }
+    }
+}
+
+/// Answers the stream in whose context the host is.
+pub(super) fn answer(reply: &Reply) -> Result<(), host::HostError> {
+    match &reply.body {
+        Body::Absent => host::send_local_response(reply.status, &reply.headers, b""),
+        // Envoy takes type and length off a local reply without a body (http/utility.cc,
+        // prepareLocalReply), and they belong to this object: so the held response becomes it.
+        Body::EmptyObject => {
+            let mut headers = HeaderList::new().with(":status", reply.status.to_string());
+            headers.extend(&reply.headers);
+            headers.add("content-length", "0");
+            host::replace_headers(host::Map::Response, &headers)?;
+            host::continue_response()
+        }
+        Body::Object(object, bytes) => {
+            let body = object.body.get(bytes.clone()).unwrap_or_default();
+            host::send_local_response(reply.status, &reply.headers, body)
+        }
+        Body::Text(text) => {
+            host::send_local_response(reply.status, &reply.headers, text.as_bytes())
+        }
+    }
+}
+
+/// The host's time. A host without a clock has none that passes.
+pub(super) fn now() -> Moment {
+    Moment(host::now().unwrap_or(Duration::ZERO))
+}
+
+fn random() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(0_u8)
+}
