@@ -3,7 +3,6 @@
 //! It is the plugin configuration of Envoy and of the harness, one JSON document; it is taken
 //! whole or refused whole.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::finding::{Code, Finding, Place, Severity};
@@ -20,10 +19,10 @@ pub const HOST_BUFFER_BYTES: u64 = 32 * 1024 * 1024;
 pub struct Configuration {
     /// The domain below which a host names a bucket.
     pub domain: Option<String>,
-    /// The buckets, by name.
-    pub buckets: BTreeMap<String, Bucket>,
-    /// The cluster of each origin, by `scheme://host[:port]`.
-    pub origins: BTreeMap<String, String>,
+    /// The buckets.
+    pub buckets: Vec<Bucket>,
+    /// Each origin as `scheme://host[:port]`, and its cluster.
+    pub origins: Vec<(String, String)>,
     /// How much is held and done at once, in one worker.
     pub limits: Limits,
     /// How long things may take.
@@ -33,6 +32,8 @@ pub struct Configuration {
 /// One bucket.
 #[derive(Clone, Debug)]
 pub struct Bucket {
+    /// Its name.
+    pub name: String,
     /// Where its objects are written.
     pub store: Store,
     /// Its rules.
@@ -95,6 +96,18 @@ impl Default for Timeouts {
 }
 
 impl Configuration {
+    /// The bucket of that name.
+    #[must_use]
+    pub fn bucket(&self, name: &str) -> Option<&Bucket> {
+        self.buckets.iter().find(|bucket| bucket.name == name)
+    }
+
+    /// The cluster of an origin.
+    #[must_use]
+    pub fn cluster_of(&self, origin: &str) -> Option<&str> {
+        cluster_of(&self.origins, origin)
+    }
+
     /// Reads a plugin configuration.
     ///
     /// # Errors
@@ -129,9 +142,13 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
     Configuration { domain, buckets, origins, limits, timeouts }
 }
 
-fn origins(at: &At<'_>, findings: &mut Vec<Finding>) -> BTreeMap<String, String> {
+fn cluster_of<'o>(origins: &'o [(String, String)], origin: &str) -> Option<&'o str> {
+    origins.iter().find(|(known, _)| known == origin).map(|(_, cluster)| cluster.as_str())
+}
+
+fn origins(at: &At<'_>, findings: &mut Vec<Finding>) -> Vec<(String, String)> {
     let Some(fields) = at.object(findings) else {
-        return BTreeMap::new();
+        return Vec::new();
     };
     fields
         .names()
@@ -141,18 +158,18 @@ fn origins(at: &At<'_>, findings: &mut Vec<Finding>) -> BTreeMap<String, String>
 
 fn buckets(
     at: &At<'_>,
-    origins: &BTreeMap<String, String>,
+    origins: &[(String, String)],
     findings: &mut Vec<Finding>,
-) -> BTreeMap<String, Bucket> {
-    let mut buckets = BTreeMap::new();
+) -> Vec<Bucket> {
+    let mut buckets: Vec<Bucket> = Vec::new();
     for item in at.list(findings).unwrap_or_default() {
-        let Some((name, bucket)) = bucket(&item, origins, findings) else { continue };
-        if buckets.contains_key(&name) {
+        let Some(bucket) = bucket(&item, origins, findings) else { continue };
+        if buckets.iter().any(|known| known.name == bucket.name) {
             let place = Place::value(format!("{}/name", item.pointer));
-            let message = format!("there is another bucket `{name}`");
+            let message = format!("there is another bucket `{}`", bucket.name);
             findings.push(Finding::error(Code::DuplicateName, place, message));
         } else {
-            buckets.insert(name, bucket);
+            buckets.push(bucket);
         }
     }
     buckets
@@ -160,9 +177,9 @@ fn buckets(
 
 fn bucket(
     at: &At<'_>,
-    origins: &BTreeMap<String, String>,
+    origins: &[(String, String)],
     findings: &mut Vec<Finding>,
-) -> Option<(String, Bucket)> {
+) -> Option<Bucket> {
     let fields = at.object(findings)?;
     fields.only(&["name", "store", "RoutingRules"], findings);
     let name = fields.require("name", findings).and_then(|at| {
@@ -176,7 +193,7 @@ fn bucket(
     let store = fields.require("store", findings).and_then(|at| store(at, findings));
     let rules = fields.require("RoutingRules", findings).map(|at| {
         let rules = RuleSet::read(at, findings);
-        for origin in rules.origins().filter(|origin| !origins.contains_key(origin)) {
+        for origin in rules.origins().filter(|origin| cluster_of(origins, origin).is_none()) {
             let message = format!("the rules fetch from {origin}, which has no cluster");
             findings.push(
                 Finding::error(Code::MissingCluster, Place::value(&at.pointer), message)
@@ -185,7 +202,7 @@ fn bucket(
         }
         rules
     });
-    Some((name?, Bucket { store: store?, rules: rules? }))
+    Some(Bucket { name: name?, store: store?, rules: rules? })
 }
 
 fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {
@@ -287,7 +304,7 @@ mod tests {
             "limits": {"object_bytes": 33554431}, "timeouts": {"origin_ms": 1}
         }"#;
         let configuration = Configuration::from_json(text.as_bytes()).unwrap();
-        assert_eq!(configuration.buckets["b"].store.addressing, Addressing::Virtual);
+        assert_eq!(configuration.buckets[0].store.addressing, Addressing::Virtual);
         assert_eq!(configuration.limits.object_bytes, 33_554_431);
         assert_eq!(configuration.timeouts.origin, Duration::from_millis(1));
     }

@@ -108,16 +108,16 @@ fn decide(
 ) -> Decision {
     let status = answer.status().unwrap_or_default();
     // A hit ends here. Only a rule without a status can want anything of it.
-    if status < 400 && !configuration.buckets.values().any(|b| b.rules.has_any_status()) {
+    if status < 400 && !configuration.buckets.iter().any(|b| b.rules.has_any_status()) {
         return keep(Pass::BucketHasIt, answer);
     }
-    let knows = |name: &str| configuration.buckets.contains_key(name);
+    let knows = |name: &str| configuration.bucket(name).is_some();
     let request = match ObjectRequest::read(headers, configuration.domain.as_deref(), knows) {
         Ok(request) => request,
         Err(pass) => return keep(pass, answer),
     };
     let nothing = RuleSet::default();
-    let rules = configuration.buckets.get(&request.bucket).map_or(&nothing, |b| &b.rules);
+    let rules = configuration.bucket(&request.bucket).map_or(&nothing, |b| &b.rules);
     let answered = Answer { status, source: source(), deleted: is_delete_marker(answer) };
     let rule = match matching::first_match(rules, &request.key, answered) {
         Ok(rule) => rule,
@@ -149,8 +149,7 @@ fn begin_mirror(
     report: Report,
 ) -> Decision {
     let built = configuration
-        .origins
-        .get(&mirror.url.origin())
+        .cluster_of(&mirror.url.origin())
         .ok_or(MirrorFailure::NoCluster)
         .and_then(|cluster| OriginRequest::build(mirror, &request, cluster));
     match built {

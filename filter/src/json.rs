@@ -10,12 +10,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::finding::{Code, Finding, Place};
 
 /// A JSON value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Node {
     /// `true` or `false`.
     Bool(bool),
-    /// A number that is not whole, or does not fit.
-    Float(f64),
+    /// A number that is not whole, or does not fit; no element takes one.
+    Fraction,
     /// A whole number.
     Integer(i64),
     /// An array.
@@ -42,7 +42,7 @@ impl Node {
     const fn kind(&self) -> &'static str {
         match self {
             Self::Bool(_) => "a boolean",
-            Self::Float(_) => "a fraction",
+            Self::Fraction => "a fraction",
             Self::Integer(_) => "a number",
             Self::List(_) => "an array",
             Self::Null => "null",
@@ -56,9 +56,10 @@ impl Node {
         match self {
             Self::Bool(value) => value.to_string(),
             Self::Integer(value) => value.to_string(),
-            Self::Float(value) => value.to_string(),
             Self::Text(text) if text.chars().count() <= 60 => format!("{text:?}"),
-            Self::List(_) | Self::Null | Self::Object(_) | Self::Text(_) => self.kind().to_owned(),
+            Self::Fraction | Self::List(_) | Self::Null | Self::Object(_) | Self::Text(_) => {
+                self.kind().to_owned()
+            }
         }
     }
 }
@@ -86,13 +87,12 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Integer(value))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "only shown, never counted with")]
     fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(i64::try_from(value).map_or(Node::Float(value as f64), Node::Integer))
+        Ok(i64::try_from(value).map_or(Node::Fraction, Node::Integer))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Float(value))
+    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+        Ok(Node::Fraction)
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Node, E> {
@@ -189,7 +189,7 @@ impl<'n> At<'n> {
         let word = match self.node {
             Node::Bool(value) => return Some(*value),
             Node::Text(word) => word.as_str(),
-            Node::Float(_) | Node::Integer(_) | Node::List(_) | Node::Null | Node::Object(_) => "",
+            Node::Fraction | Node::Integer(_) | Node::List(_) | Node::Null | Node::Object(_) => "",
         };
         if word.eq_ignore_ascii_case("true") {
             Some(true)
@@ -206,7 +206,7 @@ impl<'n> At<'n> {
         let number = match self.node {
             Node::Integer(number) => Some(*number),
             Node::Text(digits) => digits.parse().ok(),
-            Node::Bool(_) | Node::Float(_) | Node::List(_) | Node::Null | Node::Object(_) => None,
+            Node::Bool(_) | Node::Fraction | Node::List(_) | Node::Null | Node::Object(_) => None,
         };
         if number.is_none() {
             findings.push(self.wrong(Code::WrongType, "a whole number"));

@@ -57,9 +57,15 @@ impl RuleSet {
         parse::routing_rules(rules, findings)
     }
 
-    fn new(mut rules: Vec<Rule>) -> Self {
-        rules.sort_by_key(|rule| rule.number);
+    fn new(rules: Vec<Rule>) -> Self {
         let any_status = rules.iter().any(|rule| rule.condition.status.is_none());
+        // Twenty rules at the most: an insertion each is less code in the module than a sort.
+        let mut sorted: Vec<Rule> = Vec::with_capacity(rules.len());
+        for rule in rules {
+            let at = sorted.partition_point(|before| before.number <= rule.number);
+            sorted.insert(at, rule);
+        }
+        let rules = sorted;
         Self { rules, any_status }
     }
 
@@ -76,15 +82,15 @@ impl RuleSet {
 
     /// The origins the rules fetch from, each once, as `scheme://host[:port]`.
     pub fn origins(&self) -> impl Iterator<Item = String> {
-        let mut origins: Vec<String> = self
-            .iter()
-            .filter_map(|rule| match &rule.action {
-                Action::Mirror(mirror) => Some(mirror.url.origin()),
-                Action::External(_) => None,
-            })
-            .collect();
-        origins.sort_unstable();
-        origins.dedup();
+        let mut origins: Vec<String> = Vec::new();
+        for rule in self.iter() {
+            match &rule.action {
+                Action::Mirror(mirror) if !origins.contains(&mirror.url.origin()) => {
+                    origins.push(mirror.url.origin());
+                }
+                Action::External(_) | Action::Mirror(_) => {}
+            }
+        }
         origins.into_iter()
     }
 }

@@ -10,7 +10,7 @@ mod vm;
 use proxy_wasm::traits::RootContext;
 use proxy_wasm::types::LogLevel;
 
-#[expect(unsafe_code, reason = "the macro exports the module's entry point")]
+
 mod entry {
     use super::{LogLevel, RootContext};
 

@@ -1,7 +1,7 @@
 //! What one root and its streams share, and how effects become hostcalls.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ pub(super) struct Vm {
     queue: u32,
     /// Whether the queue holds a message already: one is enough.
     woken: Cell<bool>,
-    calls: RefCell<BTreeMap<u32, CallId>>,
+    /// The host's token of each callout under way.
+    calls: RefCell<Vec<(u32, CallId)>>,
     counters: Vec<u32>,
 }
 
@@ -46,7 +47,7 @@ impl Vm {
             root,
             queue,
             woken: Cell::new(false),
-            calls: RefCell::new(BTreeMap::new()),
+            calls: RefCell::new(Vec::new()),
             counters,
         })
     }
@@ -58,7 +59,9 @@ impl Vm {
     }
 
     pub(super) fn take_call(&self, token: u32) -> Option<CallId> {
-        self.calls.borrow_mut().remove(&token)
+        let mut calls = self.calls.borrow_mut();
+        let at = calls.iter().position(|(known, _)| *known == token)?;
+        Some(calls.swap_remove(at).1)
     }
 
     /// Performs effects and what follows from them. No borrow of the worker may be held.
@@ -69,7 +72,7 @@ impl Vm {
                 Effect::Answer(stream, reply) => self.answer_stream(stream, &reply),
                 Effect::Call(id, call) => match host::dispatch(&call) {
                     Ok(token) => {
-                        self.calls.borrow_mut().insert(token, id);
+                        self.calls.borrow_mut().push((token, id));
                     }
                     Err(refusal) => {
                         let more = self.worker.borrow_mut().on_call_refused(id, refusal, now());

@@ -142,7 +142,7 @@ impl Worker {
             state,
         };
         if result.is_ok()
-            && let Some(bucket) = self.configuration.buckets.get(&copy.miss.request.bucket)
+            && let Some(bucket) = self.configuration.bucket(&copy.miss.request.bucket)
         {
             let put = copy.put(bucket, self.configuration.timeouts.store);
             effects.push(Effect::Call(call, put));
@@ -180,7 +180,7 @@ impl Worker {
         let mut more = false;
         for at in 0..self.copies.len() {
             loop {
-                let answering: usize = self.answering.values().sum();
+                let answering: usize = self.answering.iter().map(|(_, bytes)| bytes).sum();
                 let Some(copy) = self.copies.get_mut(at) else { break };
                 let Some(waiter) = copy.waiters.first() else { break };
                 let reply = Reply::object(&copy.object, &waiter.miss.request);
@@ -239,7 +239,7 @@ impl Worker {
                 State::Backoff { attempts, until } if now >= until => attempts,
                 State::Backoff { .. } | State::Sending { .. } | State::Settled { .. } => continue,
             };
-            if let Some(bucket) = configuration.buckets.get(&copy.miss.request.bucket) {
+            if let Some(bucket) = configuration.bucket(&copy.miss.request.bucket) {
                 copy.state = State::Sending { call, attempts: attempts + 1 };
                 effects.push(Effect::Count(Metric::StoreRetries));
                 let put = copy.put(bucket, configuration.timeouts.store);

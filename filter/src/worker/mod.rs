@@ -17,7 +17,6 @@
 mod copy;
 mod fetch;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -128,9 +127,9 @@ pub struct Worker {
     fetches: Vec<Fetch>,
     copies: Vec<Copy>,
     /// Bytes that the host holds for clients that are being answered.
-    answering: BTreeMap<StreamId, usize>,
+    answering: Vec<(StreamId, usize)>,
     /// Streams whose held answer has given way to an empty object.
-    emptied: BTreeSet<StreamId>,
+    emptied: Vec<StreamId>,
     ticking: bool,
 }
 
@@ -145,8 +144,8 @@ impl Worker {
             arrived: Vec::new(),
             fetches: Vec::new(),
             copies: Vec::new(),
-            answering: BTreeMap::new(),
-            emptied: BTreeSet::new(),
+            answering: Vec::new(),
+            emptied: Vec::new(),
             ticking: false,
         }
     }
@@ -165,8 +164,10 @@ impl Worker {
 
     /// A stream has ended: its client has everything, or has left.
     pub fn on_stream_end(&mut self, stream: StreamId) -> Vec<Effect> {
-        self.emptied.remove(&stream);
-        let was_answered = self.answering.remove(&stream).is_some();
+        self.emptied.retain(|emptied| *emptied != stream);
+        let answering = self.answering.len();
+        self.answering.retain(|(answered, _)| *answered != stream);
+        let was_answered = self.answering.len() < answering;
         let mut effects = Vec::new();
         // What nobody has begun to fetch, nobody wants any more.
         self.arrived.retain(|(waiting, _)| *waiting != stream);
@@ -273,10 +274,10 @@ impl Worker {
     fn answer(&mut self, stream: StreamId, reply: Reply, effects: &mut Vec<Effect>) {
         match &reply.body {
             Body::EmptyObject => {
-                self.emptied.insert(stream);
+                self.emptied.push(stream);
             }
             Body::Object(..) => {
-                self.answering.insert(stream, reply.object_bytes());
+                self.answering.push((stream, reply.object_bytes()));
             }
             Body::Absent | Body::Text(_) => {}
         }
