@@ -8,6 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::finding::{Code, Finding, Place};
+use crate::http::percent;
 
 /// A JSON value.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -56,7 +57,7 @@ impl Node {
         match self {
             Self::Bool(value) => value.to_string(),
             Self::Integer(value) => value.to_string(),
-            Self::Text(text) if text.chars().count() <= 60 => format!("{text:?}"),
+            Self::Text(text) if text.chars().count() <= 60 => format!("\"{}\"", percent::readable(text.as_bytes())),
             Self::Fraction | Self::List(_) | Self::Null | Self::Object(_) | Self::Text(_) => {
                 self.kind().to_owned()
             }

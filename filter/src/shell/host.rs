@@ -68,10 +68,14 @@ unsafe extern "C" {
 }
 
 /// A status of the host other than Ok (proxy-wasm ABI 0.2.1, `proxy_status_t`).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct HostError(
-    #[expect(dead_code, reason = "read through Debug, in the log")] pub(super) u32,
-);
+#[derive(Clone, Copy)]
+pub(super) struct HostError(u32);
+
+impl std::fmt::Display for HostError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "status {}", self.0)
+    }
+}
 
 type Result<T> = std::result::Result<T, HostError>;
 

@@ -8,16 +8,7 @@ mod stream;
 mod vm;
 
 use proxy_wasm::traits::RootContext;
-use proxy_wasm::types::LogLevel;
 
-
-mod entry {
-    use super::{LogLevel, RootContext};
-
-    proxy_wasm::main! {{
-        proxy_wasm::set_log_level(LogLevel::Info);
-        proxy_wasm::set_root_context(|id| -> Box<dyn RootContext> {
-            Box::new(super::root::Root::new(id))
-        });
-    }}
-}
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|id| -> Box<dyn RootContext> { Box::new(root::Root::new(id)) });
+}}

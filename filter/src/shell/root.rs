@@ -50,7 +50,7 @@ impl RootContext for Root {
         let text = match host::buffer(Buffer::PluginConfiguration, size) {
             Ok(text) => text,
             Err(error) => {
-                host::log(LogLevel::Error, &format!("the configuration is unreadable: {error:?}"));
+                host::log(LogLevel::Error, &format!("the configuration is unreadable: {error}"));
                 return false;
             }
         };
@@ -69,7 +69,7 @@ impl RootContext for Root {
                 true
             }
             Err(error) => {
-                host::log(LogLevel::Error, &format!("the host lacks what it takes: {error:?}"));
+                host::log(LogLevel::Error, &format!("the host lacks what it takes: {error}"));
                 false
             }
         }

@@ -113,7 +113,7 @@ impl Vm {
     /// Notes a hostcall that failed where nothing can be done about it.
     pub(super) fn expect(&self, what: &str, result: Result<(), host::HostError>) {
         if let Err(error) = result {
-            host::log(LogLevel::Error, &format!("the host could not {what}: {error:?}"));
+            host::log(LogLevel::Error, &format!("the host could not {what}: {error}"));
         }
     }
 }

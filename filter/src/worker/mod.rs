@@ -16,6 +16,8 @@
 
 mod copy;
 mod fetch;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 use std::time::Duration;
