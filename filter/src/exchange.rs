@@ -178,3 +178,118 @@ fn is_delete_marker(answer: &Headers) -> bool {
         .into_iter()
         .any(|name| answer.text(name).is_some_and(|value| value.eq_ignore_ascii_case("true")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::Body;
+
+    const CONFIGURATION: &str = r#"{
+        "domain": "s3.example",
+        "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
+            {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "up/", "HttpErrorCodeReturnedEquals": 404},
+             "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/", "EnableReplacePrefix": true}},
+            {"RuleNumber": 2, "Condition": {"KeyPrefixEquals": "old/", "HttpErrorCodeReturnedEquals": 404},
+             "Redirect": {"RedirectType": "External", "HostName": "h.example", "Protocol": "https",
+                          "ReplaceKeyPrefixWith": "new/", "PassQueryString": true, "HttpRedirectCode": 302}},
+            {"RuleNumber": 3, "Condition": {"HttpErrorCodeReturnedEquals": 503},
+             "Redirect": {"RedirectType": "External", "ReplaceKeyWith": "sorry.html"}}
+        ]}],
+        "origins": {"http://o": "o"}
+    }"#;
+
+    fn decide(host: &str, path: &str, answer: &[(&str, &str)], source: Source) -> Decision {
+        let configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+        let request = Headers::from_pairs([
+            (":method", "GET"),
+            (":scheme", "https"),
+            (":authority", host),
+            (":path", path),
+        ]);
+        let ticket = crate::worker::Worker::new(configuration.clone().into()).ticket();
+        let answer = Headers::from_pairs(answer.iter().copied());
+        Exchange::new(request, ticket).on_answer(&configuration, &answer, || source)
+    }
+
+    fn location(host: &str, path: &str, status: &str, source: Source) -> (u16, String) {
+        match decide(host, path, &[(":status", status)], source) {
+            Decision::Answer { reply, .. } => {
+                assert_eq!(reply.body, Body::Absent);
+                let location = reply.headers.get("location").unwrap().to_vec();
+                (reply.status, String::from_utf8(location).unwrap())
+            }
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn redirects_go_where_the_rule_says() {
+        let cases = [
+            ("g", "/b/old/x", "404", 302, "https://h.example/new/x"),
+            ("g", "/b/old/x?a=1&X-Amz-Date=2", "404", 302, "https://h.example/new/x?a=1"),
+            ("g", "/b/old/%0d%0aset-cookie:%20a", "404", 302,
+             "https://h.example/new/%0D%0Aset-cookie%3A%20a"),
+            ("g", "/b/old//evil.example/", "404", 302, "https://h.example/new//evil.example/"),
+            ("g:80", "/b/x", "503", 301, "https://g:80/b/sorry.html"),
+            ("b.s3.example", "/x", "503", 301, "https://b.s3.example/sorry.html"),
+        ];
+        for (host, path, status, code, expected) in cases {
+            let found = location(host, path, status, Source::Bucket);
+            assert_eq!(found, (code, expected.to_owned()), "{path}");
+        }
+        // The bucket cannot be reached: the gateway's own 503 is redirected all the same.
+        assert_eq!(location("g", "/b/x", "503", Source::Gateway).0, 301);
+    }
+
+    #[test]
+    fn the_buckets_answer_stays() {
+        use Source::{Bucket, Gateway};
+        let cases: &[(&str, &[(&str, &str)], Source)] = &[
+            ("/b/up/x", &[(":status", "200")], Bucket),
+            ("/b/up/x", &[(":status", "304")], Bucket),
+            ("/b/up/x", &[(":status", "403")], Bucket),
+            ("/b/up/x", &[(":status", "500")], Bucket),
+            ("/b/up/x", &[(":status", "404"), ("x-amz-delete-marker", "true")], Bucket),
+            ("/b/up/x", &[(":status", "404")], Gateway),
+            ("/b/up/x?acl", &[(":status", "404")], Bucket),
+            ("/b/else", &[(":status", "404")], Bucket),
+            ("/other/up/x", &[(":status", "404")], Bucket),
+            ("/b/up/x", &[], Bucket),
+        ];
+        for (path, answer, source) in cases {
+            let decision = decide("g", path, answer, *source);
+            assert!(matches!(decision, Decision::Pass(_)), "{path} {answer:?}: {decision:?}");
+        }
+    }
+
+    #[test]
+    fn a_stored_tag_is_shown_again_once() {
+        let tagged = [(":status", "200"), (TAG_METADATA, "MIRROR x")];
+        let decision = decide("g", "/b/up/x", &tagged, Source::Bucket);
+        assert!(matches!(&decision, Decision::Tag(tag) if tag == b"MIRROR x"), "{decision:?}");
+        let shown = [(":status", "200"), (TAG_METADATA, "MIRROR x"), ("x-oss-tag", "MIRROR x")];
+        let decision = decide("g", "/b/up/x", &shown, Source::Bucket);
+        assert!(matches!(decision, Decision::Pass(_)), "{decision:?}");
+    }
+
+    #[test]
+    fn a_key_that_leaves_the_mirror_url_is_not_fetched() {
+        let decision = decide("g", "/b/up/../x", &[(":status", "404")], Source::Bucket);
+        let Decision::Answer { reply, line, .. } = decision else { panic!("{decision:?}") };
+        assert_eq!(reply.status, 424);
+        assert!(line.contains("dot segments"), "{line}");
+    }
+
+    #[test]
+    fn a_second_answer_changes_nothing() {
+        let configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+        let ticket = crate::worker::Worker::new(configuration.clone().into()).ticket();
+        let request = Headers::from_pairs([(":method", "GET"), (":path", "/b/old/x")]);
+        let mut exchange = Exchange::new(request, ticket);
+        let answer = Headers::from_pairs([(":status", "404")]);
+        let first = exchange.on_answer(&configuration, &answer, || Source::Bucket);
+        assert!(matches!(first, Decision::Answer { .. }), "{first:?}");
+        let second = exchange.on_answer(&configuration, &answer, || Source::Bucket);
+        assert!(matches!(second, Decision::Pass(_)), "{second:?}");
+    }
+}

@@ -9,6 +9,8 @@ mod key;
 pub mod mirror;
 mod parse;
 pub mod redirect;
+#[cfg(test)]
+mod tests;
 
 pub use key::KeyRewrite;
 pub(crate) use key::climbs_out;
