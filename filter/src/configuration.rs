@@ -131,8 +131,7 @@ impl Configuration {
 fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
     fields.only(&["domain", "buckets", "origins", "limits", "timeouts"], findings);
     let domain = fields.get("domain").and_then(|at| at.text(findings)).map(str::to_owned);
-    let origins =
-        fields.get("origins").map(|at| origins(at, findings)).unwrap_or_default();
+    let origins = fields.get("origins").map(|at| origins(at, findings)).unwrap_or_default();
     let buckets = fields
         .require("buckets", findings)
         .map(|at| buckets(at, &origins, findings))
@@ -156,11 +155,7 @@ fn origins(at: &At<'_>, findings: &mut Vec<Finding>) -> Vec<(String, String)> {
         .collect()
 }
 
-fn buckets(
-    at: &At<'_>,
-    origins: &[(String, String)],
-    findings: &mut Vec<Finding>,
-) -> Vec<Bucket> {
+fn buckets(at: &At<'_>, origins: &[(String, String)], findings: &mut Vec<Finding>) -> Vec<Bucket> {
     let mut buckets: Vec<Bucket> = Vec::new();
     for item in at.list(findings).unwrap_or_default() {
         let Some(bucket) = bucket(&item, origins, findings) else { continue };
@@ -250,7 +245,9 @@ fn limits(at: &At<'_>, findings: &mut Vec<Finding>) -> Limits {
     let fetches = number(&fields, "fetches", 10_000, findings).unwrap_or(standard.fetches);
     if memory_bytes < object_bytes {
         let place = Place::name(fields.pointer());
-        let message = format!("`memory_bytes` ({memory_bytes}) cannot hold one object of `object_bytes` ({object_bytes})");
+        let message = format!(
+            "`memory_bytes` ({memory_bytes}) cannot hold one object of `object_bytes` ({object_bytes})"
+        );
         findings.push(Finding::error(Code::BadLimit, place, message));
     }
     Limits { object_bytes, memory_bytes, fetches }
@@ -269,12 +266,7 @@ fn timeouts(at: &At<'_>, findings: &mut Vec<Finding>) -> Timeouts {
     }
 }
 
-fn number(
-    fields: &Fields<'_>,
-    name: &str,
-    most: u64,
-    findings: &mut Vec<Finding>,
-) -> Option<u64> {
+fn number(fields: &Fields<'_>, name: &str, most: u64, findings: &mut Vec<Finding>) -> Option<u64> {
     let at = fields.get(name)?;
     let given = at.integer(findings)?;
     let number = u64::try_from(given).ok().filter(|number| (1..=most).contains(number));

@@ -227,8 +227,13 @@ mod tests {
         let cases = [
             ("g", "/b/old/x", "404", 302, "https://h.example/new/x"),
             ("g", "/b/old/x?a=1&X-Amz-Date=2", "404", 302, "https://h.example/new/x?a=1"),
-            ("g", "/b/old/%0d%0aset-cookie:%20a", "404", 302,
-             "https://h.example/new/%0D%0Aset-cookie%3A%20a"),
+            (
+                "g",
+                "/b/old/%0d%0aset-cookie:%20a",
+                "404",
+                302,
+                "https://h.example/new/%0D%0Aset-cookie%3A%20a",
+            ),
             ("g", "/b/old//evil.example/", "404", 302, "https://h.example/new//evil.example/"),
             ("g:80", "/b/x", "503", 301, "https://g:80/b/sorry.html"),
             ("b.s3.example", "/x", "503", 301, "https://b.s3.example/sorry.html"),

@@ -216,9 +216,6 @@ mod tests {
     fn a_finding_is_one_line() {
         let finding = Finding::error(Code::WrongType, Place::value("/a/0"), "expected x, found y")
             .help("write x");
-        assert_eq!(
-            finding.to_string(),
-            "error[wrong-type] at /a/0: expected x, found y (write x)"
-        );
+        assert_eq!(finding.to_string(), "error[wrong-type] at /a/0: expected x, found y (write x)");
     }
 }

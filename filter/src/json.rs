@@ -57,7 +57,9 @@ impl Node {
         match self {
             Self::Bool(value) => value.to_string(),
             Self::Integer(value) => value.to_string(),
-            Self::Text(text) if text.chars().count() <= 60 => format!("\"{}\"", percent::readable(text.as_bytes())),
+            Self::Text(text) if text.chars().count() <= 60 => {
+                format!("\"{}\"", percent::readable(text.as_bytes()))
+            }
             Self::Fraction | Self::List(_) | Self::Null | Self::Object(_) | Self::Text(_) => {
                 self.kind().to_owned()
             }

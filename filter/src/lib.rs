@@ -25,6 +25,6 @@ pub mod reply;
 pub mod report;
 pub mod request;
 pub mod rule;
-pub mod worker;
 #[cfg(target_arch = "wasm32")]
 mod shell;
+pub mod worker;

@@ -46,7 +46,9 @@ impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Forbidden => f.write_str("a 403 must be named by the rule"),
-            Self::LocalReply => f.write_str("the gateway made this answer, the bucket was not heard"),
+            Self::LocalReply => {
+                f.write_str("the gateway made this answer, the bucket was not heard")
+            }
             Self::Prefix(prefix) => write!(f, "the key does not start with {prefix:?}"),
             Self::Status(status) => write!(f, "the rule is for status {status}"),
             Self::Suffix(suffix) => write!(f, "the key does not end with {suffix:?}"),
@@ -59,11 +61,7 @@ impl fmt::Display for Mismatch {
 /// # Errors
 ///
 /// The reason why the bucket's answer stays.
-pub fn first_match<'r>(
-    rules: &'r RuleSet,
-    key: &[u8],
-    answer: Answer,
-) -> Result<&'r Rule, Pass> {
+pub fn first_match<'r>(rules: &'r RuleSet, key: &[u8], answer: Answer) -> Result<&'r Rule, Pass> {
     let rule = rules.iter().find(|rule| mismatch(rule, key, answer).is_none());
     match rule {
         // The match is made: a later rule must not bring back what was deleted either.

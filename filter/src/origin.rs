@@ -222,9 +222,8 @@ mod tests {
             let answer = Headers::from_pairs(headers.clone());
             assert_eq!(judge(&answer, size, 10), expected, "{headers:?}");
         }
-        let head = |pairs: &[(&str, &str)]| {
-            judge_size(&Headers::from_pairs(pairs.iter().copied()), 10)
-        };
+        let head =
+            |pairs: &[(&str, &str)]| judge_size(&Headers::from_pairs(pairs.iter().copied()), 10);
         assert_eq!(head(&[(":status", "200"), ("content-length", "11")]), Verdict::TooLarge);
         for pairs in [
             &[][..],

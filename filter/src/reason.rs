@@ -104,9 +104,9 @@ impl MirrorFailure {
 impl fmt::Display for MirrorFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Broken => f.write_str(
-                "the origin's answer broke off, or is larger than the gateway can hold",
-            ),
+            Self::Broken => {
+                f.write_str("the origin's answer broke off, or is larger than the gateway can hold")
+            }
             Self::KeyClimbs => {
                 f.write_str("the key's dot segments lead out of the MirrorURL's path")
             }
@@ -167,7 +167,9 @@ impl NotStored {
 impl fmt::Display for NotStored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AlreadyThere => f.write_str("the bucket has the object by now, and keeps its own"),
+            Self::AlreadyThere => {
+                f.write_str("the bucket has the object by now, and keeps its own")
+            }
             Self::GaveUp { attempts, status: 0 } => {
                 write!(f, "the store did not answer {attempts} attempts")
             }

@@ -86,9 +86,6 @@ mod tests {
 
     #[test]
     fn a_url_becomes_one_word() {
-        assert_eq!(
-            encode_url("http://h:9/a%20b.txt"),
-            "http%3A%2F%2Fh%3A9%2Fa%2520b.txt"
-        );
+        assert_eq!(encode_url("http://h:9/a%20b.txt"), "http%3A%2F%2Fh%3A9%2Fa%2520b.txt");
     }
 }

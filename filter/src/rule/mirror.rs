@@ -206,8 +206,7 @@ const OF_THE_REQUEST: &[&str] = &[
 ];
 
 /// Prefixes of the same: for the store, for the gateway, or added by it.
-const PREFIXES: &[&str] =
-    &[":", "oss-", "x-amz-", "x-drs-", "x-envoy-", "x-forwarded-", "x-oss-"];
+const PREFIXES: &[&str] = &[":", "oss-", "x-amz-", "x-drs-", "x-envoy-", "x-forwarded-", "x-oss-"];
 
 /// Whether a client's header never reaches an origin. The name must be lower case.
 #[must_use]
@@ -249,9 +248,24 @@ mod tests {
     #[test]
     fn what_is_no_mirror_url_is_refused() {
         let cases = [
-            "", "h/", "ftp://h/", "//h/", "http:h/", "http://", "http:///", "http://h",
-            "http://h/a", "http://u@h/", "http://u:p@h/", "http://h/?q/", "http://h/#f/",
-            "http://h /", "http://h/\n", "http://h:99999/", "http://a b/", "http://h?x=/",
+            "",
+            "h/",
+            "ftp://h/",
+            "//h/",
+            "http:h/",
+            "http://",
+            "http:///",
+            "http://h",
+            "http://h/a",
+            "http://u@h/",
+            "http://u:p@h/",
+            "http://h/?q/",
+            "http://h/#f/",
+            "http://h /",
+            "http://h/\n",
+            "http://h:99999/",
+            "http://a b/",
+            "http://h?x=/",
         ];
         for text in cases {
             assert!(MirrorUrl::parse(text).is_err(), "{text:?}");

@@ -45,11 +45,7 @@ pub(super) fn routing_rules(at: &At<'_>, findings: &mut Findings) -> RuleSet {
     RuleSet::new(rules)
 }
 
-fn rule(
-    at: &At<'_>,
-    numbers: &mut Vec<(u32, String)>,
-    findings: &mut Findings,
-) -> Option<Rule> {
+fn rule(at: &At<'_>, numbers: &mut Vec<(u32, String)>, findings: &mut Findings) -> Option<Rule> {
     let fields = at.object(findings)?;
     refuse_others(&fields, element::ROUTING_RULE, findings);
     let number = fields
@@ -219,10 +215,8 @@ fn key_rewrite(
     kind: Option<Kind>,
     findings: &mut Findings,
 ) -> KeyRewrite {
-    let enabled = fields
-        .get("EnableReplacePrefix")
-        .and_then(|at| at.boolean(findings))
-        .unwrap_or_default();
+    let enabled =
+        fields.get("EnableReplacePrefix").and_then(|at| at.boolean(findings)).unwrap_or_default();
     // OSS's clients write elements they do not use as empty ones.
     let prefix = text(fields, "ReplaceKeyPrefixWith", findings).filter(|with| !with.is_empty());
     let whole = text(fields, "ReplaceKeyWith", findings).filter(|with| !with.is_empty());
@@ -312,8 +306,7 @@ fn host_name(at: &At<'_>, host: &str, findings: &mut Findings) -> Option<String>
 }
 
 fn mirror(fields: &Fields<'_>, key: KeyRewrite, findings: &mut Findings) -> Option<Mirror> {
-    let url =
-        fields.require("MirrorURL", findings).and_then(|at| MirrorUrl::read(at, findings));
+    let url = fields.require("MirrorURL", findings).and_then(|at| MirrorUrl::read(at, findings));
     let pass = flag(fields, "PassQueryString", findings);
     let mirror_pass = flag(fields, "MirrorPassQueryString", findings);
     let headers =

@@ -39,13 +39,19 @@ fn sound_rules_have_no_findings() {
         rule(C404, MIRROR),
         rule(r#"{"HttpErrorCodeReturnedEquals": "404", "KeyPrefixEquals": ""}"#, MIRROR),
         mirror(r#""PassQueryString": "True", "MirrorPassQueryString": false"#),
-        mirror(r#""MirrorHeaders": {"PassAll": true, "Remove": ["a"], "Set": [{"Key": "b", "Value": ""}]}"#),
-        mirror(r#""MirrorTooLarge": "Fail", "EnableReplacePrefix": true, "ReplaceKeyPrefixWith": "x/""#),
+        mirror(
+            r#""MirrorHeaders": {"PassAll": true, "Remove": ["a"], "Set": [{"Key": "b", "Value": ""}]}"#,
+        ),
+        mirror(
+            r#""MirrorTooLarge": "Fail", "EnableReplacePrefix": true, "ReplaceKeyPrefixWith": "x/""#,
+        ),
         mirror(r#""MirrorIsExpressTunnel": false, "ReplaceKeyWith": null"#),
         external(r#"{"HostName": "h"}"#),
         external(r#"{"HostName": "127.0.0.1:9100", "Protocol": "http", "HttpRedirectCode": 307}"#),
         external(r#"{"HostName": "münchen.example", "ReplaceKeyWith": "${key}.gz"}"#),
-        external(r#"{"RedirectType": "External", "HttpRedirectCode": "302", "ReplaceKeyPrefixWith": ""}"#),
+        external(
+            r#"{"RedirectType": "External", "HttpRedirectCode": "302", "ReplaceKeyPrefixWith": ""}"#,
+        ),
         r#"[{"RuleNumber": 1, "Condition": {}, "Redirect": {"HostName": "h"}}]"#.to_owned(),
         r#"{"RoutingRules": []}"#.to_owned(),
     ];
@@ -63,38 +69,107 @@ fn each_mistake_is_found_at_its_place() {
         ("7", vec![("wrong-type", "/".to_owned())]),
         ("{}", vec![("missing-element", "=".to_owned())]),
         (r#"{"RoutingRules": {}}"#, vec![("wrong-type", "/RoutingRules".to_owned())]),
-        (r#"{"RoutingRules": [], "RoutingRule": 1}"#, vec![("unknown-element", "/RoutingRule=".to_owned())]),
+        (
+            r#"{"RoutingRules": [], "RoutingRule": 1}"#,
+            vec![("unknown-element", "/RoutingRule=".to_owned())],
+        ),
         (r#"{"RoutingRules": [7]}"#, vec![("wrong-type", at(""))]),
         (r#"{"RoutingRules": [{}]}"#, vec![("missing-element", at("=")); 3]),
-        (&rule(r#"{"KeyPrefix": "a"}"#, r#"{"HostName": "h"}"#), vec![("unknown-element", at("/Condition/KeyPrefix="))]),
-        (&rule(r#"{"IncludeHeader": []}"#, r#"{"HostName": "h"}"#), vec![("unsupported-element", at("/Condition/IncludeHeader="))]),
-        (&rule(r#"{"HttpErrorCodeReturnedEquals": 200}"#, r#"{"HostName": "h"}"#), vec![("bad-status", at("/Condition/HttpErrorCodeReturnedEquals"))]),
-        (&rule(r#"{"HttpErrorCodeReturnedEquals": 500}"#, MIRROR), vec![("mirror-status", at("/Condition/HttpErrorCodeReturnedEquals"))]),
+        (
+            &rule(r#"{"KeyPrefix": "a"}"#, r#"{"HostName": "h"}"#),
+            vec![("unknown-element", at("/Condition/KeyPrefix="))],
+        ),
+        (
+            &rule(r#"{"IncludeHeader": []}"#, r#"{"HostName": "h"}"#),
+            vec![("unsupported-element", at("/Condition/IncludeHeader="))],
+        ),
+        (
+            &rule(r#"{"HttpErrorCodeReturnedEquals": 200}"#, r#"{"HostName": "h"}"#),
+            vec![("bad-status", at("/Condition/HttpErrorCodeReturnedEquals"))],
+        ),
+        (
+            &rule(r#"{"HttpErrorCodeReturnedEquals": 500}"#, MIRROR),
+            vec![("mirror-status", at("/Condition/HttpErrorCodeReturnedEquals"))],
+        ),
         (&rule("{}", MIRROR), vec![("mirror-status", at("/Condition="))]),
         (&rule(C404, r#"{"RedirectType": "Mirror"}"#), vec![("missing-element", at("/Redirect="))]),
         (&rule(C404, r#"{"MirrorURL": "http://o/"}"#), vec![("missing-element", at("/Redirect="))]),
-        (&rule(C404, r#"{"RedirectType": "Mirrors", "MirrorURL": "http://o/"}"#), vec![("bad-word", at("/Redirect/RedirectType"))]),
-        (&rule(C404, r#"{"RedirectType": "AliCDN", "HostName": "h"}"#), vec![("unsupported-element", at("/Redirect/RedirectType"))]),
-        (&rule(C404, r#"{"RedirectType": "Mirror", "MirrorURL": "o/"}"#), vec![("bad-mirror-url", at("/Redirect/MirrorURL"))]),
-        (&rule(C404, r#"{"RedirectType": "Mirror", "MirrorURL": "http://o"}"#), vec![("bad-mirror-url", at("/Redirect/MirrorURL"))]),
-        (&mirror(r#""MirrorURL": "http://p/""#), vec![("duplicate-element", at("/Redirect/MirrorURL="))]),
-        (&mirror(r#""MirrorCheckMd5": true"#), vec![("unsupported-element", at("/Redirect/MirrorCheckMd5="))]),
+        (
+            &rule(C404, r#"{"RedirectType": "Mirrors", "MirrorURL": "http://o/"}"#),
+            vec![("bad-word", at("/Redirect/RedirectType"))],
+        ),
+        (
+            &rule(C404, r#"{"RedirectType": "AliCDN", "HostName": "h"}"#),
+            vec![("unsupported-element", at("/Redirect/RedirectType"))],
+        ),
+        (
+            &rule(C404, r#"{"RedirectType": "Mirror", "MirrorURL": "o/"}"#),
+            vec![("bad-mirror-url", at("/Redirect/MirrorURL"))],
+        ),
+        (
+            &rule(C404, r#"{"RedirectType": "Mirror", "MirrorURL": "http://o"}"#),
+            vec![("bad-mirror-url", at("/Redirect/MirrorURL"))],
+        ),
+        (
+            &mirror(r#""MirrorURL": "http://p/""#),
+            vec![("duplicate-element", at("/Redirect/MirrorURL="))],
+        ),
+        (
+            &mirror(r#""MirrorCheckMd5": true"#),
+            vec![("unsupported-element", at("/Redirect/MirrorCheckMd5="))],
+        ),
         (&mirror(r#""MirrorTooLarge": "302""#), vec![("bad-word", at("/Redirect/MirrorTooLarge"))]),
-        (&mirror(r#""PassQueryString": "yes""#), vec![("wrong-type", at("/Redirect/PassQueryString"))]),
-        (&mirror(r#""MirrorHeaders": {"Pass": ["a b"]}"#), vec![("bad-header-name", at("/Redirect/MirrorHeaders/Pass/0"))]),
-        (&mirror(r#""MirrorHeaders": {"Set": [{"Key": "a", "Value": "b\r\nc: d"}]}"#), vec![("bad-header-value", at("/Redirect/MirrorHeaders/Set/0/Value"))]),
-        (&mirror(r#""MirrorHeaders": {"Set": [{"Key": "Content-Length", "Value": "1"}]}"#), vec![("bad-header-name", at("/Redirect/MirrorHeaders/Set/0/Key"))]),
-        (&mirror(r#""MirrorHeaders": {"Pass": ["a","a","a","a","a","a","a","a","a","a","a"]}"#), vec![("too-many", at("/Redirect/MirrorHeaders/Pass="))]),
-        (&mirror(r#""MirrorHeaders": {"Pass": ["Range"]}"#), vec![("no-effect", at("/Redirect/MirrorHeaders/Pass/0"))]),
-        (&mirror(r#""ReplaceKeyPrefixWith": "x/""#), vec![("no-effect", at("/Redirect/ReplaceKeyPrefixWith="))]),
+        (
+            &mirror(r#""PassQueryString": "yes""#),
+            vec![("wrong-type", at("/Redirect/PassQueryString"))],
+        ),
+        (
+            &mirror(r#""MirrorHeaders": {"Pass": ["a b"]}"#),
+            vec![("bad-header-name", at("/Redirect/MirrorHeaders/Pass/0"))],
+        ),
+        (
+            &mirror(r#""MirrorHeaders": {"Set": [{"Key": "a", "Value": "b\r\nc: d"}]}"#),
+            vec![("bad-header-value", at("/Redirect/MirrorHeaders/Set/0/Value"))],
+        ),
+        (
+            &mirror(r#""MirrorHeaders": {"Set": [{"Key": "Content-Length", "Value": "1"}]}"#),
+            vec![("bad-header-name", at("/Redirect/MirrorHeaders/Set/0/Key"))],
+        ),
+        (
+            &mirror(r#""MirrorHeaders": {"Pass": ["a","a","a","a","a","a","a","a","a","a","a"]}"#),
+            vec![("too-many", at("/Redirect/MirrorHeaders/Pass="))],
+        ),
+        (
+            &mirror(r#""MirrorHeaders": {"Pass": ["Range"]}"#),
+            vec![("no-effect", at("/Redirect/MirrorHeaders/Pass/0"))],
+        ),
+        (
+            &mirror(r#""ReplaceKeyPrefixWith": "x/""#),
+            vec![("no-effect", at("/Redirect/ReplaceKeyPrefixWith="))],
+        ),
         (&mirror(r#""HostName": "h""#), vec![("no-effect", at("/Redirect/HostName="))]),
         (&external("{}"), vec![("empty-redirect", at("/Redirect="))]),
         (&external(r#"{"HostName": "h/x"}"#), vec![("bad-host", at("/Redirect/HostName"))]),
-        (&external(r#"{"HostName": "h", "Protocol": "ftp"}"#), vec![("bad-word", at("/Redirect/Protocol"))]),
-        (&external(r#"{"HostName": "h", "HttpRedirectCode": 303}"#), vec![("bad-redirect-code", at("/Redirect/HttpRedirectCode"))]),
-        (&external(r#"{"ReplaceKeyWith": "a", "ReplaceKeyPrefixWith": "b"}"#), vec![("conflicting-replacements", at("/Redirect/ReplaceKeyWith="))]),
-        (&external(r#"{"ReplaceKeyWith": "a", "EnableReplacePrefix": true}"#), vec![("conflicting-replacements", at("/Redirect/ReplaceKeyWith="))]),
-        (&external(r#"{"ReplaceKeyWith": "${k}"}"#), vec![("bad-template", at("/Redirect/ReplaceKeyWith"))]),
+        (
+            &external(r#"{"HostName": "h", "Protocol": "ftp"}"#),
+            vec![("bad-word", at("/Redirect/Protocol"))],
+        ),
+        (
+            &external(r#"{"HostName": "h", "HttpRedirectCode": 303}"#),
+            vec![("bad-redirect-code", at("/Redirect/HttpRedirectCode"))],
+        ),
+        (
+            &external(r#"{"ReplaceKeyWith": "a", "ReplaceKeyPrefixWith": "b"}"#),
+            vec![("conflicting-replacements", at("/Redirect/ReplaceKeyWith="))],
+        ),
+        (
+            &external(r#"{"ReplaceKeyWith": "a", "EnableReplacePrefix": true}"#),
+            vec![("conflicting-replacements", at("/Redirect/ReplaceKeyWith="))],
+        ),
+        (
+            &external(r#"{"ReplaceKeyWith": "${k}"}"#),
+            vec![("bad-template", at("/Redirect/ReplaceKeyWith"))],
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(findings(text), expected, "{text}");
@@ -106,7 +181,11 @@ fn rules_are_counted_and_numbered() {
     let rules = |numbers: &[&str]| {
         let rules: Vec<String> = numbers
             .iter()
-            .map(|n| format!(r#"{{"RuleNumber": {n}, "Condition": {{}}, "Redirect": {{"HostName": "h"}}}}"#))
+            .map(|n| {
+                format!(
+                    r#"{{"RuleNumber": {n}, "Condition": {{}}, "Redirect": {{"HostName": "h"}}}}"#
+                )
+            })
             .collect();
         format!("[{}]", rules.join(","))
     };
@@ -114,9 +193,16 @@ fn rules_are_counted_and_numbered() {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert_eq!(findings(&rules(&many[..20])), []);
     assert_eq!(findings(&rules(&many)), [("too-many", "=".to_owned())]);
-    assert_eq!(findings(&rules(&["7", "3", "7"])), [("duplicate-rule-number", "/2/RuleNumber".to_owned())]);
+    assert_eq!(
+        findings(&rules(&["7", "3", "7"])),
+        [("duplicate-rule-number", "/2/RuleNumber".to_owned())]
+    );
     for number in ["0", "-1", "4294967296"] {
-        assert_eq!(findings(&rules(&[number])), [("bad-rule-number", "/0/RuleNumber".to_owned())], "{number}");
+        assert_eq!(
+            findings(&rules(&[number])),
+            [("bad-rule-number", "/0/RuleNumber".to_owned())],
+            "{number}"
+        );
     }
     let sorted = RuleSet::from_json(rules(&["7", "3", "5"]).as_bytes()).rules.unwrap();
     assert_eq!(sorted.iter().map(|rule| rule.number).collect::<Vec<_>>(), [3, 5, 7]);
@@ -129,5 +215,8 @@ fn all_findings_of_a_file_come_at_once() {
         {"RuleNumber": 1, "Condition": {"Prefix": "x"}, "Redirect": {"RedirectType": "External", "HttpRedirectCode": 200}}
     ]}"#;
     let codes: Vec<_> = findings(text).into_iter().map(|(code, _)| code).collect();
-    assert_eq!(codes, ["bad-mirror-url", "duplicate-rule-number", "unknown-element", "bad-redirect-code"]);
+    assert_eq!(
+        codes,
+        ["bad-mirror-url", "duplicate-rule-number", "unknown-element", "bad-redirect-code"]
+    );
 }

@@ -28,10 +28,7 @@ pub(super) struct Vm {
 }
 
 impl Vm {
-    pub(super) fn new(
-        root: u32,
-        configuration: Configuration,
-    ) -> Result<Self, host::HostError> {
+    pub(super) fn new(root: u32, configuration: Configuration) -> Result<Self, host::HostError> {
         // A queue belongs to whoever registered its name last, in whatever worker: so each root
         // takes a name of its own.
         let name = format!("back-to-origin-{:016x}", random());

@@ -159,9 +159,11 @@ impl Worker {
         let held = |copies: &[Copy]| copies.iter().map(|copy| copy.object.body.len()).sum();
         let limit = self.memory_limit();
         while object.body.len().saturating_add(held(&self.copies)) > limit {
-            match self.copies.iter().position(|copy| {
-                copy.is_spare() && copy.first_client == FirstClient::Reported
-            }) {
+            match self
+                .copies
+                .iter()
+                .position(|copy| copy.is_spare() && copy.first_client == FirstClient::Reported)
+            {
                 Some(spare) => drop(self.copies.remove(spare)),
                 None => return Err(NotStored::NoMemory),
             }

@@ -140,12 +140,7 @@ impl Worker {
         self.end_fetch(at, &verdict, effects);
     }
 
-    pub(super) fn on_origin_refused(
-        &mut self,
-        at: usize,
-        why: Refusal,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(super) fn on_origin_refused(&mut self, at: usize, why: Refusal, effects: &mut Vec<Effect>) {
         let failure = match why {
             Refusal::NoCluster => MirrorFailure::NoCluster,
             Refusal::NoHost => MirrorFailure::Unreachable,

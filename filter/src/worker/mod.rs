@@ -219,12 +219,7 @@ impl Worker {
     }
 
     /// A callout has been answered, or has failed in the host.
-    pub fn on_call_answer(
-        &mut self,
-        call: CallId,
-        answer: CallAnswer,
-        now: Moment,
-    ) -> Vec<Effect> {
+    pub fn on_call_answer(&mut self, call: CallId, answer: CallAnswer, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_calling(call)) {
             self.on_origin_answer(at, answer, now, &mut effects);
@@ -294,7 +289,5 @@ impl Worker {
 
 /// Whether two misses want the same of the same origin, and of the same bucket.
 fn same_object(a: &Miss, b: &Miss) -> bool {
-    a.origin == b.origin
-        && a.request.bucket == b.request.bucket
-        && a.request.key == b.request.key
+    a.origin == b.origin && a.request.bucket == b.request.bucket && a.request.key == b.request.key
 }

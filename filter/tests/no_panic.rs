@@ -1,0 +1,269 @@
+//! A panic takes a proxy's worker down: nothing that clients, buckets, origins, stores or
+//! operators send may cause one, in whatever order it comes.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use back_to_origin::configuration::Configuration;
+use back_to_origin::exchange::{Decision, Exchange};
+use back_to_origin::http::headers::Headers;
+use back_to_origin::matching::Source;
+use back_to_origin::rule::RuleSet;
+use back_to_origin::worker::{CallAnswer, CallId, Effect, Moment, Refusal, StreamId, Worker};
+use proptest::prelude::*;
+
+const CONFIGURATION: &str = r#"{
+    "domain": "d",
+    "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
+        {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "m", "HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/p/", "MirrorPassQueryString": true,
+                      "EnableReplacePrefix": true, "ReplaceKeyPrefixWith": "x/",
+                      "MirrorHeaders": {"PassAll": true, "Set": [{"Key": "host", "Value": "h"}]}}},
+        {"RuleNumber": 2, "Condition": {"KeySuffixEquals": "r"},
+         "Redirect": {"ReplaceKeyWith": "a${key}b", "PassQueryString": true}}
+    ]}],
+    "origins": {"http://o": "o"},
+    "limits": {"object_bytes": 64, "memory_bytes": 100, "fetches": 2}
+}"#;
+
+/// Something that happens to a worker.
+#[derive(Clone, Debug)]
+enum Event {
+    Request { headers: Vec<(Vec<u8>, Vec<u8>)>, answer: Vec<(Vec<u8>, Vec<u8>)>, local: bool },
+    Wake,
+    Tick(u64),
+    StreamEnd(usize),
+    CallAnswer { call: usize, headers: Vec<(Vec<u8>, Vec<u8>)>, size: u64, body: Vec<u8> },
+    CallRefused { call: usize, known: bool },
+}
+
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..40),
+        "(bytes=)?[0-9]{0,22}-[0-9]{0,22}".prop_map(String::into_bytes),
+        "/(b|%62)/(m|[a-z%./\\\\]){0,9}r?(\\?[a-zA-Z=&%-]{0,9})?".prop_map(String::into_bytes),
+        prop_oneof!["GET", "200", "404", "503", "true", "10", "b\\.d"].prop_map(String::into_bytes),
+    ]
+}
+
+fn headers() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
+    let name = prop_oneof![
+        "[a-z-]{1,12}".prop_map(String::into_bytes),
+        proptest::collection::vec(any::<u8>(), 0..8),
+        prop_oneof![
+            ":status",
+            ":authority",
+            ":scheme",
+            "range",
+            "if-range",
+            "content-length",
+            "content-type",
+            "x-amz-delete-marker",
+            "x-amz-meta-x-oss-tag",
+            "connection"
+        ]
+        .prop_map(String::into_bytes),
+    ];
+    proptest::collection::vec((name, value()), 0..8)
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (headers(), headers(), any::<bool>(), any::<bool>(), "[mr%.a]{1,6}r?").prop_map(
+            |(mut headers, mut answer, local, plain, key)| {
+                if plain {
+                    let path = format!("/b/{key}").into_bytes();
+                    headers.insert(0, (b":path".to_vec(), path));
+                    headers.insert(0, (b":method".to_vec(), b"GET".to_vec()));
+                    answer.insert(0, (b":status".to_vec(), b"404".to_vec()));
+                }
+                Event::Request { headers, answer, local }
+            }
+        ),
+        Just(Event::Wake),
+        (0_u64..30_000).prop_map(Event::Tick),
+        (0_usize..8).prop_map(Event::StreamEnd),
+        (0_usize..8, headers(), any::<bool>(), 0_u64..200, any::<bool>()).prop_map(
+            |(call, mut headers, good, size, honest)| {
+                if good {
+                    headers.insert(0, (b":status".to_vec(), b"200".to_vec()));
+                }
+                let body = vec![7; if honest { size as usize } else { 3 }];
+                Event::CallAnswer { call, headers, size, body }
+            }
+        ),
+        (0_usize..8, any::<bool>()).prop_map(|(call, known)| Event::CallRefused { call, known }),
+    ]
+}
+
+/// Drives one worker and keeps what a host would: who waits, which calls are under way.
+struct Host {
+    worker: Worker,
+    calls: Vec<CallId>,
+    waiting: Vec<StreamId>,
+    streams: u32,
+    now: Duration,
+}
+
+impl Host {
+    fn on(&mut self, configuration: &Configuration, event: Event) {
+        let now = Moment(self.now);
+        let effects = match event {
+            Event::Request { headers, answer, local } => {
+                let ticket = self.worker.ticket();
+                let mut exchange = Exchange::new(Headers::from_pairs(headers), ticket);
+                let source = || if local { Source::Gateway } else { Source::Bucket };
+                let answer = Headers::from_pairs(answer);
+                match exchange.on_answer(configuration, &answer, source) {
+                    Decision::Mirror(miss) => {
+                        self.streams += 1;
+                        let stream = StreamId(self.streams);
+                        self.waiting.push(stream);
+                        self.worker.on_miss(stream, *miss)
+                    }
+                    Decision::Answer { .. } | Decision::Pass(_) | Decision::Tag(_) => Vec::new(),
+                }
+            }
+            Event::Wake => self.worker.on_wake(now),
+            Event::Tick(millis) => {
+                self.now += Duration::from_millis(millis);
+                self.worker.on_tick(Moment(self.now))
+            }
+            Event::StreamEnd(at) => match self.waiting.get(at).copied() {
+                Some(stream) => {
+                    self.waiting.remove(at);
+                    self.worker.on_stream_end(stream)
+                }
+                None => self.worker.on_stream_end(StreamId(u32::MAX)),
+            },
+            Event::CallAnswer { call, headers, size, body } => {
+                if call >= self.calls.len() {
+                    return;
+                }
+                let headers = Headers::from_pairs(headers);
+                let answer = CallAnswer { headers, body_bytes: size, body };
+                let id = self.calls.remove(call);
+                let _ = self.worker.wants_body(id, size);
+                self.worker.on_call_answer(id, answer, now)
+            }
+            Event::CallRefused { call, known } => {
+                if call >= self.calls.len() {
+                    return;
+                }
+                let why = if known { Refusal::NoHost } else { Refusal::NoCluster };
+                let id = self.calls.remove(call);
+                self.worker.on_call_refused(id, why, now)
+            }
+        };
+        self.take(effects);
+    }
+
+    fn take(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Answer(stream, reply) => {
+                    let at = self.waiting.iter().position(|waiting| *waiting == stream);
+                    let at = at.expect("only one who waits is answered, and only once");
+                    self.waiting.remove(at);
+                    for (name, value) in reply.headers.iter() {
+                        assert!(!value.contains(&b'\n') && !value.contains(&b'\r'), "{name}");
+                    }
+                    let effects = self.worker.on_stream_end(stream);
+                    self.take(effects);
+                }
+                Effect::Call(id, call) => {
+                    let get = |name| call.headers.get(name).unwrap_or_default().to_vec();
+                    assert!(!get(":path").is_empty() && get(":path")[0] == b'/');
+                    if call.cluster == "o" {
+                        assert_eq!(get(":authority"), b"h");
+                        assert!(get(":path").starts_with(b"/p/x/"), "{:?}", get(":path"));
+                    } else {
+                        assert!(get(":path").starts_with(b"/b/"), "{:?}", get(":path"));
+                        assert_eq!(get("if-none-match"), b"*");
+                    }
+                    self.calls.push(id);
+                }
+                Effect::Count(_) | Effect::Log(_) | Effect::Tick(_) | Effect::Wake => {}
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_order_of_events_panics_and_none_leaves_a_client_waiting(
+        events in proptest::collection::vec(event(), 0..60)
+    ) {
+        let configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+        let mut host = Host {
+            worker: Worker::new(Rc::new(configuration.clone())),
+            calls: Vec::new(),
+            waiting: Vec::new(),
+            streams: 0,
+            now: Duration::from_secs(1),
+        };
+        for event in events {
+            host.on(&configuration, event);
+        }
+        // Every call comes to an end in a host; then everybody must have an answer.
+        for _ in 0..200 {
+            host.on(&configuration, Event::Wake);
+            while !host.calls.is_empty() {
+                let broken = Event::CallAnswer { call: 0, headers: vec![], size: 0, body: vec![] };
+                host.on(&configuration, broken);
+            }
+            host.on(&configuration, Event::Tick(1_000));
+        }
+        prop_assert!(host.waiting.is_empty(), "{:?} wait for ever", host.waiting);
+    }
+
+    #[test]
+    fn no_bytes_panic_as_rules_or_configuration(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = RuleSet::from_json(&bytes);
+        let _ = Configuration::from_json(&bytes);
+        let _ = Headers::from_wire(bytes).iter().count();
+    }
+
+    #[test]
+    fn no_rule_set_panics(text in rule_set()) {
+        let checked = RuleSet::from_json(text.as_bytes());
+        let refused = checked.findings.iter().any(|finding| {
+            finding.severity == back_to_origin::finding::Severity::Error
+        });
+        prop_assert_eq!(checked.rules.is_none(), refused);
+    }
+}
+
+/// Rule sets out of the vocabulary, with values of all sorts.
+fn rule_set() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        Just("true".to_owned()),
+        Just("null".to_owned()),
+        Just("404".to_owned()),
+        Just("[]".to_owned()),
+        Just("{}".to_owned()),
+        Just("\"Mirror\"".to_owned()),
+        Just("\"http://o/\"".to_owned()),
+        Just("1e999".to_owned()),
+        Just("\"${key}\"".to_owned()),
+        "\"[ -!#-\\[\\]-~]{0,9}\"",
+        "-?[0-9]{1,25}",
+    ];
+    let name = prop_oneof![
+        "RuleNumber|Condition|Redirect|KeyPrefixEquals|HttpErrorCodeReturnedEquals|RedirectType",
+        "MirrorURL|HostName|MirrorHeaders|Set|Pass|ReplaceKeyWith|ReplaceKeyPrefixWith|Protocol",
+        "[a-zA-Z]{1,9}",
+    ];
+    let leaf = value.boxed();
+    let node = leaf.prop_recursive(4, 40, 6, move |inner| {
+        let field = (name.clone(), inner.clone()).prop_map(|(n, v)| format!("\"{n}\": {v}"));
+        prop_oneof![
+            proptest::collection::vec(field, 0..6).prop_map(|f| format!("{{{}}}", f.join(","))),
+            proptest::collection::vec(inner, 0..4).prop_map(|i| format!("[{}]", i.join(","))),
+        ]
+    });
+    proptest::collection::vec(node, 0..3)
+        .prop_map(|rules| format!("{{\"RoutingRules\": [{}]}}", rules.join(",")))
+}
