@@ -14,6 +14,7 @@
 
 pub mod configuration;
 pub mod exchange;
+pub mod explain;
 pub mod finding;
 pub mod http;
 mod json;

@@ -28,21 +28,21 @@ pub enum Source {
 }
 
 /// Why a rule does not apply.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Mismatch {
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mismatch<'r> {
     /// A 403, which the rule does not name.
     Forbidden,
     /// The gateway made the answer itself.
     LocalReply,
     /// The key does not start with `KeyPrefixEquals`.
-    Prefix(String),
+    Prefix(&'r str),
     /// The status is not `HttpErrorCodeReturnedEquals`.
     Status(u16),
     /// The key does not end with `KeySuffixEquals`.
-    Suffix(String),
+    Suffix(&'r str),
 }
 
-impl fmt::Display for Mismatch {
+impl fmt::Display for Mismatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Forbidden => f.write_str("a 403 must be named by the rule"),
@@ -76,13 +76,13 @@ pub fn first_match<'r>(rules: &'r RuleSet, key: &[u8], answer: Answer) -> Result
 
 /// Why a rule does not apply, `None` when it does.
 #[must_use]
-pub fn mismatch(rule: &Rule, key: &[u8], answer: Answer) -> Option<Mismatch> {
+pub fn mismatch<'r>(rule: &'r Rule, key: &[u8], answer: Answer) -> Option<Mismatch<'r>> {
     let condition = &rule.condition;
     if !key.starts_with(condition.key_prefix.as_bytes()) {
-        return Some(Mismatch::Prefix(condition.key_prefix.clone()));
+        return Some(Mismatch::Prefix(&condition.key_prefix));
     }
     if !key.ends_with(condition.key_suffix.as_bytes()) {
-        return Some(Mismatch::Suffix(condition.key_suffix.clone()));
+        return Some(Mismatch::Suffix(&condition.key_suffix));
     }
     match condition.status {
         Some(status) if status != answer.status => return Some(Mismatch::Status(status)),

@@ -1,0 +1,298 @@
+//! What one request would do, rule by rule: the engine's own decisions, told and not performed.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::exchange::TAG_METADATA;
+use crate::http::headers::{HeaderList, Headers};
+use crate::http::percent;
+use crate::matching::{self, Answer, Source};
+use crate::origin::OriginRequest;
+use crate::reason::Pass;
+use crate::request::ObjectRequest;
+use crate::rule::{Action, Rule, RuleSet, TooLarge};
+
+/// A request, and what the bucket answers to it.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The bucket.
+    pub bucket: String,
+    /// The request's method.
+    pub method: String,
+    /// The object's key, decoded.
+    pub key: Vec<u8>,
+    /// The query, without the `?`.
+    pub query: String,
+    /// The client's headers.
+    pub headers: Vec<(String, String)>,
+    /// The bucket's status.
+    pub status: u16,
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// The request, as logs name it.
+    pub request: String,
+    /// The bucket's status.
+    pub status: u16,
+    /// Each rule that was tried.
+    pub rules: Vec<Step>,
+    /// What happens.
+    pub outcome: Outcome,
+}
+
+/// One rule that was tried.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// Its number.
+    pub rule: u32,
+    /// Its type.
+    pub redirect_type: &'static str,
+    /// Why it does not apply; absent where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mismatch: Option<String>,
+}
+
+/// What happens to the request.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "action")]
+pub enum Outcome {
+    /// The client gets 424 MirrorFailed at once.
+    Fail {
+        /// Why.
+        reason: String,
+    },
+    /// The object is fetched, given to the client and stored.
+    Mirror {
+        /// The URL it is fetched from.
+        url: String,
+        /// The headers of that request.
+        headers: Vec<(String, String)>,
+        /// The key it is stored under.
+        key: String,
+        /// Headers it is stored with beside its own, and shown with.
+        tag: String,
+        /// What happens when it is too large.
+        too_large: String,
+    },
+    /// The bucket's answer stays.
+    Pass {
+        /// Why.
+        reason: String,
+    },
+    /// The client is redirected.
+    Redirect {
+        /// The status.
+        code: u16,
+        /// The target.
+        location: String,
+    },
+}
+
+/// Tells what one request would do.
+#[must_use]
+pub fn explain(rules: &RuleSet, question: &Question) -> Explanation {
+    let key = percent::readable(&question.key);
+    let request = format!("{} {}/{key}", question.method, question.bucket);
+    let (rules, outcome) = match read(question) {
+        Ok(read) => try_rules(rules, &read, question.status),
+        Err(pass) => (Vec::new(), Outcome::Pass { reason: pass.to_string() }),
+    };
+    Explanation { request, status: question.status, rules, outcome }
+}
+
+fn read(question: &Question) -> Result<ObjectRequest, Pass> {
+    let mut path = format!("/{}/{}", question.bucket, percent::encode_key(&question.key));
+    if !question.query.is_empty() {
+        path.push('?');
+        path.push_str(&question.query);
+    }
+    let host = question.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let mut pairs = vec![
+        (":method".to_owned(), question.method.clone()),
+        (":scheme".to_owned(), "http".to_owned()),
+        (":authority".to_owned(), host.map_or("localhost", |(_, host)| host).to_owned()),
+        (":path".to_owned(), path),
+    ];
+    pairs.extend(
+        question.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())),
+    );
+    ObjectRequest::read(Headers::from_pairs(pairs), None, |name| name == question.bucket)
+}
+
+fn try_rules(rules: &RuleSet, request: &ObjectRequest, status: u16) -> (Vec<Step>, Outcome) {
+    let answer = Answer { status, source: Source::Bucket, deleted: false };
+    let mut steps = Vec::new();
+    for rule in rules.iter() {
+        let mismatch = matching::mismatch(rule, &request.key, answer);
+        steps.push(Step {
+            rule: rule.number,
+            redirect_type: rule.action.redirect_type(),
+            mismatch: mismatch.map(|mismatch| mismatch.to_string()),
+        });
+        if mismatch.is_none() {
+            break;
+        }
+    }
+    let outcome = match matching::first_match(rules, &request.key, answer) {
+        Ok(rule) => act(rule, request),
+        Err(pass) => Outcome::Pass { reason: pass.to_string() },
+    };
+    (steps, outcome)
+}
+
+fn act(rule: &Rule, request: &ObjectRequest) -> Outcome {
+    match &rule.action {
+        Action::External(external) => {
+            Outcome::Redirect { code: external.code, location: external.location(request) }
+        }
+        Action::Mirror(mirror) => match OriginRequest::build(mirror, request, "") {
+            Ok(origin) => Outcome::Mirror {
+                url: origin.location(),
+                headers: readable(&origin.call_headers("GET")),
+                key: percent::readable(&request.key),
+                tag: origin.tag(),
+                too_large: match mirror.too_large {
+                    TooLarge::Fail => "424 MirrorFailed".to_owned(),
+                    TooLarge::Redirect => format!("302 to {}", origin.location()),
+                },
+            },
+            Err(failure) => Outcome::Fail { reason: failure.to_string() },
+        },
+    }
+}
+
+/// The headers of a request; what stands in its first line is told by its URL.
+fn readable(headers: &HeaderList) -> Vec<(String, String)> {
+    headers
+        .texts()
+        .filter_map(|(name, value)| match name {
+            ":authority" => Some(("host".to_owned(), value.to_owned())),
+            name if name.starts_with(':') => None,
+            name => Some((name.to_owned(), value.to_owned())),
+        })
+        .collect()
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "request  {}", self.request)?;
+        writeln!(f, "bucket   {}", self.status)?;
+        for step in &self.rules {
+            write!(f, "rule {:<3} {}: ", step.rule, step.redirect_type)?;
+            match &step.mismatch {
+                Some(why) => writeln!(f, "does not apply, {why}")?,
+                None => writeln!(f, "applies")?,
+            }
+        }
+        write!(f, "{}", self.outcome)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fail { reason } => write!(f, "then     client gets 424 MirrorFailed: {reason}"),
+            Self::Mirror { url, headers, key, tag, too_large } => {
+                writeln!(f, "origin   GET {url}")?;
+                for (name, value) in headers {
+                    writeln!(f, "         {name}: {value}")?;
+                }
+                writeln!(f, "on 200   client gets 200 and x-oss-tag: {tag}")?;
+                writeln!(
+                    f,
+                    "         stored as {key} with {TAG_METADATA}, unless it is there by then"
+                )?;
+                writeln!(f, "on 404   client gets 404 NoSuchKey")?;
+                writeln!(f, "else     client gets 424 MirrorFailed")?;
+                write!(f, "too large  client gets {too_large}")
+            }
+            Self::Pass { reason } => write!(f, "then     the bucket's answer stays: {reason}"),
+            Self::Redirect { code, location } => {
+                write!(f, "then     client gets {code} to {location}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The two rules of OSS's documents, joined: a mirror with headers, a redirect for the rest.
+    const RULES: &str = r#"{"RoutingRules": [
+        {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "examplefolder/", "HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "https://example.com/", "EnableReplacePrefix": true,
+            "ReplaceKeyPrefixWith": "destfolder/", "MirrorPassQueryString": true,
+            "MirrorHeaders": {"PassAll": true, "Remove": ["bbb-header"], "Set": [{"Key": "ccc-header", "Value": "ccc"}]}}},
+        {"RuleNumber": 2, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "External", "Protocol": "https", "HostName": "www.example.com",
+            "ReplaceKeyWith": "prefix/${key}.suffix", "HttpRedirectCode": 302}}
+    ]}"#;
+
+    fn ask(method: &str, key: &str, query: &str, status: u16) -> String {
+        let question = Question {
+            bucket: "b".to_owned(),
+            method: method.to_owned(),
+            key: key.as_bytes().to_vec(),
+            query: query.to_owned(),
+            headers: [("aaa-header", "aaa"), ("bbb-header", "bbb"), ("ccc-header", "111")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+            status,
+        };
+        let rules = RuleSet::from_json(RULES.as_bytes()).rules.unwrap();
+        explain(&rules, &question).to_string()
+    }
+
+    #[test]
+    fn a_mirror_is_told_to_the_header() {
+        assert_eq!(
+            ask("GET", "examplefolder/example.txt", "x=1", 404),
+            format!(
+                "request  GET b/examplefolder/example.txt\n\
+                 bucket   404\n\
+                 rule 1   Mirror: applies\n\
+                 origin   GET https://example.com/destfolder/example.txt?x=1\n\
+                 \x20        host: example.com\n\
+                 \x20        aaa-header: aaa\n\
+                 \x20        ccc-header: ccc\n\
+                 \x20        accept: */*\n\
+                 \x20        user-agent: back-to-origin/{}\n\
+                 on 200   client gets 200 and x-oss-tag: MIRROR https%3A%2F%2Fexample.com%2Fdestfolder%2Fexample.txt\n\
+                 \x20        stored as examplefolder/example.txt with x-amz-meta-x-oss-tag, unless it is there by then\n\
+                 on 404   client gets 404 NoSuchKey\n\
+                 else     client gets 424 MirrorFailed\n\
+                 too large  client gets 302 to https://example.com/destfolder/example.txt?x=1",
+                env!("CARGO_PKG_VERSION")
+            )
+        );
+    }
+
+    #[test]
+    fn a_redirect_is_told_with_the_rules_before_it() {
+        assert_eq!(
+            ask("GET", "test", "x=1", 404),
+            "request  GET b/test\n\
+             bucket   404\n\
+             rule 1   Mirror: does not apply, the key does not start with \"examplefolder/\"\n\
+             rule 2   External: applies\n\
+             then     client gets 302 to https://www.example.com/prefix/test.suffix"
+        );
+    }
+
+    #[test]
+    fn what_no_rule_touches_is_told_too() {
+        for (method, query, status, reason) in [
+            ("PUT", "", 404, "only GET is covered"),
+            ("GET", "acl", 404, "the parameter `acl` asks for another operation"),
+            ("GET", "", 403, "a 403 does not say whether the object is there"),
+            ("GET", "", 200, "the bucket's answer is no error"),
+        ] {
+            let text = ask(method, "k", query, status);
+            assert!(text.ends_with(&format!("the bucket's answer stays: {reason}")), "{text}");
+        }
+    }
+}
