@@ -207,7 +207,7 @@ impl fmt::Display for Outcome {
                 )?;
                 writeln!(f, "on 404   client gets 404 NoSuchKey")?;
                 writeln!(f, "else     client gets 424 MirrorFailed")?;
-                write!(f, "too large  client gets {too_large}")
+                write!(f, "too big  client gets {too_large}")
             }
             Self::Pass { reason } => write!(f, "then     the bucket's answer stays: {reason}"),
             Self::Redirect { code, location } => {
@@ -265,7 +265,7 @@ mod tests {
                  \x20        stored as examplefolder/example.txt with x-amz-meta-x-oss-tag, unless it is there by then\n\
                  on 404   client gets 404 NoSuchKey\n\
                  else     client gets 424 MirrorFailed\n\
-                 too large  client gets 302 to https://example.com/destfolder/example.txt?x=1",
+                 too big  client gets 302 to https://example.com/destfolder/example.txt?x=1",
                 env!("CARGO_PKG_VERSION")
             )
         );

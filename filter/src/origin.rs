@@ -63,7 +63,7 @@ impl OriginRequest {
             cluster: cluster.to_owned(),
             scheme: mirror.url.scheme(),
             origin: mirror.url.origin(),
-            host: mirror.headers.host().unwrap_or(mirror.url.authority()).to_owned(),
+            host: mirror.headers.host().unwrap_or_else(|| mirror.url.authority()).to_owned(),
             path: format!("{}{}", mirror.url.path(), percent::encode_key(&key)),
             query: if mirror.pass_query_string {
                 query::for_others(&request.query)

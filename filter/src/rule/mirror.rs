@@ -139,12 +139,11 @@ impl MirrorHeaders {
             };
             let of_the_connection =
                 connection.split(',').any(|token| token.trim().eq_ignore_ascii_case(name));
-            let passed = self.pass_all || contains(&self.pass, name);
-            if passed
-                && !(self.pass_all && contains(&self.remove, name))
-                && !of_the_connection
-                && !never_passed(name)
-                && !contains_key(&self.set, name)
+            let passed = match self.pass_all {
+                true => !contains(&self.remove, name),
+                false => contains(&self.pass, name),
+            };
+            if passed && !of_the_connection && !never_passed(name) && !contains_key(&self.set, name)
             {
                 list.add(name, value);
             }

@@ -249,8 +249,9 @@ pub(super) fn dispatch(call: &Call) -> std::result::Result<u32, Refusal> {
         Vec::new(),
         call.timeout,
     )
-    .map_err(|status| match status {
-        Status::BadArgument => Refusal::NoCluster,
-        _ => Refusal::NoHost,
-    })
+    .map_err(
+        |status| {
+            if status == Status::BadArgument { Refusal::NoCluster } else { Refusal::NoHost }
+        },
+    )
 }
