@@ -212,14 +212,11 @@ mod tests {
     }
 
     fn location(host: &str, path: &str, status: &str, source: Source) -> (u16, String) {
-        match decide(host, path, &[(":status", status)], source) {
-            Decision::Answer { reply, .. } => {
-                assert_eq!(reply.body, Body::Absent);
-                let location = reply.headers.get("location").unwrap().to_vec();
-                (reply.status, String::from_utf8(location).unwrap())
-            }
-            other => panic!("{path}: {other:?}"),
-        }
+        let decision = decide(host, path, &[(":status", status)], source);
+        let Decision::Answer { reply, .. } = decision else { panic!("{path}: {decision:?}") };
+        assert_eq!(reply.body, Body::Absent);
+        let location = reply.headers.get("location").unwrap().to_vec();
+        (reply.status, String::from_utf8(location).unwrap())
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is found in rule sets, and where: one line one case.
 
 use super::*;
-use crate::finding::Part;
+use crate::finding::{Part, Place};
 
 /// A rule with this Condition and this Redirect.
 fn rule(condition: &str, redirect: &str) -> String {
@@ -16,8 +16,8 @@ fn findings(text: &str) -> Vec<(&'static str, String)> {
     let refused = checked.findings.iter().any(|f| f.severity == Severity::Error);
     assert_eq!(checked.rules.is_none(), refused, "{text}");
     let place = |finding: &Finding| match &finding.place {
-        crate::finding::Place::Pointer { pointer, part: Part::Name } => format!("{pointer}="),
-        other => other.to_string(),
+        Place::Pointer { pointer, part: Part::Name } => format!("{pointer}="),
+        Place::Pointer { .. } | Place::Position { .. } => finding.place.to_string(),
     };
     checked.findings.iter().map(|finding| (finding.code.as_str(), place(finding))).collect()
 }
