@@ -19,10 +19,8 @@ use crate::reply::Reply;
 use crate::report::{Outcome, Report};
 use crate::request::ObjectRequest;
 use crate::rule::{Action, Mirror, RuleSet, TooLarge};
+use crate::store::TAG_METADATA;
 use crate::worker::Ticket;
-
-/// The user metadata in which a stored object keeps its `x-oss-tag`.
-pub const TAG_METADATA: &str = "x-amz-meta-x-oss-tag";
 
 /// One request.
 #[derive(Debug)]

@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::exchange::TAG_METADATA;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::percent;
 use crate::matching::{self, Answer, Source};
@@ -12,6 +11,7 @@ use crate::origin::OriginRequest;
 use crate::reason::Pass;
 use crate::request::ObjectRequest;
 use crate::rule::{Action, Rule, RuleSet, TooLarge};
+use crate::store::TAG_METADATA;
 
 /// A request, and what the bucket answers to it.
 #[derive(Clone, Debug)]

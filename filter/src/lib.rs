@@ -28,4 +28,5 @@ pub mod request;
 pub mod rule;
 #[cfg(target_arch = "wasm32")]
 mod shell;
+pub mod store;
 pub mod worker;

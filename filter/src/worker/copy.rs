@@ -6,15 +6,14 @@ use std::time::Duration;
 use super::{
     ANSWERS_PER_TURN, Call, CallId, Effect, Moment, Refusal, Ticket, Waiter, Worker, same_object,
 };
-use crate::configuration::{Addressing, Bucket};
-use crate::exchange::{Miss, TAG_METADATA};
-use crate::http::headers::HeaderList;
-use crate::http::percent;
+use crate::configuration::Bucket;
+use crate::exchange::Miss;
 use crate::metric::Metric;
 use crate::origin::Verdict;
 use crate::reason::NotStored;
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
+use crate::store::{self, Written};
 
 /// How often an object is sent to the store before it is given up.
 const ATTEMPTS: u32 = 6;
@@ -87,29 +86,9 @@ impl Copy {
 
     /// The request that stores the object.
     fn put(&self, bucket: &Bucket, timeout: Duration) -> Call {
-        let store = &bucket.store;
-        let name = &self.miss.request.bucket;
-        let key = percent::encode_key(&self.miss.request.key);
-        let (authority, path) = match store.addressing {
-            Addressing::Path => (store.authority.clone(), format!("/{name}/{key}")),
-            Addressing::Virtual => (format!("{name}.{}", store.authority), format!("/{key}")),
-        };
-        let mut headers = HeaderList::new()
-            .with(":method", "PUT")
-            .with(":scheme", store.scheme.as_str())
-            .with(":authority", authority)
-            .with(":path", path)
-            // Whatever came into the bucket meanwhile is newer, and stays.
-            .with("if-none-match", "*");
-        headers.extend(&self.object.headers);
-        headers.add(TAG_METADATA, &self.object.tag);
-        if self.object.body.is_empty() {
-            // Envoy announces the length of a body, and of none at all nothing.
-            headers.add("content-length", "0");
-        }
         Call {
-            cluster: store.cluster.clone(),
-            headers,
+            cluster: bucket.store.cluster.clone(),
+            headers: store::put_headers(bucket, &self.miss.request.key, &self.object),
             body: Some(Rc::clone(&self.object)),
             timeout,
         }
@@ -257,14 +236,15 @@ impl Worker {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        match status {
-            Some(200..=299) => self.settle(call, Ok(()), now, effects),
-            Some(412) => self.settle(call, Err(NotStored::AlreadyThere), now, effects),
-            // S3 answers 409 to a conditional write beside another one, and asks for a retry.
-            Some(408 | 409 | 429 | 500 | 502..=599) | None => {
-                self.retry(call, status.unwrap_or_default(), now, effects);
+        match store::judge(status) {
+            Written::AlreadyThere => {
+                self.settle(call, Err(NotStored::AlreadyThere), now, effects);
             }
-            Some(other) => self.settle(call, Err(NotStored::Refused(other)), now, effects),
+            Written::Done => self.settle(call, Ok(()), now, effects),
+            Written::Failed => self.retry(call, status.unwrap_or_default(), now, effects),
+            Written::Refused(status) => {
+                self.settle(call, Err(NotStored::Refused(status)), now, effects);
+            }
         }
     }
 

@@ -205,7 +205,7 @@ fn a_miss_is_fetched_answered_and_stored() {
     assert!(!bench.ticking, "nothing is left to wait for");
 }
 
-const TAG: &str = crate::exchange::TAG_METADATA;
+const TAG: &str = crate::store::TAG_METADATA;
 
 #[test]
 fn all_who_miss_at_once_share_one_fetch_and_one_copy() {
