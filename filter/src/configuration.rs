@@ -72,11 +72,18 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Requests to origins under way at once.
     pub fetches: u64,
+    /// The size of a part of a multipart upload, and the most that is stored without one.
+    pub part_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { object_bytes: 8 * 1024 * 1024, memory_bytes: 64 * 1024 * 1024, fetches: 64 }
+        Self {
+            object_bytes: 8 * 1024 * 1024,
+            memory_bytes: 64 * 1024 * 1024,
+            fetches: 64,
+            part_bytes: 8 * 1024 * 1024,
+        }
     }
 }
 
@@ -233,7 +240,7 @@ fn limits(at: &At<'_>, findings: &mut Vec<Finding>) -> Limits {
     let Some(fields) = at.object(findings) else {
         return standard;
     };
-    fields.only(&["object_bytes", "memory_bytes", "fetches"], findings);
+    fields.only(&["object_bytes", "memory_bytes", "fetches", "part_bytes"], findings);
     let object_bytes = number(&fields, "object_bytes", HOST_BUFFER_BYTES - 1, findings)
         .unwrap_or(standard.object_bytes);
     // Half of what a VM of V8 can hold at all.
@@ -243,6 +250,8 @@ fn limits(at: &At<'_>, findings: &mut Vec<Finding>) -> Limits {
             standard.memory_bytes.max(object_bytes)
         });
     let fetches = number(&fields, "fetches", 10_000, findings).unwrap_or(standard.fetches);
+    let part_bytes =
+        number(&fields, "part_bytes", memory_bytes, findings).unwrap_or(standard.part_bytes);
     if memory_bytes < object_bytes {
         let place = Place::name(fields.pointer());
         let message = format!(
@@ -250,7 +259,7 @@ fn limits(at: &At<'_>, findings: &mut Vec<Finding>) -> Limits {
         );
         findings.push(Finding::error(Code::BadLimit, place, message));
     }
-    Limits { object_bytes, memory_bytes, fetches }
+    Limits { object_bytes, memory_bytes, fetches, part_bytes }
 }
 
 fn timeouts(at: &At<'_>, findings: &mut Vec<Finding>) -> Timeouts {

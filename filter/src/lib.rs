@@ -25,8 +25,10 @@ pub mod reason;
 pub mod reply;
 pub mod report;
 pub mod request;
+mod retry;
 pub mod rule;
 #[cfg(target_arch = "wasm32")]
 mod shell;
 pub mod store;
+pub mod transfer;
 pub mod worker;

@@ -132,12 +132,21 @@ impl fmt::Display for MirrorFailure {
 pub enum NotStored {
     /// The object came into the bucket by another way meanwhile, and that one stays.
     AlreadyThere,
+    /// The bytes stopped coming before the object was whole.
+    Broken,
     /// The store kept failing.
     GaveUp {
         /// How often it was tried.
         attempts: u32,
         /// The last status, 0 where none came.
         status: u16,
+    },
+    /// The body's length is not the one announced.
+    Length {
+        /// The length that Content-Length announced.
+        expected: u64,
+        /// The bytes that arrived.
+        found: u64,
     },
     /// A header of the origin's cannot be kept as it came.
     Metadata,
@@ -155,7 +164,9 @@ impl NotStored {
     pub const fn label(self) -> &'static str {
         match self {
             Self::AlreadyThere => "already_there",
+            Self::Broken => "broken",
             Self::GaveUp { .. } => "gave_up",
+            Self::Length { .. } => "length",
             Self::Metadata => "metadata",
             Self::NoCluster => "no_cluster",
             Self::NoMemory => "no_memory",
@@ -170,11 +181,15 @@ impl fmt::Display for NotStored {
             Self::AlreadyThere => {
                 f.write_str("the bucket has the object by now, and keeps its own")
             }
+            Self::Broken => f.write_str("the bytes stopped coming before the object was whole"),
             Self::GaveUp { attempts, status: 0 } => {
                 write!(f, "the store did not answer {attempts} attempts")
             }
             Self::GaveUp { attempts, status } => {
                 write!(f, "the store failed {attempts} times, last with {status}")
+            }
+            Self::Length { expected, found } => {
+                write!(f, "the origin announced {expected} bytes and sent {found}")
             }
             Self::Metadata => f.write_str("a header of the origin's cannot be kept as it came"),
             Self::NoCluster => f.write_str("the gateway has no cluster for the store"),

@@ -13,7 +13,7 @@ use crate::request::ObjectRequest;
 #[derive(Debug, Eq, PartialEq)]
 pub struct Object {
     /// Its bytes, all of them.
-    pub body: Vec<u8>,
+    pub body: Rc<Vec<u8>>,
     /// Its own headers: the content's type and the like.
     pub headers: HeaderList,
     /// Its `x-oss-tag`.

@@ -66,6 +66,15 @@ pub enum Outcome<'a> {
         /// Its target.
         location: &'a str,
     },
+    /// The client got the object as a stream.
+    Streamed {
+        /// The object's URL.
+        url: &'a str,
+        /// The bytes that came.
+        bytes: u64,
+        /// Whether the bucket has the object now.
+        stored: Result<(), NotStored>,
+    },
     /// The client was sent to the origin, since the object is too large.
     TooLarge {
         /// Where to.
@@ -99,6 +108,12 @@ impl fmt::Display for Outcome<'_> {
             }
             Self::Redirected { code, location } => {
                 write!(f, "External, client got {code} to {location}")
+            }
+            Self::Streamed { url, bytes, stored: Ok(()) } => {
+                write!(f, "Mirror, origin {url} streamed {bytes} bytes, stored in the bucket")
+            }
+            Self::Streamed { url, bytes, stored: Err(why) } => {
+                write!(f, "Mirror, origin {url} streamed {bytes} bytes, not stored: {why}")
             }
             Self::TooLarge { location } => {
                 write!(f, "Mirror, object too large, client got 302 to {location}")

@@ -240,7 +240,7 @@ pub(super) fn dequeue(queue: u32) -> Result<Vec<u8>> {
 /// Sends a request from the context that is active in the SDK.
 pub(super) fn dispatch(call: &Call) -> std::result::Result<u32, Refusal> {
     let headers = call.headers.texts().collect();
-    let body = call.body.as_ref().map(|object| object.body.as_slice());
+    let body = call.body.as_ref().map(|body| body.as_slice());
     let body = body.filter(|body| !body.is_empty());
     proxy_wasm::hostcalls::dispatch_http_call(
         &call.cluster,

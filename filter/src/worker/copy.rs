@@ -13,13 +13,8 @@ use crate::origin::Verdict;
 use crate::reason::NotStored;
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
-use crate::store::{self, Written};
-
-/// How often an object is sent to the store before it is given up.
-const ATTEMPTS: u32 = 6;
-
-/// The wait after the first failure; each further one doubles it.
-const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+use crate::retry;
+use crate::store::{self, Target, Written};
 
 /// How long an object stays for requests that the bucket answered before it was stored. They are
 /// known by their tickets; this only bounds how late they may come.
@@ -84,12 +79,21 @@ impl Copy {
         matches!(self.state, State::Settled { .. }) && self.waiters.is_empty()
     }
 
+    fn target<'a>(&'a self, bucket: &'a Bucket) -> Target<'a> {
+        Target {
+            bucket,
+            key: &self.miss.request.key,
+            headers: &self.object.headers,
+            tag: &self.object.tag,
+        }
+    }
+
     /// The request that stores the object.
     fn put(&self, bucket: &Bucket, timeout: Duration) -> Call {
         Call {
             cluster: bucket.store.cluster.clone(),
-            headers: store::put_headers(bucket, &self.miss.request.key, &self.object),
-            body: Some(Rc::clone(&self.object)),
+            headers: self.target(bucket).put(self.object.body.len()),
+            body: Some(Rc::clone(&self.object.body)),
             timeout,
         }
     }
@@ -263,11 +267,9 @@ impl Worker {
 
     fn retry(&mut self, call: CallId, status: u16, now: Moment, effects: &mut Vec<Effect>) {
         let Some((copy, attempts)) = self.sending(call) else { return };
-        if attempts < ATTEMPTS {
-            let wait = FIRST_BACKOFF.saturating_mul(1 << (attempts - 1).min(10));
-            copy.state = State::Backoff { attempts, until: now.after(wait) };
-        } else {
-            self.settle(call, Err(NotStored::GaveUp { attempts, status }), now, effects);
+        match retry::next_attempt(attempts, now) {
+            Some(until) => copy.state = State::Backoff { attempts, until },
+            None => self.settle(call, Err(NotStored::GaveUp { attempts, status }), now, effects),
         }
     }
 

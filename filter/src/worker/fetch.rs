@@ -120,7 +120,7 @@ impl Worker {
             Verdict::Object(headers) => {
                 let Fetch { miss, waiters, state: _ } = self.fetches.remove(at);
                 let tag = miss.origin.tag();
-                let object = Rc::new(Object { body: answer.body, headers, tag });
+                let object = Rc::new(Object { body: Rc::new(answer.body), headers, tag });
                 self.store(miss, waiters, object, now, effects);
             }
             Verdict::Unknown => self.ask_size(at, effects),

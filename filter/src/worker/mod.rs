@@ -28,10 +28,10 @@ use crate::configuration::Configuration;
 use crate::exchange::Miss;
 use crate::http::headers::{HeaderList, Headers};
 use crate::metric::Metric;
-use crate::reply::{Body, Object, Reply};
+use crate::reply::{Body, Reply};
 
 /// How often time is looked at while something waits for it.
-const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// Clients that are answered in one turn. A host nests each answer's callbacks in the last one's,
 /// so that hundreds at once would exhaust its stack.
@@ -45,6 +45,12 @@ pub struct StreamId(pub u32);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct CallId(u64);
 
+impl CallId {
+    pub(crate) const fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// A place in the order of a worker's events.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Ticket(u64);
@@ -54,7 +60,7 @@ pub struct Ticket(u64);
 pub struct Moment(pub Duration);
 
 impl Moment {
-    fn after(self, delay: Duration) -> Self {
+    pub(crate) fn after(self, delay: Duration) -> Self {
         Self(self.0.saturating_add(delay))
     }
 }
@@ -84,8 +90,8 @@ pub struct Call {
     pub cluster: String,
     /// Its headers.
     pub headers: HeaderList,
-    /// The object that is its body, where it has one.
-    pub body: Option<Rc<Object>>,
+    /// Its body, where it has one.
+    pub body: Option<Rc<Vec<u8>>>,
     /// How long its answer may take.
     pub timeout: Duration,
 }

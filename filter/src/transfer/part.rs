@@ -1,0 +1,226 @@
+//! The parts of one object: filled byte by byte, sent a few at a time, let go when stored.
+
+use std::rc::Rc;
+
+use crate::reason::NotStored;
+use crate::retry;
+use crate::store::{self, Written};
+use crate::worker::{CallAnswer, CallId, Moment};
+
+/// The most parts an upload has (S3).
+const MAX_PARTS: u64 = 10_000;
+
+/// Parts of one object under way at once.
+const AT_ONCE: usize = 3;
+
+/// The first room of an object whose size nobody announced.
+const FIRST_ROOM: usize = 64 * 1024;
+
+/// The parts of one object.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// The size of every part but the last.
+    size: usize,
+    announced: Option<u64>,
+    received: u64,
+    filling: Vec<u8>,
+    full: Vec<Part>,
+    /// Those of the parts that are stored, by number less one.
+    etags: Vec<Option<String>>,
+    /// Whether the object is given up, and only the parts under way are waited for.
+    given_up: bool,
+}
+
+/// A part that is full, and not yet stored.
+#[derive(Debug)]
+struct Part {
+    number: u32,
+    bytes: Rc<Vec<u8>>,
+    attempts: u32,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Due(Moment),
+    Sending(CallId),
+}
+
+impl Parts {
+    pub(super) fn new(part_bytes: u64, announced: Option<u64>) -> Self {
+        // An object that is announced to be huge has larger parts, so that they are few enough.
+        let size = part_bytes.max(announced.unwrap_or_default().div_ceil(MAX_PARTS));
+        Self {
+            size: usize::try_from(size).unwrap_or(usize::MAX),
+            announced,
+            received: 0,
+            filling: Vec::new(),
+            full: Vec::new(),
+            etags: Vec::new(),
+            given_up: false,
+        }
+    }
+
+    /// Takes bytes in. True when a part has become full.
+    pub(super) fn push(&mut self, mut bytes: &[u8]) -> bool {
+        let before = self.full.len();
+        while !bytes.is_empty() {
+            self.reserve(bytes.len());
+            let room = self.size - self.filling.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.filling.extend_from_slice(now);
+            self.received += now.len() as u64;
+            bytes = later;
+            if self.filling.len() == self.size {
+                self.close();
+            }
+        }
+        self.full.len() > before
+    }
+
+    /// The last part is as large as it is; an object of no bytes has one of no bytes.
+    pub(super) fn finish(&mut self) {
+        if !self.filling.is_empty() || self.etags.is_empty() {
+            self.close();
+        }
+    }
+
+    pub(super) const fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Bytes of memory in use.
+    pub(super) fn held(&self) -> usize {
+        let full: usize = self.full.iter().map(|part| part.bytes.capacity()).sum();
+        full + self.filling.capacity()
+    }
+
+    /// Lets all bytes go. Parts under way are still to be answered: one that arrives after an
+    /// abort would stay.
+    pub(super) fn give_up(&mut self) {
+        self.given_up = true;
+        self.filling = Vec::new();
+        self.full.retain(|part| matches!(part.state, State::Sending(_)));
+        for part in &mut self.full {
+            part.bytes = Rc::new(Vec::new());
+        }
+    }
+
+    /// The only part of an object that fits into one.
+    pub(super) fn only(&self) -> Option<Rc<Vec<u8>>> {
+        match self.full.as_slice() {
+            [only] if self.etags.len() == 1 => Some(Rc::clone(&only.bytes)),
+            _ => None,
+        }
+    }
+
+    /// Whether there is more than one PutObject can take, or may be.
+    pub(super) fn needs_upload(&self) -> bool {
+        self.etags.len() > 1 || (self.etags.len() == 1 && !self.filling.is_empty())
+    }
+
+    /// The parts to be sent now.
+    pub(super) fn due(
+        &mut self,
+        now: Moment,
+        mut call: impl FnMut() -> CallId,
+    ) -> Vec<(CallId, u32, Rc<Vec<u8>>)> {
+        let under_way =
+            self.full.iter().filter(|part| matches!(part.state, State::Sending(_))).count();
+        let mut due = Vec::new();
+        for part in &mut self.full {
+            let is_due = matches!(part.state, State::Due(at) if now >= at);
+            if is_due && under_way + due.len() < AT_ONCE {
+                let id = call();
+                part.state = State::Sending(id);
+                part.attempts += 1;
+                due.push((id, part.number, Rc::clone(&part.bytes)));
+            }
+        }
+        due
+    }
+
+    /// Whether every part so far is stored.
+    pub(super) fn all_stored(&self) -> bool {
+        self.full.is_empty() && self.filling.is_empty()
+    }
+
+    /// The ETags of all parts, once every part is stored.
+    pub(super) fn etags(&self) -> Option<Vec<String>> {
+        self.etags.iter().cloned().collect()
+    }
+
+    pub(super) fn has(&self, call: CallId) -> bool {
+        self.full.iter().any(|part| matches!(part.state, State::Sending(own) if own == call))
+    }
+
+    /// The answer to a part; `None` where the call was none of theirs.
+    pub(super) fn on_answer(
+        &mut self,
+        call: CallId,
+        answer: &CallAnswer,
+        now: Moment,
+    ) -> Option<Result<(), NotStored>> {
+        let at = self
+            .full
+            .iter()
+            .position(|part| matches!(part.state, State::Sending(own) if own == call))?;
+        if self.given_up {
+            self.full.remove(at);
+            return Some(Ok(()));
+        }
+        let status = answer.headers.status();
+        let etag = answer.headers.text("etag");
+        let failure = match (store::judge(status), etag) {
+            (Written::Done, Some(etag)) => {
+                let part = self.full.remove(at);
+                let slot = self.etags.get_mut(part.number.saturating_sub(1) as usize);
+                if let Some(slot) = slot {
+                    *slot = Some(etag.to_owned());
+                }
+                return Some(Ok(()));
+            }
+            (Written::Failed | Written::Done, _) => {
+                let part = self.full.get_mut(at)?;
+                if let Some(due) = retry::next_attempt(part.attempts, now) {
+                    part.state = State::Due(due);
+                    return Some(Ok(()));
+                }
+                let status = status.unwrap_or_default();
+                NotStored::GaveUp { attempts: part.attempts, status }
+            }
+            (Written::Refused(status), _) => NotStored::Refused(status),
+            // A part has no precondition; whoever answers so did not store it.
+            (Written::AlreadyThere, _) => NotStored::Refused(412),
+        };
+        self.full.remove(at);
+        Some(Err(failure))
+    }
+
+    /// Makes room for bytes: at once where the size is known, since doubling would hold twice as
+    /// much for a moment.
+    fn reserve(&mut self, more: usize) {
+        let needed = (self.filling.len() + more).min(self.size);
+        if needed <= self.filling.capacity() {
+            return;
+        }
+        let rest = self.announced.map(|size| size.saturating_sub(self.received));
+        let rest = rest.map(|rest| usize::try_from(rest).unwrap_or(usize::MAX));
+        let room = match rest {
+            Some(rest) => self.filling.len().saturating_add(rest).clamp(needed, self.size),
+            None if self.etags.is_empty() => {
+                (self.filling.capacity() * 2).max(FIRST_ROOM).clamp(needed, self.size)
+            }
+            None => self.size,
+        };
+        self.filling.reserve_exact(room - self.filling.len());
+    }
+
+    fn close(&mut self) {
+        self.etags.push(None);
+        let number = u32::try_from(self.etags.len()).unwrap_or(u32::MAX);
+        let bytes = Rc::new(std::mem::take(&mut self.filling));
+        let state = State::Due(Moment::default());
+        self.full.push(Part { number, bytes, attempts: 0, state });
+    }
+}

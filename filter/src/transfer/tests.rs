@@ -1,0 +1,288 @@
+//! Transfers without a host: bytes and answers in, requests to the store out.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::*;
+use crate::http::headers::Headers;
+use crate::request::ObjectRequest;
+
+const CONFIGURATION: &str = r#"{
+    "buckets": [{"name": "b", "store": {"cluster": "store", "authority": "s:9000"}, "RoutingRules": []}],
+    "limits": {"object_bytes": 1, "part_bytes": 4, "memory_bytes": 20}
+}"#;
+
+/// Transfers, a clock, and the requests under way.
+struct Bench {
+    transfers: Transfers,
+    now: Duration,
+    calls: Vec<(CallId, String, Vec<u8>)>,
+    lines: Vec<String>,
+    ticking: bool,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+        Self {
+            transfers: Transfers::new(Rc::new(configuration)),
+            now: Duration::from_secs(1_000),
+            calls: Vec::new(),
+            lines: Vec::new(),
+            ticking: false,
+        }
+    }
+
+    fn begin(&mut self, key: &str, length: Option<u64>) -> Option<TransferId> {
+        let request = ObjectRequest {
+            bucket: "b".to_owned(),
+            bucket_in_path: true,
+            key: key.as_bytes().to_vec(),
+            query: String::new(),
+            scheme: crate::http::Scheme::Http,
+            authority: "g".to_owned(),
+            headers: Headers::default(),
+        };
+        self.transfers.begin(Plan {
+            bucket: "b".to_owned(),
+            key: key.as_bytes().to_vec(),
+            headers: HeaderList::new().with("content-type", "a/b"),
+            tag: "MIRROR x".to_owned(),
+            url: "http://o/k".to_owned(),
+            length,
+            report: Report::new(&request, 404, 1),
+        })
+    }
+
+    fn bytes(&mut self, id: TransferId, bytes: &[u8]) {
+        let effects = self.transfers.on_bytes(id, bytes);
+        self.take(effects);
+    }
+
+    fn end(&mut self, id: TransferId, end: End) {
+        let effects = self.transfers.on_end(id, end);
+        self.take(effects);
+    }
+
+    fn take(&mut self, effects: Vec<Effect>) {
+        let mut woken = false;
+        for effect in effects {
+            match effect {
+                Effect::Call(id, call) => {
+                    let get = |name| call.headers.get(name).unwrap_or_default().to_vec();
+                    let line = [get(":method"), get(":path"), get("if-none-match")].join(&b' ');
+                    let body = call.body.map(|body| body.to_vec()).unwrap_or_default();
+                    self.calls.push((id, String::from_utf8(line).unwrap(), body));
+                }
+                Effect::Wake => woken = true,
+                Effect::Log(line) => self.lines.push(line),
+                Effect::Tick(period) => self.ticking = period.is_some(),
+                Effect::Count(_) => {}
+                Effect::Answer(..) => panic!("a transfer answers nobody"),
+            }
+        }
+        if woken {
+            let effects = self.transfers.on_wake(Moment(self.now));
+            self.take(effects);
+        }
+    }
+
+    /// Answers the oldest call, which must be this one.
+    fn answer(&mut self, line: &str, status: &str, etag: &str, body: &str) {
+        let at = self.calls.iter().position(|(_, found, _)| found == line);
+        let lines: Vec<_> = self.calls.iter().map(|(_, line, _)| line).collect();
+        let at = at.unwrap_or_else(|| panic!("{line:?} is not under way, but {lines:?}"));
+        let (id, _, _) = self.calls.remove(at);
+        let headers = Headers::from_pairs([(":status", status), ("etag", etag)]);
+        let wanted = self.transfers.wants_body(id, body.len() as u64);
+        let body = if wanted { body.as_bytes().to_vec() } else { Vec::new() };
+        let answer = CallAnswer { headers, body_bytes: body.len() as u64, body };
+        let effects = self.transfers.on_call_answer(id, &answer, Moment(self.now));
+        self.take(effects);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        if self.ticking {
+            let effects = self.transfers.on_tick(Moment(self.now));
+            self.take(effects);
+        }
+    }
+
+    fn body(&self, line: &str) -> &[u8] {
+        &self.calls.iter().find(|(_, found, _)| found == line).unwrap().2
+    }
+}
+
+const CREATED: &str = "<R><UploadId>u</UploadId></R>";
+
+#[test]
+fn an_object_within_one_part_is_put_whole_once_its_end_is_there() {
+    for length in [Some(3), None] {
+        let mut bench = Bench::new();
+        let id = bench.begin("k", length).unwrap();
+        bench.bytes(id, b"ab");
+        bench.bytes(id, b"c");
+        assert!(bench.calls.is_empty(), "nothing is visible before the end");
+        bench.end(id, End::Whole);
+        assert_eq!(bench.body("PUT /b/k *"), b"abc");
+        bench.answer("PUT /b/k *", "200", "e", "");
+        assert_eq!(
+            bench.lines,
+            ["GET b/k: bucket 404, rule 1 Mirror, origin http://o/k streamed 3 bytes, stored in the bucket"]
+        );
+        assert!(!bench.ticking);
+    }
+}
+
+#[test]
+fn an_object_of_no_bytes_is_stored_too() {
+    let mut bench = Bench::new();
+    let id = bench.begin("k", Some(0)).unwrap();
+    bench.end(id, End::Whole);
+    bench.answer("PUT /b/k *", "200", "e", "");
+    assert!(bench.lines[0].ends_with("stored in the bucket"), "{:?}", bench.lines);
+}
+
+#[test]
+fn a_larger_object_goes_up_in_parts() {
+    let mut bench = Bench::new();
+    let id = bench.begin("k", Some(10)).unwrap();
+    bench.bytes(id, b"abcde");
+    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    assert_eq!(bench.body("PUT /b/k?partNumber=1&uploadId=u "), b"abcd");
+    bench.bytes(id, b"fghij");
+    bench.end(id, End::Whole);
+    assert_eq!(bench.body("PUT /b/k?partNumber=3&uploadId=u "), b"ij");
+    bench.answer("PUT /b/k?partNumber=2&uploadId=u ", "200", "\"e2\"", "");
+    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "\"e1\"", "");
+    bench.answer("PUT /b/k?partNumber=3&uploadId=u ", "200", "\"e3\"", "");
+    let completion = String::from_utf8(bench.body("POST /b/k?uploadId=u *").to_vec()).unwrap();
+    let order: Vec<_> = ["e1", "e2", "e3"].map(|etag| completion.find(etag).unwrap()).to_vec();
+    assert!(order.is_sorted(), "{completion}");
+    bench.answer("POST /b/k?uploadId=u *", "200", "", "<R/>");
+    assert!(bench.lines[0].ends_with("stored in the bucket"), "{:?}", bench.lines);
+}
+
+#[test]
+fn what_breaks_off_never_becomes_visible() {
+    // Within the first part: the store never hears of it.
+    let mut bench = Bench::new();
+    let id = bench.begin("k", Some(3)).unwrap();
+    bench.bytes(id, b"ab");
+    bench.end(id, End::Broken);
+    assert!(bench.calls.is_empty());
+    assert!(bench.lines[0].contains("the bytes stopped coming"), "{:?}", bench.lines);
+
+    // Behind it: parts under way are waited for, then the upload is taken back.
+    let mut bench = Bench::new();
+    let id = bench.begin("k", Some(10)).unwrap();
+    bench.bytes(id, b"abcde");
+    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    bench.end(id, End::Broken);
+    assert_eq!(bench.calls.len(), 1, "the part is still under way");
+    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
+    bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
+    assert!(bench.calls.is_empty() && !bench.ticking);
+}
+
+#[test]
+fn a_length_that_is_not_the_announced_one_is_no_object() {
+    for bytes in [&b"ab"[..], b"abcd"] {
+        let mut bench = Bench::new();
+        let id = bench.begin("k", Some(3)).unwrap();
+        bench.bytes(id, bytes);
+        bench.end(id, End::Whole);
+        let visible = bench.calls.iter().any(|(_, line, _)| line.ends_with('*'));
+        assert!(!visible, "{:?}", bench.calls);
+    }
+}
+
+#[test]
+fn an_upload_that_is_being_created_is_aborted_afterwards() {
+    let mut bench = Bench::new();
+    let id = bench.begin("k", None).unwrap();
+    bench.bytes(id, b"abcde");
+    bench.end(id, End::Broken);
+    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    bench.answer("DELETE /b/k?uploadId=u ", "500", "", "");
+    bench.pass(Duration::from_secs(1));
+    bench.answer("DELETE /b/k?uploadId=u ", "404", "", "");
+    assert!(bench.calls.is_empty() && !bench.ticking);
+}
+
+#[test]
+fn an_object_that_came_another_way_stays() {
+    let mut bench = Bench::new();
+    let id = bench.begin("k", Some(5)).unwrap();
+    bench.bytes(id, b"abcde");
+    bench.end(id, End::Whole);
+    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
+    bench.answer("PUT /b/k?partNumber=2&uploadId=u ", "200", "e", "");
+    bench.answer("POST /b/k?uploadId=u *", "412", "", "");
+    bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
+    assert!(bench.lines[0].contains("keeps its own"), "{:?}", bench.lines);
+}
+
+#[test]
+fn a_failing_store_is_asked_again_and_then_given_up() {
+    let mut bench = Bench::new();
+    let id = bench.begin("k", Some(5)).unwrap();
+    bench.bytes(id, b"abcde");
+    bench.end(id, End::Whole);
+    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    bench.answer("PUT /b/k?partNumber=2&uploadId=u ", "200", "e", "");
+    for _ in 0..6 {
+        bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "503", "", "");
+        bench.pass(Duration::from_secs(10));
+    }
+    bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
+    assert!(bench.lines[0].contains("failed 6 times"), "{:?}", bench.lines);
+}
+
+#[test]
+fn a_completion_that_turns_into_an_error_is_none() {
+    let mut bench = Bench::new();
+    let id = bench.begin("k", Some(5)).unwrap();
+    bench.bytes(id, b"abcde");
+    bench.end(id, End::Whole);
+    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
+    bench.answer("PUT /b/k?partNumber=2&uploadId=u ", "200", "e", "");
+    bench.answer("POST /b/k?uploadId=u *", "200", "", "<Error><Code>InternalError</Code></Error>");
+    assert!(bench.lines.is_empty());
+    bench.pass(Duration::from_secs(1));
+    bench.answer("POST /b/k?uploadId=u *", "200", "", "<R/>");
+    assert!(bench.lines[0].ends_with("stored in the bucket"), "{:?}", bench.lines);
+}
+
+#[test]
+fn the_newest_gives_way_when_memory_is_short() {
+    let mut bench = Bench::new();
+    let old = bench.begin("old", Some(12)).unwrap();
+    bench.bytes(old, b"abcdefghijkl");
+    let new = bench.begin("new", Some(12)).unwrap();
+    bench.bytes(new, b"abcdefgh");
+    assert!(bench.transfers.wants_bytes(new));
+    bench.bytes(new, b"ijkl");
+    assert!(!bench.transfers.wants_bytes(new), "20 bytes are the limit");
+    assert!(bench.transfers.wants_bytes(old));
+}
+
+#[test]
+fn one_copy_of_an_object_is_enough() {
+    let mut bench = Bench::new();
+    assert!(bench.begin("k", None).is_some());
+    assert!(bench.begin("k", None).is_none());
+    assert!(bench.begin("l", None).is_some());
+}
+
+#[test]
+fn a_huge_object_has_larger_parts_not_more() {
+    let parts = Parts::new(8, Some(1_000_000));
+    assert_eq!(parts.received(), 0);
+    let mut parts = Parts::new(8, Some(1_000_000));
+    assert!(!parts.push(&[0; 99]), "a part has 100 bytes");
+    assert!(parts.push(&[0; 1]));
+}

@@ -1,0 +1,310 @@
+//! The store's side of a transfer: one PutObject, or a multipart upload that is completed or
+//! aborted.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Flow;
+use super::part::Parts;
+use crate::reason::NotStored;
+use crate::retry;
+use crate::store::{self, Target, Written};
+use crate::worker::{Call, CallAnswer, CallId, Effect, Moment};
+
+/// What the store has of an object.
+#[derive(Debug)]
+pub(super) enum Upload {
+    /// Nothing.
+    Absent,
+    /// Parts that are being taken back.
+    Aborting { id: String, attempt: Attempt },
+    /// Parts that are being made one.
+    Completing { id: String, attempt: Attempt },
+    /// Perhaps an upload.
+    Creating(Attempt),
+    /// Nothing more will be asked.
+    Over(Result<(), NotStored>),
+    /// An upload and some of its parts.
+    Open { id: String },
+    /// Perhaps the whole object.
+    Putting(Attempt),
+}
+
+/// One request, as often as it takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt {
+    made: u32,
+    state: AttemptState,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum AttemptState {
+    Due(Moment),
+    UnderWay(CallId),
+}
+
+impl Attempt {
+    const FIRST: Self = Self { made: 0, state: AttemptState::Due(Moment(Duration::ZERO)) };
+
+    fn begin(&mut self, now: Moment, call: impl FnOnce() -> CallId) -> Option<CallId> {
+        match self.state {
+            AttemptState::Due(at) if now >= at => {
+                let id = call();
+                self.made += 1;
+                self.state = AttemptState::UnderWay(id);
+                Some(id)
+            }
+            AttemptState::Due(_) | AttemptState::UnderWay(_) => None,
+        }
+    }
+
+    fn is(&self, call: CallId) -> bool {
+        matches!(self.state, AttemptState::UnderWay(own) if own == call)
+    }
+
+    const fn waits(&self) -> bool {
+        matches!(self.state, AttemptState::Due(_))
+    }
+
+    /// Another attempt, or the reason why there is none.
+    fn again(&mut self, status: Option<u16>, now: Moment) -> Result<(), NotStored> {
+        match retry::next_attempt(self.made, now) {
+            Some(due) => {
+                self.state = AttemptState::Due(due);
+                Ok(())
+            }
+            None => Err(NotStored::GaveUp {
+                attempts: self.made,
+                status: status.unwrap_or_default(),
+            }),
+        }
+    }
+}
+
+/// A request to the store.
+#[derive(Debug)]
+pub(super) enum Step {
+    Abort { id: String },
+    Complete { id: String, etags: Vec<String> },
+    Create,
+    Part { id: String, number: u32, bytes: Rc<Vec<u8>> },
+    Put { bytes: Rc<Vec<u8>> },
+}
+
+impl Step {
+    pub(super) fn call(self, target: &Target<'_>, timeout: Duration) -> Call {
+        let (headers, body) = match self {
+            Self::Abort { id } => (target.abort_upload(&id), None),
+            Self::Complete { id, etags } => {
+                let body = store::completion(&etags).into_bytes();
+                (target.complete_upload(&id), Some(Rc::new(body)))
+            }
+            Self::Create => (target.create_upload(), None),
+            Self::Part { id, number, bytes } => (target.upload_part(&id, number), Some(bytes)),
+            Self::Put { bytes } => (target.put(bytes.len()), Some(bytes)),
+        };
+        Call { cluster: target.bucket.store.cluster.clone(), headers, body, timeout }
+    }
+}
+
+impl Upload {
+    /// The requests that are due.
+    pub(super) fn advance(
+        &mut self,
+        parts: &mut Parts,
+        flow: Flow,
+        now: Moment,
+        mut call: impl FnMut() -> CallId,
+    ) -> Vec<(CallId, Step)> {
+        self.proceed(parts, flow);
+        match self {
+            Self::Absent | Self::Over(_) => Vec::new(),
+            Self::Aborting { id, attempt } => {
+                let begun = attempt.begin(now, call);
+                begun.map(|call| (call, Step::Abort { id: id.clone() })).into_iter().collect()
+            }
+            Self::Completing { id, attempt } => {
+                let Some(etags) = parts.etags() else { return Vec::new() };
+                let begun = attempt.begin(now, call);
+                let step = |call| (call, Step::Complete { id: id.clone(), etags });
+                begun.map(step).into_iter().collect()
+            }
+            Self::Creating(attempt) => {
+                attempt.begin(now, call).map(|call| (call, Step::Create)).into_iter().collect()
+            }
+            Self::Open { id } => parts
+                .due(now, &mut call)
+                .into_iter()
+                .map(|(call, number, bytes)| {
+                    (call, Step::Part { id: id.clone(), number, bytes })
+                })
+                .collect(),
+            Self::Putting(attempt) => {
+                let Some(bytes) = parts.only() else { return Vec::new() };
+                attempt.begin(now, call).map(|call| (call, Step::Put { bytes })).into_iter().collect()
+            }
+        }
+    }
+
+    /// The next state, where the flow or the parts ask for one.
+    fn proceed(&mut self, parts: &Parts, flow: Flow) {
+        let next = match (&*self, flow) {
+            (Self::Absent | Self::Putting(_), Flow::Lost(why)) => Self::Over(Err(why)),
+            (Self::Absent, Flow::Whole) if parts.only().is_some() => Self::Putting(Attempt::FIRST),
+            (Self::Absent, Flow::Flowing | Flow::Whole) if parts.needs_upload() => {
+                Self::Creating(Attempt::FIRST)
+            }
+            (Self::Open { id } | Self::Completing { id, .. }, Flow::Lost(_))
+                if parts.all_stored() =>
+            {
+                Self::Aborting { id: id.clone(), attempt: Attempt::FIRST }
+            }
+            (Self::Open { id }, Flow::Whole) if parts.all_stored() => {
+                Self::Completing { id: id.clone(), attempt: Attempt::FIRST }
+            }
+            // An upload that is being created is answered before it can be aborted.
+            (
+                Self::Absent
+                | Self::Aborting { .. }
+                | Self::Completing { .. }
+                | Self::Creating(_)
+                | Self::Open { .. }
+                | Self::Over(_)
+                | Self::Putting(_),
+                Flow::Flowing | Flow::Lost(_) | Flow::Whole,
+            ) => return,
+        };
+        *self = next;
+    }
+
+    pub(super) fn has(&self, call: CallId) -> bool {
+        match self {
+            Self::Aborting { attempt, .. }
+            | Self::Completing { attempt, .. }
+            | Self::Creating(attempt)
+            | Self::Putting(attempt) => attempt.is(call),
+            Self::Absent | Self::Open { .. } | Self::Over(_) => false,
+        }
+    }
+
+    /// Whether the body of an answer says more than its status.
+    pub(super) fn wants_words(&self, call: CallId) -> bool {
+        match self {
+            Self::Completing { attempt, .. } | Self::Creating(attempt) => attempt.is(call),
+            Self::Aborting { .. } | Self::Putting(_) => false,
+            Self::Absent | Self::Open { .. } | Self::Over(_) => false,
+        }
+    }
+
+    /// Takes an answer; returns why the object is lost, where it is.
+    pub(super) fn on_answer(
+        &mut self,
+        call: CallId,
+        answer: &CallAnswer,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) -> Option<NotStored> {
+        if !self.has(call) {
+            return None;
+        }
+        let status = answer.headers.status();
+        let words = std::str::from_utf8(&answer.body).unwrap_or_default();
+        let written = store::judge(status);
+        match self {
+            Self::Absent | Self::Open { .. } | Self::Over(_) => None,
+            Self::Putting(attempt) => match conclude(written) {
+                Some(result) => {
+                    *self = Self::Over(result);
+                    None
+                }
+                None => attempt.again(status, now).err(),
+            },
+            Self::Creating(attempt) => {
+                let id = store::element(words, "UploadId");
+                match (conclude(written), id) {
+                    (Some(Ok(())), Some(id)) => {
+                        *self = Self::Open { id: id.to_owned() };
+                        None
+                    }
+                    (Some(Err(why)), _) => {
+                        *self = Self::Over(Err(why));
+                        None
+                    }
+                    (None | Some(Ok(())), _) => match attempt.again(status, now) {
+                        Ok(()) => None,
+                        Err(why) => {
+                            *self = Self::Over(Err(why));
+                            None
+                        }
+                    },
+                }
+            }
+            // S3 can begin a 200 before it knows how the completion ends.
+            Self::Completing { attempt, .. } => {
+                let failed = words.contains("<Error>");
+                match conclude(if failed { Written::Failed } else { written }) {
+                    Some(Ok(())) => {
+                        *self = Self::Over(Ok(()));
+                        None
+                    }
+                    Some(Err(why)) => Some(why),
+                    None => attempt.again(status, now).err(),
+                }
+            }
+            Self::Aborting { id, attempt } => {
+                let gone = matches!(written, Written::Done) || status == Some(404);
+                let result = if gone { Ok(()) } else { attempt.again(status, now).map(|()| ()) };
+                match (gone, result) {
+                    (true, _) => *self = Self::Over(Ok(())),
+                    (false, Ok(())) => {}
+                    (false, Err(why)) => {
+                        effects.push(Effect::Log(format!(
+                            "the upload {id} could not be aborted and stays open: {why}"
+                        )));
+                        *self = Self::Over(Ok(()));
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// How it ended, once it has. Of a lost object the reason is the flow's.
+    pub(super) const fn is_over(&self, flow: Flow) -> Option<Result<(), NotStored>> {
+        match (self, flow) {
+            (Self::Over(Ok(())), Flow::Lost(why)) => Some(Err(why)),
+            (Self::Over(result), Flow::Flowing | Flow::Lost(_) | Flow::Whole) => Some(*result),
+            (
+                Self::Absent
+                | Self::Aborting { .. }
+                | Self::Completing { .. }
+                | Self::Creating(_)
+                | Self::Open { .. }
+                | Self::Putting(_),
+                Flow::Flowing | Flow::Lost(_) | Flow::Whole,
+            ) => None,
+        }
+    }
+
+    /// Whether time brings it on.
+    pub(super) const fn waits(&self) -> bool {
+        match self {
+            Self::Aborting { attempt, .. }
+            | Self::Completing { attempt, .. }
+            | Self::Creating(attempt)
+            | Self::Putting(attempt) => attempt.waits(),
+            Self::Open { .. } => true,
+            Self::Absent | Self::Over(_) => false,
+        }
+    }
+}
+
+/// What is final in an answer.
+const fn conclude(written: Written) -> Option<Result<(), NotStored>> {
+    match written {
+        Written::AlreadyThere => Some(Err(NotStored::AlreadyThere)),
+        Written::Done => Some(Ok(())),
+        Written::Failed => None,
+        Written::Refused(status) => Some(Err(NotStored::Refused(status))),
+    }
+}
