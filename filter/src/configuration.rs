@@ -74,6 +74,8 @@ pub struct Limits {
     pub fetches: u64,
     /// The size of a part of a multipart upload, and the most that is stored without one.
     pub part_bytes: u64,
+    /// Objects fetched for themselves at once, which could not be copied on their way through.
+    pub backfills: u64,
 }
 
 impl Default for Limits {
@@ -83,6 +85,7 @@ impl Default for Limits {
             memory_bytes: 64 * 1024 * 1024,
             fetches: 64,
             part_bytes: 8 * 1024 * 1024,
+            backfills: 4,
         }
     }
 }
@@ -240,7 +243,8 @@ fn limits(at: &At<'_>, findings: &mut Vec<Finding>) -> Limits {
     let Some(fields) = at.object(findings) else {
         return standard;
     };
-    fields.only(&["object_bytes", "memory_bytes", "fetches", "part_bytes"], findings);
+    let known = ["object_bytes", "memory_bytes", "fetches", "part_bytes", "backfills"];
+    fields.only(&known, findings);
     let object_bytes = number(&fields, "object_bytes", HOST_BUFFER_BYTES - 1, findings)
         .unwrap_or(standard.object_bytes);
     // Half of what a VM of V8 can hold at all.
@@ -259,7 +263,8 @@ fn limits(at: &At<'_>, findings: &mut Vec<Finding>) -> Limits {
         );
         findings.push(Finding::error(Code::BadLimit, place, message));
     }
-    Limits { object_bytes, memory_bytes, fetches, part_bytes }
+    let backfills = number(&fields, "backfills", 1_000, findings).unwrap_or(standard.backfills);
+    Limits { object_bytes, memory_bytes, fetches, part_bytes, backfills }
 }
 
 fn timeouts(at: &At<'_>, findings: &mut Vec<Finding>) -> Timeouts {

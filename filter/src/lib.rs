@@ -31,4 +31,5 @@ pub mod rule;
 mod shell;
 pub mod store;
 pub mod transfer;
+pub mod visit;
 pub mod worker;

@@ -138,7 +138,7 @@ pub fn judge(answer: &Headers, body_bytes: u64, limit: u64) -> Verdict {
     };
     match status {
         200 => {
-            if let Some(expected) = content_length(answer).filter(|length| *length != body_bytes) {
+            if let Some(expected) = answer.content_length().filter(|length| *length != body_bytes) {
                 return Verdict::Failed(MirrorFailure::Short { expected, found: body_bytes });
             }
             if body_bytes > limit {
@@ -162,17 +162,14 @@ pub fn judge(answer: &Headers, body_bytes: u64, limit: u64) -> Verdict {
 /// the object is too large makes it so.
 #[must_use]
 pub fn judge_size(answer: &Headers, limit: u64) -> Verdict {
-    match (answer.status(), content_length(answer)) {
+    match (answer.status(), answer.content_length()) {
         (Some(200), Some(length)) if length > limit => Verdict::TooLarge,
         (_, _) => Verdict::Failed(MirrorFailure::Broken),
     }
 }
 
-fn content_length(answer: &Headers) -> Option<u64> {
-    answer.text("content-length")?.parse().ok()
-}
-
-fn object_headers(answer: &Headers) -> HeaderList {
+/// The headers of an answer that belong to the object.
+pub(crate) fn object_headers(answer: &Headers) -> HeaderList {
     let mut headers = HeaderList::new();
     for name in OBJECT_HEADERS {
         let values: Vec<&[u8]> = answer

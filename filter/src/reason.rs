@@ -134,6 +134,10 @@ pub enum NotStored {
     AlreadyThere,
     /// The bytes stopped coming before the object was whole.
     Broken,
+    /// Too many objects wait to be fetched already.
+    Busy,
+    /// The origin's object changed while it was fetched, or cannot be told from one that did.
+    Changed,
     /// The store kept failing.
     GaveUp {
         /// How often it was tried.
@@ -152,6 +156,15 @@ pub enum NotStored {
     Metadata,
     /// The host knows no cluster of that name.
     NoCluster,
+    /// The origin kept failing.
+    OriginFailed {
+        /// How often it was asked.
+        attempts: u32,
+        /// The last status, 0 where none came.
+        status: u16,
+    },
+    /// The origin does not give the object out any more.
+    OriginRefused(u16),
     /// As much as the limit allows is waiting to be stored already.
     NoMemory,
     /// The store refused it for good.
@@ -165,11 +178,15 @@ impl NotStored {
         match self {
             Self::AlreadyThere => "already_there",
             Self::Broken => "broken",
+            Self::Busy => "busy",
+            Self::Changed => "changed",
             Self::GaveUp { .. } => "gave_up",
             Self::Length { .. } => "length",
             Self::Metadata => "metadata",
             Self::NoCluster => "no_cluster",
             Self::NoMemory => "no_memory",
+            Self::OriginFailed { .. } => "origin_failed",
+            Self::OriginRefused(_) => "origin_refused",
             Self::Refused(_) => "refused",
         }
     }
@@ -182,6 +199,17 @@ impl fmt::Display for NotStored {
                 f.write_str("the bucket has the object by now, and keeps its own")
             }
             Self::Broken => f.write_str("the bytes stopped coming before the object was whole"),
+            Self::Busy => f.write_str("too many objects wait to be fetched already"),
+            Self::Changed => {
+                f.write_str("the origin's object may have changed while it was fetched")
+            }
+            Self::OriginFailed { attempts, status: 0 } => {
+                write!(f, "the origin did not answer {attempts} attempts")
+            }
+            Self::OriginFailed { attempts, status } => {
+                write!(f, "the origin failed {attempts} times, last with {status}")
+            }
+            Self::OriginRefused(status) => write!(f, "the origin answered {status} by then"),
             Self::GaveUp { attempts, status: 0 } => {
                 write!(f, "the store did not answer {attempts} attempts")
             }

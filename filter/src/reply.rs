@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::http::error_document::{ErrorCode, error_document};
-use crate::http::headers::HeaderList;
+use crate::http::headers::{HeaderList, Headers};
 use crate::http::range::{self, Part};
 use crate::reason::MirrorFailure;
 use crate::request::ObjectRequest;
@@ -94,9 +94,28 @@ impl Reply {
         Self { status: code, headers, body: Body::Absent }
     }
 
-    fn error(code: ErrorCode, message: &str, request: &ObjectRequest) -> Self {
+    /// 404 NoSuchKey for a request that no rule covers, where the bucket's own answer is lost.
+    #[must_use]
+    pub fn not_covered(headers: &Headers) -> Self {
+        let path = headers.get(":path").unwrap_or_default();
+        let id = headers.text("x-request-id");
+        let message = "The specified key does not exist.";
+        Self::document(ErrorCode::NoSuchKey, message, "", path, id)
+    }
+
+    pub(crate) fn error(code: ErrorCode, message: &str, request: &ObjectRequest) -> Self {
         let id = request.headers.text("x-request-id");
-        let document = error_document(code, message, &request.bucket, &request.key, id);
+        Self::document(code, message, &request.bucket, &request.key, id)
+    }
+
+    fn document(
+        code: ErrorCode,
+        message: &str,
+        bucket: &str,
+        key: &[u8],
+        id: Option<&str>,
+    ) -> Self {
+        let document = error_document(code, message, bucket, key, id);
         Self {
             status: code.status(),
             headers: HeaderList::new().with("content-type", "application/xml"),

@@ -60,6 +60,12 @@ impl Headers {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
+    /// The announced length of the message's body.
+    #[must_use]
+    pub fn content_length(&self) -> Option<u64> {
+        self.text("content-length")?.parse().ok()
+    }
+
     /// The message's `:status`, where there is one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

@@ -13,21 +13,29 @@
 //! on any of this. Performs nothing: events and the time in, effects out.
 
 mod part;
+mod pull;
 #[cfg(test)]
 mod tests;
 mod upload;
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use self::part::Parts;
+use self::pull::{Pull, Pulled};
 use self::upload::Upload;
 use crate::configuration::Configuration;
 use crate::http::headers::HeaderList;
 use crate::metric::Metric;
+use crate::origin::OriginRequest;
 use crate::reason::NotStored;
 use crate::report::{Outcome, Report};
 use crate::store::Target;
-use crate::worker::{CallAnswer, CallId, Effect, Moment, Refusal, TICK};
+use crate::worker::{Call, CallAnswer, CallId, Effect, Moment, Refusal, TICK};
+
+/// Objects that wait to be fetched for themselves. One more is told and forgotten: the next client
+/// that misses it brings it back.
+const MAX_WAITING: usize = 1_000;
 
 /// What a store may say at most, where its words are wanted.
 const MAX_WORDS: u64 = 64 * 1024;
@@ -55,6 +63,13 @@ pub struct Plan {
     pub report: Report,
 }
 
+impl Plan {
+    /// Whether both are for the same object of the same bucket.
+    fn is_for(&self, other: &Self) -> bool {
+        self.bucket == other.bucket && self.key == other.key
+    }
+}
+
 /// How the bytes of a transfer came to an end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum End {
@@ -71,7 +86,17 @@ struct Transfer {
     plan: Plan,
     parts: Parts,
     flow: Flow,
+    origin: OriginRequest,
+    /// The fetch of its own, where there is one.
+    pull: Option<Pull>,
     upload: Upload,
+}
+
+/// An object that waits to be fetched for itself.
+#[derive(Debug)]
+struct Waiting {
+    plan: Plan,
+    origin: OriginRequest,
 }
 
 /// The origin's side of a transfer.
@@ -81,6 +106,8 @@ enum Flow {
     Flowing,
     /// It will not be stored.
     Lost(NotStored),
+    /// It is fetched for itself.
+    Pulling,
     /// All bytes have come.
     Whole,
 }
@@ -92,6 +119,7 @@ pub struct Transfers {
     next_id: u64,
     next_call: u64,
     transfers: Vec<Transfer>,
+    waiting: VecDeque<Waiting>,
     ticking: bool,
 }
 
@@ -99,33 +127,63 @@ impl Transfers {
     /// None yet.
     #[must_use]
     pub const fn new(configuration: Rc<Configuration>) -> Self {
-        Self { configuration, next_id: 0, next_call: 0, transfers: Vec::new(), ticking: false }
+        Self {
+            configuration,
+            next_id: 0,
+            next_call: 0,
+            transfers: Vec::new(),
+            waiting: VecDeque::new(),
+            ticking: false,
+        }
     }
 
     /// An object begins to arrive. `None` when it is under way already, or cannot be kept as it
     /// came: then its bytes are the client's alone.
-    pub fn begin(&mut self, plan: Plan) -> Option<TransferId> {
-        let under_way = |transfer: &Transfer| {
-            transfer.plan.bucket == plan.bucket && transfer.plan.key == plan.key
-        };
+    pub fn begin(&mut self, plan: Plan, origin: OriginRequest) -> Option<TransferId> {
         let kept = plan.headers.texts().count() == plan.headers.iter().count();
-        if !kept || self.transfers.iter().any(under_way) {
+        if !kept || self.transfers.iter().any(|transfer| transfer.plan.is_for(&plan)) {
             return None;
         }
+        // The stream brings what a fetch of its own would have to.
+        self.waiting.retain(|waiting| !waiting.plan.is_for(&plan));
+        Some(self.add(plan, origin, Flow::Flowing, None))
+    }
+
+    /// An object is wanted that does not come whole: it is fetched for itself, in its turn.
+    pub fn backfill(&mut self, plan: Plan, origin: OriginRequest) -> Vec<Effect> {
+        let known = self.transfers.iter().any(|transfer| transfer.plan.is_for(&plan))
+            || self.waiting.iter().any(|waiting| waiting.plan.is_for(&plan));
+        if known {
+            return Vec::new();
+        }
+        if self.waiting.len() >= MAX_WAITING {
+            let outcome =
+                Outcome::Streamed { url: &plan.url, bytes: 0, stored: Err(NotStored::Busy) };
+            return vec![Effect::Count(Metric::NotStored), Effect::Log(plan.report.line(&outcome))];
+        }
+        self.waiting.push_back(Waiting { plan, origin });
+        vec![Effect::Wake]
+    }
+
+    fn add(
+        &mut self,
+        plan: Plan,
+        origin: OriginRequest,
+        flow: Flow,
+        pull: Option<Pull>,
+    ) -> TransferId {
         self.next_id += 1;
         let id = TransferId(self.next_id);
         let parts = Parts::new(self.configuration.limits.part_bytes, plan.length);
-        let transfer = Transfer { id, plan, parts, flow: Flow::Flowing, upload: Upload::Absent };
-        self.transfers.push(transfer);
-        Some(id)
+        let upload = Upload::Absent;
+        self.transfers.push(Transfer { id, plan, parts, flow, origin, pull, upload });
+        id
     }
 
     /// Whether the bytes of a transfer are still wanted.
     #[must_use]
     pub fn wants_bytes(&self, id: TransferId) -> bool {
-        self.transfers
-            .iter()
-            .any(|transfer| transfer.id == id && transfer.flow == Flow::Flowing)
+        self.transfers.iter().any(|transfer| transfer.id == id && transfer.flow == Flow::Flowing)
     }
 
     /// Bytes of a transfer have arrived.
@@ -174,8 +232,12 @@ impl Transfers {
     /// How much of an answer's body is to be read out of the host: all of it, or nothing.
     #[must_use]
     pub fn wants_body(&self, call: CallId, body_bytes: u64) -> bool {
-        body_bytes <= MAX_WORDS
-            && self.transfers.iter().any(|transfer| transfer.upload.wants_words(call))
+        let limits = self.configuration.limits;
+        let range = limits.part_bytes.max(limits.object_bytes);
+        self.transfers.iter().any(|transfer| {
+            let words = body_bytes <= MAX_WORDS && transfer.upload.wants_words(call);
+            words || (body_bytes <= range && transfer.pulls(call))
+        })
     }
 
     /// A callout has been answered, or has failed in the host.
@@ -210,8 +272,20 @@ impl Transfers {
 
     /// Sends what is due, and lets go of what is over.
     fn turn(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let timeout = self.configuration.timeouts.store;
+        self.start_backfills();
+        let timeouts = self.configuration.timeouts;
         for transfer in &mut self.transfers {
+            let mut next_call = || {
+                self.next_call += 1;
+                CallId::new(self.next_call)
+            };
+            if let (Flow::Pulling, Some(pull)) = (transfer.flow, &mut transfer.pull)
+                && let Some((id, cluster, headers)) =
+                    pull.advance(&transfer.parts, now, &mut next_call)
+            {
+                let call = Call { cluster, headers, body: None, timeout: timeouts.origin };
+                effects.push(Effect::Call(id, call));
+            }
             let Some(bucket) = self.configuration.bucket(&transfer.plan.bucket) else { continue };
             let target = Target {
                 bucket,
@@ -219,17 +293,44 @@ impl Transfers {
                 headers: &transfer.plan.headers,
                 tag: &transfer.plan.tag,
             };
-            let calls = transfer.upload.advance(&mut transfer.parts, transfer.flow, now, || {
-                self.next_call += 1;
-                CallId::new(self.next_call)
-            });
+            let calls = transfer.upload.advance(&mut transfer.parts, transfer.flow, now, next_call);
             for (id, step) in calls {
-                let call = step.call(&target, timeout);
-                effects.push(Effect::Call(id, call));
+                effects.push(Effect::Call(id, step.call(&target, timeouts.store)));
             }
         }
+        self.end_transfers(effects);
+        let waits = self.transfers.iter().any(Transfer::waits);
+        if waits != self.ticking {
+            self.ticking = waits;
+            effects.push(Effect::Tick(waits.then_some(TICK)));
+        }
+    }
+
+    /// Begins what waits, as far as fetches and memory allow.
+    fn start_backfills(&mut self) {
+        let most = usize::try_from(self.configuration.limits.backfills).unwrap_or(usize::MAX);
+        loop {
+            let pulling = self.transfers.iter().filter(|transfer| transfer.pull.is_some()).count();
+            let part = usize::try_from(self.configuration.limits.part_bytes).unwrap_or(usize::MAX);
+            if pulling >= most || self.held().saturating_add(part) > self.memory_limit() {
+                return;
+            }
+            let Some(Waiting { plan, origin }) = self.waiting.pop_front() else { return };
+            let pull = Pull::new(origin.clone());
+            self.add(plan, origin, Flow::Pulling, Some(pull));
+        }
+    }
+
+    /// Tells of what is over, and puts on the list what a fetch of its own can still bring.
+    fn end_transfers(&mut self, effects: &mut Vec<Effect>) {
+        let mut again = Vec::new();
         self.transfers.retain(|transfer| {
             let Some(result) = transfer.upload.is_over(transfer.flow) else { return true };
+            let passing = matches!(result, Err(NotStored::Broken | NotStored::NoMemory));
+            if passing && transfer.pull.is_none() {
+                again.push((transfer.plan.clone(), transfer.origin.clone()));
+                return false;
+            }
             effects.push(Effect::Count(match result {
                 Ok(()) => Metric::Stored,
                 Err(_) => Metric::NotStored,
@@ -242,20 +343,22 @@ impl Transfers {
             effects.push(Effect::Log(transfer.plan.report.line(&outcome)));
             false
         });
-        let waits = self.transfers.iter().any(|transfer| transfer.upload.waits());
-        if waits != self.ticking {
-            self.ticking = waits;
-            effects.push(Effect::Tick(waits.then_some(TICK)));
+        for (plan, origin) in again {
+            effects.append(&mut self.backfill(plan, origin));
         }
+    }
+
+    fn held(&self) -> usize {
+        self.transfers.iter().map(|transfer| transfer.parts.held()).sum()
+    }
+
+    fn memory_limit(&self) -> usize {
+        usize::try_from(self.configuration.limits.memory_bytes).unwrap_or(usize::MAX)
     }
 
     /// Gives up the newest transfers until so many more bytes can be held.
     fn make_room(&mut self, more: usize) {
-        let limit = usize::try_from(self.configuration.limits.memory_bytes).unwrap_or(usize::MAX);
-        let held = |transfers: &[Transfer]| -> usize {
-            transfers.iter().map(|transfer| transfer.parts.held()).sum()
-        };
-        while held(&self.transfers).saturating_add(more) > limit {
+        while self.held().saturating_add(more) > self.memory_limit() {
             let holding = |transfer: &&mut Transfer| transfer.parts.held() > 0;
             let Some(newest) = self.transfers.iter_mut().rev().find(holding) else { return };
             newest.lose(NotStored::NoMemory);
@@ -279,6 +382,7 @@ impl Transfer {
     ) {
         let failed = match self.parts.on_answer(call, answer, now) {
             Some(result) => result.err(),
+            None if self.pulls(call) => self.on_range(answer, now),
             None => self.upload.on_answer(call, answer, now, effects),
         };
         if let Some(why) = failed {
@@ -286,8 +390,34 @@ impl Transfer {
         }
     }
 
+    /// A range of a fetch of its own has arrived; returns why the object is lost, where it is.
+    fn on_range(&mut self, answer: &CallAnswer, now: Moment) -> Option<NotStored> {
+        if self.flow != Flow::Pulling {
+            return None;
+        }
+        let pull = self.pull.as_mut()?;
+        match pull.on_answer(answer, &mut self.parts, &mut self.plan.headers, now) {
+            Pulled::More => None,
+            Pulled::Lost(why) => Some(why),
+            Pulled::Whole => {
+                self.parts.finish();
+                self.flow = Flow::Whole;
+                None
+            }
+        }
+    }
+
+    fn pulls(&self, call: CallId) -> bool {
+        self.pull.as_ref().is_some_and(|pull| pull.has(call))
+    }
+
+    /// Whether time brings it on.
+    fn waits(&self) -> bool {
+        self.flow == Flow::Pulling || self.upload.waits()
+    }
+
     fn on_no_cluster(&mut self, call: CallId) {
-        if self.parts.has(call) || self.upload.has(call) {
+        if self.parts.has(call) || self.upload.has(call) || self.pulls(call) {
             self.lose(NotStored::NoCluster);
         }
     }

@@ -85,6 +85,21 @@ impl Parts {
         }
     }
 
+    /// The object's size is known by now.
+    pub(super) fn announce(&mut self, size: u64) {
+        self.announced = Some(size);
+    }
+
+    /// The size of every part but the last.
+    pub(super) const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether another part may be fetched: one on its way out, one on its way in.
+    pub(super) fn has_room(&self) -> bool {
+        self.full.len() < 2
+    }
+
     pub(super) const fn received(&self) -> u64 {
         self.received
     }

@@ -9,7 +9,7 @@ use crate::request::ObjectRequest;
 
 const CONFIGURATION: &str = r#"{
     "buckets": [{"name": "b", "store": {"cluster": "store", "authority": "s:9000"}, "RoutingRules": []}],
-    "limits": {"object_bytes": 1, "part_bytes": 4, "memory_bytes": 20}
+    "limits": {"object_bytes": 4, "part_bytes": 4, "memory_bytes": 20, "backfills": 2}
 }"#;
 
 /// Transfers, a clock, and the requests under way.
@@ -33,7 +33,7 @@ impl Bench {
         }
     }
 
-    fn begin(&mut self, key: &str, length: Option<u64>) -> Option<TransferId> {
+    fn plan(key: &str, length: Option<u64>) -> (Plan, OriginRequest) {
         let request = ObjectRequest {
             bucket: "b".to_owned(),
             bucket_in_path: true,
@@ -43,7 +43,7 @@ impl Bench {
             authority: "g".to_owned(),
             headers: Headers::default(),
         };
-        self.transfers.begin(Plan {
+        let plan = Plan {
             bucket: "b".to_owned(),
             key: key.as_bytes().to_vec(),
             headers: HeaderList::new().with("content-type", "a/b"),
@@ -51,7 +51,13 @@ impl Bench {
             url: "http://o/k".to_owned(),
             length,
             report: Report::new(&request, 404, 1),
-        })
+        };
+        (plan, origin(key))
+    }
+
+    fn begin(&mut self, key: &str, length: Option<u64>) -> Option<TransferId> {
+        let (plan, origin) = Self::plan(key, length);
+        self.transfers.begin(plan, origin)
     }
 
     fn bytes(&mut self, id: TransferId, bytes: &[u8]) {
@@ -109,6 +115,12 @@ impl Bench {
         }
     }
 
+    /// The number of requests under way, all of which must be to the origin.
+    fn only_fetches(&self) -> usize {
+        assert!(self.calls.iter().all(|(_, line, _)| line.starts_with("GET")), "{:?}", self.calls);
+        self.calls.len()
+    }
+
     fn body(&self, line: &str) -> &[u8] {
         &self.calls.iter().find(|(_, found, _)| found == line).unwrap().2
     }
@@ -129,7 +141,9 @@ fn an_object_within_one_part_is_put_whole_once_its_end_is_there() {
         bench.answer("PUT /b/k *", "200", "e", "");
         assert_eq!(
             bench.lines,
-            ["GET b/k: bucket 404, rule 1 Mirror, origin http://o/k streamed 3 bytes, stored in the bucket"]
+            [
+                "GET b/k: bucket 404, rule 1 Mirror, origin http://o/k streamed 3 bytes, stored in the bucket"
+            ]
         );
         assert!(!bench.ticking);
     }
@@ -171,8 +185,7 @@ fn what_breaks_off_never_becomes_visible() {
     let id = bench.begin("k", Some(3)).unwrap();
     bench.bytes(id, b"ab");
     bench.end(id, End::Broken);
-    assert!(bench.calls.is_empty());
-    assert!(bench.lines[0].contains("the bytes stopped coming"), "{:?}", bench.lines);
+    assert_eq!(bench.only_fetches(), 1);
 
     // Behind it: parts under way are waited for, then the upload is taken back.
     let mut bench = Bench::new();
@@ -183,7 +196,7 @@ fn what_breaks_off_never_becomes_visible() {
     assert_eq!(bench.calls.len(), 1, "the part is still under way");
     bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
     bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
-    assert!(bench.calls.is_empty() && !bench.ticking);
+    assert_eq!(bench.only_fetches(), 1);
 }
 
 #[test]
@@ -208,7 +221,7 @@ fn an_upload_that_is_being_created_is_aborted_afterwards() {
     bench.answer("DELETE /b/k?uploadId=u ", "500", "", "");
     bench.pass(Duration::from_secs(1));
     bench.answer("DELETE /b/k?uploadId=u ", "404", "", "");
-    assert!(bench.calls.is_empty() && !bench.ticking);
+    assert_eq!(bench.only_fetches(), 1);
 }
 
 #[test]
@@ -285,4 +298,127 @@ fn a_huge_object_has_larger_parts_not_more() {
     let mut parts = Parts::new(8, Some(1_000_000));
     assert!(!parts.push(&[0; 99]), "a part has 100 bytes");
     assert!(parts.push(&[0; 1]));
+}
+
+/// The request that fetches a key for itself.
+fn origin(key: &str) -> OriginRequest {
+    let rules = crate::rule::RuleSet::from_json(
+        br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+              "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]"#,
+    );
+    let rules = rules.rules.unwrap();
+    let headers = Headers::from_pairs([(":method", "GET"), (":path", &format!("/b/{key}"))]);
+    let request = ObjectRequest::read(headers, None, |name| name == "b").unwrap();
+    let rule = rules.iter().next().unwrap();
+    let crate::rule::Action::Mirror(mirror) = &rule.action else { panic!("not a mirror") };
+    OriginRequest::build(mirror, &request, "origin").unwrap()
+}
+
+impl Bench {
+    fn backfill(&mut self, key: &str) {
+        let (plan, origin) = Self::plan(key, None);
+        let effects = self.transfers.backfill(plan, origin);
+        self.take(effects);
+    }
+
+    /// Answers a range of `/k`.
+    fn range(&mut self, status: &str, range: &str, etag: &str, body: &[u8]) {
+        let at = self.calls.iter().position(|(_, line, _)| line == "GET /k ");
+        let (id, _, _) = self.calls.remove(at.expect("a range is under way"));
+        let headers = Headers::from_pairs([
+            (":status", status),
+            ("content-range", range),
+            ("etag", etag),
+            ("content-type", "c/d"),
+        ]);
+        assert!(self.transfers.wants_body(id, body.len() as u64));
+        let answer = CallAnswer { headers, body_bytes: body.len() as u64, body: body.to_vec() };
+        let effects = self.transfers.on_call_answer(id, &answer, Moment(self.now));
+        self.take(effects);
+    }
+}
+
+#[test]
+fn what_broke_off_is_fetched_for_itself() {
+    let mut bench = Bench::new();
+    let id = bench.begin("k", Some(3)).unwrap();
+    bench.bytes(id, b"ab");
+    bench.end(id, End::Broken);
+    bench.range("206", "bytes 0-2/3", "", b"abc");
+    assert_eq!(bench.body("PUT /b/k *"), b"abc");
+    bench.answer("PUT /b/k *", "200", "", "");
+    assert_eq!(bench.lines.len(), 1);
+    assert!(
+        bench.lines[0].ends_with("streamed 3 bytes, stored in the bucket"),
+        "{:?}",
+        bench.lines
+    );
+    assert!(!bench.ticking);
+}
+
+#[test]
+fn ranges_of_one_version_become_one_object() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    bench.range("206", "bytes 0-3/6", "\"v\"", b"abcd");
+    bench.range("206", "bytes 4-5/6", "\"v\"", b"ef");
+    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    assert_eq!(bench.body("PUT /b/k?partNumber=2&uploadId=u "), b"ef");
+}
+
+#[test]
+fn ranges_that_may_be_of_two_versions_become_none() {
+    for (status, range, etag) in [
+        ("206", "bytes 4-5/6", "\"w\""),
+        ("206", "bytes 4-5/7", "\"v\""),
+        ("206", "bytes 3-4/6", "\"v\""),
+        ("206", "bytes 4-9/6", "\"v\""),
+        ("200", "", "\"v\""),
+        ("412", "", ""),
+        ("416", "", ""),
+        ("404", "", ""),
+    ] {
+        let mut bench = Bench::new();
+        bench.backfill("k");
+        bench.range("206", "bytes 0-3/6", "\"v\"", b"abcd");
+        bench.range(status, range, etag, b"ef");
+        let visible = bench.calls.iter().any(|(_, line, _)| line.ends_with('*'));
+        assert!(!visible, "{status} {range}: {:?}", bench.calls);
+    }
+    // Without a strong validator nothing says that two ranges belong together.
+    for etag in ["", "W/\"v\""] {
+        let mut bench = Bench::new();
+        bench.backfill("k");
+        bench.range("206", "bytes 0-3/6", etag, b"abcd");
+        assert!(bench.lines[0].contains("may have changed"), "{:?}", bench.lines);
+    }
+}
+
+#[test]
+fn an_origin_without_ranges_gives_all_at_once() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    bench.range("200", "", "", b"abcd");
+    assert_eq!(bench.body("PUT /b/k *"), b"abcd");
+}
+
+#[test]
+fn a_failing_origin_is_asked_again_and_then_given_up() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    for _ in 0..6 {
+        bench.range("503", "", "", b"");
+        bench.pass(Duration::from_secs(10));
+    }
+    assert!(bench.lines[0].contains("the origin failed 6 times"), "{:?}", bench.lines);
+    assert!(!bench.ticking);
+}
+
+#[test]
+fn few_are_fetched_at_once_and_each_only_once() {
+    let mut bench = Bench::new();
+    for key in ["1", "2", "3", "1", "2"] {
+        bench.backfill(key);
+    }
+    assert_eq!(bench.calls.len(), 2, "{:?}", bench.calls);
 }

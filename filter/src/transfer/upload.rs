@@ -73,10 +73,9 @@ impl Attempt {
                 self.state = AttemptState::Due(due);
                 Ok(())
             }
-            None => Err(NotStored::GaveUp {
-                attempts: self.made,
-                status: status.unwrap_or_default(),
-            }),
+            None => {
+                Err(NotStored::GaveUp { attempts: self.made, status: status.unwrap_or_default() })
+            }
         }
     }
 }
@@ -135,13 +134,15 @@ impl Upload {
             Self::Open { id } => parts
                 .due(now, &mut call)
                 .into_iter()
-                .map(|(call, number, bytes)| {
-                    (call, Step::Part { id: id.clone(), number, bytes })
-                })
+                .map(|(call, number, bytes)| (call, Step::Part { id: id.clone(), number, bytes }))
                 .collect(),
             Self::Putting(attempt) => {
                 let Some(bytes) = parts.only() else { return Vec::new() };
-                attempt.begin(now, call).map(|call| (call, Step::Put { bytes })).into_iter().collect()
+                attempt
+                    .begin(now, call)
+                    .map(|call| (call, Step::Put { bytes }))
+                    .into_iter()
+                    .collect()
             }
         }
     }
@@ -151,7 +152,7 @@ impl Upload {
         let next = match (&*self, flow) {
             (Self::Absent | Self::Putting(_), Flow::Lost(why)) => Self::Over(Err(why)),
             (Self::Absent, Flow::Whole) if parts.only().is_some() => Self::Putting(Attempt::FIRST),
-            (Self::Absent, Flow::Flowing | Flow::Whole) if parts.needs_upload() => {
+            (Self::Absent, Flow::Flowing | Flow::Pulling | Flow::Whole) if parts.needs_upload() => {
                 Self::Creating(Attempt::FIRST)
             }
             (Self::Open { id } | Self::Completing { id, .. }, Flow::Lost(_))
@@ -171,7 +172,7 @@ impl Upload {
                 | Self::Open { .. }
                 | Self::Over(_)
                 | Self::Putting(_),
-                Flow::Flowing | Flow::Lost(_) | Flow::Whole,
+                Flow::Flowing | Flow::Lost(_) | Flow::Pulling | Flow::Whole,
             ) => return,
         };
         *self = next;
@@ -273,7 +274,9 @@ impl Upload {
     pub(super) const fn is_over(&self, flow: Flow) -> Option<Result<(), NotStored>> {
         match (self, flow) {
             (Self::Over(Ok(())), Flow::Lost(why)) => Some(Err(why)),
-            (Self::Over(result), Flow::Flowing | Flow::Lost(_) | Flow::Whole) => Some(*result),
+            (Self::Over(result), Flow::Flowing | Flow::Lost(_) | Flow::Pulling | Flow::Whole) => {
+                Some(*result)
+            }
             (
                 Self::Absent
                 | Self::Aborting { .. }
@@ -281,7 +284,7 @@ impl Upload {
                 | Self::Creating(_)
                 | Self::Open { .. }
                 | Self::Putting(_),
-                Flow::Flowing | Flow::Lost(_) | Flow::Whole,
+                Flow::Flowing | Flow::Lost(_) | Flow::Pulling | Flow::Whole,
             ) => None,
         }
     }

@@ -1,0 +1,175 @@
+//! Backfill: an object that could not be copied on its way through is fetched for itself, range by
+//! range, at the store's pace.
+
+use super::part::Parts;
+use crate::http::headers::{HeaderList, Headers};
+use crate::origin::{self, OriginRequest};
+use crate::reason::NotStored;
+use crate::retry;
+use crate::worker::{CallAnswer, CallId, Moment};
+
+/// An object being fetched for itself.
+#[derive(Debug)]
+pub(super) struct Pull {
+    origin: OriginRequest,
+    /// What the ranges have in common; without it two of them may be of different objects.
+    validator: Option<String>,
+    size: Option<u64>,
+    attempts: u32,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Due(Moment),
+    UnderWay(CallId),
+}
+
+/// What came of a range.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Pulled {
+    /// There is more.
+    More,
+    /// The object cannot be had.
+    Lost(NotStored),
+    /// That was the last of it.
+    Whole,
+}
+
+impl Pull {
+    pub(super) fn new(origin: OriginRequest) -> Self {
+        let state = State::Due(Moment::default());
+        Self { origin, validator: None, size: None, attempts: 0, state }
+    }
+
+    pub(super) fn has(&self, call: CallId) -> bool {
+        matches!(self.state, State::UnderWay(own) if own == call)
+    }
+
+    /// The cluster and headers of the next range, when it is due.
+    pub(super) fn advance(
+        &mut self,
+        parts: &Parts,
+        now: Moment,
+        call: impl FnOnce() -> CallId,
+    ) -> Option<(CallId, String, HeaderList)> {
+        let State::Due(at) = self.state else { return None };
+        if now < at || !parts.has_room() {
+            return None;
+        }
+        let id = call();
+        self.attempts += 1;
+        self.state = State::UnderWay(id);
+        let first = parts.received();
+        let last = first.saturating_add(parts.size() as u64).saturating_sub(1);
+        let mut headers = self.origin.call_headers("GET");
+        headers.add("range", format!("bytes={first}-{last}"));
+        if let Some(validator) = &self.validator {
+            headers.add("if-match", validator);
+        }
+        Some((id, self.origin.cluster.clone(), headers))
+    }
+
+    pub(super) fn on_answer(
+        &mut self,
+        answer: &CallAnswer,
+        parts: &mut Parts,
+        object: &mut HeaderList,
+        now: Moment,
+    ) -> Pulled {
+        let headers = &answer.headers;
+        let first = parts.received();
+        let whole_body = answer.body.len() as u64 == answer.body_bytes;
+        match headers.status() {
+            Some(206) if whole_body => match ContentRange::read(headers) {
+                Some(range) => self.take(range, answer, parts, object),
+                None => Pulled::Lost(NotStored::Broken),
+            },
+            // An origin without ranges: all of it or nothing.
+            Some(200) if first == 0 && whole_body => {
+                if headers.content_length().is_some_and(|length| length != answer.body_bytes) {
+                    return self.again(headers, now);
+                }
+                *object = origin::object_headers(headers);
+                parts.push(&answer.body);
+                Pulled::Whole
+            }
+            Some(416) if first == 0 => Pulled::Whole,
+            Some(200 | 206 | 412 | 416) => Pulled::Lost(NotStored::Changed),
+            Some(status @ (404 | 410 | 401 | 403)) => {
+                Pulled::Lost(NotStored::OriginRefused(status))
+            }
+            Some(_) | None => self.again(headers, now),
+        }
+    }
+
+    fn take(
+        &mut self,
+        range: ContentRange,
+        answer: &CallAnswer,
+        parts: &mut Parts,
+        object: &mut HeaderList,
+    ) -> Pulled {
+        let expected = range.last.saturating_sub(range.first).saturating_add(1);
+        let validator = validator(&answer.headers);
+        let same =
+            parts.received() == 0 || (self.size == Some(range.size) && self.validator == validator);
+        if range.first != parts.received() || expected != answer.body_bytes {
+            return Pulled::Lost(NotStored::Broken);
+        }
+        let is_last = range.last.saturating_add(1) == range.size;
+        if !same || (!is_last && validator.is_none()) {
+            return Pulled::Lost(NotStored::Changed);
+        }
+        if parts.received() == 0 {
+            *object = origin::object_headers(&answer.headers);
+            parts.announce(range.size);
+        }
+        self.validator = validator;
+        self.size = Some(range.size);
+        self.attempts = 0;
+        self.state = State::Due(Moment::default());
+        parts.push(&answer.body);
+        if is_last { Pulled::Whole } else { Pulled::More }
+    }
+
+    fn again(&mut self, headers: &Headers, now: Moment) -> Pulled {
+        match retry::next_attempt(self.attempts, now) {
+            Some(due) => {
+                self.state = State::Due(due);
+                Pulled::More
+            }
+            None => Pulled::Lost(NotStored::OriginFailed {
+                attempts: self.attempts,
+                status: headers.status().unwrap_or_default(),
+            }),
+        }
+    }
+}
+
+/// A strong ETag: only that promises the same bytes (RFC 9110, section 8.8.1).
+fn validator(headers: &Headers) -> Option<String> {
+    headers.text("etag").filter(|etag| etag.starts_with('"')).map(str::to_owned)
+}
+
+/// `Content-Range: bytes first-last/size`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct ContentRange {
+    first: u64,
+    last: u64,
+    size: u64,
+}
+
+impl ContentRange {
+    fn read(headers: &Headers) -> Option<Self> {
+        let (range, size) =
+            headers.text("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let range = Self {
+            first: first.trim().parse().ok()?,
+            last: last.trim().parse().ok()?,
+            size: size.trim().parse().ok()?,
+        };
+        (range.first <= range.last && range.last < range.size).then_some(range)
+    }
+}

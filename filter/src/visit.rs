@@ -1,0 +1,253 @@
+//! One request on the origin's side of a gateway: a miss that the gateway itself sends on.
+//!
+//! ```text
+//! New ──request──▶ Asked ──answer──▶ Streaming (its bytes are copied) ──▶ Settled
+//!        │            └─────────────────────────────────────────────────▶ Settled
+//!        └ no mirror rule, or no way to the origin ─────────────────────▶ Settled
+//! ```
+//!
+//! The gateway has decided already that the bucket lacks the object; which rule applies is decided
+//! again here, by the same engine, since only rules say what the origin is to be asked.
+
+use crate::configuration::Configuration;
+use crate::http::error_document::ErrorCode;
+use crate::http::headers::{HeaderList, Headers};
+use crate::matching::{self, Answer, Source};
+use crate::metric::Metric;
+use crate::origin::{self, OriginRequest};
+use crate::reason::MirrorFailure;
+use crate::reply::Reply;
+use crate::report::{Outcome, Report};
+use crate::request::ObjectRequest;
+use crate::rule::{Action, RuleSet};
+use crate::transfer::{Plan, TransferId};
+
+/// One request.
+#[derive(Debug)]
+pub struct Visit {
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Asked(Box<Asked>),
+    New,
+    Settled,
+    Streaming(TransferId),
+}
+
+#[derive(Debug)]
+struct Asked {
+    rule: u32,
+    request: ObjectRequest,
+    origin: OriginRequest,
+    report: Report,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Departure {
+    /// The client gets an answer at once.
+    Answer(Refusal),
+    /// These headers go to the origin, and no others.
+    Send(HeaderList),
+}
+
+/// An answer in place of the origin's.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What the client gets.
+    pub reply: Reply,
+    /// The counter that goes up.
+    pub metric: Metric,
+    /// The line for the log.
+    pub line: String,
+}
+
+/// What becomes of an origin's answer.
+#[derive(Debug)]
+pub enum Arrival {
+    /// The client gets another answer.
+    Answer(Refusal),
+    /// The client gets the body with these headers, and the bucket gets the object.
+    Stream {
+        /// The headers.
+        headers: HeaderList,
+        /// How the bucket gets it.
+        storing: Box<Storing>,
+    },
+}
+
+/// How an object gets into the bucket.
+#[derive(Debug)]
+pub enum Storing {
+    /// By a fetch of its own: the client only wanted a part.
+    Later(Plan, OriginRequest),
+    /// On its way through; the request is for the fetch that is needed when that fails.
+    Now(Plan, OriginRequest),
+}
+
+impl Visit {
+    /// A request, of which nothing is known yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { state: State::New }
+    }
+
+    /// The request leaves for the origin.
+    pub fn on_request(&mut self, configuration: &Configuration, headers: Headers) -> Departure {
+        let knows = |name: &str| configuration.bucket(name).is_some();
+        self.state = State::Settled;
+        match ObjectRequest::read(headers.clone(), configuration.domain.as_deref(), knows) {
+            Ok(request) => self.depart(configuration, request),
+            // The gateway's routes let through what the rules do not cover: the bucket's answer
+            // was 404, and is lost.
+            Err(_) => Departure::Answer(Refusal {
+                reply: Reply::not_covered(&headers),
+                metric: Metric::Absent,
+                line: "a request that no rule covers was sent to an origin".to_owned(),
+            }),
+        }
+    }
+
+    fn depart(&mut self, configuration: &Configuration, request: ObjectRequest) -> Departure {
+        let nothing = RuleSet::default();
+        let rules = configuration.bucket(&request.bucket).map_or(&nothing, |b| &b.rules);
+        let answer = Answer { status: 404, source: Source::Bucket, deleted: false };
+        let found = matching::first_match(rules, &request.key, answer);
+        let Ok((number, Action::Mirror(mirror))) = found.map(|rule| (rule.number, &rule.action))
+        else {
+            return Departure::Answer(Refusal {
+                reply: Reply::not_covered(&request.headers),
+                metric: Metric::Absent,
+                line: "a request that no rule covers was sent to an origin".to_owned(),
+            });
+        };
+        let report = Report::new(&request, answer.status, number);
+        let built = configuration
+            .cluster_of(&mirror.url.origin())
+            .ok_or(MirrorFailure::NoCluster)
+            .and_then(|cluster| OriginRequest::build(mirror, &request, cluster));
+        match built {
+            Ok(origin) => {
+                let mut headers = origin.call_headers("GET");
+                if let Some(range) = request.range() {
+                    headers.add("range", range);
+                }
+                let asked = Asked { rule: number, request, origin, report };
+                self.state = State::Asked(Box::new(asked));
+                Departure::Send(headers)
+            }
+            Err(failure) => Departure::Answer(Refusal {
+                reply: Reply::failed(number, failure, &request),
+                metric: Metric::MirrorFailed,
+                line: report.line(&Outcome::Failed { url: None, failure }),
+            }),
+        }
+    }
+
+    /// The origin's answer begins. `None` after a request that was not sent.
+    pub fn on_answer(&mut self, answer: &Headers) -> Option<Arrival> {
+        let State::Asked(asked) = std::mem::replace(&mut self.state, State::Settled) else {
+            return None;
+        };
+        let ranged = asked.request.range().is_some();
+        let status = answer.status().unwrap_or_default();
+        Some(match status {
+            200 => {
+                let length = answer.content_length();
+                asked.stream(answer, length, Storing::Now)
+            }
+            206 if ranged && answer.get("content-range").is_some() => {
+                asked.stream(answer, None, Storing::Later)
+            }
+            404 => asked.absent(),
+            416 if ranged => {
+                let message = "The requested range is not satisfiable.";
+                let reply = Reply::error(ErrorCode::InvalidRange, message, &asked.request);
+                asked.fail(reply, MirrorFailure::Status(status))
+            }
+            other => {
+                let failure = MirrorFailure::Status(other);
+                let reply = Reply::failed(asked.rule, failure, &asked.request);
+                asked.fail(reply, failure)
+            }
+        })
+    }
+
+    /// The body is copied by this transfer.
+    pub fn copied_by(&mut self, transfer: TransferId) {
+        self.state = State::Streaming(transfer);
+    }
+
+    /// The transfer that copies the body.
+    #[must_use]
+    pub const fn transfer(&self) -> Option<TransferId> {
+        match self.state {
+            State::Streaming(id) => Some(id),
+            State::Asked(_) | State::New | State::Settled => None,
+        }
+    }
+
+    /// The body has come to an end; returns the transfer that copied it.
+    pub fn on_end(&mut self) -> Option<TransferId> {
+        let transfer = self.transfer();
+        self.state = State::Settled;
+        transfer
+    }
+}
+
+impl Default for Visit {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Asked {
+    fn stream(
+        self: Box<Self>,
+        answer: &Headers,
+        length: Option<u64>,
+        storing: impl FnOnce(Plan, OriginRequest) -> Storing,
+    ) -> Arrival {
+        let own = origin::object_headers(answer);
+        let tag = self.origin.tag();
+        let status = answer.text(":status").unwrap_or_default();
+        let mut headers = HeaderList::new().with(":status", status);
+        headers.extend(&own);
+        for name in ["content-length", "content-range"] {
+            if let Some(value) = answer.get(name) {
+                headers.add(name, value);
+            }
+        }
+        headers.add("x-oss-tag", &tag);
+        let plan = Plan {
+            bucket: self.request.bucket,
+            key: self.request.key,
+            headers: own,
+            tag,
+            url: self.origin.url(),
+            length,
+            report: self.report,
+        };
+        Arrival::Stream { headers, storing: Box::new(storing(plan, self.origin)) }
+    }
+
+    fn absent(self: Box<Self>) -> Arrival {
+        let url = self.origin.url();
+        Arrival::Answer(Refusal {
+            reply: Reply::absent(self.rule, &self.request),
+            metric: Metric::Absent,
+            line: self.report.line(&Outcome::Absent { url: &url }),
+        })
+    }
+
+    fn fail(self: Box<Self>, reply: Reply, failure: MirrorFailure) -> Arrival {
+        let url = self.origin.url();
+        Arrival::Answer(Refusal {
+            reply,
+            metric: Metric::MirrorFailed,
+            line: self.report.line(&Outcome::Failed { url: Some(&url), failure }),
+        })
+    }
+}
