@@ -17,6 +17,8 @@ pub const HOST_BUFFER_BYTES: u64 = 32 * 1024 * 1024;
 /// Everything the filter was told.
 #[derive(Clone, Debug, Default)]
 pub struct Configuration {
+    /// On which side of the gateway the filter stands.
+    pub role: Role,
     /// The domain below which a host names a bucket.
     pub domain: Option<String>,
     /// The buckets.
@@ -27,6 +29,16 @@ pub struct Configuration {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+}
+
+/// On which side of a gateway the filter stands.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Role {
+    /// On the clients' side: it sees the bucket's answers, and fetches by itself.
+    #[default]
+    Gateway,
+    /// On the origins' side: the gateway sends it what the bucket lacks.
+    Origin,
 }
 
 /// One bucket.
@@ -139,7 +151,16 @@ impl Configuration {
 }
 
 fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
-    fields.only(&["domain", "buckets", "origins", "limits", "timeouts"], findings);
+    let known = ["role", "domain", "buckets", "origins", "limits", "timeouts"];
+    fields.only(&known, findings);
+    let role = fields.get("role").and_then(|at| match at.text(findings)? {
+        "gateway" => Some(Role::Gateway),
+        "origin" => Some(Role::Origin),
+        _ => {
+            findings.push(at.wrong(Code::BadWord, "gateway or origin"));
+            None
+        }
+    });
     let domain = fields.get("domain").and_then(|at| at.text(findings)).map(str::to_owned);
     let origins = fields.get("origins").map(|at| origins(at, findings)).unwrap_or_default();
     let buckets = fields
@@ -148,7 +169,7 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
         .unwrap_or_default();
     let limits = fields.get("limits").map(|at| limits(at, findings)).unwrap_or_default();
     let timeouts = fields.get("timeouts").map(|at| timeouts(at, findings)).unwrap_or_default();
-    Configuration { domain, buckets, origins, limits, timeouts }
+    Configuration { role: role.unwrap_or_default(), domain, buckets, origins, limits, timeouts }
 }
 
 fn cluster_of<'o>(origins: &'o [(String, String)], origin: &str) -> Option<&'o str> {

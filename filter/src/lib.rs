@@ -32,4 +32,5 @@ mod shell;
 pub mod store;
 pub mod transfer;
 pub mod visit;
+pub mod work;
 pub mod worker;

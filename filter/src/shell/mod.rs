@@ -5,6 +5,7 @@
 mod host;
 mod root;
 mod stream;
+mod visitor;
 mod vm;
 
 use proxy_wasm::traits::RootContext;

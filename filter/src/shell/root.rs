@@ -7,8 +7,9 @@ use proxy_wasm::types::{ContextType, LogLevel};
 
 use super::host::{self, Buffer, Map};
 use super::stream::Stream;
+use super::visitor::Visitor;
 use super::vm::{Vm, now};
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, Role};
 use crate::http::headers::Headers;
 use crate::worker::CallAnswer;
 
@@ -34,13 +35,13 @@ impl Context for Root {
             _ => host::headers(Map::CallResponse).unwrap_or_default(),
         };
         let body_bytes = body as u64;
-        let wanted = vm.worker.borrow().wants_body(call, body_bytes);
+        let wanted = vm.work.borrow().wants_body(call, body_bytes);
         let body = match body {
             1.. if wanted => host::buffer(Buffer::CallResponseBody, body).unwrap_or_default(),
             _ => Vec::new(),
         };
         let answer = CallAnswer { headers, body_bytes, body };
-        let effects = vm.worker.borrow_mut().on_call_answer(call, answer, now());
+        let effects = vm.work.borrow_mut().on_call_answer(call, answer, now());
         vm.perform(effects);
     }
 }
@@ -78,18 +79,23 @@ impl RootContext for Root {
     fn on_queue_ready(&mut self, _: u32) {
         let Some(vm) = &self.vm else { return };
         vm.take_wake();
-        let effects = vm.worker.borrow_mut().on_wake(now());
+        let effects = vm.work.borrow_mut().on_wake(now());
         vm.perform(effects);
     }
 
     fn on_tick(&mut self) {
         let Some(vm) = &self.vm else { return };
-        let effects = vm.worker.borrow_mut().on_tick(now());
+        let effects = vm.work.borrow_mut().on_tick(now());
         vm.perform(effects);
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(id, self.vm.clone())))
+        match &self.vm {
+            Some(vm) if vm.configuration.role == Role::Origin => {
+                Some(Box::new(Visitor::new(Rc::clone(vm))))
+            }
+            Some(_) | None => Some(Box::new(Stream::new(id, self.vm.clone()))),
+        }
     }
 
     fn get_type(&self) -> Option<ContextType> {

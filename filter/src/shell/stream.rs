@@ -9,7 +9,7 @@ use super::host::{self, Buffer, Map};
 use super::vm::{self, Vm};
 use crate::exchange::{Decision, Exchange};
 use crate::matching::Source;
-use crate::worker::StreamId;
+use crate::worker::{StreamId, Worker};
 
 /// One request. Without a configured root it lets everything through.
 pub(super) struct Stream {
@@ -29,8 +29,8 @@ impl Context for Stream {}
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         if let (Some(vm), Ok(headers)) = (&self.vm, host::headers(Map::Request)) {
-            let ticket = vm.worker.borrow_mut().ticket();
-            self.exchange = Some(Exchange::new(headers, ticket));
+            let ticket = vm.work.borrow_mut().gateway().map(Worker::ticket);
+            self.exchange = ticket.map(|ticket| Exchange::new(headers, ticket));
         }
         Action::Continue
     }
@@ -55,8 +55,7 @@ impl HttpContext for Stream {
                 }
             }
             Decision::Mirror(miss) => {
-                let effects = vm.worker.borrow_mut().on_miss(self.id, *miss);
-                vm.perform(effects);
+                vm.with_worker(|worker| worker.on_miss(self.id, *miss));
                 Action::Pause
             }
             Decision::Pass(_) => Action::Continue,
@@ -70,7 +69,7 @@ impl HttpContext for Stream {
     fn on_http_response_body(&mut self, size: usize, _: bool) -> Action {
         if let Some(vm) = &self.vm
             && size > 0
-            && vm.worker.borrow().discards_body(self.id)
+            && vm.work.borrow_mut().gateway().is_some_and(|w| w.discards_body(self.id))
         {
             vm.expect("empty a body", host::discard(Buffer::ResponseBody, size));
         }
@@ -81,8 +80,7 @@ impl HttpContext for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(vm) = &self.vm {
-            let effects = vm.worker.borrow_mut().on_stream_end(self.id);
-            vm.perform(effects);
+            vm.with_worker(|worker| worker.on_stream_end(self.id));
         }
     }
 }

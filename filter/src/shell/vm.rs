@@ -12,12 +12,14 @@ use crate::configuration::Configuration;
 use crate::http::headers::HeaderList;
 use crate::metric::Metric;
 use crate::reply::{Body, Reply};
+use crate::transfer::Transfers;
+use crate::work::Work;
 use crate::worker::{CallId, Effect, Moment, StreamId, Worker};
 
 /// One configured root.
 pub(super) struct Vm {
     pub(super) configuration: Rc<Configuration>,
-    pub(super) worker: RefCell<Worker>,
+    pub(super) work: RefCell<Work>,
     root: u32,
     queue: u32,
     /// Whether the queue holds a message already: one is enough.
@@ -39,7 +41,7 @@ impl Vm {
             .collect::<Result<_, _>>()?;
         let configuration = Rc::new(configuration);
         Ok(Self {
-            worker: RefCell::new(Worker::new(Rc::clone(&configuration))),
+            work: RefCell::new(Work::new(Rc::clone(&configuration))),
             configuration,
             root,
             queue,
@@ -61,7 +63,7 @@ impl Vm {
         Some(calls.swap_remove(at).1)
     }
 
-    /// Performs effects and what follows from them. No borrow of the worker may be held.
+    /// Performs effects and what follows from them. No borrow of the work may be held.
     pub(super) fn perform(&self, effects: Vec<Effect>) {
         let mut pending = VecDeque::from(effects);
         while let Some(effect) = pending.pop_front() {
@@ -72,7 +74,7 @@ impl Vm {
                         self.calls.borrow_mut().push((token, id));
                     }
                     Err(refusal) => {
-                        let more = self.worker.borrow_mut().on_call_refused(id, refusal, now());
+                        let more = self.work.borrow_mut().on_call_refused(id, refusal, now());
                         pending.extend(more);
                     }
                 },
@@ -88,6 +90,18 @@ impl Vm {
                 }
             }
         }
+    }
+
+    /// Has the worker do something, and performs what follows from it.
+    pub(super) fn with_worker(&self, act: impl FnOnce(&mut Worker) -> Vec<Effect>) {
+        let effects = self.work.borrow_mut().gateway().map(act);
+        self.perform(effects.unwrap_or_default());
+    }
+
+    /// The same with the transfers.
+    pub(super) fn with_transfers(&self, act: impl FnOnce(&mut Transfers) -> Vec<Effect>) {
+        let effects = self.work.borrow_mut().origin().map(act);
+        self.perform(effects.unwrap_or_default());
     }
 
     pub(super) fn count(&self, metric: Metric) {

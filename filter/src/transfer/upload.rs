@@ -254,7 +254,7 @@ impl Upload {
             }
             Self::Aborting { id, attempt } => {
                 let gone = matches!(written, Written::Done) || status == Some(404);
-                let result = if gone { Ok(()) } else { attempt.again(status, now).map(|()| ()) };
+                let result = if gone { Ok(()) } else { attempt.again(status, now) };
                 match (gone, result) {
                     (true, _) => *self = Self::Over(Ok(())),
                     (false, Ok(())) => {}

@@ -1,0 +1,118 @@
+//! A stream context on the origins' side: one miss on its way to an origin, the object on its way
+//! to the client and into the bucket.
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, LogLevel};
+
+use super::host::{self, Buffer, Map};
+use super::vm::{self, Vm};
+use crate::http::headers::HeaderList;
+use crate::metric::Metric;
+use crate::transfer::End;
+use crate::visit::{Arrival, Departure, Refusal, Storing, Visit};
+
+/// One request.
+pub(super) struct Visitor {
+    vm: Rc<Vm>,
+    visit: Visit,
+}
+
+impl Visitor {
+    pub(super) const fn new(vm: Rc<Vm>) -> Self {
+        Self { vm, visit: Visit::new() }
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Action {
+        host::log(LogLevel::Info, &refusal.line);
+        self.vm.count(refusal.metric);
+        self.vm.expect("answer", vm::answer(&refusal.reply));
+        Action::Pause
+    }
+
+    fn stream(&mut self, headers: &HeaderList, storing: Storing, is_empty: bool) -> Action {
+        self.vm.expect("replace headers", host::replace_headers(Map::Response, headers));
+        self.vm.count(Metric::Mirrored);
+        let visit = &mut self.visit;
+        self.vm.with_transfers(|transfers| match storing {
+            Storing::Later(plan, origin) => transfers.backfill(plan, origin),
+            Storing::Now(plan, origin) => {
+                if let Some(transfer) = transfers.begin(plan, origin) {
+                    visit.copied_by(transfer);
+                }
+                Vec::new()
+            }
+        });
+        if is_empty {
+            self.end(End::Whole);
+        }
+        Action::Continue
+    }
+
+    fn end(&mut self, end: End) {
+        if let Some(transfer) = self.visit.on_end() {
+            self.vm.with_transfers(|transfers| transfers.on_end(transfer, end));
+        }
+    }
+}
+
+impl Context for Visitor {}
+
+impl HttpContext for Visitor {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        // What a client sent must not reach an origin unread.
+        let headers = host::headers(Map::Request).unwrap_or_default();
+        match self.visit.on_request(&self.vm.configuration, headers) {
+            Departure::Answer(refusal) => self.refuse(&refusal),
+            Departure::Send(headers) => match host::replace_headers(Map::Request, &headers) {
+                Ok(()) => Action::Continue,
+                Err(error) => {
+                    self.vm.expect("replace headers", Err(error));
+                    Action::Pause
+                }
+            },
+        }
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, is_end: bool) -> Action {
+        let headers = host::headers(Map::Response).unwrap_or_default();
+        match self.visit.on_answer(&headers) {
+            Some(Arrival::Answer(refusal)) => self.refuse(&refusal),
+            Some(Arrival::Stream { headers, storing }) => self.stream(&headers, *storing, is_end),
+            None => Action::Continue,
+        }
+    }
+
+    fn on_http_response_body(&mut self, size: usize, is_end: bool) -> Action {
+        let Some(transfer) = self.visit.transfer() else { return Action::Continue };
+        let wanted = match self.vm.work.borrow_mut().origin() {
+            Some(transfers) => size > 0 && transfers.wants_bytes(transfer),
+            None => false,
+        };
+        if wanted {
+            match host::buffer(Buffer::ResponseBody, size) {
+                Ok(bytes) if bytes.len() == size => {
+                    self.vm.with_transfers(|transfers| transfers.on_bytes(transfer, &bytes));
+                }
+                // Bytes that were not seen are missing in the copy.
+                Ok(_) | Err(_) => self.end(End::Broken),
+            }
+        }
+        if is_end {
+            self.end(End::Whole);
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        self.end(End::Whole);
+        Action::Continue
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        self.end(End::Broken);
+    }
+}
