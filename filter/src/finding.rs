@@ -160,7 +160,7 @@ codes! {
     /// A bucket's name is not one S3 allows.
     BadName = "bad-name";
     /// A redirect's status is not 301, 302 or 307.
-    BadRedirectCode = "bad-redirect-code";
+    BadRedirect = "bad-redirect-code";
     /// A RuleNumber is not a whole number above 0.
     BadRuleNumber = "bad-rule-number";
     /// A status is not one the bucket can answer with to mean an error.

@@ -147,8 +147,8 @@ pub fn judge(answer: &Headers, body_bytes: u64, limit: u64) -> Verdict {
             Verdict::Object(object_headers(answer))
         }
         404 => Verdict::Absent,
-        // Envoy answers for an origin that it did not hear, and leaves this header out then.
-        503 if answer.get("x-envoy-upstream-service-time").is_none() => {
+        // Envoy answers for an origin that it did not understand, and leaves this header out then.
+        502 | 503 if answer.get("x-envoy-upstream-service-time").is_none() => {
             Verdict::Failed(MirrorFailure::Unreachable)
         }
         504 if answer.get("x-envoy-upstream-service-time").is_none() => {
@@ -211,6 +211,8 @@ mod tests {
             (vec![(":status", "302")], 0, Verdict::Failed(Status(302))),
             (vec![(":status", "404")], 5, Verdict::Absent),
             (vec![(":status", "503")], 5, Verdict::Failed(Unreachable)),
+            (vec![(":status", "502")], 5, Verdict::Failed(Unreachable)),
+            (vec![(":status", "502"), genuine], 5, Verdict::Failed(Status(502))),
             (vec![(":status", "503"), genuine], 5, Verdict::Failed(Status(503))),
             (vec![(":status", "504")], 5, Verdict::Failed(TimedOut)),
             (vec![(":status", "504"), genuine], 5, Verdict::Failed(Status(504))),

@@ -1,1 +1,18 @@
-//! x
+//! The local gateway: a proxy-wasm host and the reverse proxy around it, with the embedded store,
+//! the demo and the command line.
+//!
+//! This library is what the binary `b2o` is made of; the integration tests use it too.
+
+pub mod cli;
+pub mod demo;
+pub mod deployment;
+pub mod diagnostics;
+pub mod gateway;
+pub mod host;
+pub mod launch;
+mod server;
+pub mod store;
+
+/// The filter, compiled to WebAssembly: the very bytes that go into Envoy.
+pub const FILTER_WASM: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/wasm/wasm32-wasip1/wasm/back_to_origin.wasm"));

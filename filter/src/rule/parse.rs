@@ -267,7 +267,7 @@ fn external(fields: &Fields<'_>, key: KeyRewrite, findings: &mut Findings) -> Op
             302 => Some(302),
             307 => Some(307),
             _ => {
-                findings.push(at.wrong(Code::BadRedirectCode, "301, 302 or 307"));
+                findings.push(at.wrong(Code::BadRedirect, "301, 302 or 307"));
                 None
             }
         }

@@ -1,0 +1,109 @@
+//! The command line: what can be asked, and how answers and errors are printed.
+//!
+//! Owns arguments, exit codes and nothing else; each command is a few calls into the library.
+
+mod check;
+mod demo;
+mod explain;
+mod failure;
+mod serve;
+mod signals;
+mod store;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Back-to-origin for any S3-compatible bucket.
+///
+/// When a bucket answers 404, its rules decide: fetch the object from an origin, answer with it
+/// and store it (Mirror), or send the client elsewhere (External). `b2o demo` shows all of it.
+#[derive(Debug, Parser)]
+#[command(name = "b2o", version, verbatim_doc_comment, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Arguments),
+    Demo(demo::Arguments),
+    Explain(explain::Arguments),
+    Serve(serve::Arguments),
+    Store(store::Arguments),
+}
+
+/// Reads the command line, does what it asks and says how that went.
+#[must_use]
+pub fn run() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Demo(arguments) => on_runtime(demo::run(arguments)),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Serve(arguments) => on_runtime(serve::run(arguments)),
+        Command::Store(arguments) => on_runtime(store::run(arguments)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = io::stdout().flush();
+            let _ = write!(io::stderr(), "{failure}");
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start: {error}")))?
+        .block_on(command)
+}
+
+/// Prints to standard output; a reader that has gone is its own affair.
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Whether what is printed there may be coloured.
+fn colour(is_terminal: bool) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    is_terminal && !set("NO_COLOR")
+}
+
+/// The same for standard output.
+fn colour_out() -> bool {
+    colour(io::stdout().is_terminal())
+}
+
+/// The same for standard error.
+fn colour_errors() -> bool {
+    colour(io::stderr().is_terminal())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Arguments::command().get_subcommands() {
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.contains("Examples:\n"), "{help}");
+            assert!(help.contains(&format!("  b2o {}", command.get_name())), "{help}");
+        }
+    }
+}

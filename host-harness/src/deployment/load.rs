@@ -1,0 +1,274 @@
+//! Reading a deployment file with everything it refers to, and judging it as a whole.
+//!
+//! Every problem of the file and of its rule files is found in one go. Owns also what of the file
+//! may be shown: the text of a secret is masked before anything is drawn.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use back_to_origin::rule::RuleSet;
+
+use super::node::{Entry, Kind, Node, SyntaxError};
+use super::section::Reading;
+use super::value::{At, Reads, Value};
+use super::{Bucket, Credentials, Deployment};
+use crate::diagnostics::{self, Document, Report, Weight};
+
+/// The largest object a filter can receive in Envoy, whose limit is 32 MiB for the whole answer.
+const LARGEST_OBJECT: u64 = 32 * 1024 * 1024 - 1;
+
+/// A deployment that may be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The file's fields.
+    pub deployment: Deployment,
+    /// Each bucket's rules, in the order of the buckets.
+    pub rules: Vec<Rules>,
+    /// What deserves a look but refuses nothing.
+    pub warnings: Vec<Report>,
+}
+
+/// The rules of one bucket.
+#[derive(Debug)]
+pub struct Rules {
+    /// The rule file.
+    pub path: PathBuf,
+    /// The list of rules as it stands in the file.
+    pub json: serde_json::Value,
+    /// The origins its Mirror rules fetch from, as `scheme://host[:port]`.
+    pub origins: Vec<String>,
+}
+
+/// Why there is no deployment.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The file or its rule files have problems.
+    Refused(Vec<Report>),
+    /// The file cannot be read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reports) => {
+                let count = |weight| reports.iter().map(|report| report.count(weight)).sum();
+                let tally = diagnostics::tally(count(Weight::Error), count(Weight::Warning));
+                write!(f, "the deployment is refused: {tally}")
+            }
+            Self::Unreadable { path, source } => {
+                write!(f, "cannot read the deployment file {}: {source}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Unreadable { source, .. } => Some(source),
+        }
+    }
+}
+
+/// Reads a deployment file, its rule files and the environment variables it names.
+///
+/// # Errors
+///
+/// When the file cannot be read or anything in it is not right.
+pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+    let directory = path.parent().unwrap_or_else(|| Path::new(""));
+    let document = Document::new(path.display().to_string(), &bytes);
+    parse(document, directory, &|name| std::env::var_os(name))
+}
+
+/// Reads a deployment from its text.
+///
+/// # Errors
+///
+/// When anything in it is not right.
+pub fn parse(
+    document: Document,
+    directory: &Path,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Loaded, LoadError> {
+    let mut reading = Reading::new(environment);
+    let mut masks = Vec::new();
+    let root = match Node::parse(&document.text) {
+        Ok(root) => root,
+        Err(SyntaxError { message, at }) => {
+            let end = document.text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+            let message = format!("the text is not YAML: {message}");
+            reading.refuse("syntax", &(at..end), message, "see DEPLOYMENT.md for an example");
+            let document = mask_by_words(&document);
+            return Err(LoadError::Refused(vec![Report::new(document, reading.problems)]));
+        }
+    };
+    find_secrets(&root, false, &mut masks);
+    let deployment = Deployment::read(&root, &mut reading);
+    let mut reports = Vec::new();
+    let mut rules = Vec::new();
+    if let Some(deployment) = &deployment {
+        check(deployment, &mut reading);
+        for bucket in &deployment.buckets.value {
+            rules.extend(read_rules(bucket, directory, &mut reading, &mut reports));
+        }
+    }
+    let refused = !reading.problems.is_empty()
+        || reports.iter().any(|report| report.count(Weight::Error) > 0);
+    match deployment {
+        Some(deployment) if !refused => Ok(Loaded { deployment, rules, warnings: reports }),
+        Some(_) | None => {
+            if !reading.problems.is_empty() {
+                let own = Report::new(masked(&document, &masks), reading.problems);
+                reports.insert(0, own);
+            }
+            Err(LoadError::Refused(reports))
+        }
+    }
+}
+
+/// What several fields mean together.
+fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
+    let Deployment { listen, admin, limits, buckets, .. } = deployment;
+    if let Some(admin) = admin.as_ref().filter(|admin| same_port(admin, listen)) {
+        let message = format!("`admin` and `listen` are both {}", admin.value);
+        reading.refuse("conflict", &admin.span, message, "give one of them another port");
+    }
+    if !(1..=LARGEST_OBJECT).contains(&limits.object_bytes.value) {
+        let found = limits.object_bytes.value;
+        let message = format!("expected 1 to {LARGEST_OBJECT} bytes, found {found}");
+        let help = "larger objects are left to their origin";
+        reading.refuse("bad-limit", &limits.object_bytes.span, message, help);
+    } else if limits.memory_bytes.value < limits.object_bytes.value {
+        let (memory, object) = (limits.memory_bytes.value, limits.object_bytes.value);
+        let message = format!("`memory_bytes` is {memory}, less than `object_bytes` {object}");
+        let place = if limits.memory_bytes.span.is_empty() {
+            &limits.object_bytes.span
+        } else {
+            &limits.memory_bytes.span
+        };
+        reading.refuse("bad-limit", place, message, "no object of that size could be fetched");
+    }
+    if limits.fetches.value == 0 {
+        let message = "expected at least 1 fetch at once, found 0";
+        reading.refuse("bad-limit", &limits.fetches.span, message, "remove it for the default, 64");
+    }
+    if buckets.value.is_empty() {
+        let help = "add one: `- name: ...` with `endpoint` and `rules`";
+        reading.refuse("missing-field", &buckets.span, "there is no bucket", help);
+    }
+    let mut names = HashMap::new();
+    for bucket in &buckets.value {
+        if let Some(first) = names.insert(&bucket.name.value, &bucket.name.span) {
+            let message = format!("the bucket `{}` is there twice", bucket.name.value);
+            let help = "put all its rules into one file";
+            reading.refuse("duplicate-bucket", &bucket.name.span, message, help);
+            reading.relate(first, "first here");
+        }
+        if let (Reads::Signed, Credentials::None) = (bucket.reads.value, &bucket.credentials) {
+            let message =
+                format!("`reads: signed` needs credentials, and `{}` has none", bucket.name.value);
+            let help = "add `credentials`, or leave `reads` at `passthrough`";
+            reading.refuse("missing-credentials", &bucket.reads.span, message, help);
+        }
+    }
+}
+
+fn same_port(a: &At<SocketAddr>, b: &At<SocketAddr>) -> bool {
+    a.value == b.value && a.value.port() != 0
+}
+
+/// Reads a bucket's rule file; `None` when a problem has been noted.
+fn read_rules(
+    bucket: &Bucket,
+    directory: &Path,
+    reading: &mut Reading<'_>,
+    reports: &mut Vec<Report>,
+) -> Option<Rules> {
+    let path = directory.join(&bucket.rules.value);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let message = format!("cannot read the rule file {}: {error}", path.display());
+            let help = "the path is relative to the deployment file";
+            reading.refuse("unreadable-rules", &bucket.rules.span, message, help);
+            return None;
+        }
+    };
+    let checked = RuleSet::from_json(&bytes);
+    if !checked.findings.is_empty() {
+        let document = Document::new(path.display().to_string(), &bytes);
+        let seen = reports.iter().any(|report| report.document == document);
+        if !seen {
+            reports.push(diagnostics::rules::report(document, &checked.findings));
+        }
+    }
+    let rules = checked.rules?;
+    let json = rules_of(serde_json::from_slice(&bytes).ok()?);
+    let origins = rules.origins().collect();
+    Some(Rules { path, json, origins })
+}
+
+/// The list of rules in a rule file: the file itself, or what it calls `RoutingRules`.
+fn rules_of(file: serde_json::Value) -> serde_json::Value {
+    let Some(fields) = file.as_object() else { return file };
+    fields.get("RoutingRules").cloned().unwrap_or_default()
+}
+
+/// Finds what must not be shown: below `inline`, every text but the public half of the keys.
+fn find_secrets(node: &Node, secret: bool, masks: &mut Vec<std::ops::Range<usize>>) {
+    match &node.kind {
+        Kind::List(items) => items.iter().for_each(|item| find_secrets(item, secret, masks)),
+        Kind::Mapping(entries) => {
+            for Entry { key, value, .. } in entries {
+                let secret = (secret && key != "access_key_id") || key == "inline";
+                find_secrets(value, secret, masks);
+            }
+        }
+        Kind::Text(_) if secret => masks.push(node.span.clone()),
+        Kind::Nothing | Kind::Text(_) => {}
+    }
+}
+
+/// The document with some of its text replaced by as many asterisks.
+fn masked(document: &Document, masks: &[std::ops::Range<usize>]) -> Document {
+    let hide = |(at, c): (usize, char)| match masks.iter().any(|mask| mask.contains(&at)) {
+        true if c != '\n' => "*".repeat(c.len_utf8()),
+        true | false => c.to_string(),
+    };
+    let text = document.text.char_indices().map(hide).collect();
+    Document { path: document.path.clone(), text }
+}
+
+/// The same where the text has no structure to go by: when it mentions inline keys at all, nothing
+/// is left of its lines but the names of fields.
+fn mask_by_words(document: &Document) -> Document {
+    if !document.text.contains("inline") {
+        return document.clone();
+    }
+    let names: Vec<_> =
+        super::reference::sections().into_iter().flat_map(|section| section.fields).collect();
+    let mut masks = Vec::new();
+    let mut start = 0;
+    for line in document.text.split_inclusive('\n') {
+        let name = line.split_once(':').map_or("", |(name, _)| name);
+        let known = names.iter().any(|field| field.name == name.trim_start_matches([' ', '-']));
+        let shown = if known { name.len() + 1 } else { 0 };
+        masks.push(start + shown..start + line.trim_end().len().max(shown));
+        start += line.len();
+    }
+    masked(document, &masks)
+}

@@ -1,0 +1,97 @@
+//! The deployment file: which buckets there are, where they are, and which rules they have.
+//!
+//! Owns the file's fields and what they mean together. The rules inside the rule files are the
+//! core's. `envoy/DEPLOYMENT.md` is printed from the declarations below.
+
+mod credentials;
+mod load;
+mod node;
+mod plan;
+mod reference;
+mod section;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use credentials::{Credentials, Environment, Inline};
+pub use load::{LoadError, Loaded, Rules, load, parse};
+pub use plan::Plan;
+pub use reference::reference;
+use section::section;
+pub use value::{Addressing, At, BucketName, Domain, Reads, Region, Variable};
+
+use crate::gateway::Endpoint;
+
+section! {
+    /// The whole file.
+    pub struct Deployment as "deployment" {
+        /// The address clients connect to.
+        pub listen: At<SocketAddr> [Default "127.0.0.1:8080"],
+        /// The address of the administration interface; without it there is none.
+        pub admin: Option<At<SocketAddr>> [Optional],
+        /// The domain below which `<bucket>.<domain>`, as the Host of a request, names a bucket.
+        /// `/<bucket>/<key>` always does.
+        pub domain: Option<Domain> [Optional],
+        /// How many threads serve requests, each with its own instance of the filter.
+        pub workers: NonZeroUsize [Computed "the number of processors"],
+        /// What the filter may use at most, per worker.
+        pub limits: Limits [Computed "each field's own"],
+        /// How long the filter waits.
+        pub timeouts: Timeouts [Computed "each field's own"],
+        /// The buckets, at least one.
+        pub buckets: At<Vec<Bucket>> [Required],
+    }
+}
+
+section! {
+    /// What the filter may use at most, per worker.
+    pub struct Limits as "limits" {
+        /// The largest object, in bytes, that is fetched, answered and stored; a larger one is
+        /// left to the origin. At most 33554431: one byte less than what Envoy lets a filter
+        /// receive.
+        pub object_bytes: At<u64> [Default "8388608"],
+        /// The bytes of all objects held at once.
+        pub memory_bytes: At<u64> [Default "67108864"],
+        /// How many objects are fetched at once.
+        pub fetches: At<u64> [Default "64"],
+    }
+}
+
+section! {
+    /// How long the filter waits.
+    pub struct Timeouts as "timeouts" {
+        /// For an origin's whole answer.
+        pub origin: Duration [Default "10s"],
+        /// For the store's answer to a write.
+        pub store: Duration [Default "30s"],
+    }
+}
+
+section! {
+    /// A bucket of an S3-compatible store, and its rules.
+    pub struct Bucket as "bucket" {
+        /// Its name, in requests and in the store.
+        pub name: At<BucketName> [Required],
+        /// The store's endpoint. The port is the scheme's own where there is none.
+        pub endpoint: Endpoint [Required],
+        /// The region that signatures name.
+        pub region: Region [Default "us-east-1"],
+        /// Where the store expects the bucket's name: in the path (`/bucket/key`) or in the host
+        /// (`bucket.host/key`).
+        pub addressing: Addressing [Default "path"],
+        /// What requests to the store are signed with: a fetched object's write, and with
+        /// `reads: signed` also what clients ask for.
+        pub credentials: Credentials [Computed "`none`"],
+        /// How clients' requests reach the store. `passthrough`: Host, path, query and
+        /// Authorization unchanged, so that the clients' own signatures hold. `signed`: signed
+        /// with `credentials`, whoever the client is.
+        pub reads: At<Reads> [Default "passthrough"],
+        /// The file with the bucket's routing rules, relative to this file.
+        pub rules: At<PathBuf> [Required],
+    }
+}

@@ -1,0 +1,140 @@
+//! What a deployment means for a gateway: clusters, routes and the filter's configuration.
+//!
+//! Owns the names of clusters and the shape of the configuration the filter is given. It is the
+//! same for every gateway.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::load::Loaded;
+use super::value::{Addressing, Reads, parse_endpoint};
+use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Routes};
+
+/// A deployment, worked out.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where requests can be sent, stores first.
+    pub clusters: Vec<Cluster>,
+    /// Which bucket is behind which cluster.
+    pub routes: Routes,
+    /// The filter's configuration, as JSON.
+    pub configuration: String,
+}
+
+impl Plan {
+    /// Works a deployment out.
+    #[must_use]
+    pub fn new(loaded: &Loaded) -> Self {
+        let deployment = &loaded.deployment;
+        let domain = deployment.domain.as_ref().map(|domain| domain.0.clone());
+        let mut routes = Routes { domain, ..Routes::default() };
+        let mut clusters = Vec::new();
+        let mut buckets = Vec::new();
+        let mut origins = BTreeMap::new();
+        for (bucket, rules) in deployment.buckets.value.iter().zip(&loaded.rules) {
+            let name = &bucket.name.value.0;
+            let mut cluster = Cluster::new(&format!("store-{name}"), bucket.endpoint.clone());
+            cluster.signer = bucket.credentials.keys(&bucket.region);
+            buckets.push(ConfiguredBucket {
+                name,
+                store: ConfiguredStore {
+                    cluster: cluster.name.clone(),
+                    scheme: bucket.endpoint.scheme.as_str(),
+                    authority: bucket.endpoint.authority(),
+                    addressing: bucket.addressing.as_str(),
+                },
+                routing_rules: &rules.json,
+            });
+            let reads = reads(bucket.reads.value, bucket.addressing);
+            let route = BucketRoute { cluster: cluster.name.clone(), reads };
+            routes.buckets.insert(name.clone(), route);
+            clusters.push(cluster);
+            for origin in &rules.origins {
+                // The core only gives origins that are URLs; one that is none has no cluster,
+                // which the filter refuses by name.
+                origins.extend(parse_endpoint(origin).map(|endpoint| (origin.clone(), endpoint)));
+            }
+        }
+        let named = origins.iter().map(|(url, endpoint)| (url.as_str(), origin_name(endpoint)));
+        let configured_origins: BTreeMap<_, _> = named.collect();
+        for endpoint in origins.values() {
+            let name = origin_name(endpoint);
+            if clusters.iter().all(|cluster| cluster.name != name) {
+                clusters.push(Cluster::new(&name, endpoint.clone()));
+            }
+        }
+        let limits = &deployment.limits;
+        let configuration = Configuration {
+            domain: routes.domain.as_deref(),
+            buckets,
+            origins: configured_origins,
+            limits: ConfiguredLimits {
+                object_bytes: limits.object_bytes.value,
+                memory_bytes: limits.memory_bytes.value,
+                fetches: limits.fetches.value,
+            },
+            timeouts: ConfiguredTimeouts {
+                origin_ms: deployment.timeouts.origin.as_millis(),
+                store_ms: deployment.timeouts.store.as_millis(),
+            },
+        };
+        // Strings, numbers and maps with string keys: nothing JSON cannot say.
+        let configuration = serde_json::to_string_pretty(&configuration).unwrap_or_default();
+        Self { clusters, routes, configuration }
+    }
+}
+
+fn reads(reads: Reads, addressing: Addressing) -> gateway::Reads {
+    match (reads, addressing) {
+        (Reads::Passthrough, _) => gateway::Reads::Passthrough,
+        (Reads::Signed, Addressing::Path) => gateway::Reads::Signed(gateway::Addressing::Path),
+        (Reads::Signed, Addressing::Virtual) => {
+            gateway::Reads::Signed(gateway::Addressing::Virtual)
+        }
+    }
+}
+
+fn origin_name(endpoint: &Endpoint) -> String {
+    let host = endpoint.host.trim_matches(['[', ']']);
+    format!("origin-{}-{host}-{}", endpoint.scheme.as_str(), endpoint.port)
+}
+
+#[derive(Serialize)]
+struct Configuration<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<&'a str>,
+    buckets: Vec<ConfiguredBucket<'a>>,
+    origins: BTreeMap<&'a str, String>,
+    limits: ConfiguredLimits,
+    timeouts: ConfiguredTimeouts,
+}
+
+#[derive(Serialize)]
+struct ConfiguredBucket<'a> {
+    name: &'a str,
+    store: ConfiguredStore<'a>,
+    #[serde(rename = "RoutingRules")]
+    routing_rules: &'a serde_json::Value,
+}
+
+#[derive(Serialize)]
+struct ConfiguredStore<'a> {
+    cluster: String,
+    scheme: &'a str,
+    authority: String,
+    addressing: &'a str,
+}
+
+#[derive(Serialize)]
+struct ConfiguredLimits {
+    object_bytes: u64,
+    memory_bytes: u64,
+    fetches: u64,
+}
+
+#[derive(Serialize)]
+struct ConfiguredTimeouts {
+    origin_ms: u128,
+    store_ms: u128,
+}

@@ -1,0 +1,95 @@
+//! The reference of the deployment file, printed from what reads it.
+
+use std::fmt::Write as _;
+
+use super::credentials::{Environment, Inline};
+use super::section::{Field, Presence, Section};
+use super::{Bucket, Deployment, Limits, Timeouts};
+
+/// The example that the reference shows; it is also a file to start from.
+const EXAMPLE: &str = include_str!("../../../envoy/deployment.yaml");
+
+/// `envoy/DEPLOYMENT.md`.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = format!(
+        "<!-- Printed from host-harness/src/deployment. To renew: UPDATE=1 cargo test -p b2o -->\n\n\
+         # The deployment file\n\n\
+         One YAML file says which buckets there are, where their stores are and which rules they\n\
+         have. `b2o serve` runs a gateway from it.\n\n\
+         ```yaml\n{EXAMPLE}```\n\n\
+         Unknown fields are errors, as are variables that are not set and rule files that cannot\n\
+         be read or hold an error. All problems of a file are shown at once, each with its line\n\
+         and column. The text of a secret is never shown.\n"
+    );
+    for section in sections() {
+        describe(&section, &mut page);
+    }
+    page
+}
+
+/// A section and all that is known of it.
+pub(super) struct Described {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) fields: Vec<Field>,
+}
+
+impl Described {
+    fn of<S: Section>() -> Self {
+        Self { name: S::NAME, about: S::ABOUT, fields: S::fields() }
+    }
+}
+
+/// Every section a file can have.
+pub(super) fn sections() -> [Described; 6] {
+    [
+        Described::of::<Deployment>(),
+        Described::of::<Limits>(),
+        Described::of::<Timeouts>(),
+        Described::of::<Bucket>(),
+        Described::of::<Inline>(),
+        Described::of::<Environment>(),
+    ]
+}
+
+fn describe(section: &Described, page: &mut String) {
+    // Writing into a string cannot fail.
+    let _ = write!(page, "\n## {}\n\n{}\n\n", section.name, sentence(section.about));
+    let _ = write!(page, "| Field | Value | Default | Meaning |\n|---|---|---|---|\n");
+    for field in &section.fields {
+        let default = match field.presence {
+            Presence::Computed(words) => words.to_owned(),
+            Presence::Default(text) => format!("`{text}`"),
+            Presence::Optional => "none".to_owned(),
+            Presence::Required => "**required**".to_owned(),
+        };
+        let (name, shape, doc) = (field.name, (field.shape)(), sentence(field.doc));
+        let _ = writeln!(page, "| `{name}` | {shape} | {default} | {doc} |");
+    }
+}
+
+/// A doc comment as running text.
+fn sentence(doc: &str) -> String {
+    doc.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_printed_reference_is_up_to_date() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy/DEPLOYMENT.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, reference()).unwrap();
+        }
+        let printed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            printed == reference(),
+            "envoy/DEPLOYMENT.md is stale; renew it with: UPDATE=1 cargo test -p b2o"
+        );
+    }
+}

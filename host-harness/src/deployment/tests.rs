@@ -1,0 +1,334 @@
+//! Whole deployment files: what they come to, and what is said about the wrong ones.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::section::{Presence, Reading, Section};
+use super::*;
+use crate::diagnostics::{Document, Report};
+
+const RULES: &str = r#"{
+  "RoutingRules": [
+    {
+      "RuleNumber": 1,
+      "Condition": { "HttpErrorCodeReturnedEquals": 404 },
+      "Redirect": { "RedirectType": "Mirror", "MirrorURL": "https://www.example.com/a/" }
+    }
+  ]
+}
+"#;
+
+fn read(text: &str) -> Result<Loaded, LoadError> {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("rules.json"), RULES).unwrap();
+    std::fs::write(directory.path().join("bad.json"), "{").unwrap();
+    let environment = |name: &str| match name {
+        "AWS_ACCESS_KEY_ID" | "MY_KEY" => Some("key-from-environment".into()),
+        "AWS_SECRET_ACCESS_KEY" => Some("secret-from-environment".into()),
+        _ => None,
+    };
+    parse(Document::new("deployment.yaml", text.as_bytes()), directory.path(), &environment)
+}
+
+#[track_caller]
+fn loaded(text: &str) -> Loaded {
+    match read(text) {
+        Ok(loaded) => loaded,
+        Err(error) => panic!("{}", rendered(&error)),
+    }
+}
+
+fn rendered(error: &LoadError) -> String {
+    match error {
+        LoadError::Refused(reports) => reports.iter().map(|report| report.render(false)).collect(),
+        LoadError::Unreadable { .. } => error.to_string(),
+    }
+}
+
+#[track_caller]
+fn refused(text: &str) -> String {
+    rendered(&read(text).map(|_| ()).unwrap_err())
+}
+
+const SMALL: &str = "\
+buckets:
+  - name: examplebucket
+    endpoint: http://127.0.0.1:9000
+    rules: rules.json
+";
+
+#[test]
+fn a_small_file_has_every_default() {
+    let Loaded { deployment, rules, warnings } = loaded(SMALL);
+    assert_eq!(deployment.listen.to_string(), "127.0.0.1:8080");
+    assert!(deployment.admin.is_none() && deployment.domain.is_none());
+    assert_eq!(Some(deployment.workers), std::thread::available_parallelism().ok());
+    assert_eq!(deployment.limits.object_bytes.value, 8 << 20);
+    assert_eq!(deployment.timeouts.origin, Duration::from_secs(10));
+    let bucket = &deployment.buckets[0];
+    assert_eq!(bucket.region.0, "us-east-1");
+    assert_eq!(bucket.addressing, Addressing::Path);
+    assert_eq!(bucket.reads.value, Reads::Passthrough);
+    assert!(bucket.credentials.keys(&bucket.region).is_none());
+    assert_eq!(rules[0].origins, ["https://www.example.com"]);
+    assert_eq!(warnings, []);
+}
+
+#[test]
+fn a_plan_names_clusters_and_configures_the_filter() {
+    let text = format!("domain: S3.localhost\n{SMALL}");
+    let text = format!(
+        "{text}  - name: other\n    endpoint: https://s3.example.com\n    addressing: virtual\n    \
+         rules: rules.json\n"
+    );
+    let plan = Plan::new(&loaded(&text));
+    let names: Vec<_> = plan.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    assert_eq!(names, ["store-examplebucket", "store-other", "origin-https-www.example.com-443"]);
+    let configuration: serde_json::Value = serde_json::from_str(&plan.configuration).unwrap();
+    let rules: serde_json::Value = serde_json::from_str(RULES).unwrap();
+    let expected = serde_json::json!({
+        "domain": "s3.localhost",
+        "buckets": [
+            {
+                "name": "examplebucket",
+                "store": {
+                    "cluster": "store-examplebucket",
+                    "scheme": "http",
+                    "authority": "127.0.0.1:9000",
+                    "addressing": "path",
+                },
+                "RoutingRules": rules["RoutingRules"],
+            },
+            {
+                "name": "other",
+                "store": {
+                    "cluster": "store-other",
+                    "scheme": "https",
+                    "authority": "s3.example.com",
+                    "addressing": "virtual",
+                },
+                "RoutingRules": rules["RoutingRules"],
+            },
+        ],
+        "origins": { "https://www.example.com": "origin-https-www.example.com-443" },
+        "limits": { "object_bytes": 8388608, "memory_bytes": 67108864, "fetches": 64 },
+        "timeouts": { "origin_ms": 10000, "store_ms": 30000 },
+    });
+    assert_eq!(configuration, expected);
+}
+
+#[test]
+fn keys_come_from_the_file_or_the_environment() {
+    let keys = |credentials: &str| {
+        let text = format!("{SMALL}    credentials: {credentials}\n");
+        let loaded = loaded(&text);
+        let bucket = &loaded.deployment.buckets[0];
+        let keys = bucket.credentials.keys(&bucket.region);
+        keys.map(|keys| (keys.access_key_id, keys.secret_access_key.expose().to_owned()))
+    };
+    let pair = |a: &str, b: &str| Some((a.to_owned(), b.to_owned()));
+    assert_eq!(keys("none"), None);
+    assert_eq!(keys("{ inline: { access_key_id: 007, secret_access_key: s } }"), pair("007", "s"));
+    let from_environment = pair("key-from-environment", "secret-from-environment");
+    assert_eq!(keys("{ environment: }"), from_environment);
+    assert_eq!(keys("{ environment: { access_key_id: MY_KEY } }"), from_environment);
+}
+
+#[test]
+fn every_problem_is_found_and_pointed_at() {
+    let text = "\
+listen: localhost:8080
+lsiten: 127.0.0.1:1
+timeouts:
+  origin: 10
+buckets:
+  - name: Example
+    endpoint: http://127.0.0.1:9000/path
+    rules: rules.json
+  - endpoint: http://127.0.0.1:9000
+    reads: sigend
+    credentials:
+      environment:
+        secret_access_key: MISSING
+    rules: rules.json
+";
+    let expected = "\
+error[wrong-value]: expected an IP address and a port, found `localhost:8080`
+ --> deployment.yaml:1:9
+  |
+1 | listen: localhost:8080
+  |         ^^^^^^^^^^^^^^
+  |
+  = help: for example `127.0.0.1:8080`
+
+error[unknown-field]: `lsiten` is no field of deployment
+ --> deployment.yaml:2:1
+  |
+2 | lsiten: 127.0.0.1:1
+  | ^^^^^^
+  |
+  = help: did you mean `listen`?
+
+error[wrong-value]: expected a duration above 0 with its unit, `ms`, `s` or `m`, found `10`
+ --> deployment.yaml:4:11
+  |
+4 |   origin: 10
+  |           ^^
+  |
+  = help: for example `10s`
+
+error[wrong-value]: expected a bucket name: 3 to 63 lower-case letters, digits, `-` and `.`, with a letter or digit at both ends, and no IP address, found `Example`
+ --> deployment.yaml:6:11
+  |
+6 |   - name: Example
+  |           ^^^^^^^
+  |
+  = help: for example `examplebucket`
+
+error[wrong-value]: expected `http://` or `https://`, a host and perhaps a port, without path, found `http://127.0.0.1:9000/path`
+ --> deployment.yaml:7:15
+  |
+7 |     endpoint: http://127.0.0.1:9000/path
+  |               ^^^^^^^^^^^^^^^^^^^^^^^^^^
+  |
+  = help: for example `http://127.0.0.1:9000`
+
+error[missing-field]: bucket has no `name`
+ --> deployment.yaml:9:5
+  |
+9 |   - endpoint: http://127.0.0.1:9000
+  |     ^^^^^^^^
+  |
+  = help: add `name`: bucket name
+
+error[wrong-value]: expected `passthrough` or `signed`, found `sigend`
+  --> deployment.yaml:10:12
+   |
+10 |     reads: sigend
+   |            ^^^^^^
+   |
+   = help: for example `passthrough`
+
+error[unset-variable]: the environment variable `MISSING` is not set
+  --> deployment.yaml:13:28
+   |
+13 |         secret_access_key: MISSING
+   |                            ^^^^^^^
+   |
+   = help: export it before the start
+
+";
+    assert_eq!(refused(text), expected);
+}
+
+#[test]
+fn what_fields_mean_together_is_checked() {
+    let bucket = |extra: &str| {
+        format!("  - name: abc\n    endpoint: http://a\n    rules: rules.json\n{extra}")
+    };
+    let cases = [
+        (
+            format!("listen: 127.0.0.1:1\nadmin: 127.0.0.1:1\nbuckets:\n{}", bucket("")),
+            "`admin` and `listen` are both 127.0.0.1:1",
+        ),
+        (format!("buckets:\n{}{}", bucket(""), bucket("")), "the bucket `abc` is there twice"),
+        (
+            format!("buckets:\n{}", bucket("    reads: signed\n")),
+            "`reads: signed` needs credentials, and `abc` has none",
+        ),
+        (
+            format!("limits: {{ object_bytes: 33554432 }}\nbuckets:\n{}", bucket("")),
+            "expected 1 to 33554431 bytes, found 33554432",
+        ),
+        (
+            format!("limits: {{ memory_bytes: 1 }}\nbuckets:\n{}", bucket("")),
+            "`memory_bytes` is 1, less than `object_bytes` 8388608",
+        ),
+        (
+            format!("limits: {{ fetches: 0 }}\nbuckets:\n{}", bucket("")),
+            "expected at least 1 fetch at once, found 0",
+        ),
+        ("buckets: []\n".to_owned(), "there is no bucket"),
+        ("listen: 127.0.0.1:1\n".to_owned(), "deployment has no `buckets`"),
+        ("- a\n".to_owned(), "expected deployment, found a list"),
+        (String::new(), "expected deployment, found nothing"),
+        ("buckets: [\n".to_owned(), "the text is not YAML: "),
+        (format!("buckets:\n{}", bucket("    name: abd\n")), "the text is not YAML: "),
+    ];
+    for (text, message) in cases {
+        let refused = refused(&text);
+        assert!(refused.contains(message), "{message} is not in:\n{refused}");
+    }
+}
+
+#[test]
+fn a_rule_files_problems_are_drawn_in_it() {
+    let text = SMALL.replace("rules.json", "bad.json");
+    let refused = refused(&text);
+    assert!(refused.starts_with("error[syntax]: "), "{refused}");
+    assert!(refused.contains("bad.json:1:1"), "{refused}");
+}
+
+#[test]
+fn a_missing_rule_file_is_pointed_at_where_it_is_named() {
+    let refused = refused(&SMALL.replace("rules.json", "nowhere.json"));
+    assert!(refused.contains("error[unreadable-rules]: cannot read the rule file "), "{refused}");
+    assert!(refused.contains(" --> deployment.yaml:4:12"), "{refused}");
+}
+
+#[test]
+fn no_problem_shows_a_secret() {
+    let cases = [
+        "{ inline: { access_key_id: PUBLIC, secret_access_key: hunter2, tokn: hunter2 } }",
+        "{ inline: { access_key_id: PUBLIC, secret_acess_key: hunter2 } }",
+        "{ inline: hunter2 }",
+        "{ inline: [hunter2] }",
+        "{ inline: { access_key_id: PUBLIC, secret_access_key: [hunter2] } }",
+        "{ inline: { access_key_id: PUBLIC, secret_access_key: hunter2, secret_access_key: x } }",
+        "{ inline: { access_key_id: PUBLIC, secret_access_key: hunter2",
+        "\n      inline:\n        secret_access_key:\n          hunter2: [",
+        "\n      inline:\n        secret_access_key:\n          \"hunter2\n   \t",
+    ];
+    for credentials in cases {
+        let refused = refused(&format!("{SMALL}    credentials: {credentials}\n"));
+        assert!(!refused.contains("hunter2"), "{refused}");
+    }
+}
+
+#[test]
+fn nothing_prints_a_secret() {
+    let keys = "{ inline: { access_key_id: PUBLIC, secret_access_key: hunter2 } }";
+    let loaded = loaded(&format!("{SMALL}    credentials: {keys}\n"));
+    let plan = Plan::new(&loaded);
+    assert!(!plan.configuration.contains("hunter2"));
+    assert!(!format!("{loaded:?} {plan:?}").contains("hunter2"));
+}
+
+#[test]
+fn every_default_can_be_read() {
+    fn all<S: Section>() {
+        let nothing = node::Node { kind: node::Kind::Mapping(Vec::new()), span: 0..0 };
+        let environment = |_: &str| Some("set".into());
+        let mut reading = Reading::new(&environment);
+        let read = S::read(&nothing, &mut reading);
+        let required =
+            S::fields().iter().filter(|field| matches!(field.presence, Presence::Required)).count();
+        assert_eq!(reading.problems.len(), required, "{}: {:?}", S::NAME, reading.problems);
+        assert_eq!(read.is_some(), required == 0, "{}", S::NAME);
+    }
+    all::<Deployment>();
+    all::<Limits>();
+    all::<Timeouts>();
+    all::<Bucket>();
+    all::<Inline>();
+    all::<Environment>();
+}
+
+#[test]
+fn the_sample_deployment_loads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy/deployment.yaml");
+    match load(&path) {
+        Ok(loaded) => assert_eq!(loaded.warnings, Vec::<Report>::new()),
+        Err(error) => panic!("{}", rendered(&error)),
+    }
+}

@@ -1,0 +1,477 @@
+//! The types of the deployment file's values: how each is read, and how the reference calls it.
+//!
+//! A value is right by itself once it is read; what several values mean together is checked in
+//! [`super::load`].
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::ops::{Deref, Range};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::node::{Kind, Node};
+use super::section::Reading;
+use crate::gateway::{Endpoint, Scheme, Secret};
+
+/// Something that can stand in the file.
+pub(super) trait Value: Sized {
+    /// What it is called in the reference.
+    fn shape() -> String;
+
+    /// What it is where the file says nothing.
+    fn absent() -> Option<Self> {
+        None
+    }
+
+    /// Reads it; `None` when a problem has been noted.
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self>;
+}
+
+/// Reads a text by a rule that says what it expects.
+fn read_text<T>(
+    node: &Node,
+    reading: &mut Reading<'_>,
+    expected: &str,
+    example: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    let found = match &node.kind {
+        Kind::Text(text) => match parse(text) {
+            Some(value) => return Some(value),
+            None => format!("`{text}`"),
+        },
+        Kind::List(_) | Kind::Mapping(_) | Kind::Nothing => node.words().to_owned(),
+    };
+    let message = format!("expected {expected}, found {found}");
+    reading.refuse("wrong-value", &node.span, message, format!("for example `{example}`"));
+    None
+}
+
+/// A value and where it stands, for checks that need several values.
+#[derive(Clone, Debug)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands in the file, in bytes; empty where it is a default.
+    pub span: Range<usize>,
+}
+
+impl<T> Deref for At<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Value> Value for At<T> {
+    fn shape() -> String {
+        T::shape()
+    }
+
+    fn absent() -> Option<Self> {
+        T::absent().map(|value| Self { value, span: 0..0 })
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        T::read(node, reading).map(|value| Self { value, span: node.span.clone() })
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    fn shape() -> String {
+        T::shape()
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        match node.kind {
+            Kind::Nothing => Some(None),
+            Kind::List(_) | Kind::Mapping(_) | Kind::Text(_) => T::read(node, reading).map(Some),
+        }
+    }
+}
+
+impl<T: Value> Value for Vec<T> {
+    fn shape() -> String {
+        format!("list: {}", T::shape())
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let Kind::List(items) = &node.kind else {
+            let message = format!("expected a list, found {}", node.words());
+            reading.refuse("wrong-type", &node.span, message, "start each item with `- `");
+            return None;
+        };
+        // Every item is read before any is missed, so that all problems are found at once.
+        let items: Vec<_> = items.iter().map(|item| T::read(item, reading)).collect();
+        items.into_iter().collect()
+    }
+}
+
+impl Value for SocketAddr {
+    fn shape() -> String {
+        "IP address and port".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let expected = "an IP address and a port";
+        read_text(node, reading, expected, "127.0.0.1:8080", |text| text.parse().ok())
+    }
+}
+
+impl Value for PathBuf {
+    fn shape() -> String {
+        "path".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        read_text(node, reading, "a path", "rules/mirror.json", |text| {
+            (!text.is_empty()).then(|| Self::from(text))
+        })
+    }
+}
+
+impl Value for u64 {
+    fn shape() -> String {
+        "whole number".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        read_text(node, reading, "a whole number", "64", |text| text.parse().ok())
+    }
+}
+
+/// How many workers there are.
+impl Value for NonZeroUsize {
+    fn shape() -> String {
+        "whole number, at least 1".to_owned()
+    }
+
+    fn absent() -> Option<Self> {
+        Some(std::thread::available_parallelism().unwrap_or(Self::MIN))
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        read_text(node, reading, "a whole number of at least 1", "2", |text| text.parse().ok())
+    }
+}
+
+impl Value for Duration {
+    fn shape() -> String {
+        "duration: a number and `ms`, `s` or `m`".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let expected = "a duration above 0 with its unit, `ms`, `s` or `m`";
+        read_text(node, reading, expected, "10s", parse_duration)
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_at);
+    let number: u64 = number.parse().ok()?;
+    let milliseconds = match unit {
+        "ms" => number,
+        "s" => number.checked_mul(1_000)?,
+        "m" => number.checked_mul(60_000)?,
+        _ => return None,
+    };
+    (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+}
+
+/// A domain below which `<bucket>.<domain>` names a bucket.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Domain(pub String);
+
+impl Value for Domain {
+    fn shape() -> String {
+        "domain name".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        read_text(node, reading, "a domain name without port", "s3.localhost", |text| {
+            let label = |label: &str| {
+                let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+                let edge = !label.starts_with('-') && !label.ends_with('-');
+                (1..=63).contains(&label.len()) && label.bytes().all(inner) && edge
+            };
+            let right = text.len() <= 253 && text.split('.').all(label);
+            right.then(|| Self(text.to_ascii_lowercase()))
+        })
+    }
+}
+
+/// A bucket's name, by the naming rules of S3.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct BucketName(pub String);
+
+impl fmt::Display for BucketName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Value for BucketName {
+    fn shape() -> String {
+        "bucket name".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let expected = "a bucket name: 3 to 63 lower-case letters, digits, `-` and `.`, with a \
+                        letter or digit at both ends, and no IP address";
+        read_text(node, reading, expected, "examplebucket", |text| {
+            let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+            let ends =
+                text.bytes().next().is_some_and(inner) && text.bytes().last().is_some_and(inner);
+            let right = (3..=63).contains(&text.len())
+                && text.bytes().all(|b| inner(b) || b == b'-' || b == b'.')
+                && ends
+                && !text.contains("..")
+                && text.parse::<std::net::Ipv4Addr>().is_err();
+            right.then(|| Self(text.to_owned()))
+        })
+    }
+}
+
+/// A region's name, as signatures carry it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Region(pub String);
+
+impl Value for Region {
+    fn shape() -> String {
+        "region name".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        read_text(node, reading, "a region's name", "us-east-1", |text| {
+            let letter = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+            let right = !text.is_empty() && text.bytes().all(letter);
+            right.then(|| Self(text.to_owned()))
+        })
+    }
+}
+
+/// Reads `http://host[:port]` or `https://host[:port]`.
+pub(super) fn parse_endpoint(text: &str) -> Option<Endpoint> {
+    let url = Url::parse(text).ok()?;
+    let scheme = match url.scheme() {
+        "https" => Scheme::Https,
+        "http" => Scheme::Http,
+        _ => return None,
+    };
+    let bare = url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    let host = url.host_str()?.to_owned();
+    bare.then_some(Endpoint { scheme, host, port: url.port_or_known_default()? })
+}
+
+impl Value for Endpoint {
+    fn shape() -> String {
+        "`http://` or `https://`, host and port".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let expected = "`http://` or `https://`, a host and perhaps a port, without path";
+        read_text(node, reading, expected, "http://127.0.0.1:9000", parse_endpoint)
+    }
+}
+
+impl Value for Secret {
+    fn shape() -> String {
+        "text".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        if let Kind::Text(text) = &node.kind
+            && !text.is_empty()
+        {
+            return Some(Self::new(text.clone()));
+        }
+        let found = if matches!(node.kind, Kind::Text(_)) { "an empty one" } else { node.words() };
+        let help = "or name an environment variable under `environment`";
+        reading.refuse("wrong-value", &node.span, format!("expected a text, found {found}"), help);
+        None
+    }
+}
+
+/// An environment variable and what it held when the file was read.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Secret,
+}
+
+impl Value for Variable {
+    fn shape() -> String {
+        "name of an environment variable".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let expected = "the name of an environment variable";
+        let name = read_text(node, reading, expected, "AWS_SECRET_ACCESS_KEY", |text| {
+            let letter = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+            let right = !text.is_empty() && text.bytes().all(letter);
+            right.then(|| text.to_owned())
+        })?;
+        let problem = match (reading.environment)(&name).map(std::ffi::OsString::into_string) {
+            Some(Ok(value)) if !value.is_empty() => {
+                return Some(Self { name, value: Secret::new(value) });
+            }
+            Some(Ok(_)) => "is empty",
+            Some(Err(_)) => "is not UTF-8",
+            None => "is not set",
+        };
+        let message = format!("the environment variable `{name}` {problem}");
+        reading.refuse("unset-variable", &node.span, message, "export it before the start");
+        None
+    }
+}
+
+/// Declares a value that is one of a few words.
+macro_rules! words {
+    ($(#[doc = $about:literal])+ pub enum $name:ident {
+        $($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+
+    }) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum $name {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl $name {
+            /// The word for it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl Value for $name {
+            fn shape() -> String {
+                [$(concat!("`", $word, "`")),+].join(" or ")
+            }
+
+            fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+                let example = [$($word),+][0];
+                read_text(node, reading, &Self::shape(), example, |text| match text {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                })
+            }
+        }
+    };
+}
+
+words! {
+    /// Where a bucket's name stands in a request to the store.
+    pub enum Addressing {
+        /// In the path: `/bucket/key`.
+        Path = "path",
+        /// In the host: `bucket.host`.
+        Virtual = "virtual",
+    }
+}
+
+words! {
+    /// How requests of clients reach the store.
+    pub enum Reads {
+        /// As they came, so that the clients' own signatures hold.
+        Passthrough = "passthrough",
+        /// Signed anew with the bucket's credentials.
+        Signed = "signed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T: Value>(text: &str) -> Result<T, String> {
+        let environment = |name: &str| (name == "SET").then(|| "value".into());
+        let mut reading = Reading::new(&environment);
+        let value = T::read(&Node::default_text(text), &mut reading);
+        value.ok_or_else(|| reading.problems.remove(0).message)
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        for (text, milliseconds) in [("10s", 10_000), ("250ms", 250), ("2m", 120_000)] {
+            assert_eq!(read::<Duration>(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["10", "s", "", "1h", "-1s", "1.5s", "0s", "99999999999999999999s", "1 s"] {
+            assert!(read::<Duration>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn endpoints_have_no_path() {
+        for (text, shown) in [
+            ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+            ("https://s3.example.com/", "https://s3.example.com"),
+            ("https://s3.example.com:443", "https://s3.example.com"),
+            ("http://[::1]:9000", "http://[::1]:9000"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ] {
+            assert_eq!(
+                read::<Endpoint>(text).map(|e| e.to_string()),
+                Ok(shown.to_owned()),
+                "{text}"
+            );
+        }
+        for text in
+            ["s3.example.com", "ftp://a", "http://a/b", "http://a?b", "http://u:p@a", "http://", ""]
+        {
+            assert!(read::<Endpoint>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bucket_names_are_those_of_s3() {
+        for text in ["abc", "a.b-c", "0bucket9", &"a".repeat(63)] {
+            assert!(read::<BucketName>(text).is_ok(), "{text}");
+        }
+        for text in
+            ["ab", "Abc", "-abc", "abc-", "a..b", "a_b", "127.0.0.1", "a b", "", &"a".repeat(64)]
+        {
+            assert!(read::<BucketName>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_must_be_set() {
+        assert_eq!(read::<Variable>("SET").unwrap().value.expose(), "value");
+        assert_eq!(
+            read::<Variable>("UNSET").unwrap_err(),
+            "the environment variable `UNSET` is not set"
+        );
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let secret = Secret::new("hunter2".to_owned());
+        assert!(!format!("{secret:?} {:?}", Some(&secret)).contains("hunter2"));
+        assert_eq!(read::<Secret>("").unwrap_err(), "expected a text, found an empty one");
+    }
+
+    #[test]
+    fn words_are_listed_where_none_fits() {
+        assert_eq!(read::<Reads>("signed"), Ok(Reads::Signed));
+        assert_eq!(
+            read::<Reads>("sigend"),
+            Err("expected `passthrough` or `signed`, found `sigend`".to_owned())
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! What an operator may look at: readiness, metrics, the configuration without its secrets.
+//!
+//! Owns these pages and nothing of the traffic.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::settings::{Reads, Settings};
+use crate::host::Shared;
+
+/// What the pages show.
+pub(super) struct Pages {
+    pub(super) shared: Arc<Shared>,
+    pub(super) configuration: Value,
+    pub(super) is_ready: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// The settings as a page, without secrets.
+pub(super) fn describe(settings: &Settings) -> Value {
+    let clusters: Vec<Value> = settings
+        .clusters
+        .iter()
+        .map(|cluster| {
+            json!({
+                "name": cluster.name,
+                "endpoint": cluster.endpoint.to_string(),
+                "signed_as": cluster.signer.as_ref().map(|signer| &signer.access_key_id),
+                "region": cluster.signer.as_ref().map(|signer| &signer.region),
+            })
+        })
+        .collect();
+    let buckets: Vec<Value> = settings
+        .routes
+        .buckets
+        .iter()
+        .map(|(name, route)| {
+            let reads = match route.reads {
+                Reads::Passthrough => "passthrough",
+                Reads::Signed(_) => "signed",
+            };
+            json!({ "name": name, "cluster": route.cluster, "reads": reads })
+        })
+        .collect();
+    let plugin = serde_json::from_str(&settings.plugin_configuration)
+        .unwrap_or_else(|_| Value::String(settings.plugin_configuration.clone()));
+    json!({
+        "workers": settings.workers,
+        "domain": settings.routes.domain,
+        "default_cluster": settings.routes.default,
+        "clusters": clusters,
+        "buckets": buckets,
+        "plugin": plugin,
+    })
+}
+
+fn page(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response
+}
+
+impl Pages {
+    fn get(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        const TEXT: &str = "text/plain; charset=utf-8";
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".to_owned());
+        }
+        match request.uri().path() {
+            "/ready" if (self.is_ready)() => page(StatusCode::OK, TEXT, "LIVE\n".to_owned()),
+            "/ready" => {
+                page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "a worker has ended\n".to_owned())
+            }
+            "/stats/prometheus" => page(
+                StatusCode::OK,
+                "text/plain; version=0.0.4",
+                self.shared.metrics().prometheus(),
+            ),
+            "/config" => {
+                page(StatusCode::OK, "application/json", format!("{:#}\n", self.configuration))
+            }
+            _ => page(
+                StatusCode::NOT_FOUND,
+                TEXT,
+                "there are /ready, /stats/prometheus and /config\n".to_owned(),
+            ),
+        }
+    }
+}
+
+/// Serves the pages for as long as it is polled.
+pub(super) async fn serve(listener: TcpListener, pages: Arc<Pages>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let pages = Arc::clone(&pages);
+        tokio::spawn(async move {
+            let service = service_fn(|request| {
+                let response = pages.get(&request);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            // A reader that leaves early has seen what it wanted.
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}

@@ -1,0 +1,299 @@
+//! A reverse proxy with the filter in it.
+//!
+//! Clients connect to a [`Gateway`]; each of its workers is a thread with its own virtual machine
+//! and its own pools of connections to the clusters. HTTP/1.1 and HTTP/2 without TLS are served on
+//! one port. Paths travel byte for byte: nothing is decoded, merged or resolved.
+
+mod admin;
+mod connector;
+mod exchange;
+mod message;
+mod request_body;
+mod response_body;
+mod routing;
+mod settings;
+mod signing;
+#[cfg(test)]
+mod tests;
+mod upstream;
+mod worker;
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use self::admin::Pages;
+pub use self::settings::{
+    Addressing, BucketRoute, Cluster, Credentials, Endpoint, Reads, Routes, Scheme, Secret,
+    Settings, Timeouts,
+};
+use self::upstream::Upstreams;
+use self::worker::{Handle, Order, Worker};
+use crate::host::{Plugin, PluginError, PluginParts, Shared, try_configuration};
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Why a gateway does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The port cannot be listened on.
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A route names a cluster there is not.
+    UnknownCluster {
+        /// The name it gives.
+        cluster: String,
+        /// Who gives it.
+        route: String,
+    },
+    /// Reads through a cluster are to be signed, and it has no credentials.
+    NoCredentials {
+        /// The cluster.
+        cluster: String,
+        /// The bucket.
+        bucket: String,
+    },
+    /// The system's certificates cannot be read.
+    Certificates(io::Error),
+    /// The filter does not start, or refuses its configuration.
+    Filter(PluginError),
+    /// A thread cannot be started, or ended at once.
+    Worker(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, error } => {
+                write!(f, "cannot listen on {address}: {error}; choose another address")
+            }
+            Self::UnknownCluster { cluster, route } => {
+                write!(f, "{route} leads to cluster {cluster}, which does not exist")
+            }
+            Self::NoCredentials { cluster, bucket } => write!(
+                f,
+                "reads of bucket {bucket} are to be signed, but cluster {cluster} has no credentials"
+            ),
+            Self::Certificates(error) => {
+                write!(f, "the system's certificates cannot be read: {error}")
+            }
+            Self::Filter(error) => error.fmt(f),
+            Self::Worker(error) => write!(f, "a worker cannot be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<PluginError> for StartError {
+    fn from(error: PluginError) -> Self {
+        Self::Filter(error)
+    }
+}
+
+/// A running gateway. Dropping it has it stop too, but nobody waits until it has.
+pub struct Gateway {
+    settings: Settings,
+    workers: Vec<Handle>,
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    admin: Option<(SocketAddr, JoinHandle<()>)>,
+    is_stopping: Arc<AtomicBool>,
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listening = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listening().map_err(|error| StartError::Listen { address, error })
+}
+
+/// Whether all that is named is there.
+fn check(settings: &Settings) -> Result<(), StartError> {
+    let find = |name: &str, route: String| {
+        let cluster = settings.clusters.iter().find(|cluster| cluster.name == name);
+        cluster.ok_or_else(|| StartError::UnknownCluster { cluster: name.to_owned(), route })
+    };
+    if let Some(name) = &settings.routes.default {
+        find(name, "the default route".to_owned())?;
+    }
+    for (bucket, route) in &settings.routes.buckets {
+        let cluster = find(&route.cluster, format!("bucket {bucket}"))?;
+        if matches!(route.reads, Reads::Signed(_)) && cluster.signer.is_none() {
+            return Err(StartError::NoCredentials {
+                cluster: route.cluster.clone(),
+                bucket: bucket.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Tries a configuration where it can do no harm.
+fn rehearse(settings: &Settings, configuration: &str) -> Result<(), PluginError> {
+    let clusters = settings.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+    let journal = Arc::clone(&settings.journal);
+    try_configuration(&settings.program, &settings.identity, journal, clusters, configuration)
+}
+
+impl Gateway {
+    /// Starts a gateway and returns once all its workers serve.
+    ///
+    /// # Errors
+    ///
+    /// When a port is taken, a name leads nowhere, or the filter refuses its configuration; then
+    /// nothing is left running.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        check(&settings)?;
+        rehearse(&settings, &settings.plugin_configuration)?;
+        let trust = upstream::trust(&settings.clusters).map_err(StartError::Certificates)?;
+        let listener = listen(settings.listen)?;
+        let admin = settings.admin.map(listen).transpose()?;
+        let address = listener.local_addr().map_err(StartError::Worker)?;
+        let listener = listener.into_std().map_err(StartError::Worker)?;
+        let shared: Arc<Shared> = Arc::default();
+        let configuration: Arc<str> = Arc::from(settings.plugin_configuration.as_str());
+        let mut workers = Vec::new();
+        for number in 0..settings.workers.max(1) {
+            let (started, outcome) = oneshot::channel();
+            let own = listener.try_clone().map_err(StartError::Worker)?;
+            let (settings, trust) = (settings.clone(), trust.clone());
+            let (shared, configuration) = (Arc::clone(&shared), Arc::clone(&configuration));
+            let build = move || {
+                let upstreams = Upstreams::new(&settings.clusters, &trust);
+                let parts = PluginParts {
+                    worker: number,
+                    program: settings.program,
+                    identity: settings.identity,
+                    shared,
+                    journal: Arc::clone(&settings.journal),
+                    callouts: Rc::new(upstreams.clone()),
+                    backoff: settings.timeouts.reload,
+                };
+                Ok(Worker {
+                    number,
+                    plugin: Plugin::load(parts, configuration)?,
+                    upstreams,
+                    routes: settings.routes,
+                    timeouts: settings.timeouts,
+                    journal: settings.journal,
+                    address,
+                    connections: Cell::new(0),
+                })
+            };
+            let worker = Handle::spawn(number, own, started, build).map_err(StartError::Worker)?;
+            workers.push(worker);
+            match outcome.await {
+                Ok(outcome) => outcome?,
+                Err(_) => return Err(StartError::Worker(io::Error::other("it ended at once"))),
+            }
+        }
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let mut gateway = Self { settings, workers, shared, address, admin: None, is_stopping };
+        if let Some(listener) = admin {
+            gateway.serve_admin(listener).map_err(StartError::Worker)?;
+        }
+        Ok(gateway)
+    }
+
+    fn serve_admin(&mut self, listener: TcpListener) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        let orders: Vec<_> = self.workers.iter().map(|worker| worker.orders.clone()).collect();
+        let is_stopping = Arc::clone(&self.is_stopping);
+        let is_ready = Box::new(move || {
+            !is_stopping.load(Ordering::Relaxed) && orders.iter().all(|orders| !orders.is_closed())
+        });
+        let configuration = admin::describe(&self.settings);
+        let pages = Pages { shared: Arc::clone(&self.shared), configuration, is_ready };
+        let task = tokio::spawn(admin::serve(listener, Arc::new(pages)));
+        self.admin = Some((address, task));
+        Ok(())
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where metrics and readiness are served.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(address, _)| *address)
+    }
+
+    /// What the workers share, with the filter's metrics.
+    #[must_use]
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Whether all workers serve.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.workers.iter().all(Handle::is_running)
+    }
+
+    /// Gives the filter of every worker another configuration. Requests under way end under the
+    /// old one. Clusters and routes stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// When the filter refuses it; it is tried apart first, so that then no worker has changed.
+    pub async fn reconfigure(&mut self, configuration: String) -> Result<(), PluginError> {
+        rehearse(&self.settings, &configuration)?;
+        let text: Arc<str> = Arc::from(configuration.as_str());
+        let mut outcome = Ok(());
+        for worker in &self.workers {
+            let (done, outcome_here) = oneshot::channel();
+            let sent = worker.orders.send(Order::Reconfigure(Arc::clone(&text), done));
+            let here = match sent {
+                Ok(()) => outcome_here.await.unwrap_or(Err(PluginError::Trapped)),
+                Err(_) => Err(PluginError::Trapped),
+            };
+            outcome = outcome.and(here);
+        }
+        self.settings.plugin_configuration = configuration;
+        outcome
+    }
+
+    /// Stops accepting, lets what is under way finish within the drain time, and ends.
+    pub async fn stop(mut self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        let workers = std::mem::take(&mut self.workers);
+        for worker in &workers {
+            // One that has ended needs no order.
+            let _ = worker.orders.send(Order::Stop);
+        }
+        for worker in workers {
+            worker.join().await;
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            let _ = worker.orders.send(Order::Stop);
+        }
+        if let Some((_, task)) = &self.admin {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What a gateway is told to do.
+//!
+//! Owns the typed settings. Where they come from - a deployment file, a demo, a test - is not known
+//! here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::host::{Identity, Journal, Program};
+
+/// Everything a gateway needs.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where clients connect; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where metrics and readiness are served, if at all.
+    pub admin: Option<SocketAddr>,
+    /// How many threads serve, each with a virtual machine of its own; at least one.
+    pub workers: usize,
+    /// The compiled filter.
+    pub program: Program,
+    /// By what names the filter runs.
+    pub identity: Identity,
+    /// What the filter is told when it configures itself.
+    pub plugin_configuration: String,
+    /// Who requests and calls may go to.
+    pub clusters: Vec<Cluster>,
+    /// Which cluster serves which client request.
+    pub routes: Routes,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// Who takes the access records and the filter's log.
+    pub journal: Arc<dyn Journal>,
+}
+
+/// Limits in time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// From the end of a client's request until the head of the store's response.
+    pub response: Duration,
+    /// How long a stream, held or not, may stand still, and a connection without a request.
+    pub idle: Duration,
+    /// How long requests under way, and calls of the filter, may go on once the gateway stops.
+    pub drain: Duration,
+    /// How long a worker whose filter died answers 503 before it loads it again.
+    pub reload: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            response: Duration::from_secs(60),
+            idle: Duration::from_secs(300),
+            drain: Duration::from_secs(10),
+            reload: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A server requests can be sent to, by name.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// The name by which routes and the filter know it.
+    pub name: String,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// With what the filter's calls to it, and reads through it, are signed.
+    pub signer: Option<Credentials>,
+    /// How long a connection to it may take to be made, the handshake of TLS included.
+    pub connect_timeout: Duration,
+}
+
+impl Cluster {
+    /// The time a connection may take unless told otherwise.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// A cluster that is not signed for.
+    #[must_use]
+    pub fn new(name: &str, endpoint: Endpoint) -> Self {
+        Self {
+            name: name.to_owned(),
+            endpoint,
+            signer: None,
+            connect_timeout: Self::CONNECT_TIMEOUT,
+        }
+    }
+}
+
+/// Plain or encrypted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scheme {
+    /// Plain.
+    Http,
+    /// Encrypted, with certificates the system trusts.
+    Https,
+}
+
+impl Scheme {
+    /// As it stands in a URL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port that need not be named.
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// Where a server is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endpoint {
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// Its name or address; an IPv6 address in brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// Host and port, as in a Host header: without the port that goes with the scheme.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        if self.port == self.scheme.default_port() {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    /// A plain server at an address.
+    fn from(address: SocketAddr) -> Self {
+        let host = match address {
+            SocketAddr::V4(address) => address.ip().to_string(),
+            SocketAddr::V6(address) => format!("[{}]", address.ip()),
+        };
+        Self { scheme: Scheme::Http, host, port: address.port() }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme.as_str(), self.authority())
+    }
+}
+
+/// A secret that does not show itself.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides a text.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself, for whoever signs.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// With what requests to a store are signed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Credentials {
+    /// Names the key.
+    pub access_key_id: String,
+    /// The key.
+    pub secret_access_key: Secret,
+    /// Goes with keys that were lent for a time.
+    pub session_token: Option<Secret>,
+    /// The region the store believes to be in.
+    pub region: String,
+}
+
+/// Which cluster serves which client request.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    /// With a domain, a Host of `<bucket>.<domain>` names a bucket too.
+    pub domain: Option<String>,
+    /// The buckets by name.
+    pub buckets: BTreeMap<String, BucketRoute>,
+    /// The cluster for requests that name none of the buckets; without one they are answered 404.
+    pub default: Option<String>,
+}
+
+/// How requests to a bucket travel.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BucketRoute {
+    /// The cluster of its store.
+    pub cluster: String,
+    /// What happens to reads.
+    pub reads: Reads,
+}
+
+/// What happens to GET and HEAD on a bucket. Other methods always pass as they are: the gateway
+/// never lends its own key to a write of a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reads {
+    /// They reach the store as the client sent them, its own signature included.
+    Passthrough,
+    /// The gateway signs them with the cluster's credentials, in place of the client.
+    Signed(Addressing),
+}
+
+/// Where a signed request names its bucket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Addressing {
+    /// In the path.
+    Path,
+    /// In the host.
+    Virtual,
+}

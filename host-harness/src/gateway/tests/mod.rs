@@ -1,0 +1,8 @@
+//! The gateway as its clients and stores see it.
+
+mod answers;
+mod mirror;
+mod operation;
+mod passage;
+mod signed;
+mod support;

@@ -1,0 +1,224 @@
+//! Connections to clusters, for client requests and for the filter's calls.
+//!
+//! Owns the pools of one worker, and how a failure is told apart from an answer.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
+use http::uri::{Parts, PathAndQuery};
+use http::{Request, Response, Uri};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_rustls::ConfigBuilderExt as _;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpInfo;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::connector::Connector;
+use tokio::time::timeout_at;
+
+use super::message;
+use super::request_body::BrokenOff;
+use super::settings::{Cluster, Scheme};
+use super::signing::{Payload, sign_request};
+use crate::host::{Answer, Callout, Callouts, Headers, LARGEST_ANSWER, Pending};
+
+/// A body on its way to a cluster.
+pub(super) type UpstreamBody = BoxBody<Bytes, BrokenOff>;
+
+/// Why there is no response.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Failure {
+    /// No connection could be made.
+    Connect,
+    /// The connection was lost before the head of a response.
+    Lost,
+    /// What came was no HTTP response.
+    Protocol,
+}
+
+/// One cluster and the connections to it.
+pub(super) struct Upstream {
+    pub(super) cluster: Cluster,
+    client: Client<Connector, UpstreamBody>,
+}
+
+/// The clusters of one worker.
+#[derive(Clone)]
+pub(super) struct Upstreams(Rc<BTreeMap<String, Rc<Upstream>>>);
+
+/// The certificates to trust; those of the system only where they are needed, as they are read
+/// from disk.
+pub(super) fn trust(clusters: &[Cluster]) -> std::io::Result<ClientConfig> {
+    let provider = rustls::crypto::ring::default_provider();
+    let builder = ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .map_err(std::io::Error::other)?;
+    let needs_roots = clusters.iter().any(|cluster| cluster.endpoint.scheme == Scheme::Https);
+    Ok(if needs_roots {
+        builder.with_native_roots()?.with_no_client_auth()
+    } else {
+        builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+    })
+}
+
+impl Upstreams {
+    pub(super) fn new(clusters: &[Cluster], trust: &ClientConfig) -> Self {
+        let upstreams = clusters.iter().map(|cluster| {
+            let upstream = Rc::new(Upstream::new(cluster.clone(), trust.clone()));
+            (cluster.name.clone(), upstream)
+        });
+        Self(Rc::new(upstreams.collect()))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Rc<Upstream>> {
+        self.0.get(name).cloned()
+    }
+}
+
+/// The address a response came from.
+pub(super) fn peer<B>(response: &Response<B>) -> Option<SocketAddr> {
+    response.extensions().get::<HttpInfo>().map(HttpInfo::remote_addr)
+}
+
+impl Upstream {
+    fn new(cluster: Cluster, trust: ClientConfig) -> Self {
+        let connector = Connector::new(trust, cluster.connect_timeout);
+        let client =
+            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+        Self { cluster, client }
+    }
+
+    /// The URI of a target here. It is taken as it is: nothing is decoded or tidied.
+    pub(super) fn uri(&self, target: &str) -> Result<Uri, http::Error> {
+        let endpoint = &self.cluster.endpoint;
+        let mut parts = Parts::default();
+        parts.scheme = Some(endpoint.scheme.as_str().parse()?);
+        parts.authority = Some(endpoint.authority().parse()?);
+        parts.path_and_query = Some(PathAndQuery::try_from(target)?);
+        Ok(Uri::from_parts(parts)?)
+    }
+
+    pub(super) async fn send(
+        &self,
+        request: Request<UpstreamBody>,
+    ) -> Result<Response<Incoming>, Failure> {
+        self.client.request(request).await.map_err(|error| failure(&error))
+    }
+
+    /// Makes a call of the filter a request. One that cannot be sent at all is none.
+    fn call(&self, callout: &Callout) -> Option<Request<UpstreamBody>> {
+        let fields = &callout.headers;
+        let (headers, _) = message::header_map(fields);
+        let body = Full::new(callout.body.clone()).map_err(|never| match never {}).boxed();
+        let mut request = Request::new(body);
+        *request.method_mut() = message::pseudo(fields, ":method")?.parse().ok()?;
+        *request.uri_mut() = self.uri(message::pseudo(fields, ":path")?).ok()?;
+        *request.headers_mut() = headers;
+        let authority = HeaderValue::from_bytes(fields.first(b":authority")?).ok()?;
+        request.headers_mut().insert(HOST, authority);
+        if let Some(credentials) = &self.cluster.signer {
+            let payload = Payload::Known(&callout.body);
+            sign_request(&mut request, payload, credentials, SystemTime::now()).ok()?;
+        }
+        Some(request)
+    }
+
+    async fn answer(self: Rc<Self>, callout: Callout) -> Answer {
+        let Some(request) = self.call(&callout) else { return Answer::Reset };
+        let started = Instant::now();
+        let deadline = callout.timeout.map(|limit| started + limit);
+        let response = match within(deadline, self.send(request)).await {
+            Some(Ok(response)) if is_framed(&response) => response,
+            Some(Ok(_) | Err(Failure::Protocol)) => return Answer::protocol_error(),
+            Some(Err(Failure::Connect)) => return Answer::no_connection(),
+            Some(Err(Failure::Lost)) => return Answer::connection_lost(),
+            None => return Answer::timed_out(),
+        };
+        let (mut head, body) = response.into_parts();
+        let mut headers = message::response_fields(head.status, &mut head.headers);
+        // By this the filter tells a genuine answer from one the host made up.
+        let service_time = started.elapsed().as_millis().to_string();
+        headers.set(b"x-envoy-upstream-service-time", service_time.as_bytes());
+        // Once there are headers, time that is up breaks the response off, as with Envoy.
+        match within(deadline, read(body)).await.flatten() {
+            Some((body, trailers)) => Answer::Response { headers, body, trailers },
+            None => Answer::Reset,
+        }
+    }
+}
+
+/// What comes of something in time; `None` when it takes longer.
+async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline.into(), future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
+/// Why a request has no response, told apart as Envoy does.
+fn failure(error: &hyper_util::client::legacy::Error) -> Failure {
+    if error.is_connect() {
+        return Failure::Connect;
+    }
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return Failure::Protocol;
+        }
+        source = cause.source();
+    }
+    Failure::Lost
+}
+
+/// Whether the end of a response can be told: of the codings only `chunked` is known, and a
+/// response in another one would seem to end with its connection (RFC 9112, section 6.3).
+fn is_framed<B>(response: &Response<B>) -> bool {
+    response
+        .headers()
+        .get_all(TRANSFER_ENCODING)
+        .iter()
+        .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+}
+
+/// Reads a whole body, unless it breaks off or is larger than a host buffers.
+async fn read(mut body: Incoming) -> Option<(Bytes, Headers)> {
+    let mut data = BytesMut::new();
+    let mut trailers = Headers::new();
+    while let Some(frame) = body.frame().await {
+        match frame.ok()?.into_data() {
+            Ok(piece) => {
+                if data.len() + piece.len() > LARGEST_ANSWER {
+                    return None;
+                }
+                data.extend_from_slice(&piece);
+            }
+            Err(frame) => {
+                if let Ok(map) = frame.into_trailers() {
+                    trailers = Headers::from_http(&[], &map);
+                }
+            }
+        }
+    }
+    Some((data.freeze(), trailers))
+}
+
+impl Callouts for Upstreams {
+    fn knows(&self, cluster: &str) -> bool {
+        self.0.contains_key(cluster)
+    }
+
+    fn send(&self, callout: Callout) -> Pending {
+        match self.get(&callout.cluster) {
+            Some(upstream) => Box::pin(upstream.answer(callout)),
+            None => Box::pin(std::future::ready(Answer::Reset)),
+        }
+    }
+}

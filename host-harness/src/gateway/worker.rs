@@ -1,0 +1,172 @@
+//! One thread that serves: its share of the connections, its virtual machine, its pools.
+//!
+//! Owns accepting and stopping. Nothing of a worker is touched by another thread; orders come as
+//! messages.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{sleep, timeout};
+
+use super::exchange::{Connection, serve};
+use super::settings::{Routes, Timeouts};
+use super::upstream::Upstreams;
+use crate::host::{Journal, Level, LogRecord, Plugin, PluginError};
+
+/// The most bytes of a request's head: Envoy's limit.
+const LARGEST_HEAD: u32 = 60 * 1024;
+/// How long a worker that can take no more connections waits before it tries again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What serving a request needs.
+pub(super) struct Worker {
+    pub(super) number: usize,
+    pub(super) plugin: Plugin,
+    pub(super) upstreams: Upstreams,
+    pub(super) routes: Routes,
+    pub(super) timeouts: Timeouts,
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) address: SocketAddr,
+    pub(super) connections: Cell<u64>,
+}
+
+/// An order to a worker.
+pub(super) enum Order {
+    Reconfigure(Arc<str>, oneshot::Sender<Result<(), PluginError>>),
+    Stop,
+}
+
+/// A worker's thread, seen from outside. Dropping it stops the thread without waiting for it.
+pub(super) struct Handle {
+    pub(super) orders: UnboundedSender<Order>,
+    thread: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Starts a thread. Whether the worker came up is told by `started`.
+    pub(super) fn spawn(
+        number: usize,
+        listener: std::net::TcpListener,
+        started: oneshot::Sender<Result<(), PluginError>>,
+        build: impl FnOnce() -> Result<Worker, PluginError> + Send + 'static,
+    ) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (orders, inbox) = unbounded_channel();
+        let thread =
+            std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+                LocalSet::new().block_on(&runtime, async move {
+                    let worker = match build() {
+                        Ok(worker) => Rc::new(worker),
+                        Err(error) => {
+                            // Who started it may have given up; then nobody needs to know.
+                            let _ = started.send(Err(error));
+                            return;
+                        }
+                    };
+                    let Ok(listener) = TcpListener::from_std(listener) else { return };
+                    let _ = started.send(Ok(()));
+                    run(worker, listener, inbox).await;
+                });
+            })?;
+        Ok(Self { orders, thread })
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        !self.thread.is_finished()
+    }
+
+    /// Waits for the thread's end.
+    pub(super) async fn join(self) {
+        drop(self.orders);
+        // A worker that panicked has ended too, which is all that is asked here.
+        let _ = tokio::task::spawn_blocking(|| self.thread.join()).await;
+    }
+}
+
+/// Runs futures on the worker's own thread.
+#[derive(Clone, Copy)]
+struct Local;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, future: F) {
+        spawn_local(async move {
+            future.await;
+        });
+    }
+}
+
+async fn run(worker: Rc<Worker>, listener: TcpListener, mut orders: UnboundedReceiver<Order>) {
+    let own = Rc::clone(&worker);
+    spawn_local(async move { own.plugin.deliver().await });
+    let graceful = GracefulShutdown::new();
+    loop {
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(Order::Reconfigure(configuration, done)) => {
+                    let outcome = worker.plugin.reconfigure(&configuration);
+                    // The caller may have left; the configuration holds all the same.
+                    let _ = done.send(outcome);
+                }
+                Some(Order::Stop) | None => break,
+            },
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => connect(&worker, stream, peer, &graceful),
+                Err(error) => {
+                    worker.journal.log(LogRecord {
+                        level: Level::Error,
+                        worker: worker.number,
+                        context: 0,
+                        message: format!("no connection could be accepted: {error}"),
+                    });
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    // What has been begun is ended, and what was fetched is stored, as far as the time goes.
+    let _ = timeout(worker.timeouts.drain, async {
+        graceful.shutdown().await;
+        worker.plugin.idle().await;
+    })
+    .await;
+}
+
+fn connect(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, graceful: &GracefulShutdown) {
+    // Without it answers only come later, so a refusal is no reason to refuse the client.
+    let _ = stream.set_nodelay(true);
+    let number = worker.connections.get() + 1;
+    worker.connections.set(number);
+    let connection = Connection { number, peer };
+    let service = {
+        let worker = Rc::clone(worker);
+        service_fn(move |request| serve(Rc::clone(&worker), connection, request))
+    };
+    let mut builder = auto::Builder::new(Local);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(worker.timeouts.idle)
+        .max_buf_size(LARGEST_HEAD as usize);
+    builder.http2().timer(TokioTimer::new()).max_header_list_size(LARGEST_HEAD);
+    let served = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let served = graceful.watch(served);
+    spawn_local(async move {
+        // How a connection ends is the client's affair; each of its requests has a record.
+        let _ = served.await;
+    });
+}

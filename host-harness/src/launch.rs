@@ -1,0 +1,249 @@
+//! From a deployment to a running gateway.
+//!
+//! Owns what ties the two together: the compiled filter, the settings, and the lines that a gateway
+//! prints about requests.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::deployment::{Deployment, Plan};
+use crate::gateway::{Gateway, Settings, StartError, Timeouts};
+use crate::host::{
+    Access, Identity, Journal, Level, LogRecord, PluginError, Program, ProgramError, Touch,
+};
+use crate::store::is_signature;
+use crate::{FILTER_WASM, server};
+
+/// How long requests under way, and objects on their way into the bucket, have when it stops.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Why a gateway did not start, or did not take new rules.
+#[derive(Debug)]
+pub enum LaunchError {
+    /// More has changed than the rules.
+    NeedsRestart,
+    /// The filter does not run here: a defect.
+    Program(ProgramError),
+    /// The filter refuses its new configuration.
+    Refused(PluginError),
+    /// The gateway did not start.
+    Start(StartError),
+}
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeedsRestart => f.write_str(
+                "the files name other servers or buckets than at the start; \
+                 restart the gateway to have those",
+            ),
+            Self::Program(error) => error.fmt(f),
+            Self::Refused(error) => error.fmt(f),
+            Self::Start(StartError::Listen { address, error }) => {
+                write!(f, "the gateway cannot listen on {address}: {}", server::refused(error))
+            }
+            Self::Start(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LaunchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NeedsRestart => None,
+            Self::Program(error) => Some(error),
+            Self::Refused(error) => Some(error),
+            Self::Start(error) => Some(error),
+        }
+    }
+}
+
+/// A running gateway.
+pub struct Launched {
+    gateway: Gateway,
+    servers: String,
+}
+
+impl fmt::Debug for Launched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Launched").field("address", &self.address()).finish_non_exhaustive()
+    }
+}
+
+/// Starts a gateway and returns once it serves; `line` is called with each line about a request,
+/// from any thread.
+///
+/// # Errors
+///
+/// When its address is taken or the filter refuses its configuration.
+pub async fn gateway(
+    deployment: &Deployment,
+    plan: &Plan,
+    line: impl Fn(&str) + Send + Sync + 'static,
+) -> Result<Launched, LaunchError> {
+    let program = Program::compile(FILTER_WASM).map_err(LaunchError::Program)?;
+    let domain = plan.routes.domain.clone();
+    let settings = Settings {
+        listen: deployment.listen.value,
+        admin: deployment.admin.as_ref().map(|admin| admin.value),
+        workers: deployment.workers.get(),
+        program,
+        identity: Identity::default(),
+        plugin_configuration: plan.configuration.clone(),
+        clusters: plan.clusters.clone(),
+        routes: plan.routes.clone(),
+        timeouts: Timeouts { drain: DRAIN, ..Timeouts::default() },
+        journal: Arc::new(Lines { domain, line }),
+    };
+    let gateway = Gateway::start(settings).await.map_err(LaunchError::Start)?;
+    Ok(Launched { gateway, servers: servers(plan) })
+}
+
+/// What of a plan a running gateway cannot change, to compare.
+fn servers(plan: &Plan) -> String {
+    format!("{:?} {:?}", plan.clusters, plan.routes)
+}
+
+impl Launched {
+    /// Where clients connect.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// Where metrics and readiness are served.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.gateway.admin_address()
+    }
+
+    /// Gives the filter another configuration; requests under way end under the old one.
+    ///
+    /// # Errors
+    ///
+    /// When the filter refuses it, or more has changed than the filter's configuration. Then
+    /// nothing has changed.
+    pub async fn reconfigure(&mut self, plan: &Plan) -> Result<(), LaunchError> {
+        if servers(plan) != self.servers {
+            return Err(LaunchError::NeedsRestart);
+        }
+        let configuration = plan.configuration.clone();
+        self.gateway.reconfigure(configuration).await.map_err(LaunchError::Refused)
+    }
+
+    /// Stops it once the requests under way are answered, though not for long.
+    pub async fn stop(self) {
+        self.gateway.stop().await;
+    }
+}
+
+/// One line a request: the filter's own where a rule acted, and one like it where none did.
+struct Lines<L> {
+    domain: Option<String>,
+    line: L,
+}
+
+impl<L: Fn(&str) + Send + Sync> Journal for Lines<L> {
+    fn access(&self, access: Access) {
+        match access.touch {
+            Touch::Passed => (self.line)(&passed(&access, self.domain.as_deref())),
+            // The filter says itself what it did, once the object is stored or given up.
+            Touch::Answered | Touch::Held => {}
+        }
+    }
+
+    fn log(&self, record: LogRecord) {
+        match record.level {
+            Level::Trace | Level::Debug => {}
+            Level::Info => (self.line)(&record.message),
+            Level::Warn | Level::Error | Level::Critical => {
+                (self.line)(&format!("{}: {}", record.level, record.message));
+            }
+        }
+    }
+}
+
+/// The line of a request that the filter let pass.
+fn passed(access: &Access, domain: Option<&str>) -> String {
+    let Access { method, authority, path, bytes, .. } = access;
+    let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
+    let bucket = domain
+        .and_then(|domain| host.strip_suffix(domain)?.strip_suffix('.'))
+        .map_or_else(String::new, |bucket| format!("{bucket}/"));
+    let key = path.strip_prefix('/').filter(|key| !key.is_empty() || !bucket.is_empty());
+    let what = format!("{method} {bucket}{}", without_signature(key.unwrap_or(path)));
+    let Some(status) = access.status else {
+        return format!("{what}: client left");
+    };
+    let outcome = match (access.details.as_str(), status) {
+        ("via_upstream", 200..400) => format!("bucket {status} ({bytes} bytes)"),
+        ("via_upstream", _) => format!("bucket {status}, no rule applies"),
+        ("", _) => format!("client got {status} from the gateway"),
+        (details, _) => format!("client got {status} from the gateway ({details})"),
+    };
+    let rest = if access.complete { "" } else { ", broken off" };
+    format!("{what}: {outcome}{rest}")
+}
+
+/// A path as it may be printed: whoever has a presigned one may do what it says.
+fn without_signature(path: &str) -> String {
+    let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
+    let kept: Vec<_> = query.split('&').filter(|parameter| !is_signature(parameter)).collect();
+    if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(path: &str, status: Option<u16>, details: &str) -> Access {
+        Access {
+            worker: 0,
+            context: 2,
+            method: "GET".to_owned(),
+            authority: "abc.s3.localhost:8080".to_owned(),
+            path: path.to_owned(),
+            status,
+            bytes: 35,
+            complete: true,
+            duration: Duration::ZERO,
+            details: details.to_owned(),
+            touch: Touch::Passed,
+            log: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_request_that_passed_is_one_line() {
+        for (access, line) in [
+            (
+                access("/b/a%20b?x=1", Some(200), "via_upstream"),
+                "GET b/a%20b?x=1: bucket 200 (35 bytes)",
+            ),
+            (access("/b/a", Some(404), "via_upstream"), "GET b/a: bucket 404, no rule applies"),
+            (
+                access("/b/a", Some(503), "upstream_reset"),
+                "GET b/a: client got 503 from the gateway (upstream_reset)",
+            ),
+            (
+                access("/b/a?X-Amz-Signature=00&x=1&X-Amz-Date=1", Some(200), "via_upstream"),
+                "GET b/a?x=1: bucket 200 (35 bytes)",
+            ),
+            (
+                access("/", Some(404), "route_not_found"),
+                "GET /: client got 404 from the gateway (route_not_found)",
+            ),
+            (access("/b/a", None, ""), "GET b/a: client left"),
+            (
+                Access { complete: false, ..access("/b/a", Some(200), "via_upstream") },
+                "GET b/a: bucket 200 (35 bytes), broken off",
+            ),
+        ] {
+            assert_eq!(passed(&access, None), line);
+        }
+        let by_host = access("/a", Some(206), "via_upstream");
+        assert_eq!(passed(&by_host, Some("s3.localhost")), "GET abc/a: bucket 206 (35 bytes)");
+    }
+}

@@ -1,0 +1,254 @@
+//! The binary as a shell sees it: what it prints where, and what it exits with.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+fn b2o(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_b2o"));
+    command.args(arguments).env_remove("B2O_STORE_SECRET_KEY").stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    text(b2o(arguments).output().unwrap())
+}
+
+fn text(output: Output) -> (Option<i32>, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn sample(name: &str) -> String {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../envoy");
+    root.join(name).display().to_string()
+}
+
+fn file(directory: &TempDir, name: &str, text: &str) -> String {
+    let path = directory.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+/// A running command, killed when a test ends before it does.
+struct Running {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child =
+            b2o(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// What is printed up to a line, which must come.
+    fn until(&mut self, last: &str) -> Vec<String> {
+        let mut seen = Vec::new();
+        for line in self.lines.by_ref() {
+            let line = line.unwrap();
+            if line == last {
+                return seen;
+            }
+            seen.push(line);
+        }
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        panic!("it ended without `{last}`: {seen:#?}\n{errors}");
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    fn code(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn right_rules_are_accepted() {
+    for name in ["rules/mirror.json", "rules/mirror-headers.json", "rules/redirect.json"] {
+        let path = sample(name);
+        let (code, out, errors) = run(&["check", &path]);
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{name}");
+        assert!(out.starts_with(&format!("{path}: ")) && out.lines().count() == 1, "{out}");
+    }
+}
+
+#[test]
+fn wrong_rules_are_refused_with_one_error_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(&directory, "rules.json", "{\n  \"RoutingRule\": []\n}\n");
+    let (code, out, errors) = run(&["check", &path]);
+    assert_eq!(code, Some(1));
+    assert!(out.contains("error[unknown-element]: "), "{out}");
+    assert!(out.contains(&format!(" --> {path}:2:3\n")), "{out}");
+    assert!(errors.starts_with(&format!("error: {path}: ")), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    let (code, ..) = run(&["explain", &path, "--key", "a"]);
+    assert_eq!(code, Some(1));
+}
+
+#[test]
+fn findings_can_be_had_as_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(&directory, "rules.json", "{ \"RoutingRules\": 1 }");
+    let (code, out, _) = run(&["check", "--json", &path]);
+    let verdict: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &verdict["accepted"]), (Some(1), &serde_json::json!(false)));
+    let finding = &verdict["findings"][0];
+    assert_eq!(finding["code"], "wrong-type");
+    assert_eq!((&finding["line"], &finding["column"]), (&1.into(), &19.into()), "{finding}");
+    assert_eq!(finding["pointer"], "/RoutingRules");
+    let (code, out, errors) = run(&["check", "--json", &sample("rules/mirror.json")]);
+    let verdict: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &verdict["accepted"], errors.as_str()), (Some(0), &true.into(), ""));
+}
+
+#[test]
+fn rules_can_come_from_standard_input() {
+    let mut child = b2o(&["check", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"{").unwrap();
+    let (code, out, _) = text(child.wait_with_output().unwrap());
+    assert_eq!(code, Some(1));
+    assert!(out.contains(" --> <stdin>:1:"), "{out}");
+}
+
+#[test]
+fn what_cannot_be_read_or_understood_is_wrong_usage() {
+    for arguments in [
+        &["check", "nowhere.json"][..],
+        &["check"],
+        &["explain", "nowhere.json", "--key", "a"],
+        &["explain", &sample("rules/mirror.json")],
+        &["explain", &sample("rules/mirror.json"), "--key", "a", "--status", "20"],
+        &["serve", "nowhere.yaml"],
+        &["store", "x", "--access-key", "A"],
+        &["demo", "--gateway", "localhost"],
+        &["nothing"],
+    ] {
+        let (code, out, errors) = run(arguments);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{arguments:?}");
+        assert_eq!(errors.matches("error: ").count(), 1, "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_request_is_explained() {
+    let rules = sample("rules/mirror.json");
+    let (code, out, errors) = run(&["explain", &rules, "--key", "examplefolder/a b"]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert!(out.contains("http://127.0.0.1:9100/examplefolder/a%20b"), "{out}");
+    let (code, out, _) = run(&["explain", &rules, "--key", "elsewhere", "--json"]);
+    let explanation: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &explanation["outcome"]["action"]), (Some(0), &"pass".into()));
+}
+
+#[test]
+fn the_demo_ends_cleanly_on_signals() {
+    for signal in ["-INT", "-TERM"] {
+        let any = "127.0.0.1:0";
+        let mut demo = Running::start(&["demo", "--gateway", any, "--store", any, "--origin", any]);
+        let introduction = demo.until("ready").join("\n");
+        let files = introduction.lines().find_map(|line| line.strip_prefix("files")).unwrap();
+        let directory = PathBuf::from(files.trim().split("  ").next().unwrap());
+        assert!(directory.join("rules.json").is_file(), "{introduction}");
+        demo.signal(signal);
+        assert_eq!(demo.code(), Some(0), "{signal}");
+        assert!(!directory.exists(), "{signal}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_named_with_the_flag_that_changes_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let any = "127.0.0.1:0";
+    for flag in ["--gateway", "--store", "--origin"] {
+        let mut arguments = vec!["demo"];
+        for other in ["--gateway", "--store", "--origin"] {
+            arguments.extend([other, if other == flag { &taken } else { any }]);
+        }
+        let (code, out, errors) = run(&arguments);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{flag}");
+        assert_eq!(
+            errors,
+            format!(
+                "error: the {} cannot listen on {taken}: the address is in use\n  \
+                 help: stop what listens there, or choose another with {flag} ADDR\n",
+                flag.trim_start_matches('-')
+            )
+        );
+    }
+}
+
+#[test]
+fn a_store_serves_until_it_is_told_to_stop() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store").display().to_string();
+    let mut store =
+        Running::start(&["store", &path, "--listen", "127.0.0.1:0", "--bucket", "examplebucket"]);
+    let printed = store.until("ready").join("\n");
+    assert!(printed.starts_with("store  http://127.0.0.1:"), "{printed}");
+    assert!(directory.path().join("store/examplebucket").is_dir());
+    store.signal("-TERM");
+    assert_eq!(store.code(), Some(0));
+}
+
+#[test]
+fn rules_are_read_again_on_hangup_and_bad_ones_change_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = |prefix: &str| {
+        std::fs::read_to_string(sample("rules/mirror.json"))
+            .unwrap()
+            .replace("examplefolder/", prefix)
+    };
+    file(&directory, "rules.json", &rules("a/"));
+    let deployment = file(
+        &directory,
+        "deployment.yaml",
+        "listen: 127.0.0.1:0\nworkers: 1\nbuckets:\n  - name: examplebucket\n    \
+         endpoint: http://127.0.0.1:1\n    rules: rules.json\n",
+    );
+    let mut gateway = Running::start(&["serve", &deployment]);
+    gateway.until("ready");
+    file(&directory, "rules.json", &rules("b/"));
+    gateway.signal("-HUP");
+    gateway.until("the rules were read again");
+    let mut errors = BufReader::new(gateway.child.stderr.take().unwrap()).lines();
+    file(&directory, "rules.json", "{");
+    gateway.signal("-HUP");
+    let kept = errors.find(|line| line.as_ref().unwrap().contains("the old rules stay"));
+    assert!(kept.is_some());
+    gateway.signal("-INT");
+    assert_eq!(gateway.code(), Some(0));
+}
+
+#[test]
+fn a_bad_deployment_is_drawn_and_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(&directory, "deployment.yaml", "bucket: []\n");
+    let (code, out, errors) = run(&["serve", &path]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(errors.contains(&format!(" --> {path}:1:1\n")), "{errors}");
+    assert!(errors.contains("  = help: did you mean `buckets`?\n"), "{errors}");
+    assert!(errors.ends_with("error: the deployment is refused: 2 errors\n"), "{errors}");
+}

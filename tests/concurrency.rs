@@ -1,0 +1,152 @@
+//! Many clients that miss one key at once, and clients that leave: one fetch, one object.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::client::{connect, get, request};
+use crate::support::gateway::{Gateway, Host, Setup};
+use crate::support::server::{Reply, Server};
+use crate::support::store::Store;
+use crate::support::wait::{until, within};
+use crate::support::wire::Request;
+
+const CLIENTS: usize = 200;
+
+#[test]
+fn two_hundred_clients_of_the_harness_cause_one_fetch() {
+    many_clients(Host::Harness);
+}
+
+#[test]
+fn two_hundred_clients_of_envoy_cause_one_fetch() {
+    many_clients(Host::Envoy);
+}
+
+fn many_clients(host: Host) {
+    let bench = Bench::start(host, |asked, request| match request.path() {
+        // Until all have asked, so that all of them miss.
+        b"/key" => {
+            within(Duration::from_secs(20), || {
+                (asked.load(Ordering::SeqCst) >= CLIENTS).then_some(())
+            });
+            Reply::new(200, &[("content-type", "text/plain")], "for all of them")
+        }
+        _ => Reply::new(200, &[], "another"),
+    });
+    let address = bench.gateway.address;
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let asked = &bench.asked;
+                scope.spawn(move || {
+                    let mut wire = connect(address).expect("the gateway accepts");
+                    let request = request("GET", "/examplebucket/key").addressed(address);
+                    wire.write(&request.to_bytes()).expect("the gateway reads");
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    wire.read_response("GET")
+                })
+            })
+            .collect();
+        asking.into_iter().map(|thread| thread.join().expect("a client")).collect()
+    });
+
+    let wrong: Vec<_> = answers
+        .iter()
+        .filter(|answer| {
+            !answer.as_ref().is_ok_and(|answer| {
+                answer.status == 200
+                    && answer.whole
+                    && answer.body == b"for all of them"
+                    && answer.header("content-type").as_deref() == Some("text/plain")
+                    && answer.header("x-oss-tag").is_some_and(|tag| tag.starts_with("MIRROR http"))
+            })
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{host:?}: {} wrong answers, first {:?}", wrong.len(), wrong[0]);
+    until("the stored object", || bench.store.object("/examplebucket/key"));
+    bench.settle();
+    assert_eq!(bench.fetches("/key"), 1, "{host:?}: fetches");
+    assert_eq!(bench.store.puts("/examplebucket/key"), 1, "{host:?}: PUTs");
+    assert_eq!(bench.gateway.vm_failures(), Vec::<String>::new(), "{host:?}");
+}
+
+#[test]
+fn a_client_that_leaves_the_harness_leaves_the_object() {
+    leaving_client(Host::Harness);
+}
+
+#[test]
+fn a_client_that_leaves_envoy_leaves_the_object() {
+    leaving_client(Host::Envoy);
+}
+
+fn leaving_client(host: Host) {
+    let bench = Bench::start(host, |left, request| match request.path() {
+        b"/key" => {
+            within(Duration::from_secs(20), || (left.load(Ordering::SeqCst) > 0).then_some(()));
+            Reply::new(200, &[("content-type", "text/plain")], "for nobody")
+        }
+        _ => Reply::new(200, &[], "another"),
+    });
+    let address = bench.gateway.address;
+    let mut wire = connect(address).expect("the gateway accepts");
+    let asking = request("GET", "/examplebucket/key").addressed(address);
+    wire.write(&asking.to_bytes()).expect("the gateway reads");
+    until("the fetch", || (bench.fetches("/key") == 1).then_some(()));
+    drop(wire);
+    // The gateway has served another since, so it has noticed that this one is gone.
+    assert_eq!(get(address, "/examplebucket/other").status, 200, "{host:?}");
+    bench.asked.store(1, Ordering::SeqCst);
+
+    let object = until("the stored object", || bench.store.object("/examplebucket/key"));
+    assert_eq!(object.body, b"for nobody", "{host:?}");
+    assert_eq!(object.header("content-type").as_deref(), Some("text/plain"), "{host:?}");
+    let hit = get(address, "/examplebucket/key");
+    assert_eq!((hit.status, hit.body.as_slice()), (200, &b"for nobody"[..]), "{host:?}");
+    bench.settle();
+    assert_eq!(bench.fetches("/key"), 1, "{host:?}: fetches");
+    assert_eq!(bench.store.puts("/examplebucket/key"), 1, "{host:?}: PUTs");
+    assert_eq!(bench.gateway.vm_failures(), Vec::<String>::new(), "{host:?}");
+}
+
+/// One worker before the embedded store, and an origin that sees a counter.
+struct Bench {
+    store: Store,
+    origin: Server,
+    gateway: Gateway,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Bench {
+    fn start(
+        host: Host,
+        behaviour: impl Fn(&AtomicUsize, &Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let store = Store::files(&["examplebucket"]);
+        let origin = Server::start(move |request| behaviour(&counter, request));
+        let rules = json!([{
+            "RuleNumber": 1,
+            "Condition": { "HttpErrorCodeReturnedEquals": 404 },
+            "Redirect": { "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.url()) },
+        }]);
+        let setup = Setup::new(rules, store.address(), &[origin.address]);
+        let gateway = Gateway::start(host, &setup);
+        Self { store, origin, gateway, asked }
+    }
+
+    fn fetches(&self, path: &str) -> usize {
+        let requests = self.origin.requests();
+        requests.iter().filter(|request| request.path() == path.as_bytes()).count()
+    }
+
+    /// Once a later object is stored, nothing of an earlier one is still to come.
+    fn settle(&self) {
+        assert_eq!(get(self.gateway.address, "/examplebucket/last").status, 200);
+        until("the last object", || self.store.object("/examplebucket/last"));
+    }
+}

@@ -1,0 +1,115 @@
+//! Several buckets, each with rules of its own, named in the path or in the host; and which rule
+//! of several it is.
+
+use serde_json::json;
+
+use super::run::run;
+use super::{Group, Row, StoreKind, mirror_rule, redirect_rule, row};
+use crate::support::server::Reply;
+
+#[test]
+fn several_buckets() {
+    let first = json!([mirror_rule(1, "", json!({ "MirrorURL": "http://{origin}/first/" }))]);
+    let second = json!([
+        mirror_rule(1, "mirror/", json!({ "MirrorURL": "http://{origin}/second/" })),
+        redirect_rule(2, "", 404, json!({ "ReplaceKeyPrefixWith": "moved/" })),
+    ]);
+    let third = json!([]);
+    let rows = vec![
+        row("each bucket has its own rules: the first")
+            .origin("/first/k", Reply::new(200, &[], "1"))
+            .get("/first-bucket/k")
+            .mirrored("/first-bucket/k", "/first/k", "1")
+            .never_stored("/second-bucket/k"),
+        row("each bucket has its own rules: the second")
+            .origin("/second/mirror/k", Reply::new(200, &[], "2"))
+            .get("/second-bucket/mirror/k")
+            .mirrored("/second-bucket/mirror/k", "/second/mirror/k", "2"),
+        row("each bucket has its own rules: the second's redirect")
+            .get("/second-bucket/other")
+            .status(301)
+            .header("location", "http://{gateway}/second-bucket/moved/other"),
+        row("a bucket without rules keeps its answers").get("/third-bucket/k").status(404),
+        row("a bucket that nobody configured keeps its answers")
+            .get("/unknown-bucket/k")
+            .status(404),
+        host("a bucket in the host", "/in/host", "first-bucket.s3.localhost")
+            .origin("/first/in/host", Reply::new(200, &[], "h"))
+            .mirrored("/first-bucket/in/host", "/first/in/host", "h"),
+        host(
+            "a bucket in the host, with a port and in capitals",
+            "/in/caps",
+            "FIRST-bucket.S3.localhost:80",
+        )
+        .origin("/first/in/caps", Reply::new(200, &[], "c"))
+        .mirrored("/first-bucket/in/caps", "/first/in/caps", "c"),
+        host(
+            "a bucket in the host: its path is all key",
+            "/second-bucket/k",
+            "first-bucket.s3.localhost",
+        )
+        .origin("/first/second-bucket/k", Reply::new(200, &[], "k"))
+        .mirrored("/first-bucket/second-bucket/k", "/first/second-bucket/k", "k"),
+        host("a redirect stays on a bucket's own host", "/gone", "second-bucket.s3.localhost")
+            .status(301)
+            .header("location", "http://second-bucket.s3.localhost/moved/gone"),
+    ];
+    let mut group = Group::new("several buckets", json!([]), rows);
+    group.buckets =
+        vec![("first-bucket", first), ("second-bucket", second), ("third-bucket", third)];
+    group.domain = Some("s3.localhost");
+    group.store = StoreKind::Memory;
+    run(&group);
+}
+
+fn host(name: &'static str, path: &str, host: &str) -> Row {
+    row(name).get(path).with("host", host)
+}
+
+#[test]
+fn rule_order() {
+    let suffix = json!({
+        "RuleNumber": 3,
+        "Condition": { "KeySuffixEquals": ".jpg", "HttpErrorCodeReturnedEquals": 404 },
+        "Redirect": { "RedirectType": "Mirror", "MirrorURL": "http://{origin}/jpg/" },
+    });
+    let both = json!({
+        "RuleNumber": 2,
+        "Condition": {
+            "KeyPrefixEquals": "img/", "KeySuffixEquals": ".png", "HttpErrorCodeReturnedEquals": 404,
+        },
+        "Redirect": { "RedirectType": "Mirror", "MirrorURL": "http://{origin}/png/" },
+    });
+    let rules = json!([
+        mirror_rule(20, "", json!({ "MirrorURL": "http://{origin}/last/" })),
+        suffix,
+        both,
+        mirror_rule(1, "img/first", json!({ "MirrorURL": "http://{origin}/first/" })),
+    ]);
+    let cases = [
+        ("the lowest number wins, wherever it stands", "img/first.jpg", "/first/img/first.jpg"),
+        ("prefix and suffix must both hold", "img/a.png", "/png/img/a.png"),
+        ("a suffix", "a/b.jpg", "/jpg/a/b.jpg"),
+        ("a suffix is the end of the key", "a.jpg.txt", "/last/a.jpg.txt"),
+        ("a prefix is no folder", "img/firstly", "/first/img/firstly"),
+        ("what no other rule covers", "other/a.png", "/last/other/a.png"),
+    ];
+    let mut rows: Vec<Row> = cases
+        .iter()
+        .map(|(name, key, fetched)| {
+            row(*name)
+                .origin(fetched, Reply::new(200, &[], *name))
+                .get(&format!("/examplebucket/{key}"))
+                .mirrored(&format!("/examplebucket/{key}"), fetched, name)
+        })
+        .collect();
+    rows.push(
+        row("the first match wins whatever its origin answers")
+            .origin("/first/img/first-fails", Reply::new(404, &[], ""))
+            .origin("/last/img/first-fails", Reply::new(200, &[], "too late"))
+            .get("/examplebucket/img/first-fails")
+            .error(404, "NoSuchKey", "")
+            .fetched("/first/img/first-fails"),
+    );
+    run(&Group::new("rule order", rules, rows));
+}

@@ -1,0 +1,81 @@
+//! Origins that fail: the client is told why, and nothing false is kept.
+
+use serde_json::json;
+
+use super::run::run;
+use super::{Group, Row, mirror_rule, row};
+use crate::support::server::Reply;
+
+/// What every failure is.
+const FAILED: &str = "MirrorFailed";
+
+#[test]
+fn failures() {
+    let rules = json!([
+        mirror_rule(1, "refused/", json!({ "MirrorURL": "http://{closed}/" })),
+        mirror_rule(9, "", json!({})),
+    ]);
+    let mut group = Group::new("failures", rules, [statuses(), broken()].concat());
+    group.timeouts = Some(json!({ "origin_ms": 1_000 }));
+    run(&group);
+}
+
+fn statuses() -> Vec<Row> {
+    // 206 without a Range, and a redirect, are no object either.
+    let statuses =
+        [204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 410, 429, 500, 502, 503, 504];
+    statuses
+        .into_iter()
+        .map(|status| {
+            let reply = Reply::new(status, &[("location", "http://127.0.0.1:9/elsewhere")], "");
+            let name = format!("an origin's {status}");
+            failing(&name, &format!("/{status}"), reply, &status.to_string())
+        })
+        .collect()
+}
+
+fn broken() -> Vec<Row> {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: a/b\r\n";
+    let announced = format!("{head}content-length: 100\r\n\r\nonly this");
+    let chunk = format!("{head}transfer-encoding: chunked\r\n\r\n9\r\nonly this\r\n");
+    vec![
+        failing("silence", "/silence", Reply::raw("").stall(), "in time"),
+        broken_off("silence in the body", "/stall", Reply::raw(announced.clone()).stall()),
+        broken_off("a body shorter than announced", "/short", Reply::raw(announced.clone())),
+        broken_off("a reset in the body", "/reset", Reply::raw(announced).reset()),
+        failing("a reset before the headers", "/gone", Reply::raw("").reset(), "reached"),
+        failing("a connection closed before the headers", "/closed", Reply::raw(""), "reached"),
+        broken_off("chunks without an end", "/unended", Reply::raw(chunk.clone())),
+        broken_off("chunks that are reset", "/cut", Reply::raw(chunk).reset()),
+        failing(
+            "no HTTP at all",
+            "/garbage",
+            Reply::raw("SSH-2.0-hello\r\n\r\n"),
+            "cannot be reached",
+        ),
+        row("a connection that is refused")
+            .get("/examplebucket/refused/k")
+            .error(424, FAILED, "reached")
+            .never_stored("/examplebucket/refused/k"),
+        row("an origin that recovers is believed at once")
+            .origin("/well", Reply::new(200, &[], "well again"))
+            .get("/examplebucket/well")
+            .mirrored("/examplebucket/well", "/well", "well again"),
+    ]
+}
+
+fn failing(name: &str, path: &str, reply: Reply, message: &str) -> Row {
+    row(name)
+        .origin(path, reply)
+        .get(&format!("/examplebucket{path}"))
+        .error(424, FAILED, message)
+        .without("x-oss-tag")
+        .without("location")
+        .fetched(path)
+        .never_stored(&format!("/examplebucket{path}"))
+}
+
+/// A failure of which a host only says that there was one.
+fn broken_off(name: &str, path: &str, reply: Reply) -> Row {
+    failing(name, path, reply, "broke off").probed(path)
+}

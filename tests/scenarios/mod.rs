@@ -1,0 +1,310 @@
+//! The table: requests and what comes of them, the same in the harness and in Envoy.
+//!
+//! A [`Group`] is a gateway's configuration and the rows that share it; a [`Row`] is a name, what
+//! the store and the origin are like, and steps. In every text `{origin}` stands for the origin's
+//! `host:port`, `{origin%}` for the same percent-encoded, `{other}` for that of a second origin,
+//! `{gateway}` for the gateway's own and `{closed}` for a port that refuses connections.
+//!
+//! What is expected comes from OSS's documents and the project's own decisions, not from the code.
+
+mod buckets;
+mod failures;
+mod header_rules;
+mod keys;
+mod large;
+mod mirror;
+mod passthrough;
+mod queries;
+mod ranges;
+mod redirects;
+mod run;
+mod write_back;
+
+use serde_json::Value;
+
+use crate::support::client::request;
+use crate::support::server::Reply;
+use crate::support::wire::Request;
+
+/// Rows that one gateway serves.
+struct Group {
+    name: &'static str,
+    /// Buckets and their `RoutingRules`.
+    buckets: Vec<(&'static str, Value)>,
+    domain: Option<&'static str>,
+    limits: Option<Value>,
+    timeouts: Option<Value>,
+    store: StoreKind,
+    rows: Vec<Row>,
+}
+
+/// Which store a group has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum StoreKind {
+    /// The embedded one.
+    Files,
+    /// The one that takes a key for exactly the bytes it is.
+    Memory,
+    /// None: its port refuses connections.
+    Down,
+}
+
+impl Group {
+    /// A bucket `examplebucket` with these rules before the embedded store.
+    fn new(name: &'static str, rules: Value, rows: Vec<Row>) -> Self {
+        Self {
+            name,
+            buckets: vec![("examplebucket", rules)],
+            domain: None,
+            limits: None,
+            timeouts: None,
+            store: StoreKind::Files,
+            rows,
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Clone)]
+struct Row {
+    name: String,
+    /// Objects in the store before: path, headers, bytes.
+    objects: Vec<(&'static str, Vec<(&'static str, &'static str)>, Vec<u8>)>,
+    origin: Vec<(String, Reply)>,
+    store_first: Vec<(&'static str, String, Vec<Reply>)>,
+    store_always: Vec<(&'static str, String, Reply)>,
+    steps: Vec<Step>,
+    /// Paths below which nothing may be when all rows are over.
+    never_stored: Vec<String>,
+    /// How often an object may be sent to the store, counted when all rows are over.
+    puts: Vec<(String, usize)>,
+}
+
+/// One request of a row.
+#[derive(Clone)]
+struct Step {
+    request: Request,
+    status: u16,
+    /// Headers of the answer: `None` for one that must not be there.
+    headers: Vec<(&'static str, Option<String>)>,
+    body: Body,
+    fetched: Vec<Fetched>,
+    stored: Vec<Stored>,
+}
+
+/// What the answer's body must be.
+#[derive(Clone, Debug)]
+enum Body {
+    /// Not looked at.
+    Any,
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// An S3 error document with this code and this text in its message.
+    Error(&'static str, String),
+}
+
+/// A request the origin must have got.
+#[derive(Clone)]
+struct Fetched {
+    method: &'static str,
+    target: String,
+    /// Beside those that every fetch has.
+    headers: Vec<(&'static str, String)>,
+}
+
+/// An object the store must hold.
+#[derive(Clone)]
+struct Stored {
+    path: String,
+    bytes: Vec<u8>,
+    headers: Vec<(&'static str, Option<String>)>,
+}
+
+/// A row without steps.
+fn row(name: impl Into<String>) -> Row {
+    Row {
+        name: name.into(),
+        objects: Vec::new(),
+        origin: Vec::new(),
+        store_first: Vec::new(),
+        store_always: Vec::new(),
+        steps: Vec::new(),
+        never_stored: Vec::new(),
+        puts: Vec::new(),
+    }
+}
+
+/// What surrounds the steps.
+impl Row {
+    /// The store holds an object.
+    fn has(
+        mut self,
+        path: &'static str,
+        headers: &[(&'static str, &'static str)],
+        body: impl AsRef<[u8]>,
+    ) -> Self {
+        self.objects.push((path, headers.to_vec(), body.as_ref().to_vec()));
+        self
+    }
+
+    /// The origin answers a path so.
+    fn origin(mut self, path: &str, reply: Reply) -> Self {
+        self.origin.push((path.to_owned(), reply));
+        self
+    }
+
+    /// The store answers the first such requests so.
+    fn store_first(mut self, method: &'static str, path: &str, replies: &[Reply]) -> Self {
+        self.store_first.push((method, path.to_owned(), replies.to_vec()));
+        self
+    }
+
+    /// The store answers every such request so.
+    fn store_always(mut self, method: &'static str, path: &str, reply: Reply) -> Self {
+        self.store_always.push((method, path.to_owned(), reply));
+        self
+    }
+
+    /// Nothing is stored there in the end.
+    fn never_stored(mut self, path: &str) -> Self {
+        self.never_stored.push(path.to_owned());
+        self
+    }
+
+    /// So many PUTs have reached the store in the end.
+    fn puts(mut self, path: &str, count: usize) -> Self {
+        self.puts.push((path.to_owned(), count));
+        self
+    }
+}
+
+/// Steps: a request first, then what is expected of it.
+impl Row {
+    /// A client's GET.
+    fn get(self, target: &str) -> Self {
+        self.send(request("GET", target))
+    }
+
+    /// A client's request.
+    fn send(mut self, request: Request) -> Self {
+        self.steps.push(Step {
+            request,
+            status: 0,
+            headers: Vec::new(),
+            body: Body::Any,
+            fetched: Vec::new(),
+            stored: Vec::new(),
+        });
+        self
+    }
+
+    /// Adds a header to the request.
+    fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let step = self.step();
+        step.request = std::mem::take(&mut step.request).with(name, value);
+        self
+    }
+
+    /// The answer's status.
+    fn status(mut self, status: u16) -> Self {
+        self.step().status = status;
+        self
+    }
+
+    /// A header of the answer.
+    fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.step().headers.push((name, Some(value.to_owned())));
+        self
+    }
+
+    /// A header the answer must not have.
+    fn without(mut self, name: &'static str) -> Self {
+        self.step().headers.push((name, None));
+        self
+    }
+
+    /// The answer's bytes.
+    fn body(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.step().body = Body::Bytes(bytes.as_ref().to_vec());
+        self
+    }
+
+    /// The answer is an S3 error document.
+    fn error(mut self, status: u16, code: &'static str, message: &str) -> Self {
+        self.step().status = status;
+        self.step().body = Body::Error(code, message.to_owned());
+        self.header("content-type", "application/xml")
+    }
+
+    /// The origin got a GET of this target, with no headers but the usual.
+    fn fetched(self, target: &str) -> Self {
+        self.fetched_with(target, &[])
+    }
+
+    /// The same, with these headers beside the usual.
+    fn fetched_with(mut self, target: &str, headers: &[(&'static str, &str)]) -> Self {
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self.step().fetched.push(Fetched { method: "GET", target: target.to_owned(), headers });
+        self
+    }
+
+    /// The origin was asked for the object's size too: a host does not say why it gave an answer
+    /// up, and only the size tells whether it was too large or broke off.
+    fn probed(mut self, target: &str) -> Self {
+        let headers = Vec::new();
+        self.step().fetched.push(Fetched { method: "HEAD", target: target.to_owned(), headers });
+        self
+    }
+
+    /// The store gets an object, which is waited for.
+    fn stored(
+        mut self,
+        path: &str,
+        bytes: impl AsRef<[u8]>,
+        headers: &[(&'static str, &str)],
+    ) -> Self {
+        let headers =
+            headers.iter().map(|(name, value)| (*name, Some((*value).to_owned()))).collect();
+        let bytes = bytes.as_ref().to_vec();
+        self.step().stored.push(Stored { path: path.to_owned(), bytes, headers });
+        self
+    }
+
+    /// A mirrored object: the answer, the fetch and what is stored, for the common case.
+    fn mirrored(self, bucket_key: &str, target: &str, bytes: impl AsRef<[u8]>) -> Self {
+        self.status(200).body(bytes.as_ref()).fetched(target).stored(bucket_key, bytes, &[])
+    }
+
+    fn step(&mut self) -> &mut Step {
+        self.steps.last_mut().expect("a row names its request before what is expected of it")
+    }
+}
+
+/// One Mirror rule, for a prefix, to the origin.
+fn mirror_rule(number: u32, prefix: &str, more: Value) -> Value {
+    let mut rule = serde_json::json!({
+        "RuleNumber": number,
+        "Condition": { "KeyPrefixEquals": prefix, "HttpErrorCodeReturnedEquals": 404 },
+        "Redirect": { "RedirectType": "Mirror", "MirrorURL": "http://{origin}/" },
+    });
+    merge(&mut rule["Redirect"], more);
+    rule
+}
+
+/// One External rule, for a prefix and a status.
+fn redirect_rule(number: u32, prefix: &str, status: u16, more: Value) -> Value {
+    let mut rule = serde_json::json!({
+        "RuleNumber": number,
+        "Condition": { "KeyPrefixEquals": prefix, "HttpErrorCodeReturnedEquals": status },
+        "Redirect": { "RedirectType": "External" },
+    });
+    merge(&mut rule["Redirect"], more);
+    rule
+}
+
+fn merge(into: &mut Value, more: Value) {
+    let (Value::Object(into), Value::Object(more)) = (into, more) else {
+        panic!("elements of a rule are an object");
+    };
+    into.extend(more);
+}

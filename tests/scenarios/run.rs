@@ -1,0 +1,400 @@
+//! Runs a group on both hosts, collects every difference, and names them all at once.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use super::{Body, Fetched, Group, Row, Step, StoreKind, Stored};
+use crate::support::client::request;
+use crate::support::gateway::{Bucket, Gateway, Host, Setup};
+use crate::support::server::{ClosedPort, Reply, Server};
+use crate::support::store::{Script, Store};
+use crate::support::wait::{DEADLINE, within};
+use crate::support::wire::{Request, Response};
+
+/// Headers of an answer that say when, through whom or in which pieces it came.
+const OF_THE_HOST: &[&str] =
+    &["connection", "date", "last-modified", "server", "transfer-encoding"];
+
+/// An object that every origin has, for [`Bench::settle`].
+const LAST: &str = "/the-very-last";
+
+/// What the filter calls itself at an origin.
+const USER_AGENT: &str = concat!("back-to-origin/", env!("CARGO_PKG_VERSION"));
+
+/// Runs a group.
+///
+/// # Panics
+///
+/// With every difference, each with its row and its host.
+pub(super) fn run(group: &Group) {
+    let mut outcomes = Vec::new();
+    std::thread::scope(|scope| {
+        let hosts = Host::ALL.map(|host| scope.spawn(move || Bench::start(group, host).run()));
+        for host in hosts {
+            match host.join() {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    let [harness, envoy] = &outcomes[..] else { unreachable!("there are two hosts") };
+    let mut failures = [&harness.failures[..], &envoy.failures].concat();
+    for ((row, ours), (_, theirs)) in harness.answers.iter().zip(&envoy.answers) {
+        if ours != theirs {
+            failures.push(format!(
+                "{row}: the hosts answer differently\n   Harness: {ours}\n     Envoy: {theirs}"
+            ));
+        }
+    }
+    let count = failures.len();
+    assert!(failures.is_empty(), "{}: {count} failures\n{}", group.name, failures.join("\n"));
+}
+
+/// What came of a group on one host.
+struct Outcome {
+    failures: Vec<String>,
+    /// Row and answer, without what differs between runs and hosts.
+    answers: Vec<(String, String)>,
+}
+
+/// Everything a group needs, running.
+struct Bench<'g> {
+    group: &'g Group,
+    host: Host,
+    origin: Server,
+    origin_script: Script,
+    other: Server,
+    store: Option<Store>,
+    closed: ClosedPort,
+    gateway: Gateway,
+    failures: Vec<String>,
+}
+
+impl<'g> Bench<'g> {
+    fn start(group: &'g Group, host: Host) -> Self {
+        let (origin, origin_script) = origin();
+        let (other, _) = origin_answering("other");
+        let closed = ClosedPort::reserve();
+        let names: Vec<&str> = group.buckets.iter().map(|(name, _)| *name).collect();
+        let store = match group.store {
+            StoreKind::Files => Some(Store::files(&names)),
+            StoreKind::Memory => Some(Store::memory("s3.localhost")),
+            StoreKind::Down => None,
+        };
+        let fill = Fill::new(&[
+            ("origin", origin.address),
+            ("other", other.address),
+            ("closed", closed.address),
+        ]);
+        let setup = Setup {
+            domain: group.domain.map(str::to_owned),
+            buckets: group
+                .buckets
+                .iter()
+                .map(|(name, rules)| Bucket {
+                    name: (*name).to_owned(),
+                    rules: fill.json(rules),
+                    store: store.as_ref().map_or(closed.address, Store::address),
+                })
+                .collect(),
+            origins: vec![origin.address, other.address, closed.address],
+            limits: group.limits.clone(),
+            timeouts: group.timeouts.clone(),
+            keys: None,
+        };
+        let gateway = Gateway::start(host, &setup);
+        let failures = Vec::new();
+        Self { group, host, origin, origin_script, other, store, closed, gateway, failures }
+    }
+
+    fn run(mut self) -> Outcome {
+        let mut answers = Vec::new();
+        for row in &self.group.rows {
+            self.prepare(row);
+            for (index, step) in row.steps.iter().enumerate() {
+                let name = format!("{} / {} / step {}", self.group.name, row.name, index + 1);
+                if let Some(answer) = self.step(&name, step) {
+                    answers.push((name, self.comparable(&answer)));
+                }
+            }
+        }
+        self.settle();
+        let failures = std::mem::take(&mut self.failures);
+        Outcome { failures, answers }
+    }
+
+    fn prepare(&self, row: &Row) {
+        for (path, reply) in &row.origin {
+            self.origin_script.always("GET", path, reply.clone());
+            self.origin_script.always("HEAD", path, reply.head());
+        }
+        let Some(store) = &self.store else { return };
+        for (path, headers, body) in &row.objects {
+            store.put(path, headers, body);
+        }
+        for (method, path, replies) in &row.store_first {
+            store.script.first(method, path, replies);
+        }
+        for (method, path, reply) in &row.store_always {
+            store.script.always(method, path, reply.clone());
+        }
+    }
+
+    fn step(&mut self, name: &str, step: &Step) -> Option<Response> {
+        let fill = self.fill();
+        let answer = match step.request.send(self.gateway.address) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.fail(name, "the answer", "one", &error.to_string());
+                return None;
+            }
+        };
+        if answer.status != step.status {
+            let found = format!("{} {}", answer.status, text(&answer.body));
+            self.fail(name, "the status", &step.status.to_string(), &found);
+        }
+        if !answer.whole {
+            self.fail(name, "the body", "a whole one", "one that broke off");
+        }
+        self.check_headers(name, &step.headers, &answer);
+        self.check_body(name, &step.body, &answer.body);
+        let expected: Vec<String> =
+            step.fetched.iter().map(|fetched| fetched.describe(&fill)).collect();
+        let found: Vec<String> = self.origin.take_requests().iter().map(describe).collect();
+        if expected != found {
+            self.fail(
+                name,
+                "the origin's requests",
+                &format!("{expected:#?}"),
+                &format!("{found:#?}"),
+            );
+        }
+        if !self.other.take_requests().is_empty() {
+            self.fail(name, "requests to the other origin", "none", "some");
+        }
+        for stored in &step.stored {
+            self.check_stored(name, stored);
+        }
+        Some(answer)
+    }
+
+    fn check_headers(&mut self, name: &str, headers: &[(&str, Option<String>)], answer: &Response) {
+        let fill = self.fill();
+        for (header, expected) in headers {
+            let expected = expected.as_ref().map(|value| fill.text(value));
+            let found = answer.header(header);
+            if expected != found {
+                let what = format!("the header {header}");
+                self.fail(name, &what, &format!("{expected:?}"), &format!("{found:?}"));
+            }
+        }
+    }
+
+    fn check_body(&mut self, name: &str, expected: &Body, found: &[u8]) {
+        match expected {
+            Body::Any => {}
+            Body::Bytes(bytes) if bytes == found => {}
+            Body::Bytes(bytes) => self.fail(name, "the body", &text(bytes), &text(found)),
+            Body::Error(code, message) => {
+                let document = String::from_utf8_lossy(found);
+                let is_it = document.contains(&format!("<Code>{code}</Code>"))
+                    && document.contains("<Message>")
+                    && document.contains(message.as_str());
+                if !is_it {
+                    let expected = format!("an error {code} that says {message:?}");
+                    self.fail(name, "the body", &expected, &document);
+                }
+            }
+        }
+    }
+
+    fn check_stored(&mut self, name: &str, stored: &Stored) {
+        let Some(store) = &self.store else { return };
+        let path = &stored.path;
+        let Some(object) = within(DEADLINE, || store.object(path)) else {
+            let log = self.gateway.log();
+            self.fail(name, &format!("the object {path}"), "stored", &format!("none; log:\n{log}"));
+            return;
+        };
+        if object.body != stored.bytes {
+            let what = format!("the bytes of {path}");
+            self.fail(name, &what, &text(&stored.bytes), &text(&object.body));
+        }
+        let name = format!("{name}: stored {path}");
+        self.check_headers(&name, &stored.headers, &object);
+    }
+
+    /// Once an object that is mirrored last has arrived, nothing earlier is still under way.
+    fn settle(&mut self) {
+        let rows = &self.group.rows;
+        let Some(store) = &self.store else { return };
+        let (bucket, _) = &self.group.buckets[0];
+        let last = format!("/{bucket}{LAST}");
+        let expects_nothing =
+            rows.iter().any(|row| !row.never_stored.is_empty() || !row.puts.is_empty());
+        if !expects_nothing {
+            return;
+        }
+        let answer = request("GET", &last).send(self.gateway.address);
+        let arrived = within(DEADLINE, || store.object(&last)).is_some();
+        let mut failures = Vec::new();
+        if !arrived {
+            failures.push((
+                "the last row",
+                "the very last object",
+                "stored".to_owned(),
+                format!("{answer:?}"),
+            ));
+        }
+        for row in rows {
+            for path in &row.never_stored {
+                if let Some(object) = store.object(path) {
+                    failures.push((
+                        row.name.as_str(),
+                        "an object",
+                        "none".to_owned(),
+                        text(&object.body),
+                    ));
+                }
+            }
+            for (path, count) in &row.puts {
+                // A retry may still be waiting for its turn; more than the count never come right.
+                let _ = within(DEADLINE, || (store.puts(path) >= *count).then_some(()));
+                let found = store.puts(path);
+                if found != *count {
+                    failures.push((
+                        row.name.as_str(),
+                        "PUTs at the store",
+                        count.to_string(),
+                        found.to_string(),
+                    ));
+                }
+            }
+        }
+        for (row, what, expected, found) in failures {
+            let name = format!("{} / {row}", self.group.name);
+            self.fail(&name, what, &expected, &found);
+        }
+    }
+
+    fn fill(&self) -> Fill {
+        Fill::new(&[
+            ("origin", self.origin.address),
+            ("other", self.other.address),
+            ("closed", self.closed.address),
+            ("gateway", self.gateway.address),
+        ])
+    }
+
+    fn fail(&mut self, name: &str, what: &str, expected: &str, found: &str) {
+        let host = self.host;
+        self.failures.push(format!(
+            "{name} [{host:?}]: {what}\n  expected: {expected}\n     found: {found}"
+        ));
+    }
+
+    /// An answer in words that two runs share.
+    fn comparable(&self, answer: &Response) -> String {
+        let mut headers: Vec<String> = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| !OF_THE_HOST.contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value)))
+            .collect();
+        headers.sort();
+        let mut words = format!("{} {headers:?} {}", answer.status, text(&answer.body));
+        let addresses = [
+            (self.origin.address, "ORIGIN"),
+            (self.other.address, "OTHER"),
+            (self.gateway.address, "GATEWAY"),
+            (self.closed.address, "CLOSED"),
+        ];
+        for (address, name) in addresses {
+            words = words.replace(&address.to_string(), name);
+            words = words.replace(&address.to_string().replace(':', "%3A"), name);
+        }
+        words
+    }
+}
+
+/// An origin that has nothing but what a script says.
+fn origin() -> (Server, Script) {
+    origin_answering("nothing here")
+}
+
+fn origin_answering(otherwise: &'static str) -> (Server, Script) {
+    let script = Script::default();
+    let scripted = script.clone();
+    let server = Server::start(move |request| {
+        scripted.reply(request).unwrap_or_else(|| {
+            let is_last = request.path().ends_with(LAST.as_bytes());
+            Reply::new(if is_last { 200 } else { 404 }, &[], otherwise)
+        })
+    });
+    (server, script)
+}
+
+/// The addresses of one run, to be filled into texts.
+struct Fill(Vec<(&'static str, String)>);
+
+impl Fill {
+    fn new(addresses: &[(&'static str, SocketAddr)]) -> Self {
+        let words = addresses.iter().map(|(name, address)| (*name, address.to_string()));
+        Self(words.collect())
+    }
+
+    fn text(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (name, address)| {
+            text.replace(&format!("{{{name}}}"), address)
+                .replace(&format!("{{{name}%}}"), &address.replace(':', "%3A"))
+        })
+    }
+
+    fn json(&self, value: &Value) -> Value {
+        serde_json::from_str(&self.text(&value.to_string())).expect("an address needs no escapes")
+    }
+}
+
+impl Fetched {
+    /// The request as [`describe`] shows it.
+    fn describe(&self, fill: &Fill) -> String {
+        let usual = [
+            ("accept", "*/*".to_owned()),
+            ("host", fill.text("{origin}")),
+            ("user-agent", USER_AGENT.to_owned()),
+        ];
+        let usual = usual
+            .into_iter()
+            .filter(|(name, _)| !self.headers.iter().any(|(given, _)| given == name));
+        let mut headers: Vec<(String, String)> = usual
+            .chain(self.headers.iter().map(|(name, value)| (*name, fill.text(value))))
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        headers.sort();
+        format!("{} {} {headers:?}", self.method, fill.text(&self.target))
+    }
+}
+
+/// A request in words: method, target, headers in the order of their names.
+fn describe(request: &Request) -> String {
+    let mut headers: Vec<(String, String)> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned()))
+        .collect();
+    headers.sort();
+    format!("{} {} {headers:?}", request.method, String::from_utf8_lossy(&request.target))
+}
+
+/// Bytes for people: as text, cut where it is long.
+fn text(bytes: &[u8]) -> String {
+    let shown = bytes.get(..600).unwrap_or(bytes);
+    let rest = bytes.len() - shown.len();
+    let mut text = String::from_utf8_lossy(shown).into_owned();
+    if rest > 0 {
+        let _ = write!(text, "... and {rest} bytes more");
+    }
+    text
+}

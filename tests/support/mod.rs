@@ -1,0 +1,12 @@
+//! What the tests stand on: hosts, origins, stores and clients, each on a port of its own.
+
+pub(crate) mod bootstrap;
+pub(crate) mod client;
+pub(crate) mod envoy;
+pub(crate) mod gateway;
+pub(crate) mod harness;
+pub(crate) mod python;
+pub(crate) mod server;
+pub(crate) mod store;
+pub(crate) mod wait;
+pub(crate) mod wire;

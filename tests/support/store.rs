@@ -1,0 +1,240 @@
+//! Stores: the real embedded one, and one in memory for keys that no file system can hold.
+//!
+//! Before both stands a server that records what reaches the store, and that can answer for it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use percent_encoding::percent_decode;
+use tempfile::TempDir;
+
+use super::client::request;
+use super::gateway::runtime;
+use super::server::{Reply, Server};
+use super::wire::{Pairs, Request, Response};
+
+/// What signs requests.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Keys {
+    pub(crate) access: String,
+    pub(crate) secret: String,
+}
+
+/// Replies in place of a server's own, by method and path.
+#[derive(Clone, Default)]
+pub(crate) struct Script(Arc<Mutex<HashMap<(String, Vec<u8>), Scripted>>>);
+
+enum Scripted {
+    Always(Reply),
+    First(VecDeque<Reply>),
+}
+
+impl Script {
+    /// Answers every such request with this.
+    pub(crate) fn always(&self, method: &str, path: impl AsRef<[u8]>, reply: Reply) {
+        self.insert(method, path.as_ref(), Scripted::Always(reply));
+    }
+
+    /// Answers the first such requests with these, one each.
+    pub(crate) fn first(&self, method: &str, path: impl AsRef<[u8]>, replies: &[Reply]) {
+        self.insert(method, path.as_ref(), Scripted::First(replies.iter().cloned().collect()));
+    }
+
+    fn insert(&self, method: &str, path: &[u8], scripted: Scripted) {
+        let mut replies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        replies.insert((method.to_owned(), path.to_vec()), scripted);
+    }
+
+    /// The reply to a request, where one is scripted.
+    pub(crate) fn reply(&self, request: &Request) -> Option<Reply> {
+        let mut replies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let scripted = replies.get_mut(&(request.method.clone(), request.path().to_vec()))?;
+        match scripted {
+            Scripted::Always(reply) => Some(reply.clone()),
+            Scripted::First(replies) => replies.pop_front(),
+        }
+    }
+}
+
+/// The embedded store, the one users get, on a folder that goes with it.
+pub(crate) struct Files {
+    store: b2o::store::Store,
+    _folder: TempDir,
+}
+
+impl Files {
+    /// Starts one with empty buckets; with keys, every request must be signed.
+    pub(crate) fn start(buckets: &[&str], keys: Option<&Keys>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the store");
+        let settings = b2o::store::StoreSettings {
+            directory: folder.path().to_owned(),
+            keys: keys.map(|keys| b2o::store::StoreKeys {
+                access_key: keys.access.clone(),
+                secret_key: keys.secret.clone(),
+            }),
+            buckets: buckets.iter().map(|name| (*name).to_owned()).collect(),
+            ..b2o::store::StoreSettings::default()
+        };
+        let store = runtime().block_on(b2o::store::Store::start(settings));
+        Self { store: store.expect("the embedded store starts"), _folder: folder }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.store.address()
+    }
+}
+
+/// A store that can be told to fail.
+pub(crate) struct Store {
+    pub(crate) server: Server,
+    pub(crate) script: Script,
+    /// Where objects can be read without leaving a trace in the record.
+    direct: SocketAddr,
+    _content: Content,
+}
+
+/// What is behind a store; it ends with it.
+#[allow(dead_code, reason = "held for as long as the store is used")]
+enum Content {
+    Files(Files),
+    Memory(Server),
+}
+
+impl Store {
+    /// The embedded store on a folder of its own, with these empty buckets, for anyone.
+    pub(crate) fn files(buckets: &[&str]) -> Self {
+        let files = Files::start(buckets, None);
+        Self::before(files.address(), Content::Files(files))
+    }
+
+    /// A store in memory: a key is exactly the bytes it is named by. `<bucket>.<domain>` as Host
+    /// names a bucket too.
+    pub(crate) fn memory(domain: &'static str) -> Self {
+        let memory = Memory { domain, objects: Mutex::default() };
+        let server = Server::start(move |request| memory.answer(request));
+        Self::before(server.address, Content::Memory(server))
+    }
+
+    fn before(direct: SocketAddr, content: Content) -> Self {
+        let script = Script::default();
+        let scripted = script.clone();
+        let server = Server::start(move |request| {
+            scripted.reply(request).unwrap_or_else(|| forward(request, direct))
+        });
+        Self { server, script, direct, _content: content }
+    }
+
+    /// Where the gateway reaches it.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// Puts an object, past the record.
+    pub(crate) fn put(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) {
+        let mut put = request("PUT", path).with_body(body.as_ref());
+        for (name, value) in headers {
+            put = put.with(name, value);
+        }
+        if put.body.is_empty() {
+            put = put.with("content-length", "0");
+        }
+        let answer = put.send(self.direct).expect("the store answers a PUT");
+        assert_eq!(answer.status, 200, "PUT {path}: {}", String::from_utf8_lossy(&answer.body));
+    }
+
+    /// Reads an object, past the record; `None` where there is none.
+    pub(crate) fn object(&self, path: impl AsRef<[u8]>) -> Option<Response> {
+        let path = path.as_ref();
+        let answer = request("GET", path).send(self.direct).expect("the store answers a GET");
+        match answer.status {
+            200 => Some(answer),
+            404 => None,
+            other => panic!("GET {} at the store: {other}", String::from_utf8_lossy(path)),
+        }
+    }
+
+    /// How often an object was sent to the store, taken or not.
+    pub(crate) fn puts(&self, path: impl AsRef<[u8]>) -> usize {
+        let requests = self.server.requests();
+        requests.iter().filter(|r| r.method == "PUT" && r.path() == path.as_ref()).count()
+    }
+}
+
+/// Hands a request on as it came, and the answer back as it came.
+fn forward(request: &Request, to: SocketAddr) -> Reply {
+    let mut request = request.clone();
+    // The body was read whole; 100-continue was answered by whoever read it.
+    request.headers.retain(|(name, _)| name != "transfer-encoding" && name != "expect");
+    match request.send(to) {
+        Ok(answer) => {
+            let mut headers = answer.headers;
+            headers.retain(|(name, _)| name != "transfer-encoding" && name != "connection");
+            Reply::from_parts(answer.status, &headers, &answer.body, &request.method)
+        }
+        Err(error) => Reply::new(599, &[], format!("the store behind: {error}")),
+    }
+}
+
+/// Objects by `/bucket/key`, decoded.
+struct Memory {
+    domain: &'static str,
+    objects: Mutex<BTreeMap<Vec<u8>, (Pairs, Vec<u8>)>>,
+}
+
+impl Memory {
+    fn answer(&self, request: &Request) -> Reply {
+        let key = self.key(request);
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        match request.method.as_str() {
+            "PUT" => {
+                let only_new = request.header("if-none-match").as_deref() == Some("*");
+                if only_new && objects.contains_key(&key) {
+                    return error(412, "PreconditionFailed", &request.method);
+                }
+                let mut headers = request.headers.clone();
+                headers.retain(|(name, _)| is_metadata(name));
+                objects.insert(key, (headers, request.body.clone()));
+                Reply::new(200, &[("etag", "\"memory\"")], "")
+            }
+            "GET" | "HEAD" => match objects.get(&key) {
+                Some((headers, body)) => Reply::from_parts(200, headers, body, &request.method),
+                None => error(404, "NoSuchKey", &request.method),
+            },
+            _ => error(405, "MethodNotAllowed", &request.method),
+        }
+    }
+
+    fn key(&self, request: &Request) -> Vec<u8> {
+        let path: Vec<u8> = percent_decode(request.path()).collect();
+        let host = request.header("host").unwrap_or_default();
+        let host = host.split(':').next().unwrap_or_default();
+        match host.strip_suffix(self.domain).and_then(|host| host.strip_suffix('.')) {
+            Some(bucket) => [b"/", bucket.as_bytes(), &path].concat(),
+            None => path,
+        }
+    }
+}
+
+fn is_metadata(name: &str) -> bool {
+    matches!(
+        name,
+        "cache-control"
+            | "content-disposition"
+            | "content-encoding"
+            | "content-language"
+            | "content-type"
+            | "expires"
+    ) || name.starts_with("x-amz-meta-")
+}
+
+/// An error as S3 words it.
+pub(crate) fn error(status: u16, code: &str, method: &str) -> Reply {
+    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
+    let headers = vec![
+        ("content-type".to_owned(), b"application/xml".to_vec()),
+        ("x-amz-request-id".to_owned(), b"R1".to_vec()),
+        ("content-length".to_owned(), body.len().to_string().into_bytes()),
+    ];
+    Reply::from_parts(status, &headers, body.as_bytes(), method)
+}
