@@ -20,7 +20,7 @@ use crate::reply::Reply;
 use crate::report::{Outcome, Report};
 use crate::request::ObjectRequest;
 use crate::rule::{Action, RuleSet};
-use crate::transfer::{Plan, TransferId};
+use crate::transfer::{Plan, TransferId, pull};
 
 /// One request.
 #[derive(Debug)]
@@ -228,6 +228,7 @@ impl Asked {
             tag,
             url: self.origin.url(),
             length,
+            validator: pull::validator(answer),
             report: self.report,
         };
         Arrival::Stream { headers, storing: Box::new(storing(plan, self.origin)) }

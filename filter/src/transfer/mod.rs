@@ -13,7 +13,7 @@
 //! on any of this. Performs nothing: events and the time in, effects out.
 
 mod part;
-mod pull;
+pub(crate) mod pull;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -59,6 +59,8 @@ pub struct Plan {
     pub url: String,
     /// Its announced length.
     pub length: Option<u64>,
+    /// Its strong ETag at the origin: by it the rest can be fetched when its stream ends early.
+    pub validator: Option<String>,
     /// What will be told of it.
     pub report: Report,
 }
@@ -188,14 +190,17 @@ impl Transfers {
 
     /// Bytes of a transfer have arrived.
     pub fn on_bytes(&mut self, id: TransferId, bytes: &[u8]) -> Vec<Effect> {
-        self.make_room(bytes.len());
-        let mut effects = Vec::new();
-        if let Some(transfer) = self.flowing(id)
-            && transfer.parts.push(bytes)
-        {
-            effects.push(Effect::Wake);
+        let fits = self.held().saturating_add(bytes.len()) <= self.memory_limit();
+        let Some(transfer) = self.flowing(id) else { return Vec::new() };
+        // The client is not held up for the store: what it cannot take now is fetched later.
+        if !fits || !transfer.parts.has_room() {
+            transfer.suspend(NotStored::NoMemory);
+            return vec![Effect::Wake];
         }
-        effects
+        match transfer.parts.push(bytes) {
+            true => vec![Effect::Wake],
+            false => Vec::new(),
+        }
     }
 
     /// No more bytes will come.
@@ -203,9 +208,7 @@ impl Transfers {
         let Some(transfer) = self.flowing(id) else { return Vec::new() };
         let found = transfer.parts.received();
         match (end, transfer.plan.length) {
-            (End::Broken, _) => {
-                transfer.lose(NotStored::Broken);
-            }
+            (End::Broken, _) => transfer.suspend(NotStored::Broken),
             (End::Whole, Some(expected)) if expected != found => {
                 transfer.lose(NotStored::Length { expected, found });
             }
@@ -273,16 +276,24 @@ impl Transfers {
     /// Sends what is due, and lets go of what is over.
     fn turn(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.start_backfills();
+        let mut pulling = self.pulling();
+        let most = self.most_backfills();
+        let mut free = self.memory_limit().saturating_sub(self.held());
         let timeouts = self.configuration.timeouts;
         for transfer in &mut self.transfers {
             let mut next_call = || {
                 self.next_call += 1;
                 CallId::new(self.next_call)
             };
+            let part = transfer.parts.size();
             if let (Flow::Pulling, Some(pull)) = (transfer.flow, &mut transfer.pull)
+                && pulling < most
+                && part <= free
                 && let Some((id, cluster, headers)) =
                     pull.advance(&transfer.parts, now, &mut next_call)
             {
+                pulling += 1;
+                free -= part;
                 let call = Call { cluster, headers, body: None, timeout: timeouts.origin };
                 effects.push(Effect::Call(id, call));
             }
@@ -308,17 +319,23 @@ impl Transfers {
 
     /// Begins what waits, as far as fetches and memory allow.
     fn start_backfills(&mut self) {
-        let most = usize::try_from(self.configuration.limits.backfills).unwrap_or(usize::MAX);
-        loop {
-            let pulling = self.transfers.iter().filter(|transfer| transfer.pull.is_some()).count();
-            let part = usize::try_from(self.configuration.limits.part_bytes).unwrap_or(usize::MAX);
-            if pulling >= most || self.held().saturating_add(part) > self.memory_limit() {
-                return;
-            }
+        let pulls = |transfer: &&Transfer| transfer.flow == Flow::Pulling;
+        while self.transfers.iter().filter(pulls).count() < self.most_backfills() {
             let Some(Waiting { plan, origin }) = self.waiting.pop_front() else { return };
             let pull = Pull::new(origin.clone());
             self.add(plan, origin, Flow::Pulling, Some(pull));
         }
+    }
+
+    /// Ranges under way.
+    fn pulling(&self) -> usize {
+        let under_way =
+            |transfer: &&Transfer| transfer.pull.as_ref().is_some_and(Pull::is_under_way);
+        self.transfers.iter().filter(under_way).count()
+    }
+
+    fn most_backfills(&self) -> usize {
+        usize::try_from(self.configuration.limits.backfills).unwrap_or(usize::MAX)
     }
 
     /// Tells of what is over, and puts on the list what a fetch of its own can still bring.
@@ -354,15 +371,6 @@ impl Transfers {
 
     fn memory_limit(&self) -> usize {
         usize::try_from(self.configuration.limits.memory_bytes).unwrap_or(usize::MAX)
-    }
-
-    /// Gives up the newest transfers until so many more bytes can be held.
-    fn make_room(&mut self, more: usize) {
-        while self.held().saturating_add(more) > self.memory_limit() {
-            let holding = |transfer: &&mut Transfer| transfer.parts.held() > 0;
-            let Some(newest) = self.transfers.iter_mut().rev().find(holding) else { return };
-            newest.lose(NotStored::NoMemory);
-        }
     }
 
     fn flowing(&mut self, id: TransferId) -> Option<&mut Transfer> {
@@ -420,6 +428,22 @@ impl Transfer {
         if self.parts.has(call) || self.upload.has(call) || self.pulls(call) {
             self.lose(NotStored::NoCluster);
         }
+    }
+
+    /// The stream is not copied any further; the rest is fetched for itself, where it is sure to
+    /// be the rest of the same object.
+    fn suspend(&mut self, why: NotStored) {
+        self.parts.rewind();
+        let received = self.parts.received();
+        let pull = match (&self.plan.validator, self.plan.length) {
+            _ if received == 0 => Pull::new(self.origin.clone()),
+            (Some(validator), Some(size)) => {
+                Pull::resume(self.origin.clone(), validator.clone(), size)
+            }
+            (None, _) | (_, None) => return self.lose(why),
+        };
+        self.pull = Some(pull);
+        self.flow = Flow::Pulling;
     }
 
     /// The object will not be stored: what is held of it is let go, the first reason stays.

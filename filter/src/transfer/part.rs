@@ -10,8 +10,11 @@ use crate::worker::{CallAnswer, CallId, Moment};
 /// The most parts an upload has (S3).
 const MAX_PARTS: u64 = 10_000;
 
-/// Parts of one object under way at once.
-const AT_ONCE: usize = 3;
+/// Parts of one object under way at once. The host holds a second copy of each.
+const AT_ONCE: usize = 2;
+
+/// Full parts of one object held at once: a store that falls further behind is not waited for.
+const MAX_FULL: usize = 3;
 
 /// The first room of an object whose size nobody announced.
 const FIRST_ROOM: usize = 64 * 1024;
@@ -95,9 +98,15 @@ impl Parts {
         self.size
     }
 
-    /// Whether another part may be fetched: one on its way out, one on its way in.
+    /// Whether more bytes may come: the store keeps up.
     pub(super) fn has_room(&self) -> bool {
-        self.full.len() < 2
+        self.full.len() < MAX_FULL
+    }
+
+    /// Goes back to the last full part, so that what is held is only what the store will take.
+    pub(super) fn rewind(&mut self) {
+        self.received -= self.filling.len() as u64;
+        self.filling = Vec::new();
     }
 
     pub(super) const fn received(&self) -> u64 {

@@ -42,6 +42,16 @@ impl Pull {
         Self { origin, validator: None, size: None, attempts: 0, state }
     }
 
+    /// Goes on behind the bytes that are there, if the object is still the one they are of.
+    pub(super) fn resume(origin: OriginRequest, validator: String, size: u64) -> Self {
+        Self { validator: Some(validator), size: Some(size), ..Self::new(origin) }
+    }
+
+    /// Whether a range is under way.
+    pub(super) const fn is_under_way(&self) -> bool {
+        matches!(self.state, State::UnderWay(_))
+    }
+
     pub(super) fn has(&self, call: CallId) -> bool {
         matches!(self.state, State::UnderWay(own) if own == call)
     }
@@ -148,7 +158,7 @@ impl Pull {
 }
 
 /// A strong ETag: only that promises the same bytes (RFC 9110, section 8.8.1).
-fn validator(headers: &Headers) -> Option<String> {
+pub(crate) fn validator(headers: &Headers) -> Option<String> {
     headers.text("etag").filter(|etag| etag.starts_with('"')).map(str::to_owned)
 }
 
