@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::run::run;
 use super::{Group, Row, mirror_rule, row};
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
 /// What every failure is.
@@ -11,13 +12,17 @@ const FAILED: &str = "MirrorFailed";
 
 #[test]
 fn failures() {
+    run(failures_on);
+}
+
+fn failures_on(_: Path) -> Group {
     let rules = json!([
         mirror_rule(1, "refused/", json!({ "MirrorURL": "http://{closed}/" })),
         mirror_rule(9, "", json!({})),
     ]);
     let mut group = Group::new("failures", rules, [statuses(), broken()].concat());
     group.timeouts = Some(json!({ "origin_ms": 1_000 }));
-    run(&group);
+    group
 }
 
 fn statuses() -> Vec<Row> {

@@ -4,10 +4,15 @@ use serde_json::json;
 
 use super::run::run;
 use super::{Group, Row, StoreKind, mirror_rule, row};
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
 #[test]
 fn keys() {
+    run(keys_on);
+}
+
+fn keys_on(_: Path) -> Group {
     let rules = json!([
         mirror_rule(1, "base/", json!({ "MirrorURL": "http://{origin}/deep/er/" })),
         mirror_rule(9, "", json!({})),
@@ -55,7 +60,7 @@ fn keys() {
     rows.extend(no_keys());
     let mut group = Group::new("keys", rules, rows);
     group.store = StoreKind::Memory;
-    run(&group);
+    group
 }
 
 /// A key as a client writes it, as the store gets it, and as the origin gets it.

@@ -4,10 +4,15 @@ use serde_json::json;
 
 use super::run::run;
 use super::{Group, mirror_rule, row};
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
 #[test]
 fn large() {
+    run(large_on);
+}
+
+fn large_on(_: Path) -> Group {
     let limit = 1_024 * 1_024;
     let rules = json!([
         mirror_rule(1, "fail/", json!({ "MirrorTooLarge": "Fail" })),
@@ -92,5 +97,5 @@ fn large() {
     ];
     let mut group = Group::new("large", rules, rows);
     group.limits = Some(json!({ "object_bytes": limit }));
-    run(&group);
+    group
 }

@@ -5,11 +5,16 @@ use serde_json::json;
 use super::run::run;
 use super::{Group, Row, mirror_rule, row};
 use crate::support::client::request;
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 use crate::support::store::error;
 
 #[test]
 fn mirror() {
+    run(mirror_on);
+}
+
+fn mirror_on(_: Path) -> Group {
     let rules = json!([
         mirror_rule(
             1,
@@ -21,7 +26,7 @@ fn mirror() {
         mirror_rule(3, "path/", json!({ "MirrorURL": "http://{origin}/base/a%20b//" })),
         mirror_rule(9, "", json!({})),
     ]);
-    run(&Group::new("mirror", rules, [objects(), answers(), bodies(), prefixes()].concat()));
+    Group::new("mirror", rules, [objects(), answers(), bodies(), prefixes()].concat())
 }
 
 fn objects() -> Vec<Row> {

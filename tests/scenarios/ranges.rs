@@ -4,10 +4,15 @@ use serde_json::json;
 
 use super::run::run;
 use super::{Group, Row, StoreKind, mirror_rule, row};
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
 #[test]
 fn ranges() {
+    run(ranges_on);
+}
+
+fn ranges_on(_: Path) -> Group {
     let rules = json!([mirror_rule(1, "", json!({}))]);
     let cases = [
         ("the first bytes", "bytes=0-3", Some(("0123", "bytes 0-3/10"))),
@@ -29,7 +34,7 @@ fn ranges() {
     let mut group = Group::new("ranges", rules, rows);
     // The embedded store refuses a Range it cannot read before it looks for the object.
     group.store = StoreKind::Memory;
-    run(&group);
+    group
 }
 
 fn ranged(name: &'static str, path: &str, range: &str, part: Option<(&str, &str)>) -> Row {

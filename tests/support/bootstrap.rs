@@ -15,6 +15,7 @@ macro_rules! typed {
         json!({ "@type": concat!("type.googleapis.com/", $kind), $($fields)* })
     };
 }
+pub(super) use typed;
 
 /// The bootstrap, with the module written to `folder` and every port left to the system.
 pub(crate) fn bootstrap(setup: &Setup, folder: &Path) -> String {
@@ -109,7 +110,7 @@ fn virtual_hosts(setup: &Setup) -> Vec<Value> {
     hosts
 }
 
-fn cluster(name: &str, to: SocketAddr, filters: &[Value]) -> Value {
+pub(super) fn cluster(name: &str, to: SocketAddr, filters: &[Value]) -> Value {
     let mut filters = filters.to_vec();
     filters.push(json!({
         "name": "codec",
@@ -120,6 +121,7 @@ fn cluster(name: &str, to: SocketAddr, filters: &[Value]) -> Value {
         "max_connections": 10_000,
         "max_pending_requests": 10_000,
         "max_requests": 10_000,
+        "max_retries": 10_000,
     }]);
     json!({
         "name": name,
@@ -141,7 +143,7 @@ fn cluster(name: &str, to: SocketAddr, filters: &[Value]) -> Value {
 }
 
 /// Takes off what Envoy adds to a callout, so that an origin sees what the filter sent.
-fn strip() -> Value {
+pub(super) fn strip() -> Value {
     json!({
         "name": "strip",
         "typed_config":
@@ -154,7 +156,7 @@ fn strip() -> Value {
     })
 }
 
-fn sign(keys: &Keys) -> Value {
+pub(super) fn sign(keys: &Keys) -> Value {
     json!({
         "name": "sign",
         "typed_config":
@@ -170,7 +172,7 @@ fn sign(keys: &Keys) -> Value {
     })
 }
 
-fn address(address: SocketAddr) -> Value {
+pub(super) fn address(address: SocketAddr) -> Value {
     json!({ "socket_address": {
         "address": address.ip().to_string(),
         "port_value": address.port(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::envoy::Envoy;
 use super::harness::Harness;
-use super::{bootstrap, store};
+use super::{bootstrap, store, streaming};
 
 /// Where the module runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,10 +18,18 @@ pub(crate) enum Host {
     Envoy,
 }
 
-impl Host {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::Harness, Self::Envoy];
+/// How an object reaches the client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Path {
+    /// The filter holds it whole, and answers with it.
+    Callout,
+    /// The host streams it from the origin; the filter copies it on its way.
+    Streaming,
 }
+
+/// Every host that offers a path.
+pub(crate) const HOSTS: [(Host, Path); 3] =
+    [(Host::Harness, Path::Callout), (Host::Envoy, Path::Callout), (Host::Envoy, Path::Streaming)];
 
 /// One bucket, before it is told to a host.
 #[derive(Clone, Debug)]
@@ -32,8 +40,9 @@ pub(crate) struct Bucket {
 }
 
 /// What a gateway is to do.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setup {
+    pub(crate) path: Path,
     pub(crate) domain: Option<String>,
     pub(crate) buckets: Vec<Bucket>,
     /// `scheme://host:port` of every origin in the rules.
@@ -48,7 +57,15 @@ impl Setup {
     /// One bucket `examplebucket` with rules.
     pub(crate) fn new(rules: Value, store: SocketAddr, origins: &[SocketAddr]) -> Self {
         let bucket = Bucket { name: "examplebucket".to_owned(), rules, store };
-        Self { buckets: vec![bucket], origins: origins.to_vec(), ..Self::default() }
+        Self {
+            path: Path::Callout,
+            domain: None,
+            buckets: vec![bucket],
+            origins: origins.to_vec(),
+            limits: None,
+            timeouts: None,
+            keys: None,
+        }
     }
 
     /// The plugin configuration: the same text on both hosts.
@@ -72,9 +89,18 @@ impl Setup {
         let origins: serde_json::Map<String, Value> = self
             .origins
             .iter()
-            .map(|origin| (format!("http://{origin}"), Value::from(origin_cluster(*origin))))
+            .map(|origin| {
+                let cluster = match self.path {
+                    Path::Callout => origin_cluster(*origin),
+                    Path::Streaming => fetcher(*origin),
+                };
+                (format!("http://{origin}"), Value::from(cluster))
+            })
             .collect();
         let mut plugin = json!({ "buckets": buckets, "origins": origins });
+        if self.path == Path::Streaming {
+            plugin["role"] = "origin".into();
+        }
         let optional = [
             ("domain", self.domain.clone().map(Value::from)),
             ("limits", self.limits.clone()),
@@ -110,7 +136,10 @@ impl Gateway {
             }
             Host::Envoy => {
                 let folder = tempfile::tempdir().expect("a folder for Envoy");
-                let bootstrap = bootstrap::bootstrap(setup, folder.path());
+                let bootstrap = match setup.path {
+                    Path::Callout => bootstrap::bootstrap(setup, folder.path()),
+                    Path::Streaming => streaming::bootstrap(setup, folder.path()),
+                };
                 let envoy = Envoy::start(&bootstrap, "json", folder);
                 Self { address: envoy.address(), running: Running::Envoy(envoy) }
             }
@@ -154,6 +183,11 @@ pub(crate) fn reader(bucket: &str) -> String {
 /// The cluster a bucket's objects are written through.
 pub(crate) fn writer(bucket: &str) -> String {
     format!("store-{bucket}")
+}
+
+/// The cluster of what the filter fetches by itself, on the streaming path.
+pub(crate) fn fetcher(origin: SocketAddr) -> String {
+    format!("fetch-http-{}-{}", origin.ip(), origin.port())
 }
 
 /// The cluster of an origin.
