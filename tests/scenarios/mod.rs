@@ -1,9 +1,13 @@
-//! The table: requests and what comes of them, the same in the harness and in Envoy.
+//! The table: requests and what comes of them, the same in every host and on every path.
 //!
 //! A [`Group`] is a gateway's configuration and the rows that share it; a [`Row`] is a name, what
 //! the store and the origin are like, and steps. In every text `{origin}` stands for the origin's
 //! `host:port`, `{origin%}` for the same percent-encoded, `{other}` for that of a second origin,
 //! `{gateway}` for the gateway's own and `{closed}` for a port that refuses connections.
+//!
+//! A group is made for a data path. Where the paths differ for a reason, its rows say so: on the
+//! streaming path an object has no size that is too large, a Range travels to the origin, and an
+//! error behind the first byte is a cut connection. All else is the same on both.
 //!
 //! What is expected comes from OSS's documents and the project's own decisions, not from the code.
 
@@ -71,6 +75,7 @@ struct Row {
     /// Objects in the store before: path, headers, bytes.
     objects: Vec<(&'static str, Vec<(&'static str, &'static str)>, Vec<u8>)>,
     origin: Vec<(String, Reply)>,
+    origin_objects: Vec<(String, Vec<(&'static str, &'static str)>, Vec<u8>)>,
     store_first: Vec<(&'static str, String, Vec<Reply>)>,
     store_always: Vec<(&'static str, String, Reply)>,
     steps: Vec<Step>,
@@ -88,6 +93,8 @@ struct Step {
     /// Headers of the answer: `None` for one that must not be there.
     headers: Vec<(&'static str, Option<String>)>,
     body: Body,
+    /// Whether the body comes to its end.
+    whole: bool,
     fetched: Vec<Fetched>,
     stored: Vec<Stored>,
 }
@@ -126,6 +133,7 @@ fn row(name: impl Into<String>) -> Row {
         name: name.into(),
         objects: Vec::new(),
         origin: Vec::new(),
+        origin_objects: Vec::new(),
         store_first: Vec::new(),
         store_always: Vec::new(),
         steps: Vec::new(),
@@ -150,6 +158,17 @@ impl Row {
     /// The origin answers a path so.
     fn origin(mut self, path: &str, reply: Reply) -> Self {
         self.origin.push((path.to_owned(), reply));
+        self
+    }
+
+    /// The origin has an object, and knows ranges.
+    fn origin_object(
+        mut self,
+        path: &str,
+        headers: &[(&'static str, &'static str)],
+        body: impl AsRef<[u8]>,
+    ) -> Self {
+        self.origin_objects.push((path.to_owned(), headers.to_vec(), body.as_ref().to_vec()));
         self
     }
 
@@ -192,6 +211,7 @@ impl Row {
             status: 0,
             headers: Vec::new(),
             body: Body::Any,
+            whole: true,
             fetched: Vec::new(),
             stored: Vec::new(),
         });
@@ -227,6 +247,12 @@ impl Row {
     fn body(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.step().body = Body::Bytes(bytes.as_ref().to_vec());
         self
+    }
+
+    /// The answer breaks off after these bytes: an error that is noticed once bytes are out.
+    fn cut_after(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.step().whole = false;
+        self.status(200).body(bytes)
     }
 
     /// The answer is an S3 error document.

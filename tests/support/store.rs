@@ -25,8 +25,11 @@ pub(crate) struct Keys {
 #[derive(Clone, Default)]
 pub(crate) struct Script(Arc<Mutex<HashMap<(String, Vec<u8>), Scripted>>>);
 
+/// How requests of one kind are answered.
 enum Scripted {
     Always(Reply),
+    /// An object, with all that HTTP has for one.
+    Object(Vec<(&'static str, &'static str)>, Vec<u8>),
     First(VecDeque<Reply>),
 }
 
@@ -41,6 +44,16 @@ impl Script {
         self.insert(method, path.as_ref(), Scripted::First(replies.iter().cloned().collect()));
     }
 
+    /// Answers a GET with an object, or with the part of it that is asked for.
+    pub(crate) fn object(
+        &self,
+        path: impl AsRef<[u8]>,
+        headers: &[(&'static str, &'static str)],
+        body: impl Into<Vec<u8>>,
+    ) {
+        self.insert("GET", path.as_ref(), Scripted::Object(headers.to_vec(), body.into()));
+    }
+
     fn insert(&self, method: &str, path: &[u8], scripted: Scripted) {
         let mut replies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         replies.insert((method.to_owned(), path.to_vec()), scripted);
@@ -53,6 +66,7 @@ impl Script {
         match scripted {
             Scripted::Always(reply) => Some(reply.clone()),
             Scripted::First(replies) => replies.pop_front(),
+            Scripted::Object(headers, body) => Some(Reply::object(request, headers, body)),
         }
     }
 }

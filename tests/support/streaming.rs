@@ -29,6 +29,11 @@ pub(crate) fn bootstrap(setup: &Setup, folder: &Path) -> String {
     json!({
         "admin": { "address": address(([127, 0, 0, 1], 0).into()) },
         "static_resources": { "listeners": [listener(setup)], "clusters": clusters },
+        // A key in all of its encodings is a long pattern.
+        "layered_runtime": { "layers": [{ "name": "patterns", "static_layer": {
+            "re2.max_program_size.error_level": 1_000_000,
+            "re2.max_program_size.warn_level": 1_000_000,
+        } }] },
     })
     .to_string()
 }
@@ -80,27 +85,21 @@ fn listener(setup: &Setup) -> Value {
 /// The header by which the bucket's cluster says what its answer was.
 const JUDGE: &str = "x-b2o-bucket";
 
-/// What Envoy says of an origin itself, in S3's words.
+/// What Envoy says of an origin itself, in S3's words. The attempt is counted by Envoy: the header
+/// of that name is gone once the filter has written the origin's request.
 fn failure(statuses: &[u16], why: &str) -> Value {
-    let status = |status: &u16| {
-        json!({ "status_code_filter": { "comparison": { "op": "EQ", "value": {
-            "default_value": status, "runtime_key": "b2o.unset",
-        } } } })
-    };
-    let attempt = json!({ "header_filter": { "header": {
-        "name": "x-envoy-attempt-count", "string_match": { "exact": "2" },
-    } } });
-    let mut statuses: Vec<Value> = statuses.iter().map(status).collect();
-    let status = match statuses.len() {
-        1 => statuses.remove(0),
-        _ => json!({ "or_filter": { "filters": statuses } }),
-    };
+    let statuses: Vec<String> =
+        statuses.iter().map(|status| format!("response.code == {status}")).collect();
+    let expression = format!("upstream.request_attempt_count > 1u && ({})", statuses.join(" || "));
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>MirrorFailed</Code>\
          <Message>Mirroring failed: {why}.</Message></Error>"
     );
     json!({
-        "filter": { "and_filter": { "filters": [attempt, status] } },
+        "filter": { "extension_filter": { "name": "origin", "typed_config":
+            typed!("envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", {
+                "expression": expression,
+            }) } },
         "status_code": 424,
         "body_format_override": {
             "text_format_source": { "inline_string": body },
@@ -199,7 +198,7 @@ fn retried(setup: &Setup, bucket: &Bucket, above: &str, rule: &Value) -> Value {
             typed!("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", {
                 "header_name": "x-envoy-attempt-count",
             }) },
-        "value_match": { "safe_regex": { "regex": ".+" } },
+        "value_match": { "safe_regex": { "google_re2": {}, "regex": ".+" } },
     } });
     let to = |cluster: String| {
         json!({ "action": { "name": cluster, "typed_config":
