@@ -81,6 +81,17 @@ impl Parts {
         self.full.len() > before
     }
 
+    /// Takes in bytes that were fetched as one part, without another copy where they are one.
+    pub(super) fn push_part(&mut self, bytes: Vec<u8>) {
+        if self.filling.is_empty() && bytes.len() == self.size {
+            self.received += bytes.len() as u64;
+            self.filling = bytes;
+            self.close();
+        } else {
+            self.push(&bytes);
+        }
+    }
+
     /// The last part is as large as it is; an object of no bytes has one of no bytes.
     pub(super) fn finish(&mut self) {
         if !self.filling.is_empty() || self.etags.is_empty() {
@@ -101,6 +112,11 @@ impl Parts {
     /// Whether more bytes may come: the store keeps up.
     pub(super) fn has_room(&self) -> bool {
         self.full.len() < MAX_FULL
+    }
+
+    /// Whether another part may be fetched: one on its way out, one on its way in.
+    pub(super) fn has_room_for_part(&self) -> bool {
+        self.full.len() < 2
     }
 
     /// Goes back to the last full part, so that what is held is only what the store will take.
