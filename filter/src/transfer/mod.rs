@@ -200,8 +200,9 @@ impl Transfers {
 
     /// Bytes of a transfer have arrived.
     pub fn on_bytes(&mut self, id: TransferId, bytes: &[u8]) -> Vec<Effect> {
-        let fits = self.held().saturating_add(bytes.len()) <= self.memory_limit();
+        let free = self.memory_limit().saturating_sub(self.held());
         let Some(transfer) = self.flowing(id) else { return Vec::new() };
+        let fits = transfer.parts.growth(bytes.len()) <= free;
         // The client is not held up for the store: what it cannot take now is fetched later.
         if !fits || !transfer.parts.has_room() {
             transfer.suspend(NotStored::NoMemory);
