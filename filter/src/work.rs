@@ -70,7 +70,7 @@ impl Work {
     pub fn on_call_answer(&mut self, call: CallId, answer: CallAnswer, now: Moment) -> Vec<Effect> {
         match self {
             Self::Gateway(worker) => worker.on_call_answer(call, answer, now),
-            Self::Origin(transfers) => transfers.on_call_answer(call, &answer, now),
+            Self::Origin(transfers) => transfers.on_call_answer(call, answer, now),
         }
     }
 

@@ -200,8 +200,9 @@ impl Transfers {
 
     /// Bytes of a transfer have arrived.
     pub fn on_bytes(&mut self, id: TransferId, bytes: &[u8]) -> Vec<Effect> {
-        let fits = self.held().saturating_add(bytes.len()) <= self.memory_limit();
+        let free = self.memory_limit().saturating_sub(self.held());
         let Some(transfer) = self.flowing(id) else { return Vec::new() };
+        let fits = transfer.parts.growth(bytes.len()) <= free;
         // The client is not held up for the store: what it cannot take now is fetched later.
         if !fits || !transfer.parts.has_room() {
             transfer.suspend(NotStored::NoMemory);
@@ -254,14 +255,9 @@ impl Transfers {
     }
 
     /// A callout has been answered, or has failed in the host.
-    pub fn on_call_answer(
-        &mut self,
-        call: CallId,
-        answer: &CallAnswer,
-        now: Moment,
-    ) -> Vec<Effect> {
+    pub fn on_call_answer(&mut self, call: CallId, answer: CallAnswer, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for transfer in &mut self.transfers {
+        if let Some(transfer) = self.transfers.iter_mut().find(|transfer| transfer.has(call)) {
             transfer.on_answer(call, answer, now, &mut effects);
         }
         self.turn(now, &mut effects);
@@ -273,13 +269,13 @@ impl Transfers {
         match why {
             Refusal::NoCluster => {
                 let mut effects = Vec::new();
-                for transfer in &mut self.transfers {
-                    transfer.on_no_cluster(call);
+                if let Some(transfer) = self.transfers.iter_mut().find(|t| t.has(call)) {
+                    transfer.lose(NotStored::NoCluster);
                 }
                 self.turn(now, &mut effects);
                 effects
             }
-            Refusal::NoHost => self.on_call_answer(call, &CallAnswer::default(), now),
+            Refusal::NoHost => self.on_call_answer(call, CallAnswer::default(), now),
         }
     }
 
@@ -398,14 +394,14 @@ impl Transfer {
     fn on_answer(
         &mut self,
         call: CallId,
-        answer: &CallAnswer,
+        answer: CallAnswer,
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let failed = match self.parts.on_answer(call, answer, now) {
+        let failed = match self.parts.on_answer(call, &answer, now) {
             Some(result) => result.err(),
             None if self.pulls(call) => self.on_range(answer, now),
-            None => self.upload.on_answer(call, answer, now, effects),
+            None => self.upload.on_answer(call, &answer, now, effects),
         };
         if let Some(why) = failed {
             self.lose(why);
@@ -413,7 +409,7 @@ impl Transfer {
     }
 
     /// A range of a fetch of its own has arrived; returns why the object is lost, where it is.
-    fn on_range(&mut self, answer: &CallAnswer, now: Moment) -> Option<NotStored> {
+    fn on_range(&mut self, answer: CallAnswer, now: Moment) -> Option<NotStored> {
         if self.flow != Flow::Pulling {
             return None;
         }
@@ -438,10 +434,9 @@ impl Transfer {
         self.flow == Flow::Pulling || self.upload.waits()
     }
 
-    fn on_no_cluster(&mut self, call: CallId) {
-        if self.parts.has(call) || self.upload.has(call) || self.pulls(call) {
-            self.lose(NotStored::NoCluster);
-        }
+    /// Whether a call is one of this transfer's.
+    fn has(&self, call: CallId) -> bool {
+        self.parts.has(call) || self.upload.has(call) || self.pulls(call)
     }
 
     /// The stream is not copied any further; the rest is fetched for itself, where it is sure to

@@ -81,6 +81,17 @@ impl Parts {
         self.full.len() > before
     }
 
+    /// Takes in bytes that were fetched as one part, without another copy where they are one.
+    pub(super) fn push_part(&mut self, bytes: Vec<u8>) {
+        if self.filling.is_empty() && bytes.len() == self.size {
+            self.received += bytes.len() as u64;
+            self.filling = bytes;
+            self.close();
+        } else {
+            self.push(&bytes);
+        }
+    }
+
     /// The last part is as large as it is; an object of no bytes has one of no bytes.
     pub(super) fn finish(&mut self) {
         if !self.filling.is_empty() || self.etags.is_empty() {
@@ -103,6 +114,11 @@ impl Parts {
         self.full.len() < MAX_FULL
     }
 
+    /// Whether another part may be fetched: one on its way out, one on its way in.
+    pub(super) fn has_room_for_part(&self) -> bool {
+        self.full.len() < 2
+    }
+
     /// Goes back to the last full part, so that what is held is only what the store will take.
     pub(super) fn rewind(&mut self) {
         self.received -= self.filling.len() as u64;
@@ -117,6 +133,13 @@ impl Parts {
     pub(super) fn held(&self) -> usize {
         let full: usize = self.full.iter().map(|part| part.bytes.capacity()).sum();
         full + self.filling.capacity()
+    }
+
+    /// The memory that so many more bytes take.
+    pub(super) fn growth(&self, more: usize) -> usize {
+        let within = self.room_for(more).saturating_sub(self.filling.capacity());
+        let beyond = self.filling.len().saturating_add(more).saturating_sub(self.size);
+        within.saturating_add(beyond)
     }
 
     /// Lets all bytes go. Parts under way are still to be answered: one that arrives after an
@@ -221,23 +244,28 @@ impl Parts {
         Some(Err(failure))
     }
 
-    /// Makes room for bytes: at once where the size is known, since doubling would hold twice as
-    /// much for a moment.
+    /// Makes room for bytes.
     fn reserve(&mut self, more: usize) {
-        let needed = (self.filling.len() + more).min(self.size);
+        let room = self.room_for(more);
+        self.filling.reserve_exact(room.saturating_sub(self.filling.len()));
+    }
+
+    /// The room the part that is being filled should have: all at once where the size is known,
+    /// since doubling would hold twice as much for a moment.
+    fn room_for(&self, more: usize) -> usize {
+        let needed = self.filling.len().saturating_add(more).min(self.size);
         if needed <= self.filling.capacity() {
-            return;
+            return self.filling.capacity();
         }
         let rest = self.announced.map(|size| size.saturating_sub(self.received));
         let rest = rest.map(|rest| usize::try_from(rest).unwrap_or(usize::MAX));
-        let room = match rest {
+        match rest {
             Some(rest) => self.filling.len().saturating_add(rest).clamp(needed, self.size),
             None if self.etags.is_empty() => {
                 (self.filling.capacity() * 2).max(FIRST_ROOM).clamp(needed, self.size)
             }
             None => self.size,
-        };
-        self.filling.reserve_exact(room - self.filling.len());
+        }
     }
 
     fn close(&mut self) {

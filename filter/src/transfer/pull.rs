@@ -64,7 +64,7 @@ impl Pull {
         call: impl FnOnce() -> CallId,
     ) -> Option<(CallId, String, HeaderList)> {
         let State::Due(at) = self.state else { return None };
-        if now < at || !parts.has_room() {
+        if now < at || !parts.has_room_for_part() {
             return None;
         }
         let id = call();
@@ -82,7 +82,7 @@ impl Pull {
 
     pub(super) fn on_answer(
         &mut self,
-        answer: &CallAnswer,
+        answer: CallAnswer,
         parts: &mut Parts,
         object: &mut HeaderList,
         now: Moment,
@@ -116,7 +116,7 @@ impl Pull {
     fn take(
         &mut self,
         range: ContentRange,
-        answer: &CallAnswer,
+        answer: CallAnswer,
         parts: &mut Parts,
         object: &mut HeaderList,
     ) -> Pulled {
@@ -139,7 +139,7 @@ impl Pull {
         self.size = Some(range.size);
         self.attempts = 0;
         self.state = State::Due(Moment::default());
-        parts.push(&answer.body);
+        parts.push_part(answer.body);
         if is_last { Pulled::Whole } else { Pulled::More }
     }
 

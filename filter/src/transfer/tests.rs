@@ -104,7 +104,7 @@ impl Bench {
         let wanted = self.transfers.wants_body(id, body.len() as u64);
         let body = if wanted { body.as_bytes().to_vec() } else { Vec::new() };
         let answer = CallAnswer { headers, body_bytes: body.len() as u64, body };
-        let effects = self.transfers.on_call_answer(id, &answer, Moment(self.now));
+        let effects = self.transfers.on_call_answer(id, answer, Moment(self.now));
         self.take(effects);
     }
 
@@ -379,7 +379,7 @@ impl Bench {
         ]);
         assert!(self.transfers.wants_body(id, body.len() as u64));
         let answer = CallAnswer { headers, body_bytes: body.len() as u64, body: body.to_vec() };
-        let effects = self.transfers.on_call_answer(id, &answer, Moment(self.now));
+        let effects = self.transfers.on_call_answer(id, answer, Moment(self.now));
         self.take(effects);
     }
 }
