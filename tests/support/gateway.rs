@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::envoy::Envoy;
 use super::harness::Harness;
+use super::wait::{DEADLINE, within};
 use super::{bootstrap, store, streaming};
 
 /// Where the module runs.
@@ -159,6 +160,31 @@ impl Gateway {
         match &self.running {
             Running::Harness(harness) => harness.vm_failures(),
             Running::Envoy(envoy) => envoy.vm_failures(),
+        }
+    }
+}
+
+impl Gateway {
+    /// Requests that Envoy still has under way once it should have none, by its own count.
+    pub(crate) fn hung_requests(&self) -> Option<String> {
+        let Running::Envoy(envoy) = &self.running else { return None };
+        let active = || {
+            let stats = envoy.admin("/stats?filter=rq_active$");
+            let busy: Vec<&str> = stats
+                .lines()
+                .filter(|line| !line.ends_with(": 0") && !line.contains("http.admin"))
+                .collect();
+            busy.join(", ")
+        };
+        within(DEADLINE / 3, || active().is_empty().then_some(()));
+        Some(active()).filter(|active| !active.is_empty())
+    }
+
+    /// A page of Envoy's admin interface.
+    pub(crate) fn admin(&self, path: &str) -> Option<String> {
+        match &self.running {
+            Running::Harness(_) => None,
+            Running::Envoy(envoy) => Some(envoy.admin(path)),
         }
     }
 }

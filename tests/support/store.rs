@@ -74,7 +74,7 @@ impl Script {
 /// The embedded store, the one users get, on a folder that goes with it.
 pub(crate) struct Files {
     store: b2o::store::Store,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Files {
@@ -91,11 +91,21 @@ impl Files {
             ..b2o::store::StoreSettings::default()
         };
         let store = runtime().block_on(b2o::store::Store::start(settings));
-        Self { store: store.expect("the embedded store starts"), _folder: folder }
+        Self { store: store.expect("the embedded store starts"), folder }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.store.address()
+    }
+
+    /// What is there of uploads that are neither completed nor aborted: the store keeps each, and
+    /// each of its parts, in a file of its own.
+    pub(crate) fn open_uploads(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.folder.path()).expect("the store's folder");
+        files
+            .filter_map(|file| file.ok()?.file_name().into_string().ok())
+            .filter(|name| name.starts_with(".upload"))
+            .collect()
     }
 }
 
@@ -105,7 +115,7 @@ pub(crate) struct Store {
     pub(crate) script: Script,
     /// Where objects can be read without leaving a trace in the record.
     direct: SocketAddr,
-    _content: Content,
+    content: Content,
 }
 
 /// What is behind a store; it ends with it.
@@ -130,13 +140,33 @@ impl Store {
         Self::before(server.address, Content::Memory(server))
     }
 
+    /// The embedded store behind somebody who may answer in its place, or hand the request on and
+    /// answer something else.
+    pub(crate) fn files_behind(
+        buckets: &[&str],
+        front: impl Fn(&Request, &dyn Fn() -> Reply) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let files = Files::start(buckets, None);
+        let direct = files.address();
+        let server = Server::start(move |request| front(request, &|| forward(request, direct)));
+        Self { server, script: Script::default(), direct, content: Content::Files(files) }
+    }
+
     fn before(direct: SocketAddr, content: Content) -> Self {
         let script = Script::default();
         let scripted = script.clone();
         let server = Server::start(move |request| {
             scripted.reply(request).unwrap_or_else(|| forward(request, direct))
         });
-        Self { server, script, direct, _content: content }
+        Self { server, script, direct, content }
+    }
+
+    /// What is there of uploads that are neither completed nor aborted.
+    pub(crate) fn open_uploads(&self) -> Vec<String> {
+        match &self.content {
+            Content::Files(files) => files.open_uploads(),
+            Content::Memory(_) => Vec::new(),
+        }
     }
 
     /// Where the gateway reaches it.
