@@ -1,0 +1,53 @@
+//! `filter.yaml`: the filter with its rules.
+//!
+//! Owns how Envoy runs the module. What the module is told is the plan's.
+
+use super::yaml::{List, Map, Yaml, escape};
+use super::{MODULE, Settings};
+use crate::deployment::Plan;
+
+/// The filter's name in the chain.
+pub(super) const NAME: &str = "back-to-origin";
+
+/// The message that configures it.
+pub(super) const MESSAGE: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+
+pub(super) fn file(plan: &Plan, module: &[u8], settings: &Settings) -> String {
+    let code = Map::new().with("local", Map::new().with("filename", settings.path(MODULE)).flow());
+    let machine = Map::new()
+        .remark(
+            "It names the module's content: Envoy reads the file of the module again only when \
+             something here has changed.",
+        )
+        .with("vm_id", format!("{NAME}-{:016x}", fingerprint(module)))
+        .with("runtime", "envoy.wasm.runtime.v8")
+        .with("code", code);
+    let configuration = Map::typed("google.protobuf.StringValue")
+        .with("value", Yaml::Lines(escape(&plan.configuration)));
+    let config = Map::new()
+        .with("name", NAME)
+        .remark(
+            "A module that failed is loaded afresh at the next request. With the default, \
+             FAIL_CLOSED, that worker would answer 503 until Envoy is started anew.",
+        )
+        .with("failure_policy", "FAIL_RELOAD")
+        .with("vm_config", machine)
+        .remark(
+            "Taken whole or refused whole: with a mistake in it a running Envoy goes on with what \
+             it had. JSON, as the elements of the rules are OSS's. No key of a store is ever in it.",
+        )
+        .with("configuration", configuration);
+    let filter = Map::typed("envoy.config.core.v3.TypedExtensionConfig")
+        .with("name", NAME)
+        .with("typed_config", Map::typed(MESSAGE).with("config", config));
+    Map::new().with("resources", List::new().with(filter)).document(
+        &settings.heading("The filter and the rules of every bucket. Envoy watches this file."),
+    )
+}
+
+/// The module's content as a number: FNV-1a, of 64 bits.
+fn fingerprint(module: &[u8]) -> u64 {
+    module.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}
