@@ -56,14 +56,26 @@ pub(super) struct Arguments {
 enum DataPath {
     /// Through the filter's memory.
     Callout,
+    /// From the origin through Envoy, copied into the bucket on the way. Needs Envoy 1.39 or later.
+    Streaming,
+}
+
+impl From<DataPath> for envoy::DataPath {
+    fn from(path: DataPath) -> Self {
+        match path {
+            DataPath::Callout => Self::Callout,
+            DataPath::Streaming => Self::Streaming,
+        }
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { deployment, out, data_path: DataPath::Callout, trust } = arguments;
+    let Arguments { deployment, out, data_path, trust } = arguments;
     let loaded = load(deployment)?;
     let source = deployment.file_name().unwrap_or(deployment.as_os_str());
     let settings = Settings {
         directory: out.clone(),
+        data_path: (*data_path).into(),
         source: source.to_string_lossy().into_owned(),
         trusted: trust.clone(),
     };

@@ -5,10 +5,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Settings;
 use super::bootstrap::{seconds, socket};
 use super::credentials::signing;
+use super::filter::{self, fingerprint, wasm};
 use super::yaml::{List, Map, Yaml};
+use super::{DataPath, Settings, rules};
 use crate::deployment::{Bucket, Loaded, Plan, Reads};
 use crate::gateway::{Cluster, Endpoint, Scheme};
 
@@ -42,7 +43,14 @@ pub(super) fn is_encrypted(endpoint: &Endpoint) -> bool {
     endpoint.scheme == Scheme::Https
 }
 
-pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String {
+/// The cluster that the router tries again at, where the filter copies what passes. It is another
+/// one with other rules: a route and the filter behind it never differ about them.
+pub(super) fn mirror(origin: &str, plan: &Plan) -> String {
+    let rules = fingerprint(plan.origin_configuration.as_bytes());
+    format!("mirror-{}-{rules:016x}", origin.strip_prefix("origin-").unwrap_or(origin))
+}
+
+pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Settings) -> String {
     let buckets = &loaded.deployment.buckets.value;
     let (stores, origins) = plan.clusters.split_at(buckets.len().min(plan.clusters.len()));
     let mut clusters = List::new();
@@ -62,6 +70,23 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
                 settings,
             ));
     }
+    if settings.data_path == DataPath::Streaming {
+        for origin in origins {
+            let filter = Map::new().with("name", filter::NAME).with(
+                "typed_config",
+                wasm(&plan.origin_configuration, "-origin", module, settings),
+            );
+            clusters = clusters
+                .remark(&format!("The origin {}, for what streams to a client.", origin.endpoint))
+                .with(cluster(
+                    &mirror(&origin.name, plan),
+                    origin,
+                    breakers(REQUESTS),
+                    List::new().with(filter).remark(ADDED).with(plain_request()),
+                    settings,
+                ));
+        }
+    }
     Map::new().with("resources", clusters).document(&settings.heading(
         "The servers: for each bucket one cluster for what clients ask and one for what the filter \
          writes, and one for each origin. Envoy watches this file.",
@@ -72,15 +97,15 @@ fn add_bucket(clusters: List, bucket: &Bucket, store: &Cluster, settings: &Setti
     let name = &bucket.name.value.0;
     let clusters = clusters
         .remark(&format!("What clients ask of the bucket {name}, as they sent it."))
-        .with(cluster(&read(name), store, breakers(REQUESTS), List::new(), settings));
+        .with(cluster(&read(name), store, client_breakers(settings), judge(settings), settings));
     let clusters = match bucket.reads.value {
         Reads::Passthrough => clusters,
         Reads::Signed => {
-            let mut filters = List::new();
+            let mut filters = judge(settings);
             filters.extend(signing(bucket, settings).map(Yaml::from));
             clusters
                 .remark(&format!("What clients read of the bucket {name}, signed for them here."))
-                .with(cluster(&signed(name), store, breakers(REQUESTS), filters, settings))
+                .with(cluster(&signed(name), store, client_breakers(settings), filters, settings))
         }
     };
     let mut filters = List::new().remark(ADDED).with(plain_request());
@@ -94,6 +119,44 @@ fn add_bucket(clusters: List, bucket: &Bucket, store: &Cluster, settings: &Setti
         filters,
         settings,
     ))
+}
+
+/// What a bucket's answers say for the router, and what they say of how an object came.
+fn judge(settings: &Settings) -> List {
+    match settings.data_path {
+        DataPath::Callout => List::new(),
+        DataPath::Streaming => List::new()
+            .remark(
+                "`404//` for a miss. A delete marker of a versioned bucket says so behind a slash: \
+                 what was deleted stays deleted. An object that once was mirrored goes on saying so.",
+            )
+            .with(rules::judge()),
+    }
+}
+
+/// Why there are bounds.
+const fn bounds(path: DataPath) -> &'static str {
+    match path {
+        DataPath::Callout => {
+            "The defaults, 1,024 each, are soon reached by many clients at once; then Envoy \
+             answers 503."
+        }
+        DataPath::Streaming => {
+            "The defaults, 1,024 each, are soon reached by many clients at once; then Envoy \
+             answers 503. Each miss is a retry, and of those the default is 3: with more at once \
+             the others would get the bucket's 404. So `max_retries` is how many misses there \
+             may be at once."
+        }
+    }
+}
+
+/// The same for requests of clients.
+fn client_breakers(settings: &Settings) -> Map {
+    let breakers = breakers(REQUESTS);
+    match settings.data_path {
+        DataPath::Callout => breakers,
+        DataPath::Streaming => breakers.with("max_retries", REQUESTS),
+    }
 }
 
 /// How many requests there may be at once.
@@ -117,10 +180,7 @@ fn cluster(name: &str, server: &Cluster, breakers: Map, filters: List, settings:
         .with("type", if is_address { "STATIC" } else { "STRICT_DNS" })
         .maybe("dns_lookup_family", lookup)
         .with("connect_timeout", seconds(server.connect_timeout))
-        .remark(
-            "The defaults, 1,024 each, are soon reached by many clients at once; then Envoy \
-             answers 503.",
-        )
+        .remark(bounds(settings.data_path))
         .with("circuit_breakers", Map::new().with("thresholds", List::new().with(breakers.flow())))
         .with(
             "load_assignment",

@@ -39,6 +39,7 @@ fn loaded(text: &str) -> (tempfile::TempDir, Loaded) {
 fn settings() -> Settings {
     Settings {
         directory: PathBuf::from("/etc/gateway"),
+        data_path: DataPath::Callout,
         source: "deployment.yaml".to_owned(),
         trusted: PathBuf::from(Settings::TRUSTED),
     }
@@ -147,7 +148,8 @@ fn a_key_that_would_break_its_file_is_refused() {
         );
         let (_directory, loaded) = loaded(&text);
         let error = files(&loaded, b"", &settings()).unwrap_err();
-        assert_eq!(error, CredentialsError { bucket: "abc".to_owned() });
+        let expected = CredentialsError { bucket: "abc".to_owned() };
+        assert_eq!(error, FilesError::Credentials(expected));
     }
 }
 
@@ -257,14 +259,15 @@ fn the_generated_examples_are_up_to_date() {
     let mut names: Vec<_> =
         fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert!(names.len() >= 3, "{names:?}");
+    assert_eq!(names, ["anonymous", "redirects", "signed", "streaming"]);
     for name in names {
         let directory = root.join(&name);
         let text = fs::read(directory.join("deployment.yaml")).unwrap();
         let document = Document::new("deployment.yaml".to_owned(), &text);
         let loaded = parse(document, &directory, &environment).unwrap();
-        let settings =
-            Settings { directory: Path::new("envoy/generated").join(&name), ..settings() };
+        let data_path = if name == "streaming" { DataPath::Streaming } else { DataPath::Callout };
+        let directory_of_envoy = Path::new("envoy/generated").join(&name);
+        let settings = Settings { directory: directory_of_envoy, data_path, ..settings() };
         // The module is another with each compiler, so it is left out.
         for file in files(&loaded, b"", &settings).unwrap() {
             if [MODULE, CREDENTIALS].contains(&file.name) {
@@ -282,4 +285,139 @@ fn the_generated_examples_are_up_to_date() {
             );
         }
     }
+}
+
+/// The files for streaming, by rules.
+fn streamed(rules: &str, more: &str) -> Vec<File> {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("rules.json"), rules).unwrap();
+    let text = format!(
+        "domain: s3.test\nbuckets: [{{ name: abc, endpoint: \"http://127.0.0.1:9000\", \
+         rules: rules.json{more} }}]"
+    );
+    let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
+    let loaded = parse(document, directory.path(), &environment).unwrap();
+    let settings = Settings { data_path: DataPath::Streaming, ..settings() };
+    files(&loaded, b"module", &settings).unwrap()
+}
+
+/// The routes by path, and of each where it goes first and where then.
+fn ways(files: &[File]) -> Vec<(Value, String, Option<String>)> {
+    let routes = yaml(files, ROUTES);
+    let hosts = routes["resources"][0]["virtual_hosts"].as_array().unwrap();
+    let by_path = hosts.iter().find(|host| host["name"] == "path").unwrap();
+    let way = |route: &Value| {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let (matching, action) = (route["match"].clone(), &route["route"]);
+        let specifier = &action["inline_cluster_specifier_plugin"]["extension"]["typed_config"]["cluster_matcher"];
+        if specifier.is_null() {
+            return (matching, text(&action["cluster"]), None);
+        }
+        assert_eq!(action["retry_policy"]["retry_on"], "retriable-headers");
+        let cluster = |on: &Value| text(&on["action"]["typed_config"]["cluster"]);
+        let retried = cluster(&specifier["matcher_list"]["matchers"][0]["on_match"]);
+        (matching, cluster(&specifier["on_no_match"]), Some(retried))
+    };
+    by_path["routes"].as_array().unwrap().iter().map(way).collect()
+}
+
+const MIXED: &str = r#"[
+    {"RuleNumber": 4, "Condition": {"KeyPrefixEquals": "x/", "HttpErrorCodeReturnedEquals": 404},
+     "Redirect": {"RedirectType": "External", "HostName": "h.test"}},
+    {"RuleNumber": 3, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+     "Redirect": {"RedirectType": "Mirror", "MirrorURL": "https://b.test/"}},
+    {"RuleNumber": 2, "Condition": {"KeyPrefixEquals": "old/", "HttpErrorCodeReturnedEquals": 404},
+     "Redirect": {"RedirectType": "External", "HostName": "h.test"}},
+    {"RuleNumber": 1, "Condition": {"KeySuffixEquals": ".png", "HttpErrorCodeReturnedEquals": 404},
+     "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://a.test/"}},
+    {"RuleNumber": 5, "Condition": {"HttpErrorCodeReturnedEquals": 503},
+     "Redirect": {"RedirectType": "External", "HostName": "h.test"}}
+]"#;
+
+#[test]
+fn rules_are_routes_in_their_order() {
+    let files = streamed(MIXED, "");
+    let origins: Vec<_> = ways(&files).into_iter().map(|(_, _, origin)| origin).collect();
+    let is = |at: usize, origin: &str| {
+        origins[at].as_ref().is_some_and(|name: &String| name.starts_with(origin))
+    };
+    // Other methods, other operations, .png, old/, all else that is mirrored, and the rest.
+    assert_eq!(origins.len(), 6, "{origins:?}");
+    assert!(is(2, "mirror-http-a.test-80-") && is(4, "mirror-https-b.test-443-"), "{origins:?}");
+    assert!([0, 1, 3, 5].iter().all(|at| origins[*at].is_none()), "{origins:?}");
+    for (_, first, _) in ways(&files) {
+        assert_eq!(first, "bucket-abc");
+    }
+}
+
+#[test]
+fn a_bucket_that_mirrors_nothing_has_one_route() {
+    let rules = r#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+        "Redirect": {"RedirectType": "External", "HostName": "h.test"}}]"#;
+    assert_eq!(ways(&streamed(rules, "")).len(), 1);
+}
+
+#[test]
+fn the_module_sees_what_clients_ask_only_where_rules_redirect() {
+    let kind = |files: &[File]| {
+        let filter = yaml(files, FILTER);
+        filter["resources"][0]["typed_config"]["@type"].as_str().unwrap().to_owned()
+    };
+    assert!(!kind(&streamed(RULES, "")).contains("wasm"));
+    assert!(kind(&streamed(MIXED, "")).contains("wasm"));
+}
+
+#[test]
+fn the_filter_is_where_misses_go_and_never_where_it_calls_itself() {
+    let files = streamed(RULES, "");
+    let clusters = yaml(&files, CLUSTERS);
+    let with_module: Vec<_> = clusters["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cluster| cluster["name"].as_str().unwrap())
+        .filter(|name| {
+            let options = &cluster(&files, name)["typed_extension_protocol_options"]
+                ["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+            options["http_filters"][0]["name"] == "back-to-origin"
+        })
+        .map(str::to_owned)
+        .collect();
+    let retried: Vec<_> = ways(&files).into_iter().filter_map(|(_, _, origin)| origin).collect();
+    assert_eq!(with_module, retried);
+    let filter = &cluster(&files, &with_module[0])["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+        ["http_filters"][0];
+    let value = &filter["typed_config"]["config"]["configuration"]["value"];
+    let told: Value = serde_json::from_str(value.as_str().unwrap()).unwrap();
+    assert_eq!(told["role"], "origin");
+    assert_eq!(told["origins"]["http://127.0.0.1:9100"], "origin-http-127.0.0.1-9100");
+}
+
+#[test]
+fn other_rules_are_another_cluster() {
+    let retried = |rules: &str| ways(&streamed(rules, "")).into_iter().find_map(|(.., to)| to);
+    assert!(retried(RULES).is_some());
+    assert_ne!(retried(RULES), retried(&RULES.replace("a/", "b/")));
+}
+
+#[test]
+fn signed_reads_are_signed_on_the_way_to_the_bucket_alone() {
+    let keys = ", reads: signed, credentials: { environment: }";
+    let ways = ways(&streamed(RULES, keys));
+    let firsts: Vec<_> = ways.iter().map(|(_, first, _)| first.as_str()).collect();
+    let (plain, signed) = ("bucket-abc", "signed-abc");
+    // Writes and presigned requests go as they came.
+    assert_eq!(firsts, [plain, plain, signed, signed, signed, signed]);
+}
+
+#[test]
+fn readdressed_reads_do_not_stream() {
+    let (_directory, loaded) = loaded(
+        "buckets: [{ name: abc, endpoint: \"http://127.0.0.1\", rules: rules.json, \
+         addressing: virtual, reads: signed, credentials: { environment: } }]",
+    );
+    let streaming = Settings { data_path: DataPath::Streaming, ..settings() };
+    let error = files(&loaded, b"", &streaming).unwrap_err();
+    assert_eq!(error, FilesError::Addressing { bucket: "abc".to_owned() });
+    assert!(files(&loaded, b"", &settings()).is_ok());
 }

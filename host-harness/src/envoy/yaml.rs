@@ -121,6 +121,13 @@ impl Map {
         }
     }
 
+    /// The same on one line, where that is short.
+    pub(super) fn compact(self) -> Yaml {
+        let is_plain = |value: &Yaml| matches!(value, Yaml::Bare(_) | Yaml::Text(_));
+        let is_short = self.entries.iter().all(|(_, _, value)| is_plain(value));
+        if is_short { self.flow() } else { Yaml::Map(self) }
+    }
+
     fn inline(&self) -> String {
         let entry = |(_, key, value): &(String, String, Yaml)| {
             format!("{}: {}", scalar(key), value.inline())
