@@ -122,7 +122,7 @@ impl Way<'_> {
                 "and not about a GET that its query makes another operation: {}.",
                 SUBRESOURCES.join(", ")
             ))
-            .with(self.read(self.matching([subresource])));
+            .with(self.read(self.matching([query(), subresource])));
         for rule in rules::in_order(rules) {
             let matching = rules::matching(rule, &above);
             let cluster = match &rule.action {
@@ -222,6 +222,11 @@ const SIGNED: &str = "Reads are signed with the bucket's own key, whoever the cl
 /// No bound on the length of a download; the idle timeout bounds one that stalls.
 fn way() -> Map {
     Map::new().with("timeout", "0s")
+}
+
+/// A query. Most requests have none, and are spared a pattern.
+fn query() -> Map {
+    Map::new().with("name", ":path").with("string_match", Map::new().with("contains", "?"))
 }
 
 /// Nothing but a GET.
