@@ -20,6 +20,10 @@ pub struct Plan {
     pub routes: Routes,
     /// The filter's configuration, as JSON.
     pub configuration: String,
+    /// The same for the filter on the origins' side.
+    pub origin_configuration: String,
+    /// The cluster of each origin, by `scheme://host[:port]`.
+    pub origins: BTreeMap<String, String>,
 }
 
 impl Plan {
@@ -56,7 +60,7 @@ impl Plan {
                 origins.extend(parse_endpoint(origin).map(|endpoint| (origin.clone(), endpoint)));
             }
         }
-        let named = origins.iter().map(|(url, endpoint)| (url.as_str(), origin_name(endpoint)));
+        let named = origins.iter().map(|(url, endpoint)| (url.clone(), origin_name(endpoint)));
         let configured_origins: BTreeMap<_, _> = named.collect();
         for endpoint in origins.values() {
             let name = origin_name(endpoint);
@@ -65,10 +69,11 @@ impl Plan {
             }
         }
         let limits = &deployment.limits;
-        let configuration = Configuration {
+        let configuration = |role| Configuration {
+            role,
             domain: routes.domain.as_deref(),
-            buckets,
-            origins: configured_origins,
+            buckets: &buckets,
+            origins: &configured_origins,
             limits: ConfiguredLimits {
                 object_bytes: limits.object_bytes.value,
                 memory_bytes: limits.memory_bytes.value,
@@ -80,8 +85,9 @@ impl Plan {
             },
         };
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
-        let configuration = serde_json::to_string_pretty(&configuration).unwrap_or_default();
-        Self { clusters, routes, configuration }
+        let json = |role| serde_json::to_string_pretty(&configuration(role)).unwrap_or_default();
+        let (origin_configuration, configuration) = (json(Some("origin")), json(None));
+        Self { clusters, configuration, origin_configuration, origins: configured_origins, routes }
     }
 }
 
@@ -103,9 +109,11 @@ fn origin_name(endpoint: &Endpoint) -> String {
 #[derive(Serialize)]
 struct Configuration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<&'a str>,
-    buckets: Vec<ConfiguredBucket<'a>>,
-    origins: BTreeMap<&'a str, String>,
+    buckets: &'a [ConfiguredBucket<'a>],
+    origins: &'a BTreeMap<String, String>,
     limits: ConfiguredLimits,
     timeouts: ConfiguredTimeouts,
 }
