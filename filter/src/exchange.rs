@@ -116,6 +116,10 @@ fn decide(
     };
     let nothing = RuleSet::default();
     let rules = configuration.bucket(&request.bucket).map_or(&nothing, |b| &b.rules);
+    // The gateway has been to the origin itself: this is no answer of the bucket any more.
+    if answer.get("x-oss-tag").is_some() && answer.get(TAG_METADATA).is_none() {
+        return Decision::Pass(Pass::Mirrored);
+    }
     let answered = Answer { status, source: source(), deleted: is_delete_marker(answer) };
     let rule = match matching::first_match(rules, &request.key, answered) {
         Ok(rule) => rule,

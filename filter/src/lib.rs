@@ -18,6 +18,7 @@ pub mod explain;
 pub mod finding;
 pub mod http;
 mod json;
+pub mod lease;
 pub mod matching;
 pub mod metric;
 pub mod origin;

@@ -21,6 +21,8 @@ pub enum Pass {
     LocalReply,
     /// Not a GET.
     Method,
+    /// The answer is the origin's already.
+    Mirrored,
     /// The request names no configured bucket.
     NoBucket,
     /// The request names a bucket and no key.
@@ -42,6 +44,7 @@ impl fmt::Display for Pass {
             Self::KeyTooLong => "the key is longer than 1,024 bytes",
             Self::LocalReply => "the gateway made this answer, the bucket was not heard",
             Self::Method => "only GET is covered",
+            Self::Mirrored => "the answer is the origin's already",
             Self::NoBucket => "the request names no configured bucket",
             Self::NoKey => "the request names no object",
             Self::NoRule => "no rule applies",

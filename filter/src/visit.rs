@@ -156,21 +156,21 @@ impl Visit {
         Some(match status {
             200 => {
                 let length = answer.content_length();
-                asked.stream(answer, length, Storing::Now)
+                (*asked).stream(answer, length, Storing::Now)
             }
             206 if ranged && answer.get("content-range").is_some() => {
-                asked.stream(answer, None, Storing::Later)
+                (*asked).stream(answer, None, Storing::Later)
             }
-            404 => asked.absent(),
+            404 => (*asked).absent(),
             416 if ranged => {
                 let message = "The requested range is not satisfiable.";
                 let reply = Reply::error(ErrorCode::InvalidRange, message, &asked.request);
-                asked.fail(reply, MirrorFailure::Status(status))
+                (*asked).fail(reply, MirrorFailure::Status(status))
             }
             other => {
                 let failure = MirrorFailure::Status(other);
                 let reply = Reply::failed(asked.rule, failure, &asked.request);
-                asked.fail(reply, failure)
+                (*asked).fail(reply, failure)
             }
         })
     }
@@ -205,7 +205,7 @@ impl Default for Visit {
 
 impl Asked {
     fn stream(
-        self: Box<Self>,
+        self,
         answer: &Headers,
         length: Option<u64>,
         storing: impl FnOnce(Plan, OriginRequest) -> Storing,
@@ -234,7 +234,7 @@ impl Asked {
         Arrival::Stream { headers, storing: Box::new(storing(plan, self.origin)) }
     }
 
-    fn absent(self: Box<Self>) -> Arrival {
+    fn absent(self) -> Arrival {
         let url = self.origin.url();
         Arrival::Answer(Refusal {
             reply: Reply::absent(self.rule, &self.request),
@@ -243,7 +243,7 @@ impl Asked {
         })
     }
 
-    fn fail(self: Box<Self>, reply: Reply, failure: MirrorFailure) -> Arrival {
+    fn fail(self, reply: Reply, failure: MirrorFailure) -> Arrival {
         let url = self.origin.url();
         Arrival::Answer(Refusal {
             reply,

@@ -183,7 +183,11 @@ impl Host {
                     }
                     self.calls.push(id);
                 }
-                Effect::Count(_) | Effect::Log(_) | Effect::Tick(_) | Effect::Wake => {}
+                Effect::Count(_)
+                | Effect::Lease(_)
+                | Effect::Log(_)
+                | Effect::Tick(_)
+                | Effect::Wake => {}
             }
         }
     }

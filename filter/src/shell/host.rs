@@ -42,6 +42,13 @@ unsafe extern "C" {
         data: *mut *mut u8,
         len: *mut usize,
     ) -> u32;
+    fn proxy_get_shared_data(
+        name: *const u8,
+        name_len: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
+        cas: *mut u32,
+    ) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
     fn proxy_log(level: u32, text: *const u8, text_len: usize) -> u32;
     fn proxy_register_shared_queue(name: *const u8, name_len: usize, queue: *mut u32) -> u32;
@@ -64,6 +71,13 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, pairs_len: usize) -> u32;
+    fn proxy_set_shared_data(
+        name: *const u8,
+        name_len: usize,
+        data: *const u8,
+        len: usize,
+        cas: u32,
+    ) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
 }
 
@@ -235,6 +249,25 @@ pub(super) fn enqueue(queue: u32) -> Result<()> {
 pub(super) fn dequeue(queue: u32) -> Result<Vec<u8>> {
     // SAFETY: the two pointers are valid for the call.
     receive(|data, len| unsafe { proxy_dequeue_shared_queue(queue, data, len) })
+}
+
+/// What all workers share under a name, and the number of its version. Nothing yet has a number
+/// no version ever has: with it a value is only set where there is none.
+pub(super) fn shared_data(name: &str) -> (Vec<u8>, u32) {
+    let mut cas = 0;
+    // SAFETY: the host reads the name, and the three pointers are valid for the call.
+    let data = receive(|data, len| unsafe {
+        proxy_get_shared_data(name.as_ptr(), name.len(), data, len, &raw mut cas)
+    });
+    data.map_or((Vec::new(), u32::MAX), |data| (data, cas))
+}
+
+/// Sets what all workers share, if it is still of that version.
+pub(super) fn set_shared_data(name: &str, value: &[u8], cas: u32) -> Result<()> {
+    // SAFETY: the host only reads the name and the value.
+    check(unsafe {
+        proxy_set_shared_data(name.as_ptr(), name.len(), value.as_ptr(), value.len(), cas)
+    })
 }
 
 /// Sends a request from the context that is active in the SDK.

@@ -35,6 +35,13 @@ impl Visitor {
         self.vm.expect("replace headers", host::replace_headers(Map::Response, headers));
         self.vm.count(Metric::Mirrored);
         let visit = &mut self.visit;
+        let lease = match &storing {
+            Storing::Later(plan, _) | Storing::Now(plan, _) => plan.lease(),
+        };
+        // Another worker copies the object: its bytes are the client's alone.
+        if !self.vm.claim(&lease) {
+            return Action::Continue;
+        }
         self.vm.with_transfers(|transfers| match storing {
             Storing::Later(plan, origin) => transfers.backfill(plan, origin),
             Storing::Now(plan, origin) => {

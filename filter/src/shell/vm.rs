@@ -10,6 +10,7 @@ use proxy_wasm::types::LogLevel;
 use super::host;
 use crate::configuration::Configuration;
 use crate::http::headers::HeaderList;
+use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::reply::{Body, Reply};
 use crate::transfer::Transfers;
@@ -22,6 +23,8 @@ pub(super) struct Vm {
     pub(super) work: RefCell<Work>,
     root: u32,
     queue: u32,
+    /// A number no other root has.
+    owner: u64,
     /// Whether the queue holds a message already: one is enough.
     woken: Cell<bool>,
     /// The host's token of each callout under way.
@@ -33,7 +36,8 @@ impl Vm {
     pub(super) fn new(root: u32, configuration: Configuration) -> Result<Self, host::HostError> {
         // A queue belongs to whoever registered its name last, in whatever worker: so each root
         // takes a name of its own.
-        let name = format!("back-to-origin-{:016x}", random());
+        let owner = random();
+        let name = format!("back-to-origin-{owner:016x}");
         let queue = host::register_queue(&name)?;
         let counters = Metric::ALL
             .iter()
@@ -45,6 +49,7 @@ impl Vm {
             configuration,
             root,
             queue,
+            owner,
             woken: Cell::new(false),
             calls: RefCell::new(Vec::new()),
             counters,
@@ -79,6 +84,9 @@ impl Vm {
                     }
                 },
                 Effect::Count(metric) => self.count(metric),
+                Effect::Lease(lease) => {
+                    let _: bool = self.claim(&lease);
+                }
                 Effect::Log(line) => host::log(LogLevel::Info, &line),
                 Effect::Tick(period) => {
                     self.expect("set a timer", host::set_tick_period(period.unwrap_or_default()));
@@ -109,6 +117,14 @@ impl Vm {
         if let Some(counter) = at.and_then(|at| self.counters.get(at)) {
             self.expect("count", host::increment(*counter));
         }
+    }
+
+    /// Takes a lease, or renews it. False while it is another worker's.
+    pub(super) fn claim(&self, lease: &Lease) -> bool {
+        let (held, cas) = host::shared_data(lease.slot());
+        lease
+            .claim(&held, self.owner, now())
+            .is_some_and(|value| host::set_shared_data(lease.slot(), &value, cas).is_ok())
     }
 
     /// Answers a stream from the root.

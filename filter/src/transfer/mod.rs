@@ -26,6 +26,7 @@ use self::pull::{Pull, Pulled};
 use self::upload::Upload;
 use crate::configuration::Configuration;
 use crate::http::headers::HeaderList;
+use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::origin::OriginRequest;
 use crate::reason::NotStored;
@@ -66,6 +67,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The lease without which the object is not copied.
+    #[must_use]
+    pub fn lease(&self) -> Lease {
+        Lease::of(&self.bucket, &self.key)
+    }
+
     /// Whether both are for the same object of the same bucket.
     fn is_for(&self, other: &Self) -> bool {
         self.bucket == other.bucket && self.key == other.key
@@ -92,6 +99,8 @@ struct Transfer {
     /// The fetch of its own, where there is one.
     pull: Option<Pull>,
     upload: Upload,
+    /// When its lease is to be renewed; the first is taken before the transfer begins.
+    renewal: Option<Moment>,
 }
 
 /// An object that waits to be fetched for itself.
@@ -178,7 +187,8 @@ impl Transfers {
         let id = TransferId(self.next_id);
         let parts = Parts::new(self.configuration.limits.part_bytes, plan.length);
         let upload = Upload::Absent;
-        self.transfers.push(Transfer { id, plan, parts, flow, origin, pull, upload });
+        let renewal = None;
+        self.transfers.push(Transfer { id, plan, parts, flow, origin, pull, upload, renewal });
         id
     }
 
@@ -281,6 +291,10 @@ impl Transfers {
         let mut free = self.memory_limit().saturating_sub(self.held());
         let timeouts = self.configuration.timeouts;
         for transfer in &mut self.transfers {
+            if transfer.renewal.is_none_or(|renewal| now >= renewal) {
+                transfer.renewal = Some(Lease::renewal(now));
+                effects.push(Effect::Lease(transfer.plan.lease()));
+            }
             let mut next_call = || {
                 self.next_call += 1;
                 CallId::new(self.next_call)

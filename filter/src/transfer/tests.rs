@@ -84,7 +84,7 @@ impl Bench {
                 Effect::Wake => woken = true,
                 Effect::Log(line) => self.lines.push(line),
                 Effect::Tick(period) => self.ticking = period.is_some(),
-                Effect::Count(_) => {}
+                Effect::Count(_) | Effect::Lease(_) => {}
                 Effect::Answer(..) => panic!("a transfer answers nobody"),
             }
         }

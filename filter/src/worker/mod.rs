@@ -27,6 +27,7 @@ use self::fetch::Fetch;
 use crate::configuration::Configuration;
 use crate::exchange::Miss;
 use crate::http::headers::{HeaderList, Headers};
+use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::reply::{Body, Reply};
 
@@ -75,6 +76,8 @@ pub enum Effect {
     Call(CallId, Call),
     /// Count.
     Count(Metric),
+    /// Keep a lease, if it is still ours.
+    Lease(Lease),
     /// Tell.
     Log(String),
     /// Call [`Worker::on_tick`] this often, or no more.
