@@ -103,9 +103,8 @@ impl Exchange {
                     "via_upstream",
                     upstream,
                 );
-                let verdict = match timeout(miss.patience, shown).await {
-                    Ok(verdict) => verdict,
-                    Err(_) => return Asked::Draft(Draft::local(stood_still(), &method)),
+                let Ok(verdict) = timeout(miss.patience, shown).await else {
+                    return Asked::Draft(Draft::local(stood_still(), &method));
                 };
                 if verdict != Verdict::Pass {
                     return Asked::prevented(verdict, &method);

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use wiremock::matchers::{any, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::super::support::{endpoint, eventually, nowhere};
+use super::super::support::{Raw, endpoint, eventually, nowhere, send};
 use super::scene::{Manner, PART, bytes, mirror, scene, scene_with};
 use crate::gateway::{Cluster, Endpoint};
 
@@ -26,6 +28,27 @@ async fn a_client_that_leaves_does_not_keep_the_object_from_the_bucket() {
     assert!(!scene.has_open_uploads());
     let access = scene.records.accesses().remove(0);
     assert_eq!((access.status, access.complete), (Some(200), false));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_origin_answers_ends_the_request_there() {
+    let silent = Raw::start(b"").await;
+    let scene = scene_with(|settings, configuration| {
+        configuration["origins"] = json!({ silent.endpoint.to_string(): "other" });
+        configuration["buckets"][0]["RoutingRules"] = mirror(&silent.endpoint);
+        settings.clusters.push(Cluster::new("other", silent.endpoint.clone()));
+    })
+    .await;
+    let mut client = TcpStream::connect(scene.gateway.address()).await.unwrap();
+    client.write_all(b"GET /examplebucket/k HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+    eventually("the request", async || !silent.received().is_empty()).await;
+    drop(client);
+    let gone = async || silent.received().last().is_some_and(|last| last == "(gone)");
+    eventually("the end of the request", gone).await;
+    eventually("its record", async || {
+        scene.records.accesses().first().is_some_and(|access| access.status.is_none())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -127,7 +150,7 @@ async fn an_origin_that_is_not_there_or_says_nothing_is_a_424() {
     let (status, text) = failing(nowhere().await, |_| {}).await;
     assert_eq!(status, 424);
     assert!(text.contains("Rule 1: the origin cannot be reached."), "{text}");
-    let silent = super::super::support::Raw::start(b"").await;
+    let silent = Raw::start(b"").await;
     let (status, text) = failing(silent.endpoint.clone(), |configuration| {
         configuration["timeouts"] = json!({ "origin_ms": 100 });
     })
@@ -171,7 +194,7 @@ async fn a_gateway_that_stops_ends_its_uploads_first() {
     let object = bytes(3 * PART);
     scene.origin.has("k", &object, Manner::Plain);
     let request = http::Request::get("/examplebucket/k").header("range", "bytes=0-0");
-    let got = super::super::support::send(&scene.gateway, request, b"").await;
+    let got = send(&scene.gateway, request, b"").await;
     assert_eq!(got.status, 206);
     let stored = scene.stop().await;
     assert!(stored.stored("k").await.is_some_and(|stored| stored.body == object));

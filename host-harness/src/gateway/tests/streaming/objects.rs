@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use tokio::sync::Semaphore;
 
 use super::super::support::{eventually, send};
-use super::scene::{Manner, PART, bytes, scene};
+use super::scene::{Manner, PART, bytes, scene, scene_with};
 use crate::host::Touch;
 
 #[tokio::test]
@@ -120,6 +120,45 @@ async fn many_objects_at_once_are_all_right() {
         .await;
     }
     assert_eq!(scene.writes().len(), 50);
+}
+
+#[tokio::test]
+async fn of_all_workers_one_stores_an_object() {
+    let scene = scene_with(|settings, _| settings.workers = 4).await;
+    let (object, gate) = (bytes(100_000), Arc::new(Semaphore::new(0)));
+    scene.origin.has("k", &object, Manner::Halting(Arc::clone(&gate)));
+    let responses = join_all((0..16).map(|_| scene.begin("k"))).await;
+    gate.add_permits(16);
+    for response in responses {
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body == object);
+    }
+    scene.line("stored in the bucket").await;
+    scene.gateway.stop().await;
+    let workers: std::collections::BTreeSet<_> =
+        scene.records.accesses().iter().map(|access| access.worker).collect();
+    assert!(workers.len() > 1, "one worker served all");
+    assert_eq!(scene.writes.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_origin_goes_no_faster_than_the_client() {
+    let scene = scene().await;
+    let object = bytes(64 << 20);
+    scene.origin.has("k", &object, Manner::Plain);
+    let response = scene.begin("k").await;
+    let (mut last, mut still) = (0, 0);
+    eventually("a stop of the origin", async || {
+        let sent = scene.origin.sent();
+        still = if sent == last && sent > 0 { still + 1 } else { 0 };
+        last = sent;
+        still > 60
+    })
+    .await;
+    // What there is lies in the buffers of four sockets.
+    assert!(last < object.len() as u64 / 2, "{last} bytes are on their way to a client that waits");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(body == object);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A store, a gateway that streams, and an origin that behaves as told.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt as _, Full};
@@ -43,6 +44,7 @@ pub(super) struct Origin {
     pub(super) endpoint: Endpoint,
     objects: Objects,
     asked: Arc<Mutex<Vec<String>>>,
+    sent: Arc<AtomicU64>,
 }
 
 impl Origin {
@@ -50,19 +52,25 @@ impl Origin {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Endpoint::from(listener.local_addr().unwrap());
         let (objects, asked) = (Objects::default(), Arc::<Mutex<Vec<String>>>::default());
-        let (held, heads) = (Arc::clone(&objects), Arc::clone(&asked));
+        let sent = Arc::<AtomicU64>::default();
+        let shared = (Arc::clone(&objects), Arc::clone(&asked), Arc::clone(&sent));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (held, heads) = (Arc::clone(&held), Arc::clone(&heads));
+                let (objects, asked, sent) = shared.clone();
                 // Whoever hangs up on it has a reason.
-                tokio::spawn(async move { drop(serve(stream, &held, &heads).await) });
+                tokio::spawn(async move { drop(serve(stream, &objects, &asked, &sent).await) });
             }
         });
-        Self { endpoint, objects, asked }
+        Self { endpoint, objects, asked, sent }
     }
 
     pub(super) fn has(&self, key: &str, body: &[u8], manner: Manner) {
         self.objects.lock().unwrap().insert(format!("/{key}"), (body.to_vec(), manner));
+    }
+
+    /// How many bytes of whole objects have left it.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// The heads of the requests so far.
@@ -89,6 +97,7 @@ async fn serve(
     mut stream: TcpStream,
     objects: &Objects,
     asked: &Mutex<Vec<String>>,
+    sent: &AtomicU64,
 ) -> std::io::Result<()> {
     while let Some(head) = read_head(&mut stream).await {
         asked.lock().unwrap().push(head.clone());
@@ -125,7 +134,10 @@ async fn serve(
             }
             (Manner::Plain, None) => {
                 stream.write_all(whole.as_bytes()).await?;
-                stream.write_all(&body).await?;
+                for piece in body.chunks(1 << 16) {
+                    stream.write_all(piece).await?;
+                    sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                }
             }
             (Manner::Halting(gate), None) => {
                 stream.write_all(whole.as_bytes()).await?;
@@ -173,7 +185,7 @@ pub(super) struct Scene {
     pub(super) configuration: Value,
     directory: tempfile::TempDir,
     store: Store,
-    writes: Arc<Mutex<Vec<String>>>,
+    pub(super) writes: Arc<Mutex<Vec<String>>>,
 }
 
 pub(super) async fn scene() -> Scene {

@@ -9,10 +9,16 @@ use super::super::support::{endpoint, send};
 use super::scene::{Manner, Scene, scene, scene_with};
 use crate::gateway::Cluster;
 
-/// A redirect for one prefix before the mirror for everything, and one for any status after it.
+/// A redirect for one prefix before the mirror for everything, and one for another prefix and any
+/// status after it.
 fn with_redirects(configuration: &mut Value) {
     let rules = configuration["buckets"][0]["RoutingRules"].as_array_mut().unwrap();
     rules[0]["RuleNumber"] = json!(2);
+    rules.push(json!({
+        "RuleNumber": 3,
+        "Condition": { "KeyPrefixEquals": "moved/" },
+        "Redirect": { "RedirectType": "External", "HostName": "h.example", "HttpRedirectCode": 302 },
+    }));
     rules.push(json!({
         "RuleNumber": 1,
         "Condition": { "KeyPrefixEquals": "old/", "HttpErrorCodeReturnedEquals": 404 },
@@ -37,10 +43,16 @@ async fn redirects_and_streams_stand_side_by_side() {
     let again = scene.get("k").await;
     assert_eq!(again.headers["x-oss-tag"], got.headers["x-oss-tag"]);
     // What the origins' side answers is not taken for the bucket's word.
-    let got = scene.get("absent").await;
-    assert_eq!(got.status, 404);
-    assert_eq!(scene.origin.asked().len(), 2);
-    assert_eq!(scene.writes().len(), 1);
+    for key in ["absent", "moved/absent"] {
+        assert_eq!(scene.get(key).await.status, 404);
+    }
+    scene.origin.has("moved/k", b"of the same origin", Manner::Plain);
+    let got = scene.get("moved/k").await;
+    assert_eq!((got.status.as_u16(), &got.body[..]), (200, &b"of the same origin"[..]));
+    scene.line("streamed 18 bytes, stored in the bucket").await;
+    // The bucket's own answer is another matter.
+    assert_eq!(scene.get("moved/k").await.status, 302);
+    assert_eq!((scene.origin.asked().len(), scene.writes().len()), (4, 2));
 }
 
 #[tokio::test]
