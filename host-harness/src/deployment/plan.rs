@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::load::Loaded;
-use super::value::{Addressing, Reads, parse_endpoint};
+use super::value::{Addressing, DataPath, Reads, parse_endpoint};
 use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Routes};
 
 /// A deployment, worked out.
@@ -20,6 +20,8 @@ pub struct Plan {
     pub routes: Routes,
     /// The filter's configuration, as JSON.
     pub configuration: String,
+    /// How an object that a bucket lacks reaches the client.
+    pub path: gateway::DataPath,
 }
 
 impl Plan {
@@ -73,6 +75,8 @@ impl Plan {
                 object_bytes: limits.object_bytes.value,
                 memory_bytes: limits.memory_bytes.value,
                 fetches: limits.fetches.value,
+                part_bytes: limits.part_bytes.value.min(limits.memory_bytes.value),
+                backfills: limits.backfills.value,
             },
             timeouts: ConfiguredTimeouts {
                 origin_ms: deployment.timeouts.origin.as_millis(),
@@ -81,7 +85,11 @@ impl Plan {
         };
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
         let configuration = serde_json::to_string_pretty(&configuration).unwrap_or_default();
-        Self { clusters, routes, configuration }
+        let path = match deployment.path {
+            DataPath::Callout => gateway::DataPath::Callout,
+            DataPath::Streaming => gateway::DataPath::Streaming,
+        };
+        Self { clusters, routes, configuration, path }
     }
 }
 
@@ -131,6 +139,8 @@ struct ConfiguredLimits {
     object_bytes: u64,
     memory_bytes: u64,
     fetches: u64,
+    part_bytes: u64,
+    backfills: u64,
 }
 
 #[derive(Serialize)]
