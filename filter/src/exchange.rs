@@ -175,7 +175,9 @@ fn keep(pass: Pass, answer: &Headers) -> Decision {
     }
 }
 
-fn is_delete_marker(answer: &Headers) -> bool {
+/// Whether the object was deleted from a versioned bucket.
+#[must_use]
+pub fn is_delete_marker(answer: &Headers) -> bool {
     ["x-amz-delete-marker", "x-oss-delete-marker"]
         .into_iter()
         .any(|name| answer.text(name).is_some_and(|value| value.eq_ignore_ascii_case("true")))

@@ -92,6 +92,7 @@ pub async fn gateway(
         program,
         identity: Identity::default(),
         plugin_configuration: plan.configuration.clone(),
+        path: plan.path,
         clusters: plan.clusters.clone(),
         routes: plan.routes.clone(),
         timeouts: Timeouts { drain: DRAIN, ..Timeouts::default() },
@@ -103,7 +104,7 @@ pub async fn gateway(
 
 /// What of a plan a running gateway cannot change, to compare.
 fn servers(plan: &Plan) -> String {
-    format!("{:?} {:?}", plan.clusters, plan.routes)
+    format!("{:?} {:?} {:?}", plan.clusters, plan.routes, plan.path)
 }
 
 impl Launched {

@@ -6,7 +6,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use b2o::gateway::{
-    BucketRoute, Cluster, Credentials, Endpoint, Gateway, Reads, Routes, Secret, Settings, Timeouts,
+    BucketRoute, Cluster, Credentials, DataPath, Endpoint, Gateway, Reads, Routes, Secret,
+    Settings, Timeouts,
 };
 use b2o::host::{Access, Identity, Journal, Level, LogRecord, Program};
 
@@ -109,6 +110,7 @@ fn settings(setup: &Setup, kept: &Arc<Kept>) -> Settings {
         workers: 1,
         program: program(),
         identity: Identity::default(),
+        path: DataPath::Callout,
         plugin_configuration: setup.plugin(),
         clusters,
         routes,

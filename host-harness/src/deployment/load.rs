@@ -21,6 +21,9 @@ use crate::diagnostics::{self, Document, Report, Weight};
 /// The largest object a filter can receive in Envoy, whose limit is 32 MiB for the whole answer.
 const LARGEST_OBJECT: u64 = 32 * 1024 * 1024 - 1;
 
+/// The most objects that the filter fetches for the bucket alone at once.
+const MOST_BACKFILLS: u64 = 1_000;
+
 /// A deployment that may be used.
 #[derive(Debug)]
 pub struct Loaded {
@@ -167,6 +170,20 @@ fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
     if limits.fetches.value == 0 {
         let message = "expected at least 1 fetch at once, found 0";
         reading.refuse("bad-limit", &limits.fetches.span, message, "remove it for the default, 64");
+    }
+    // One that is not written gives way to a small memory.
+    let is_written = !limits.part_bytes.span.is_empty();
+    if is_written && !(1..=limits.memory_bytes.value).contains(&limits.part_bytes.value) {
+        let (memory, found) = (limits.memory_bytes.value, limits.part_bytes.value);
+        let message = format!("expected 1 to `memory_bytes`, {memory}, found {found}");
+        let help = "a part is held in memory until the store has it";
+        reading.refuse("bad-limit", &limits.part_bytes.span, message, help);
+    }
+    if !(1..=MOST_BACKFILLS).contains(&limits.backfills.value) {
+        let found = limits.backfills.value;
+        let message = format!("expected 1 to {MOST_BACKFILLS} objects at once, found {found}");
+        let help = "remove it for the default, 4";
+        reading.refuse("bad-limit", &limits.backfills.span, message, help);
     }
     if buckets.value.is_empty() {
         let help = "add one: `- name: ...` with `endpoint` and `rules`";

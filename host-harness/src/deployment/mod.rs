@@ -23,7 +23,7 @@ pub use load::{LoadError, Loaded, Rules, load, parse};
 pub use plan::Plan;
 pub use reference::reference;
 use section::section;
-pub use value::{Addressing, At, BucketName, Domain, Reads, Region, Variable};
+pub use value::{Addressing, At, BucketName, DataPath, Domain, Reads, Region, Variable};
 
 use crate::gateway::Endpoint;
 
@@ -39,6 +39,10 @@ section! {
         pub domain: Option<Domain> [Optional],
         /// How many threads serve requests, each with its own instance of the filter.
         pub workers: NonZeroUsize [Computed "the number of processors"],
+        /// How an object that a bucket lacks reaches the client. `callout`: the filter fetches it
+        /// whole, up to `object_bytes`. `streaming`: the gateway streams it from the origin,
+        /// whatever its size, and the filter copies it part by part.
+        pub path: DataPath [Default "callout"],
         /// What the filter may use at most, per worker.
         pub limits: Limits [Computed "each field's own"],
         /// How long the filter waits.
@@ -59,6 +63,13 @@ section! {
         pub memory_bytes: At<u64> [Default "67108864"],
         /// How many objects are fetched at once.
         pub fetches: At<u64> [Default "64"],
+        /// With `path: streaming`, the bytes of one part of an object on its way into the bucket.
+        /// An object that fits into one is written by one request. S3 wants parts of at least
+        /// 5242880 bytes.
+        pub part_bytes: At<u64> [Default "8388608"],
+        /// With `path: streaming`, how many objects are fetched at once for the bucket alone:
+        /// those that clients asked for a part of, or did not wait for.
+        pub backfills: At<u64> [Default "4"],
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::load::Loaded;
-use super::value::{Addressing, Reads, parse_endpoint};
+use super::value::{Addressing, DataPath, Reads, parse_endpoint};
 use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Routes};
 
 /// A deployment, worked out.
@@ -24,6 +24,8 @@ pub struct Plan {
     pub origin_configuration: String,
     /// The cluster of each origin, by `scheme://host[:port]`.
     pub origins: BTreeMap<String, String>,
+    /// How an object that a bucket lacks reaches the client.
+    pub path: gateway::DataPath,
 }
 
 impl Plan {
@@ -78,6 +80,8 @@ impl Plan {
                 object_bytes: limits.object_bytes.value,
                 memory_bytes: limits.memory_bytes.value,
                 fetches: limits.fetches.value,
+                part_bytes: limits.part_bytes.value.min(limits.memory_bytes.value),
+                backfills: limits.backfills.value,
             },
             timeouts: ConfiguredTimeouts {
                 origin_ms: deployment.timeouts.origin.as_millis(),
@@ -87,7 +91,18 @@ impl Plan {
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
         let json = |role| serde_json::to_string_pretty(&configuration(role)).unwrap_or_default();
         let (origin_configuration, configuration) = (json(Some("origin")), json(None));
-        Self { clusters, configuration, origin_configuration, origins: configured_origins, routes }
+        let path = match deployment.path {
+            DataPath::Callout => gateway::DataPath::Callout,
+            DataPath::Streaming => gateway::DataPath::Streaming,
+        };
+        Self {
+            clusters,
+            configuration,
+            origin_configuration,
+            origins: configured_origins,
+            path,
+            routes,
+        }
     }
 }
 
@@ -139,6 +154,8 @@ struct ConfiguredLimits {
     object_bytes: u64,
     memory_bytes: u64,
     fetches: u64,
+    part_bytes: u64,
+    backfills: u64,
 }
 
 #[derive(Serialize)]

@@ -111,10 +111,31 @@ fn a_plan_names_clusters_and_configures_the_filter() {
             },
         ],
         "origins": { "https://www.example.com": "origin-https-www.example.com-443" },
-        "limits": { "object_bytes": 8388608, "memory_bytes": 67108864, "fetches": 64 },
+        "limits": {
+            "object_bytes": 8388608, "memory_bytes": 67108864, "fetches": 64,
+            "part_bytes": 8388608, "backfills": 4,
+        },
         "timeouts": { "origin_ms": 10000, "store_ms": 30000 },
     });
     assert_eq!(configuration, expected);
+    assert_eq!(plan.path, crate::gateway::DataPath::Callout);
+}
+
+#[test]
+fn objects_may_be_streamed_in_parts_of_any_size_that_memory_holds() {
+    let plan = |text: &str| Plan::new(&loaded(&format!("{text}\n{SMALL}")));
+    let limits = |plan: &Plan| {
+        let configuration: serde_json::Value = serde_json::from_str(&plan.configuration).unwrap();
+        (
+            configuration["limits"]["part_bytes"].clone(),
+            configuration["limits"]["backfills"].clone(),
+        )
+    };
+    let streaming = plan("path: streaming\nlimits: { part_bytes: 5242880, backfills: 2 }");
+    assert_eq!(streaming.path, crate::gateway::DataPath::Streaming);
+    assert_eq!(limits(&streaming), (5_242_880.into(), 2.into()));
+    let small = plan("limits: { object_bytes: 1, memory_bytes: 1000 }");
+    assert_eq!(limits(&small), (1_000.into(), 4.into()));
 }
 
 #[test]
@@ -243,6 +264,11 @@ fn what_fields_mean_together_is_checked() {
         (
             format!("limits: {{ memory_bytes: 1 }}\nbuckets:\n{}", bucket("")),
             "`memory_bytes` is 1, less than `object_bytes` 8388608",
+        ),
+        (format!("limits: {{ part_bytes: 67108865 }}\nbuckets:\n{}", bucket("")), "bad-limit"),
+        (
+            format!("limits: {{ backfills: 0 }}\nbuckets:\n{}", bucket("")),
+            "expected 1 to 1000 objects at once, found 0",
         ),
         (
             format!("limits: {{ fetches: 0 }}\nbuckets:\n{}", bucket("")),

@@ -386,6 +386,16 @@ words! {
 }
 
 words! {
+    /// How an object that a bucket lacks reaches the client.
+    pub enum DataPath {
+        /// Whole, through the filter's memory.
+        Callout = "callout",
+        /// As a stream, past the filter.
+        Streaming = "streaming",
+    }
+}
+
+words! {
     /// How requests of clients reach the store.
     pub enum Reads {
         /// As they came, so that the clients' own signatures hold.

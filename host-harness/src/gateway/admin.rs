@@ -56,6 +56,7 @@ pub(super) fn describe(settings: &Settings) -> Value {
         .unwrap_or_else(|_| Value::String(settings.plugin_configuration.clone()));
     json!({
         "workers": settings.workers,
+        "path": settings.path.as_str(),
         "domain": settings.routes.domain,
         "default_cluster": settings.routes.default,
         "clusters": clusters,

@@ -10,25 +10,25 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::header::HOST;
-use http::{HeaderValue, Method, Request, Response, request};
+use back_to_origin::store::TAG_METADATA;
+use http::{Method, Request, Response, request};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::{sleep, timeout};
 
+use super::filtered::{Broken, Filtered, Source};
 use super::message::{self, Target};
+use super::origin_side::OriginSide;
 use super::request_body::{Ending, Pump};
-use super::response_body::{Broken, ResponseBody, Source};
-use super::routing::{Route, address};
-use super::settings::Reads;
-use super::signing::{Payload, remove_signature, sign_request, without_signature};
-use super::upstream::{Failure, Upstream, UpstreamBody, peer};
+use super::response_body::ResponseBody;
+use super::upstream::{Failure, UpstreamBody, peer};
+use super::way::{self, Way};
 use super::worker::Worker;
 use crate::host::{
     Access, CONNECTION_LOST, FilterStream, Headers, Level, LocalReply, LogRecord, NO_CONNECTION,
-    PROTOCOL_ERROR, RequestFacts, TIMED_OUT, Touch, Verdict,
+    PROTOCOL_ERROR, Place, RequestFacts, TIMED_OUT, Touch, Verdict,
 };
 
 /// A request under way. Dropping it ends it for the filter and writes its access record.
@@ -48,30 +48,72 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
 }
 
-/// A response before the filter has seen it.
-struct Draft {
-    fields: Headers,
-    end: bool,
-    source: Source,
-    details: String,
-    upstream: Option<SocketAddr>,
+/// A response before the filter on the clients' side has seen it.
+pub(super) struct Draft {
+    pub(super) fields: Headers,
+    pub(super) end: bool,
+    pub(super) source: Source,
+    pub(super) details: String,
+    pub(super) upstream: Option<SocketAddr>,
+    /// How long its body may stand still, where that is not as long as anything.
+    pub(super) patience: Option<Duration>,
 }
 
 impl Draft {
     /// An answer that does not come from the store.
-    fn local(reply: LocalReply, method: &Method) -> Self {
+    pub(super) fn local(reply: LocalReply, method: &Method) -> Self {
         let fields = reply.fields();
         let end = reply.body.is_empty() || *method == Method::HEAD;
-        let body = (!end).then_some(reply.body);
-        Self { fields, end, source: Source::Local(body), details: reply.details, upstream: None }
+        let source = Source::Local((!end).then_some(reply.body));
+        Self { fields, end, source, details: reply.details, upstream: None, patience: None }
+    }
+
+    /// Says of an object that came from an origin that it did, where no filter does.
+    fn tag(&mut self) {
+        let tag = self.fields.first(TAG_METADATA.as_bytes()).map(<[u8]>::to_vec);
+        if let (Some(tag), None) = (tag, self.fields.first(b"x-oss-tag")) {
+            self.fields.add(b"x-oss-tag", &tag);
+        }
     }
 }
 
-/// What comes of asking the store.
-enum Asked {
+/// What comes of asking the store, or an origin.
+pub(super) enum Asked {
     Draft(Draft),
     Reset,
     Failed,
+}
+
+impl Asked {
+    /// What comes of a filter that does not let a request pass.
+    pub(super) fn prevented(verdict: Verdict, method: &Method) -> Self {
+        match verdict {
+            Verdict::Reply(reply) => Self::Draft(Draft::local(reply, method)),
+            Verdict::Pass | Verdict::Reset => Self::Reset,
+            Verdict::Failed => Self::Failed,
+        }
+    }
+}
+
+/// Waits for something, unless a filter wants something else meanwhile.
+pub(super) async fn unless_intervened<T>(
+    streams: [Option<&FilterStream>; 2],
+    future: impl Future<Output = T>,
+) -> Result<T, Verdict> {
+    let mut future = pin!(future);
+    poll_fn(|task| {
+        for stream in streams.iter().flatten() {
+            if let Poll::Ready(verdict) = stream.poll_intervention(task) {
+                return Poll::Ready(Err(verdict));
+            }
+        }
+        future.as_mut().poll(task).map(Ok)
+    })
+    .await
+}
+
+pub(super) fn stood_still() -> LocalReply {
+    LocalReply::text(504, "stream_idle_timeout", "stream timeout")
 }
 
 fn unavailable() -> LocalReply {
@@ -104,12 +146,23 @@ impl Exchange {
         }
     }
 
-    pub(super) fn idle(&self) -> Duration {
+    fn idle(&self) -> Duration {
         self.worker.timeouts.idle
+    }
+
+    pub(super) const fn worker(&self) -> &Rc<Worker> {
+        &self.worker
     }
 
     pub(super) fn stream(&self) -> Option<&FilterStream> {
         self.stream.as_deref()
+    }
+
+    /// The request is answered in place of the store, and told of by whoever does.
+    pub(super) fn taken_over(&mut self) {
+        if let Some(access) = &mut self.access {
+            access.touch = Touch::Answered;
+        }
     }
 
     pub(super) fn passed_on(&mut self, length: usize) {
@@ -130,14 +183,15 @@ impl Exchange {
         self.warn(&format!("{broken}"));
     }
 
-    fn warn(&self, message: &str) {
+    pub(super) fn warn(&self, message: &str) {
         let Some(access) = &self.access else { return };
-        self.worker.journal.log(LogRecord {
-            level: Level::Warn,
-            worker: access.worker,
-            context: access.context,
-            message: format!("{} {}: {message}", access.method, access.path),
-        });
+        self.log(Level::Warn, format!("{} {}: {message}", access.method, access.path));
+    }
+
+    pub(super) fn log(&self, level: Level, message: String) {
+        let context = self.access.as_ref().map_or(0, |access| access.context);
+        let worker = self.worker.number;
+        self.worker.journal.log(LogRecord { level, worker, context, message });
     }
 
     /// Hands the response to the client's connection.
@@ -156,8 +210,10 @@ impl Exchange {
             access.details = draft.details;
             access.complete = draft.end;
         }
-        let is_seen = is_seen && self.stream().is_some_and(FilterStream::sees_response_body);
-        let mut response = Response::new(ResponseBody::new(self, draft.source, draft.end, is_seen));
+        let stream = self.stream.clone().filter(|_| is_seen);
+        let body = Filtered::new(draft.source, draft.end, stream);
+        let patience = draft.patience.unwrap_or_else(|| self.idle());
+        let mut response = Response::new(ResponseBody::new(self, body, patience));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
@@ -191,19 +247,25 @@ impl Exchange {
             }
             Ok(Verdict::Reset) => Err(Broken::Filter),
             Ok(Verdict::Failed) => Ok(self.refuse(unavailable(), method)),
-            Err(_) => {
-                let reply = LocalReply::text(504, "stream_idle_timeout", "stream timeout");
-                Ok(self.refuse(reply, method))
-            }
+            Err(_) => Ok(self.refuse(stood_still(), method)),
         }
+    }
+
+    /// Shows the request to the filter, which may change it.
+    async fn show(&self, fields: &mut Headers, end: bool) -> Verdict {
+        let Some(stream) = self.stream() else { return Verdict::Pass };
+        let shown = stream.request_headers(std::mem::take(fields), end);
+        let verdict = timeout(self.idle(), shown).await;
+        *fields = stream.request_fields();
+        verdict.unwrap_or_else(|_| Verdict::Reply(stood_still()))
     }
 
     /// Sends the request to its cluster and waits for the head of a response - or for the filter,
     /// which sees the body meanwhile and may answer itself.
-    async fn ask(&mut self, stream: &Rc<FilterStream>, way: &Way, body: Incoming) -> Asked {
+    async fn ask(&mut self, way: &Way, fields: &Headers, body: Incoming) -> Asked {
         let method = &way.method;
-        let (body, sent) = self.upstream_body(stream, body);
-        let Some(request) = way.request(&stream.request_fields(), body) else {
+        let (body, sent) = self.upstream_body(body);
+        let Some(request) = way.request(fields, body) else {
             let reply = LocalReply::text(400, "bad_request_to_upstream", "");
             return Asked::Draft(Draft::local(reply, method));
         };
@@ -224,20 +286,17 @@ impl Exchange {
             }
         });
         let response = poll_fn(|task| {
-            if let Poll::Ready(verdict) = stream.poll_intervention(task) {
-                return Poll::Ready(Err(verdict));
-            }
             // What the client does comes first: a store that misses the rest of a body has a
             // reason to hang up.
             if let Poll::Ready(ending) = late.as_mut().poll(task) {
-                return Poll::Ready(Ok(Err(ending)));
+                return Poll::Ready(Err(ending));
             }
-            response.as_mut().poll(task).map(|response| Ok(Ok(response)))
+            response.as_mut().poll(task).map(Ok)
         });
         let local = |status, details: &str, text| {
             Asked::Draft(Draft::local(LocalReply::text(status, details, text), method))
         };
-        match response.await {
+        match unless_intervened([self.stream(), None], response).await {
             Ok(Ok(Ok(response))) => {
                 let upstream = peer(&response);
                 let (mut head, body) = response.into_parts();
@@ -247,6 +306,7 @@ impl Exchange {
                     source: Source::Store(body),
                     details: "via_upstream".to_owned(),
                     upstream,
+                    patience: None,
                 })
             }
             Ok(Ok(Err(Failure::Connect))) => local(
@@ -269,23 +329,17 @@ impl Exchange {
             Ok(Err(Ending::Whole | Ending::Stopped)) => {
                 local(504, "upstream_response_timeout", TIMED_OUT)
             }
-            Err(Verdict::Reply(reply)) => Asked::Draft(Draft::local(reply, method)),
-            Err(Verdict::Pass | Verdict::Reset) => Asked::Reset,
-            Err(Verdict::Failed) => Asked::Failed,
+            Err(verdict) => Asked::prevented(verdict, method),
         }
     }
 
     /// The body to send on, and a notice of when it has been sent.
-    fn upstream_body(
-        &mut self,
-        stream: &Rc<FilterStream>,
-        body: Incoming,
-    ) -> (UpstreamBody, oneshot::Receiver<Ending>) {
+    fn upstream_body(&mut self, body: Incoming) -> (UpstreamBody, oneshot::Receiver<Ending>) {
         let (sender, sent) = oneshot::channel();
         if body.is_end_stream() {
             return (Empty::new().map_err(|never| match never {}).boxed(), sent);
         }
-        let (pump, body) = Pump::new(body, Rc::clone(stream));
+        let (pump, body) = Pump::new(body, self.stream.clone());
         let task = spawn_local(async move {
             // An exchange that is over does not ask how the body ended.
             let _ = sender.send(pump.run().await);
@@ -303,66 +357,12 @@ impl Drop for Exchange {
         let closed = self.stream.as_ref().and_then(|stream| stream.close());
         let Some(mut access) = self.access.take() else { return };
         if let Some(closed) = closed {
-            access.touch = closed.touch;
+            access.touch = access.touch.max(closed.touch);
             access.log = closed.log;
         }
         access.duration = self.started.elapsed();
         self.worker.journal.access(access);
     }
-}
-
-/// How a request travels to its cluster.
-struct Way {
-    upstream: Rc<Upstream>,
-    method: Method,
-    /// Host and target in place of the client's, for a request the gateway signs.
-    readdressed: Option<(String, String)>,
-}
-
-impl Way {
-    /// Makes the fields the filter left a request to the cluster. What cannot be one is none.
-    fn request(&self, fields: &Headers, body: UpstreamBody) -> Option<Request<UpstreamBody>> {
-        let mut request = Request::new(body);
-        *request.headers_mut() = message::header_map(fields).0;
-        *request.method_mut() = message::pseudo(fields, ":method")?.parse().ok()?;
-        let path = message::pseudo(fields, ":path")?;
-        let Some((host, target)) = &self.readdressed else {
-            *request.uri_mut() = self.upstream.uri(path).ok()?;
-            let authority = HeaderValue::from_bytes(fields.first(b":authority")?).ok()?;
-            request.headers_mut().insert(HOST, authority);
-            return Some(request);
-        };
-        *request.uri_mut() = self.upstream.uri(target).ok()?;
-        request.headers_mut().insert(HOST, HeaderValue::from_str(host).ok()?);
-        if let Some(credentials) = &self.upstream.cluster.signer {
-            remove_signature(&mut request);
-            sign_request(&mut request, Payload::Streamed, credentials, SystemTime::now()).ok()?;
-        }
-        Some(request)
-    }
-}
-
-/// Finds the way of a request, if there is one.
-fn way(worker: &Worker, method: &Method, target: &Target) -> Option<Way> {
-    let is_read = *method == Method::GET || *method == Method::HEAD;
-    let (cluster, signed) = match worker.routes.find(&target.authority, &target.path) {
-        Route::Bucket { name, route, rest } => {
-            let signed = match route.reads {
-                Reads::Signed(addressing) if is_read => Some((addressing, name, rest)),
-                Reads::Signed(_) | Reads::Passthrough => None,
-            };
-            (route.cluster.as_str(), signed)
-        }
-        Route::Default(cluster) => (cluster, None),
-        Route::None => return None,
-    };
-    let upstream = worker.upstreams.get(cluster)?;
-    let readdressed = signed.map(|(addressing, bucket, rest)| {
-        let endpoint = &upstream.cluster.endpoint;
-        let (host, target) = address(addressing, endpoint, bucket, rest);
-        (host, without_signature(&target))
-    });
-    Some(Way { upstream, method: method.clone(), readdressed })
 }
 
 const fn protocol(version: http::Version) -> &'static str {
@@ -387,11 +387,12 @@ pub(super) async fn serve(
         return Ok(exchange.refuse(LocalReply::text(400, "missing_host_header", ""), &method));
     }
     // A tunnel has no path, so there is no way for it.
-    let way = if method == Method::CONNECT { None } else { way(&worker, &method, &target) };
+    let way = if method == Method::CONNECT { None } else { way::find(&worker, &method, &target) };
     let Some(way) = way else {
         return Ok(exchange.refuse(LocalReply::text(404, "route_not_found", ""), &method));
     };
     let facts = RequestFacts {
+        place: Place::Downstream,
         source: connection.peer,
         destination: worker.address,
         protocol: protocol(head.version),
@@ -400,29 +401,38 @@ pub(super) async fn serve(
         started: exchange.started,
         time: SystemTime::now(),
     };
-    let stream = match worker.plugin.open(facts) {
-        Ok(stream) => Rc::new(stream),
-        Err(error) => {
-            exchange.warn(&error.to_string());
-            return Ok(exchange.refuse(unavailable(), &method));
+    let origin_side = worker.origin_side.as_ref();
+    if origin_side.is_none_or(OriginSide::needs_front) {
+        let stream = match worker.plugin.open(facts.clone()) {
+            Ok(stream) => Rc::new(stream),
+            Err(error) => {
+                exchange.warn(&error.to_string());
+                return Ok(exchange.refuse(unavailable(), &method));
+            }
+        };
+        if let Some(access) = &mut exchange.access {
+            access.context = stream.id();
         }
-    };
-    if let Some(access) = &mut exchange.access {
-        access.context = stream.id();
+        exchange.stream = Some(stream);
     }
-    exchange.stream = Some(Rc::clone(&stream));
-    let fields = message::request_fields(&mut head, &target);
-    let shown = stream.request_headers(fields, body.is_end_stream());
-    let asked = match timeout(worker.timeouts.idle, shown).await {
-        Ok(Verdict::Pass) => exchange.ask(&stream, &way, body).await,
-        Ok(Verdict::Reply(reply)) => Asked::Draft(Draft::local(reply, &method)),
-        Ok(Verdict::Reset) => Asked::Reset,
-        Ok(Verdict::Failed) => Asked::Failed,
-        Err(_) => {
-            let reply = LocalReply::text(504, "stream_idle_timeout", "stream timeout");
-            Asked::Draft(Draft::local(reply, &method))
-        }
+    let mut fields = message::request_fields(&mut head, &target);
+    let shown = exchange.show(&mut fields, body.is_end_stream()).await;
+    let mut asked = match shown {
+        Verdict::Pass => exchange.ask(&way, &fields, body).await,
+        Verdict::Reply(_) | Verdict::Reset | Verdict::Failed => Asked::prevented(shown, &method),
     };
+    if let (Some(origin_side), Asked::Draft(draft)) = (origin_side, &mut asked)
+        && let Source::Store(_) = draft.source
+    {
+        match origin_side.miss(&fields, &draft.fields) {
+            Some(miss) => {
+                let dropped = std::mem::replace(&mut asked, Asked::Reset);
+                asked = exchange.visit(origin_side, &miss, facts, fields, dropped).await;
+            }
+            None if exchange.stream.is_none() => draft.tag(),
+            None => {}
+        }
+    }
     match asked {
         Asked::Draft(draft) => exchange.finish(draft, &method).await,
         Asked::Reset => Err(Broken::Filter),

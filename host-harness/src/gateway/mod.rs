@@ -7,7 +7,9 @@
 mod admin;
 mod connector;
 mod exchange;
+mod filtered;
 mod message;
+mod origin_side;
 mod request_body;
 mod response_body;
 mod routing;
@@ -16,6 +18,8 @@ mod signing;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod visit;
+mod way;
 mod worker;
 
 use std::cell::Cell;
@@ -31,9 +35,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use self::admin::Pages;
+use self::origin_side::OriginSide;
 pub use self::settings::{
-    Addressing, BucketRoute, Cluster, Credentials, Endpoint, Reads, Routes, Scheme, Secret,
-    Settings, Timeouts,
+    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Reads, Routes, Scheme,
+    Secret, Settings, Timeouts,
 };
 use self::upstream::Upstreams;
 use self::worker::{Handle, Order, Worker};
@@ -147,9 +152,16 @@ fn check(settings: &Settings) -> Result<(), StartError> {
 
 /// Tries a configuration where it can do no harm.
 fn rehearse(settings: &Settings, configuration: &str) -> Result<(), PluginError> {
-    let clusters = settings.clusters.iter().map(|cluster| cluster.name.clone()).collect();
-    let journal = Arc::clone(&settings.journal);
-    try_configuration(&settings.program, &settings.identity, journal, clusters, configuration)
+    let clusters: Vec<_> = settings.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+    let attempt = |configuration: &str| {
+        let (journal, clusters) = (Arc::clone(&settings.journal), clusters.clone());
+        try_configuration(&settings.program, &settings.identity, journal, clusters, configuration)
+    };
+    attempt(configuration)?;
+    match settings.path {
+        DataPath::Callout => Ok(()),
+        DataPath::Streaming => attempt(&origin_side::in_role(configuration)),
+    }
 }
 
 impl Gateway {
@@ -186,8 +198,13 @@ impl Gateway {
                     callouts: Rc::new(upstreams.clone()),
                     backoff: settings.timeouts.reload,
                 };
+                let origin_side = match settings.path {
+                    DataPath::Callout => None,
+                    DataPath::Streaming => Some(OriginSide::load(parts.clone(), &configuration)?),
+                };
                 Ok(Worker {
                     number,
+                    origin_side,
                     plugin: Plugin::load(parts, configuration)?,
                     upstreams,
                     routes: settings.routes,

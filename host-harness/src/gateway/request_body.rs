@@ -87,13 +87,14 @@ pub(super) enum Ending {
 /// The sending end: shows the client's body to the filter and passes on what it lets go.
 pub(super) struct Pump {
     body: Incoming,
-    stream: Rc<FilterStream>,
+    /// The filter that is shown the body, where there is one.
+    stream: Option<Rc<FilterStream>>,
     parts: Sender<Part>,
 }
 
 impl Pump {
     /// One piece is under way at a time, so a slow store slows the client, not the memory.
-    pub(super) fn new(body: Incoming, stream: Rc<FilterStream>) -> (Self, RequestBody) {
+    pub(super) fn new(body: Incoming, stream: Option<Rc<FilterStream>>) -> (Self, RequestBody) {
         let (sender, parts) = channel(1);
         let pump = Self { body, stream, parts: sender };
         (pump, RequestBody { parts, has_ended: false })
@@ -108,7 +109,7 @@ impl Pump {
     }
 
     async fn pass_all(&mut self) -> Result<(), Ending> {
-        let is_seen = self.stream.sees_request_body();
+        let is_seen = self.stream.as_ref().is_some_and(|stream| stream.sees_request_body());
         let mut trailers = None;
         while let Some(frame) = self.body.frame().await {
             match frame.map_err(|_| Ending::ClientLeft)?.into_data() {
@@ -123,16 +124,20 @@ impl Pump {
             }
             return self.send(Part::End).await;
         };
-        let fields = self.stream.request_trailers(Headers::from_http(&[], &map));
-        let fields = fields.map_err(|_| Ending::Stopped)?;
+        let fields = Headers::from_http(&[], &map);
+        let fields = match &self.stream {
+            Some(stream) => stream.request_trailers(fields).map_err(|_| Ending::Stopped)?,
+            None => fields,
+        };
         self.send(Part::Trailers(message::header_map(&fields).0)).await
     }
 
     async fn show(&self, data: Bytes, end: bool) -> Result<(), Ending> {
-        match self.stream.request_body(data, end) {
+        let Some(stream) = &self.stream else { return self.pass(data).await };
+        match stream.request_body(data, end) {
             Piece::Pass(data) => self.pass(data).await,
             Piece::Held if end => {
-                let held = self.stream.held_request_body().await;
+                let held = stream.held_request_body().await;
                 self.pass(held.map_err(|_| Ending::Stopped)?).await
             }
             Piece::Held => Ok(()),

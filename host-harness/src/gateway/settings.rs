@@ -24,8 +24,10 @@ pub struct Settings {
     pub program: Program,
     /// By what names the filter runs.
     pub identity: Identity,
-    /// What the filter is told when it configures itself.
+    /// What the filter is told when it configures itself; its role is the gateway's to say.
     pub plugin_configuration: String,
+    /// How an object that the bucket lacks reaches the client.
+    pub path: DataPath,
     /// Who requests and calls may go to.
     pub clusters: Vec<Cluster>,
     /// Which cluster serves which client request.
@@ -34,6 +36,30 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Who takes the access records and the filter's log.
     pub journal: Arc<dyn Journal>,
+}
+
+/// How an object that the bucket lacks reaches the client.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum DataPath {
+    /// The filter stands on the clients' side, fetches whole objects by its own calls and answers
+    /// with them.
+    #[default]
+    Callout,
+    /// The gateway sends the request on to the origin, and what comes back to the client; the
+    /// filter stands on the origins' side and copies what passes. On the clients' side it stands
+    /// only where rules redirect.
+    Streaming,
+}
+
+impl DataPath {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Callout => "callout",
+            Self::Streaming => "streaming",
+        }
+    }
 }
 
 /// Limits in time.

@@ -180,7 +180,7 @@ fn failure(error: &hyper_util::client::legacy::Error) -> Failure {
 
 /// Whether the end of a response can be told: of the codings only `chunked` is known, and a
 /// response in another one would seem to end with its connection (RFC 9112, section 6.3).
-fn is_framed<B>(response: &Response<B>) -> bool {
+pub(super) fn is_framed<B>(response: &Response<B>) -> bool {
     response
         .headers()
         .get_all(TRANSFER_ENCODING)

@@ -23,6 +23,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use super::exchange::{Connection, serve};
+use super::origin_side::OriginSide;
 use super::settings::{Routes, Timeouts};
 use super::upstream::Upstreams;
 use crate::host::{Journal, Level, LogRecord, Plugin, PluginError};
@@ -35,13 +36,41 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What serving a request needs.
 pub(super) struct Worker {
     pub(super) number: usize,
+    /// The filter on the clients' side.
     pub(super) plugin: Plugin,
+    /// The filter on the origins' side, where misses are sent there.
+    pub(super) origin_side: Option<OriginSide>,
     pub(super) upstreams: Upstreams,
     pub(super) routes: Routes,
     pub(super) timeouts: Timeouts,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) address: SocketAddr,
     pub(super) connections: Cell<u64>,
+}
+
+impl Worker {
+    fn reconfigure(&self, configuration: &Arc<str>) -> Result<(), PluginError> {
+        if let Some(side) = &self.origin_side {
+            side.reconfigure(configuration)?;
+        }
+        self.plugin.reconfigure(configuration)
+    }
+
+    /// Waits until no filter has anything under way.
+    async fn idle(&self) {
+        if let Some(side) = &self.origin_side {
+            side.plugin.idle().await;
+        }
+        self.plugin.idle().await;
+    }
+
+    /// Hands notices to the filters for as long as it is polled.
+    async fn deliver(&self) {
+        match &self.origin_side {
+            Some(side) => tokio::join!(side.plugin.deliver(), self.plugin.deliver()).0,
+            None => self.plugin.deliver().await,
+        }
+    }
 }
 
 /// An order to a worker.
@@ -111,13 +140,13 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
 
 async fn run(worker: Rc<Worker>, listener: TcpListener, mut orders: UnboundedReceiver<Order>) {
     let own = Rc::clone(&worker);
-    spawn_local(async move { own.plugin.deliver().await });
+    spawn_local(async move { own.deliver().await });
     let graceful = GracefulShutdown::new();
     loop {
         tokio::select! {
             order = orders.recv() => match order {
                 Some(Order::Reconfigure(configuration, done)) => {
-                    let outcome = worker.plugin.reconfigure(&configuration);
+                    let outcome = worker.reconfigure(&configuration);
                     // The caller may have left; the configuration holds all the same.
                     let _ = done.send(outcome);
                 }
@@ -141,7 +170,7 @@ async fn run(worker: Rc<Worker>, listener: TcpListener, mut orders: UnboundedRec
     // What has been begun is ended, and what was fetched is stored, as far as the time goes.
     let _ = timeout(worker.timeouts.drain, async {
         graceful.shutdown().await;
-        worker.plugin.idle().await;
+        worker.idle().await;
     })
     .await;
 }

@@ -89,9 +89,21 @@ impl Default for Direction {
     }
 }
 
+/// On which side of the gateway a filter sees a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// The clients': it sees all of a request, and the answer whoever gave it.
+    Downstream,
+    /// A cluster's: it sees one way of a request there and back. It cannot ask for attributes of
+    /// the request or for the client's status, and is not told to log.
+    Upstream,
+}
+
 /// Facts of a request that are not in its headers.
 #[derive(Clone, Debug)]
 pub struct RequestFacts {
+    /// Where the filter stands.
+    pub place: Place,
     /// The client's address.
     pub source: SocketAddr,
     /// The gateway's own address.

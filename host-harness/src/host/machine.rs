@@ -101,6 +101,7 @@ impl Machine {
         for (_, tick) in std::mem::take(&mut *self.ticks.borrow_mut()) {
             tick.abort();
         }
+        self.tell_if_idle();
         for context in self.vm.borrow_mut().state().contexts.values_mut() {
             if let Context::Stream(stream) = context {
                 stream.reset = true;
@@ -114,6 +115,7 @@ impl Machine {
             tick.abort();
         }
         if period.is_zero() || self.died.get().is_some() {
+            self.tell_if_idle();
             return;
         }
         let machine = Rc::clone(self);
@@ -147,17 +149,22 @@ impl Machine {
         self.tell_if_idle();
     }
 
+    /// A module that wants its turn at a time has something to do then.
+    fn is_idle(&self) -> bool {
+        self.calls.borrow().is_empty() && self.ticks.borrow().is_empty()
+    }
+
     fn tell_if_idle(&self) {
-        if self.calls.borrow().is_empty() {
+        if self.is_idle() {
             self.idle.notify_waiters();
         }
     }
 
-    /// Waits until no call is under way.
+    /// Waits until no call is under way and no timer runs.
     pub(crate) async fn idle(&self) {
         loop {
             let idle = self.idle.notified();
-            if self.calls.borrow().is_empty() {
+            if self.is_idle() {
                 return;
             }
             idle.await;

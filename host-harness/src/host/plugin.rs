@@ -133,8 +133,10 @@ impl Plugin {
         }
     }
 
-    /// Waits until no call of the filter is under way.
+    /// Waits until no call of the filter is under way and it waits for no time to pass.
     pub async fn idle(&self) {
+        // Who has been told of a queue has its turn first.
+        tokio::task::yield_now().await;
         let machine = self.machine.borrow().clone();
         if let Some(machine) = machine {
             machine.idle().await;

@@ -5,4 +5,5 @@ mod mirror;
 mod operation;
 mod passage;
 mod signed;
+mod streaming;
 mod support;

@@ -14,7 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use wiremock::MockServer;
 
 use crate::gateway::{
-    BucketRoute, Cluster, Endpoint, Gateway, Reads, Routes, Settings, StartError, Timeouts,
+    BucketRoute, Cluster, DataPath, Endpoint, Gateway, Reads, Routes, Settings, StartError,
+    Timeouts,
 };
 use crate::host::{Access, Identity, Journal, LogRecord, Program};
 
@@ -74,6 +75,7 @@ pub(super) fn settings(program: Program, store: Endpoint) -> (Settings, Arc<Reco
         program,
         identity: Identity::default(),
         plugin_configuration: "{}".to_owned(),
+        path: DataPath::Callout,
         clusters: vec![Cluster::new("store", store)],
         routes: Routes {
             domain: Some("s3.localhost".to_owned()),

@@ -1,0 +1,324 @@
+//! Whatever streams, stores and origins do, in whatever order: what becomes visible in the bucket
+//! is the whole object, byte for byte, and nothing stays behind.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use back_to_origin::configuration::Configuration;
+use back_to_origin::http::headers::Headers;
+use back_to_origin::transfer::{End, TransferId, Transfers};
+use back_to_origin::visit::{Arrival, Departure, Storing, Visit};
+use back_to_origin::worker::{Call, CallAnswer, CallId, Effect, Moment};
+use proptest::prelude::*;
+
+const CONFIGURATION: &str = r#"{
+    "role": "origin",
+    "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
+        {"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]}],
+    "origins": {"http://o": "o"},
+    "limits": {"object_bytes": 5, "part_bytes": 5, "memory_bytes": 30}
+}"#;
+
+/// What happens next.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// So many bytes of the stream.
+    Bytes(usize),
+    /// The stream ends, as it should or not.
+    End { broken: bool },
+    /// A call is answered.
+    Answer { call: usize, how: How },
+    /// Time passes.
+    Wait,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Well,
+    Status(u16),
+    /// By an origin whose object has changed, or a store that talks nonsense.
+    Otherwise,
+    /// Nothing is done, and no answer comes.
+    Broken,
+    /// It is done, and the answer is lost.
+    Lost,
+}
+
+fn how() -> impl Strategy<Value = How> {
+    prop_oneof![
+        6 => Just(How::Well),
+        1 => prop_oneof![Just(403), Just(404), Just(409), Just(412), Just(500), Just(503)].prop_map(How::Status),
+        1 => Just(How::Otherwise),
+        1 => Just(How::Broken),
+        1 => Just(How::Lost),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (1_usize..9).prop_map(Event::Bytes),
+        1 => any::<bool>().prop_map(|broken| Event::End { broken }),
+        6 => (0_usize..4, how()).prop_map(|(call, how)| Event::Answer { call, how }),
+        1 => Just(Event::Wait),
+    ]
+}
+
+/// The object that the origin has: no two of its bytes are alike.
+fn object(size: usize) -> Vec<u8> {
+    (0..size).map(|n| u8::try_from(n % 251).unwrap_or_default()).collect()
+}
+
+/// A store with one key, and an origin with one object.
+struct World {
+    transfers: Transfers,
+    object: Vec<u8>,
+    /// Whether the origin says how long its object is, and names its version.
+    etag: bool,
+    now: Duration,
+    calls: Vec<(CallId, Call)>,
+    uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
+    stored: Option<Vec<u8>>,
+    created: u32,
+    lines: usize,
+}
+
+impl World {
+    fn take(&mut self, effects: Vec<Effect>) {
+        let mut woken = false;
+        for effect in effects {
+            match effect {
+                Effect::Call(id, call) => self.calls.push((id, call)),
+                Effect::Wake => woken = true,
+                Effect::Log(_) => self.lines += 1,
+                Effect::Answer(..) => panic!("a transfer answers nobody"),
+                Effect::Count(_) | Effect::Lease(_) | Effect::Tick(_) => {}
+            }
+        }
+        if woken {
+            let effects = self.transfers.on_wake(Moment(self.now));
+            self.take(effects);
+        }
+    }
+
+    fn answer(&mut self, at: usize, how: How) {
+        if self.calls.is_empty() {
+            return;
+        }
+        let (id, call) = self.calls.remove(at % self.calls.len());
+        let answer = match how {
+            How::Broken => CallAnswer::default(),
+            How::Status(status) => {
+                // A store that says so has no such upload.
+                if status == 404 && header(&call, ":method") == "DELETE" {
+                    self.store(&call);
+                }
+                answer(status, &[], b"")
+            }
+            How::Lost => {
+                // An upload whose id was lost can only be found by listing: it is left out here.
+                if call.cluster == "s" && !header(&call, ":path").ends_with("?uploads") {
+                    self.store(&call);
+                }
+                CallAnswer::default()
+            }
+            How::Well | How::Otherwise if call.cluster == "o" => {
+                self.origin(&call, matches!(how, How::Otherwise))
+            }
+            // S3 may begin a completion's 200 before it fails.
+            How::Otherwise
+                if header(&call, "if-none-match") == "*"
+                    && call.body.is_some()
+                    && header(&call, ":method") == "POST" =>
+            {
+                answer(200, &[], b"<Error></Error>")
+            }
+            How::Otherwise => answer(500, &[], b""),
+            How::Well => self.store(&call),
+        };
+        let wanted = self.transfers.wants_body(id, answer.body_bytes);
+        let answer = if wanted { answer } else { CallAnswer { body: Vec::new(), ..answer } };
+        let effects = self.transfers.on_call_answer(id, answer, Moment(self.now));
+        self.take(effects);
+    }
+
+    fn origin(&self, call: &Call, changed: bool) -> CallAnswer {
+        let range = header(call, "range");
+        let (first, last) = range.trim_start_matches("bytes=").split_once('-').expect("a range");
+        let first: usize = first.parse().expect("a number");
+        let size = self.object.len();
+        let end = last.parse::<usize>().expect("a number").saturating_add(1).min(size);
+        let asked = header(call, "if-match");
+        if changed && !asked.is_empty() {
+            return answer(412, &[], b"");
+        }
+        if first >= size {
+            return answer(416, &[], b"");
+        }
+        // A changed object has other bytes everywhere.
+        let bytes: Vec<u8> =
+            self.object[first..end].iter().map(|byte| if changed { 255 } else { *byte }).collect();
+        let range = format!("bytes {first}-{}/{size}", end - 1);
+        let etag = if changed { "\"w\"" } else { "\"v\"" };
+        let headers = [("content-range", range.as_str()), ("etag", etag)];
+        answer(206, if self.etag { &headers } else { &headers[..1] }, &bytes)
+    }
+
+    fn store(&mut self, call: &Call) -> CallAnswer {
+        let path = header(call, ":path");
+        let body = call.body.as_ref().map(|body| body.to_vec()).unwrap_or_default();
+        let upload = path.rsplit_once("uploadId=").map(|(_, id)| id.to_owned());
+        let conditional = header(call, "if-none-match") == "*";
+        match (header(call, ":method").as_str(), upload) {
+            ("POST", None) => {
+                self.created += 1;
+                let id = self.created.to_string();
+                self.uploads.insert(id.clone(), BTreeMap::new());
+                answer(200, &[], format!("<UploadId>{id}</UploadId>").as_bytes())
+            }
+            ("PUT", Some(id)) => {
+                let number =
+                    path.split_once("partNumber=").and_then(|(_, rest)| rest.split('&').next());
+                let number = number.expect("a number").parse().expect("a number");
+                match self.uploads.get_mut(&id) {
+                    Some(parts) => {
+                        parts.insert(number, body);
+                        answer(200, &[("etag", "e")], b"")
+                    }
+                    None => answer(404, &[], b""),
+                }
+            }
+            ("POST", Some(id)) => {
+                assert!(conditional, "a completion must not replace a newer object");
+                match self.uploads.remove(&id) {
+                    Some(parts) => self.publish(parts.into_values().flatten().collect()),
+                    None => answer(404, &[], b""),
+                }
+            }
+            ("DELETE", Some(id)) => match self.uploads.remove(&id) {
+                Some(_) => answer(204, &[], b""),
+                None => answer(404, &[], b""),
+            },
+            ("PUT", None) => {
+                assert!(conditional, "a PUT must not replace a newer object");
+                self.publish(body)
+            }
+            (method, upload) => panic!("{method} {upload:?} is nothing that stores an object"),
+        }
+    }
+
+    fn publish(&mut self, bytes: Vec<u8>) -> CallAnswer {
+        if self.stored.is_some() {
+            return answer(412, &[], b"");
+        }
+        self.stored = Some(bytes);
+        answer(200, &[], b"<R/>")
+    }
+}
+
+fn header(call: &Call, name: &str) -> String {
+    String::from_utf8(call.headers.get(name).unwrap_or_default().to_vec()).expect("text")
+}
+
+fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> CallAnswer {
+    let status = status.to_string();
+    let status = [(":status", status.as_str())];
+    CallAnswer {
+        headers: Headers::from_pairs(status.iter().chain(headers).copied()),
+        body_bytes: body.len() as u64,
+        body: body.to_vec(),
+    }
+}
+
+/// A visit as far as the first byte.
+fn begin(world: &mut World, configuration: &Configuration, announced: bool) -> Option<TransferId> {
+    let mut visit = Visit::new();
+    let request = Headers::from_pairs([(":method", "GET"), (":path", "/b/k")]);
+    let departure = visit.on_request(configuration, request);
+    assert!(matches!(departure, Departure::Send(_)), "{departure:?}");
+    let length = world.object.len().to_string();
+    let mut headers = vec![(":status", "200")];
+    if announced {
+        headers.push(("content-length", &length));
+    }
+    if world.etag {
+        headers.push(("etag", "\"v\""));
+    }
+    match visit.on_answer(&Headers::from_pairs(headers)) {
+        Some(Arrival::Stream { storing, .. }) => match *storing {
+            Storing::Now(plan, origin) => world.transfers.begin(plan, origin),
+            Storing::Later(..) => panic!("the whole object is on its way"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn only_whole_objects_become_visible(
+        size in 0_usize..40,
+        announced in any::<bool>(),
+        etag in any::<bool>(),
+        mut lies in any::<bool>(),
+        events in proptest::collection::vec(event(), 0..60),
+    ) {
+        let configuration = Rc::new(Configuration::from_json(CONFIGURATION.as_bytes()).unwrap());
+        let mut world = World {
+            transfers: Transfers::new(Rc::clone(&configuration)),
+            object: object(size), etag,
+            now: Duration::from_secs(1), calls: Vec::new(), uploads: BTreeMap::new(),
+            stored: None, created: 0, lines: 0,
+        };
+        let id = begin(&mut world, &configuration, announced).expect("the first of its key");
+        let mut sent = 0;
+        let mut ended = false;
+        for event in events {
+            match event {
+                Event::Bytes(n) if !ended => {
+                    let bytes = world.object[sent..(sent + n).min(size)].to_vec();
+                    sent += bytes.len();
+                    let effects = world.transfers.on_bytes(id, &bytes);
+                    world.take(effects);
+                }
+                Event::End { broken } if !ended => {
+                    ended = true;
+                    // A host ends an unannounced body as it came; an announced one it may cut.
+                    lies = lies && announced;
+                    let whole = sent == size || lies;
+                    let end = if broken || !whole { End::Broken } else { End::Whole };
+                    let effects = world.transfers.on_end(id, end);
+                    world.take(effects);
+                }
+                Event::Bytes(_) | Event::End { .. } => {}
+                Event::Answer { call, how } => world.answer(call, how),
+                Event::Wait => {
+                    world.now += Duration::from_secs(10);
+                    let effects = world.transfers.on_tick(Moment(world.now));
+                    world.take(effects);
+                }
+            }
+        }
+        if !ended {
+            let effects = world.transfers.on_end(id, End::Broken);
+            world.take(effects);
+        }
+        // From here on everybody behaves.
+        for _ in 0..300 {
+            world.answer(0, How::Well);
+            world.now += Duration::from_secs(10);
+            let effects = world.transfers.on_tick(Moment(world.now));
+            world.take(effects);
+        }
+        prop_assert!(world.calls.is_empty(), "still under way: {:?}", world.calls);
+        prop_assert!(world.uploads.is_empty(), "left open: {:?}", world.uploads);
+        prop_assert_eq!(world.lines, 1, "one line tells of it");
+        if let Some(stored) = &world.stored {
+            // Of an object that changed at the origin, the new version is as good; a mixture is none.
+            let new = vec![255; size];
+            prop_assert!(*stored == world.object || *stored == new, "{:?}", stored);
+        }
+    }
+}

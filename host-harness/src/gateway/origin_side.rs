@@ -1,0 +1,157 @@
+//! The origins' side of a gateway that streams: the filter in its other role, and which requests
+//! are sent there.
+//!
+//! Owns what Envoy's routes and retries do for the same rules. Which rule applies is the core's
+//! word, here as in the filter.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use back_to_origin::configuration::Configuration;
+use back_to_origin::exchange::is_delete_marker;
+use back_to_origin::http::headers::Headers as CoreHeaders;
+use back_to_origin::matching::{Answer, Source, first_match};
+use back_to_origin::origin::OriginRequest;
+use back_to_origin::reason::MirrorFailure;
+use back_to_origin::reply::{Body, Reply};
+use back_to_origin::report::{Outcome, Report};
+use back_to_origin::request::ObjectRequest;
+use back_to_origin::rule::Action;
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::host::{Headers, LocalReply, Plugin, PluginError, PluginParts};
+
+/// The only status of a bucket that sends a request to an origin.
+const MISSING: u16 = 404;
+
+/// The filter on the origins' side, and what the gateway has to know to send requests there.
+pub(super) struct OriginSide {
+    pub(super) plugin: Plugin,
+    rules: RefCell<Rc<Rules>>,
+}
+
+struct Rules {
+    configuration: Configuration,
+    has_redirects: bool,
+}
+
+impl Rules {
+    fn read(configuration: &str) -> Result<Rc<Self>, PluginError> {
+        // The filter itself reads it by the same code, and logs what is wrong with it.
+        let configuration = Configuration::from_json(configuration.as_bytes())
+            .map_err(|_| PluginError::Configuration)?;
+        let rules = configuration.buckets.iter().flat_map(|bucket| bucket.rules.iter());
+        let has_redirects = rules.into_iter().any(|rule| match rule.action {
+            Action::External(_) => true,
+            Action::Mirror(_) => false,
+        });
+        Ok(Rc::new(Self { configuration, has_redirects }))
+    }
+}
+
+/// A plugin configuration in the role of the origins' side.
+pub(super) fn in_role(configuration: &str) -> String {
+    match serde_json::from_str(configuration) {
+        Ok(Value::Object(mut fields)) => {
+            fields.insert("role".to_owned(), Value::from("origin"));
+            Value::Object(fields).to_string()
+        }
+        // Whatever it is, the filter says what is wrong with it.
+        Ok(_) | Err(_) => configuration.to_owned(),
+    }
+}
+
+impl OriginSide {
+    pub(super) fn load(parts: PluginParts, configuration: &str) -> Result<Self, PluginError> {
+        let rules = Rules::read(configuration)?;
+        let plugin = Plugin::load(parts, Arc::from(in_role(configuration)))?;
+        Ok(Self { plugin, rules: RefCell::new(rules) })
+    }
+
+    pub(super) fn reconfigure(&self, configuration: &str) -> Result<(), PluginError> {
+        let rules = Rules::read(configuration)?;
+        self.plugin.reconfigure(&Arc::from(in_role(configuration)))?;
+        self.rules.replace(rules);
+        Ok(())
+    }
+
+    /// Whether requests pass the filter on the clients' side too: only redirects are made there.
+    pub(super) fn needs_front(&self) -> bool {
+        self.rules.borrow().has_redirects
+    }
+
+    /// The miss that a request turns out to be by the bucket's answer.
+    pub(super) fn miss(&self, request: &Headers, answer: &Headers) -> Option<Miss> {
+        if answer.first(b":status")? != MISSING.to_string().as_bytes() {
+            return None;
+        }
+        let configuration = &self.rules.borrow().configuration;
+        let knows = |name: &str| configuration.bucket(name).is_some();
+        let headers = CoreHeaders::from_pairs(request.iter());
+        let request = ObjectRequest::read(headers, configuration.domain.as_deref(), knows).ok()?;
+        let deleted = is_delete_marker(&CoreHeaders::from_pairs(answer.iter()));
+        let answer = Answer { status: MISSING, source: Source::Bucket, deleted };
+        let rules = &configuration.bucket(&request.bucket)?.rules;
+        let rule = first_match(rules, &request.key, answer).ok()?;
+        let Action::Mirror(mirror) = &rule.action else { return None };
+        let cluster = configuration.cluster_of(&mirror.url.origin());
+        let origin = cluster.and_then(|cluster| {
+            // The filter asks for the same; this one is only told of.
+            OriginRequest::build(mirror, &request, cluster).ok()
+        });
+        Some(Miss {
+            rule: rule.number,
+            cluster: cluster.unwrap_or_default().to_owned(),
+            url: origin.map(|origin| origin.url()),
+            patience: configuration.timeouts.origin,
+            request,
+        })
+    }
+}
+
+/// A request whose object the bucket does not have, and an origin may.
+pub(super) struct Miss {
+    request: ObjectRequest,
+    rule: u32,
+    /// The cluster of the origin.
+    pub(super) cluster: String,
+    url: Option<String>,
+    /// How long the origin may take to begin, and between one piece and the next.
+    pub(super) patience: Duration,
+}
+
+impl Miss {
+    /// What the client gets, and what is logged, where the origin gave no answer: the filter is not
+    /// told of that.
+    pub(super) fn failed(&self, failure: MirrorFailure, details: &str) -> (LocalReply, String) {
+        let reply = Reply::failed(self.rule, failure, &self.request);
+        let body = match reply.body {
+            Body::Text(text) => Bytes::from(text),
+            Body::Absent | Body::EmptyObject | Body::Object(..) => Bytes::new(),
+        };
+        let local = LocalReply {
+            status: reply.status,
+            details: details.to_owned(),
+            headers: reply.headers.iter().collect(),
+            body,
+        };
+        let outcome = Outcome::Failed { url: self.url.as_deref(), failure };
+        (local, Report::new(&self.request, MISSING, self.rule).line(&outcome))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_put_into_the_other_role() {
+        let configuration = in_role(r#"{"buckets": [], "role": "gateway"}"#);
+        let configuration = Configuration::from_json(configuration.as_bytes()).unwrap();
+        assert_eq!(configuration.role, back_to_origin::configuration::Role::Origin);
+        assert_eq!(in_role("[no"), "[no");
+    }
+}

@@ -1,0 +1,6 @@
+//! Misses on their way through the filter itself: origin to client, and part by part into the store.
+
+mod breaks;
+mod objects;
+mod scene;
+mod sides;
