@@ -20,12 +20,12 @@ pub struct Plan {
     pub routes: Routes,
     /// The filter's configuration, as JSON.
     pub configuration: String,
+    /// How an object that a bucket lacks reaches the client.
+    pub path: gateway::DataPath,
     /// The same for the filter on the origins' side.
     pub origin_configuration: String,
     /// The cluster of each origin, by `scheme://host[:port]`.
     pub origins: BTreeMap<String, String>,
-    /// How an object that a bucket lacks reaches the client.
-    pub path: gateway::DataPath,
 }
 
 impl Plan {
@@ -95,14 +95,8 @@ impl Plan {
             DataPath::Callout => gateway::DataPath::Callout,
             DataPath::Streaming => gateway::DataPath::Streaming,
         };
-        Self {
-            clusters,
-            configuration,
-            origin_configuration,
-            origins: configured_origins,
-            path,
-            routes,
-        }
+        let origins = configured_origins;
+        Self { clusters, routes, configuration, path, origin_configuration, origins }
     }
 }
 
