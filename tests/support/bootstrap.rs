@@ -15,7 +15,6 @@ macro_rules! typed {
         json!({ "@type": concat!("type.googleapis.com/", $kind), $($fields)* })
     };
 }
-pub(super) use typed;
 
 /// The bootstrap, with the module written to `folder` and every port left to the system.
 pub(crate) fn bootstrap(setup: &Setup, folder: &Path) -> String {
@@ -110,7 +109,7 @@ fn virtual_hosts(setup: &Setup) -> Vec<Value> {
     hosts
 }
 
-pub(super) fn cluster(name: &str, to: SocketAddr, filters: &[Value]) -> Value {
+fn cluster(name: &str, to: SocketAddr, filters: &[Value]) -> Value {
     let mut filters = filters.to_vec();
     filters.push(json!({
         "name": "codec",
@@ -121,7 +120,6 @@ pub(super) fn cluster(name: &str, to: SocketAddr, filters: &[Value]) -> Value {
         "max_connections": 10_000,
         "max_pending_requests": 10_000,
         "max_requests": 10_000,
-        "max_retries": 10_000,
     }]);
     json!({
         "name": name,
@@ -143,7 +141,7 @@ pub(super) fn cluster(name: &str, to: SocketAddr, filters: &[Value]) -> Value {
 }
 
 /// Takes off what Envoy adds to a callout, so that an origin sees what the filter sent.
-pub(super) fn strip() -> Value {
+fn strip() -> Value {
     json!({
         "name": "strip",
         "typed_config":
@@ -156,7 +154,7 @@ pub(super) fn strip() -> Value {
     })
 }
 
-pub(super) fn sign(keys: &Keys) -> Value {
+fn sign(keys: &Keys) -> Value {
     json!({
         "name": "sign",
         "typed_config":
@@ -172,7 +170,7 @@ pub(super) fn sign(keys: &Keys) -> Value {
     })
 }
 
-pub(super) fn address(address: SocketAddr) -> Value {
+fn address(address: SocketAddr) -> Value {
     json!({ "socket_address": {
         "address": address.ip().to_string(),
         "port_value": address.port(),

@@ -90,18 +90,9 @@ impl Setup {
         let origins: serde_json::Map<String, Value> = self
             .origins
             .iter()
-            .map(|origin| {
-                let cluster = match self.path {
-                    Path::Callout => origin_cluster(*origin),
-                    Path::Streaming => fetcher(*origin),
-                };
-                (format!("http://{origin}"), Value::from(cluster))
-            })
+            .map(|origin| (format!("http://{origin}"), Value::from(origin_cluster(*origin))))
             .collect();
         let mut plugin = json!({ "buckets": buckets, "origins": origins });
-        if self.path == Path::Streaming {
-            plugin["role"] = "origin".into();
-        }
         let optional = [
             ("domain", self.domain.clone().map(Value::from)),
             ("limits", self.limits.clone()),
@@ -137,11 +128,16 @@ impl Gateway {
             }
             Host::Envoy => {
                 let folder = tempfile::tempdir().expect("a folder for Envoy");
-                let bootstrap = match setup.path {
-                    Path::Callout => bootstrap::bootstrap(setup, folder.path()),
-                    Path::Streaming => streaming::bootstrap(setup, folder.path()),
+                let envoy = match setup.path {
+                    Path::Callout => {
+                        let bootstrap = bootstrap::bootstrap(setup, folder.path());
+                        Envoy::start(&bootstrap, "json", folder)
+                    }
+                    Path::Streaming => {
+                        let bootstrap = streaming::bootstrap(setup, folder.path());
+                        Envoy::start(&bootstrap, "yaml", folder)
+                    }
                 };
-                let envoy = Envoy::start(&bootstrap, "json", folder);
                 Self { address: envoy.address(), running: Running::Envoy(envoy) }
             }
         }
@@ -209,11 +205,6 @@ pub(crate) fn reader(bucket: &str) -> String {
 /// The cluster a bucket's objects are written through.
 pub(crate) fn writer(bucket: &str) -> String {
     format!("store-{bucket}")
-}
-
-/// The cluster of what the filter fetches by itself, on the streaming path.
-pub(crate) fn fetcher(origin: SocketAddr) -> String {
-    format!("fetch-http-{}-{}", origin.ip(), origin.port())
 }
 
 /// The cluster of an origin.

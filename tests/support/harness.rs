@@ -11,7 +11,7 @@ use b2o::gateway::{
 };
 use b2o::host::{Access, Identity, Journal, Level, LogRecord, Program};
 
-use super::gateway::{Setup, origin_cluster, reader, runtime, writer};
+use super::gateway::{Path, Setup, origin_cluster, reader, runtime, writer};
 
 /// A running gateway; it ends with this.
 pub(crate) struct Harness {
@@ -110,7 +110,10 @@ fn settings(setup: &Setup, kept: &Arc<Kept>) -> Settings {
         workers: 1,
         program: program(),
         identity: Identity::default(),
-        path: DataPath::Callout,
+        path: match setup.path {
+            Path::Callout => DataPath::Callout,
+            Path::Streaming => DataPath::Streaming,
+        },
         plugin_configuration: setup.plugin(),
         clusters,
         routes,
