@@ -21,7 +21,7 @@ fn failures_on(path: Path) -> Group {
         mirror_rule(9, "", json!({})),
     ]);
     let mut group = Group::new("failures", rules, [statuses(), broken(path)].concat());
-    group.timeouts = Some(json!({ "origin_ms": 1_000 }));
+    group.timeouts = Some(json!({ "origin_ms": 2_000 }));
     group
 }
 

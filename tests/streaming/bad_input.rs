@@ -1,15 +1,16 @@
-//! The table of bad input: every row in one real Envoy, all of them at once.
+//! The table of bad input: every row in one real Envoy, a dozen of them at once.
 //!
 //! Whatever comes, a client gets as much as can be given honestly, nothing wrong is stored, no
 //! upload is left open, no request hangs and no memory is lost. The test prints the table and
 //! leaves it in the target folder.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ const LARGE: usize = 2 * PART + 12_345;
 
 /// An object of one PUT.
 const SMALL: usize = 100_000;
+
+/// How long an origin, and a store, may be silent.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// One row.
 struct Row {
@@ -88,6 +92,8 @@ enum Client {
     LeavesBefore,
     /// It leaves after so many bytes of the answer.
     LeavesAfter(usize),
+    /// It reads nothing for a while: longer than an origin may be silent.
+    Pauses,
 }
 
 /// What a client gets.
@@ -505,6 +511,7 @@ fn clients() -> Vec<Row> {
             Gets::Gone,
             Kept::All,
         ),
+        client("client pauses", 3 * LARGE, Client::Pauses, Gets::All, Kept::All),
         client(
             "client asks for a part",
             LARGE,
@@ -516,7 +523,7 @@ fn clients() -> Vec<Row> {
             origin: |_, _, object| Reply::new(200, &headers("\"v\""), &object.bytes),
             ..client(
                 "client asks for a part, and the origin knows none",
-                LARGE,
+                SMALL,
                 Client::Ranges("bytes=10-19"),
                 Gets::All,
                 Kept::All,
@@ -529,17 +536,7 @@ fn clients() -> Vec<Row> {
 fn bad_input_in_envoy() {
     let rows: Vec<Row> = [origins(), stores(), clients()].into_iter().flatten().collect();
     let bench = Bench::start(rows);
-    let outcomes: Vec<Result<Gets, String>> = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..bench.rows.len())
-            .map(|row| {
-                scope.spawn({
-                    let bench = &bench;
-                    move || bench.ask(row)
-                })
-            })
-            .collect();
-        clients.into_iter().map(|client| client.join().expect("a client")).collect()
-    });
+    let outcomes = bench.ask_all();
     let mut failures = Vec::new();
     let mut table =
         String::from("| What goes wrong | The client gets | The bucket has |\n|---|---|---|\n");
@@ -624,12 +621,35 @@ impl Bench {
         }]);
         let mut setup = Setup::new(rules, store.address(), &[origin.address]);
         setup.path = Path::Streaming;
-        setup.timeouts = Some(json!({ "origin_ms": 2_000, "store_ms": 2_000 }));
+        let silence = SILENCE.as_millis();
+        setup.timeouts = Some(json!({ "origin_ms": silence, "store_ms": silence }));
         setup.limits = Some(json!({
             "part_bytes": PART, "memory_bytes": 256 << 20, "backfills": 16,
         }));
         let gateway = Gateway::start(Host::Envoy, &setup);
         Self { rows, objects, gateway, store, origin }
+    }
+
+    /// Asks for the objects of all rows, a dozen at a time.
+    fn ask_all(&self) -> Vec<Result<Gets, String>> {
+        let next = AtomicUsize::new(0);
+        let outcomes = Mutex::new(BTreeMap::new());
+        std::thread::scope(|scope| {
+            for _ in 0..12 {
+                scope.spawn(|| {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        if index >= self.rows.len() {
+                            return;
+                        }
+                        let outcome = self.ask(index);
+                        let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+                        outcomes.insert(index, outcome);
+                    }
+                });
+            }
+        });
+        outcomes.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
     }
 
     fn ask(&self, index: usize) -> Result<Gets, String> {
@@ -655,6 +675,8 @@ impl Bench {
                 wire.stream().read_exact(&mut bytes).map_err(|error| error.to_string())?;
                 return Ok(Gets::Gone);
             }
+            // The pause is what this client does; nothing is waited for.
+            Client::Pauses => std::thread::sleep(2 * SILENCE),
             Client::Reads | Client::Ranges(_) => {}
         }
         let answer = wire.read_response("GET").map_err(|error| error.to_string())?;

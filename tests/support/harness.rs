@@ -117,7 +117,10 @@ fn settings(setup: &Setup, kept: &Arc<Kept>) -> Settings {
         plugin_configuration: setup.plugin(),
         clusters,
         routes,
-        timeouts: Timeouts { idle: Duration::from_secs(25), ..Timeouts::default() },
+        timeouts: Timeouts {
+            idle: Duration::from_secs(if setup.path == Path::Callout { 25 } else { 8 }),
+            ..Timeouts::default()
+        },
         journal: Arc::clone(kept) as Arc<dyn Journal>,
     }
 }

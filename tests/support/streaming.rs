@@ -24,7 +24,11 @@ pub(crate) fn bootstrap(setup: &Setup, folder: &Path) -> String {
     let files = files(&loaded, b2o::FILTER_WASM, &settings).expect("a deployment Envoy can run");
     let running = Running { admin: None, request: loaded.deployment.timeouts.origin };
     install(&directory, &files, running).expect("a folder of our own");
-    fs::read_to_string(directory.join(BOOTSTRAP)).expect("a bootstrap")
+    let bootstrap = fs::read_to_string(directory.join(BOOTSTRAP)).expect("a bootstrap");
+    // A minute of silence is right for users, and long for a test.
+    let (theirs, ours) = ("stream_idle_timeout: 60s", "stream_idle_timeout: 8s");
+    assert!(bootstrap.contains(theirs), "no {theirs} in {bootstrap}");
+    bootstrap.replace(theirs, ours)
 }
 
 fn load(setup: &Setup, folder: &Path) -> Loaded {
