@@ -97,6 +97,13 @@ impl Reply {
         }
     }
 
+    /// The status in its first line; 0 where it is no HTTP.
+    pub(crate) fn status(&self) -> u16 {
+        let words = self.bytes.split(|byte| *byte == b' ').nth(1);
+        let status = words.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+        status.unwrap_or(0)
+    }
+
     /// Keeps the connection after it. A client may use it again after a whole answer, and a server
     /// that closed it would race with that.
     pub(crate) fn keep(mut self) -> Self {

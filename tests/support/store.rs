@@ -116,6 +116,7 @@ pub(crate) struct Store {
     /// Where objects can be read without leaving a trace in the record.
     direct: SocketAddr,
     content: Content,
+    answered: Arc<Mutex<Vec<(Request, u16)>>>,
 }
 
 /// What is behind a store; it ends with it.
@@ -148,17 +149,49 @@ impl Store {
     ) -> Self {
         let files = Files::start(buckets, None);
         let direct = files.address();
-        let server = Server::start(move |request| front(request, &|| forward(request, direct)));
-        Self { server, script: Script::default(), direct, content: Content::Files(files) }
+        Self::with(direct, Content::Files(files), Script::default(), front)
+    }
+
+    /// The embedded store where every request must be signed with these keys.
+    pub(crate) fn files_signed(buckets: &[&str], keys: &Keys) -> Self {
+        let files = Files::start(buckets, Some(keys));
+        Self::before(files.address(), Content::Files(files))
+    }
+
+    fn with(
+        direct: SocketAddr,
+        content: Content,
+        script: Script,
+        front: impl Fn(&Request, &dyn Fn() -> Reply) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let answered: Arc<Mutex<Vec<(Request, u16)>>> = Arc::default();
+        let record = Arc::clone(&answered);
+        let server = Server::start(move |request| {
+            let reply = front(request, &|| forward(request, direct));
+            let bare = Request { body: Vec::new(), ..request.clone() };
+            let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+            record.push((bare, reply.status()));
+            reply
+        });
+        Self { server, script, direct, content, answered }
+    }
+
+    /// Every request that was answered so far, without its body, and with the answer's status.
+    pub(crate) fn answered(&self) -> Vec<(Request, u16)> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where the store itself is, behind whoever stands before it.
+    pub(crate) fn direct(&self) -> SocketAddr {
+        self.direct
     }
 
     fn before(direct: SocketAddr, content: Content) -> Self {
         let script = Script::default();
         let scripted = script.clone();
-        let server = Server::start(move |request| {
-            scripted.reply(request).unwrap_or_else(|| forward(request, direct))
-        });
-        Self { server, script, direct, content }
+        Self::with(direct, content, script, move |request, own| {
+            scripted.reply(request).unwrap_or_else(own)
+        })
     }
 
     /// What is there of uploads that are neither completed nor aborted.
