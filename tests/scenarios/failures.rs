@@ -61,7 +61,8 @@ fn broken(path: Path) -> Vec<Row> {
         row("a connection that is refused")
             .get("/examplebucket/refused/k")
             .error(424, FAILED, "reached")
-            .never_stored("/examplebucket/refused/k"),
+            .never_stored("/examplebucket/refused/k")
+            .worded_by_the_host(),
         row("an origin that recovers is believed at once")
             .origin("/well", Reply::new(200, &[], "well again"))
             .get("/examplebucket/well")
@@ -78,6 +79,7 @@ fn failing(name: &str, path: &str, reply: Reply, message: &str) -> Row {
         .without("location")
         .fetched(path)
         .never_stored(&format!("/examplebucket{path}"))
+        .worded_by_the_host()
 }
 
 /// A failure behind the first byte: on the callout path one of which a host only says that there

@@ -81,6 +81,8 @@ struct Row {
     steps: Vec<Step>,
     /// Paths below which nothing may be when all rows are over.
     never_stored: Vec<String>,
+    /// Whether, on the streaming path, hosts answer the same in words of their own.
+    own_words: bool,
     /// How often an object may be sent to the store, counted when all rows are over.
     puts: Vec<(String, usize)>,
 }
@@ -138,6 +140,7 @@ fn row(name: impl Into<String>) -> Row {
         store_always: Vec::new(),
         steps: Vec::new(),
         never_stored: Vec::new(),
+        own_words: false,
         puts: Vec::new(),
     }
 }
@@ -187,6 +190,12 @@ impl Row {
     /// Nothing is stored there in the end.
     fn never_stored(mut self, path: &str) -> Self {
         self.never_stored.push(path.to_owned());
+        self
+    }
+
+    /// On the streaming path it is the host that answers, as far as its configuration can say it.
+    fn worded_by_the_host(mut self) -> Self {
+        self.own_words = true;
         self
     }
 

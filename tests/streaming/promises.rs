@@ -37,6 +37,7 @@ fn gateway(
     let mut setup = Setup::new(rules, store, &[origin.address]);
     setup.path = Path::Streaming;
     setup.keys = keys.cloned();
+    setup.signs_reads = keys.is_some();
     Gateway::start(host, &setup)
 }
 

@@ -29,8 +29,12 @@ pub(crate) enum Path {
 }
 
 /// Every host that offers a path.
-pub(crate) const HOSTS: [(Host, Path); 3] =
-    [(Host::Harness, Path::Callout), (Host::Envoy, Path::Callout), (Host::Envoy, Path::Streaming)];
+pub(crate) const HOSTS: [(Host, Path); 4] = [
+    (Host::Harness, Path::Callout),
+    (Host::Envoy, Path::Callout),
+    (Host::Harness, Path::Streaming),
+    (Host::Envoy, Path::Streaming),
+];
 
 /// One bucket, before it is told to a host.
 #[derive(Clone, Debug)]
@@ -52,6 +56,8 @@ pub(crate) struct Setup {
     pub(crate) timeouts: Option<Value>,
     /// What write-backs are signed with.
     pub(crate) keys: Option<store::Keys>,
+    /// Whether reads are signed with them too, whoever the client is (streaming path).
+    pub(crate) signs_reads: bool,
 }
 
 impl Setup {
@@ -66,6 +72,7 @@ impl Setup {
             limits: None,
             timeouts: None,
             keys: None,
+            signs_reads: false,
         }
     }
 

@@ -51,6 +51,9 @@ fn load(setup: &Setup, folder: &Path) -> Loaded {
             if let Some(credentials) = credentials {
                 section["credentials"] = credentials;
             }
+            if setup.signs_reads {
+                section["reads"] = "signed".into();
+            }
             section
         })
         .collect();
