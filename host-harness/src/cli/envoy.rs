@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::loading::load;
 use super::print;
 use crate::FILTER_WASM;
-use crate::deployment::Timeouts;
+use crate::deployment::{Plan, Timeouts};
 use crate::envoy::{self, Change, Running, Settings};
 
 /// Write what Envoy needs to run a deployment: its configuration and the module.
@@ -43,9 +43,9 @@ pub(super) struct Arguments {
     /// The directory to write to, by the path that Envoy is to find it by.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// How an object reaches the client.
-    #[arg(long = "path", value_enum, default_value_t = DataPath::Callout)]
-    data_path: DataPath,
+    /// How an object reaches the client; without it, as `path` in the deployment file says.
+    #[arg(long = "path", value_enum)]
+    data_path: Option<DataPath>,
     /// The certificates that HTTPS servers are trusted by, in PEM.
     #[arg(long, value_name = "FILE", default_value = Settings::TRUSTED)]
     trust: PathBuf,
@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let source = deployment.file_name().unwrap_or(deployment.as_os_str());
     let settings = Settings {
         directory: out.clone(),
-        data_path: (*data_path).into(),
+        data_path: data_path.map_or(Plan::new(&loaded).path, envoy::DataPath::from),
         source: source.to_string_lossy().into_owned(),
         trusted: trust.clone(),
     };
