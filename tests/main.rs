@@ -9,6 +9,8 @@ mod bad_rules;
 mod boto3;
 /// Many clients that miss one key at once, and clients that leave.
 mod concurrency;
+/// What `b2o envoy` writes, taken by Envoy and changed under it.
+mod envoy_files;
 /// `envoy/envoy.yaml` and the commands of its README.
 mod envoy_folder;
 /// Bytes nobody should send, from clients and from origins.

@@ -53,7 +53,7 @@ impl Work {
     pub fn on_tick(&mut self, now: Moment) -> Vec<Effect> {
         match self {
             Self::Gateway(worker) => worker.on_tick(now),
-            Self::Origin(transfers) => transfers.on_wake(now),
+            Self::Origin(transfers) => transfers.on_tick(now),
         }
     }
 

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod demo;
 pub mod deployment;
 pub mod diagnostics;
+pub mod envoy;
 pub mod gateway;
 pub mod host;
 pub mod launch;

@@ -252,3 +252,66 @@ fn a_bad_deployment_is_drawn_and_refused() {
     assert!(errors.contains("  = help: did you mean `buckets`?\n"), "{errors}");
     assert!(errors.ends_with("error: the deployment is refused: 2 errors\n"), "{errors}");
 }
+
+#[test]
+fn the_files_for_envoy_are_written_once_and_secrets_never_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let deployment = sample("deployment.yaml");
+    let out = directory.path().join("out").display().to_string();
+    let (code, first, errors) = run(&["envoy", &deployment, "--out", &out]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    for name in ["back_to_origin.wasm", "credentials", "clusters.yaml", "envoy.yaml"] {
+        assert!(first.contains(&format!("created    {out}/{name}\n")), "{first}");
+    }
+    let command = format!("envoy --config-path {out}/envoy.yaml");
+    assert!(first.lines().last().unwrap().contains(&command), "{first}");
+    let (code, second, errors) = run(&["envoy", &deployment, "--out", &out]);
+    assert_eq!(code, Some(0));
+    assert!(!second.contains("created") && !second.contains("replaced"), "{second}");
+    for text in [first, second, errors] {
+        assert!(!text.contains("examplesecret"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_refused_changes_no_file_of_envoys() {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = file(&directory, "rules.json", r#"{ "RoutingRules": [] }"#);
+    let bucket = "{ name: abc, endpoint: \"http://127.0.0.1:9000\", rules: rules.json }";
+    let deployment = file(&directory, "deployment.yaml", &format!("buckets: [{bucket}]"));
+    let out = directory.path().join("out");
+    let command = ["envoy", &deployment, "--out", &out.display().to_string()];
+    std::fs::write(&rules, r#"{ "RoutingRules": 1 }"#).unwrap();
+    let (code, text, errors) = run(&command);
+    assert_eq!((code, text.as_str()), (Some(1), ""), "{errors}");
+    assert!(!out.exists());
+
+    std::fs::write(&rules, r#"{ "RoutingRules": [] }"#).unwrap();
+    assert_eq!(run(&command).0, Some(0));
+    let files = || {
+        let mut files: Vec<_> = std::fs::read_dir(&out)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (std::fs::metadata(&path).unwrap().modified().unwrap(), path))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    std::fs::write(&rules, r#"{ "RoutingRules": [{}] }"#).unwrap();
+    assert_eq!(run(&command).0, Some(1));
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn the_module_can_be_had_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("filter.wasm").display().to_string();
+    let (code, out, _) = run(&["filter", "--out", &path]);
+    assert_eq!((code, out.starts_with("created")), (Some(0), true), "{out}");
+    assert_eq!(std::fs::read(&path).unwrap(), b2o::FILTER_WASM);
+    assert!(run(&["filter", "--out", &path]).1.starts_with("unchanged"));
+    let (code, _, errors) = run(&["filter", "--out", "/nowhere/filter.wasm"]);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("/nowhere/filter.wasm"), "{errors}");
+}

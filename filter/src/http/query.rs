@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 ///
 /// S3: the API reference's GET operations on an object, and the bucket operations that some
 /// stores also answer below a key. OSS: the sub-resources its signature covers.
-const SUBRESOURCES: &[&str] = &[
+pub const SUBRESOURCES: &[&str] = &[
     "accelerate",
     "acl",
     "analytics",

@@ -92,7 +92,7 @@ impl RootContext for Root {
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         match &self.vm {
             Some(vm) if vm.configuration.role == Role::Origin => {
-                Some(Box::new(Visitor::new(Rc::clone(vm))))
+                Some(Box::new(Visitor::new(id, Rc::clone(vm))))
             }
             Some(_) | None => Some(Box::new(Stream::new(id, self.vm.clone()))),
         }

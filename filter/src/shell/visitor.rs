@@ -12,16 +12,18 @@ use crate::http::headers::HeaderList;
 use crate::metric::Metric;
 use crate::transfer::End;
 use crate::visit::{Arrival, Departure, Refusal, Storing, Visit};
+use crate::worker::StreamId;
 
 /// One request.
 pub(super) struct Visitor {
+    id: StreamId,
     vm: Rc<Vm>,
     visit: Visit,
 }
 
 impl Visitor {
-    pub(super) const fn new(vm: Rc<Vm>) -> Self {
-        Self { vm, visit: Visit::new() }
+    pub(super) const fn new(id: u32, vm: Rc<Vm>) -> Self {
+        Self { id: StreamId(id), vm, visit: Visit::new() }
     }
 
     fn refuse(&self, refusal: &Refusal) -> Action {
@@ -57,6 +59,12 @@ impl Visitor {
         Action::Continue
     }
 
+    fn answered(&self) {
+        if let Some(transfers) = self.vm.work.borrow_mut().origin() {
+            transfers.on_answered(self.id);
+        }
+    }
+
     fn end(&mut self, end: End) {
         if let Some(transfer) = self.visit.on_end() {
             self.vm.with_transfers(|transfers| transfers.on_end(transfer, end));
@@ -72,18 +80,26 @@ impl HttpContext for Visitor {
         let headers = host::headers(Map::Request).unwrap_or_default();
         match self.visit.on_request(&self.vm.configuration, headers) {
             Departure::Answer(refusal) => self.refuse(&refusal),
-            Departure::Send(headers) => match host::replace_headers(Map::Request, &headers) {
-                Ok(()) => Action::Continue,
-                Err(error) => {
-                    self.vm.expect("replace headers", Err(error));
-                    Action::Pause
+            Departure::Send(headers, asked) => {
+                match host::replace_headers(Map::Request, &headers) {
+                    Ok(()) => {
+                        let id = self.id;
+                        self.vm
+                            .with_transfers(|transfers| transfers.on_asked(id, asked, vm::now()));
+                        Action::Continue
+                    }
+                    Err(error) => {
+                        self.vm.expect("replace headers", Err(error));
+                        Action::Pause
+                    }
                 }
-            },
+            }
         }
     }
 
     fn on_http_response_headers(&mut self, _: usize, is_end: bool) -> Action {
         let headers = host::headers(Map::Response).unwrap_or_default();
+        self.answered();
         match self.visit.on_answer(&headers) {
             Some(Arrival::Answer(refusal)) => self.refuse(&refusal),
             Some(Arrival::Stream { headers, storing }) => self.stream(&headers, *storing, is_end),
@@ -120,6 +136,7 @@ impl HttpContext for Visitor {
 
 impl Drop for Visitor {
     fn drop(&mut self) {
+        self.answered();
         self.end(End::Broken);
     }
 }

@@ -32,7 +32,8 @@ use crate::origin::OriginRequest;
 use crate::reason::NotStored;
 use crate::report::{Outcome, Report};
 use crate::store::Target;
-use crate::worker::{Call, CallAnswer, CallId, Effect, Moment, Refusal, TICK};
+use crate::visit::{Asked, Refusal};
+use crate::worker::{Call, CallAnswer, CallId, Effect, Moment, Refusal as NotSent, StreamId, TICK};
 
 /// Objects that wait to be fetched for themselves. One more is told and forgotten: the next client
 /// that misses it brings it back.
@@ -131,6 +132,8 @@ pub struct Transfers {
     next_call: u64,
     transfers: Vec<Transfer>,
     waiting: VecDeque<Waiting>,
+    /// Requests that their origins have not answered yet, and until when they may.
+    asked: Vec<(StreamId, Moment, Rc<Asked>)>,
     ticking: bool,
 }
 
@@ -144,8 +147,23 @@ impl Transfers {
             next_call: 0,
             transfers: Vec::new(),
             waiting: VecDeque::new(),
+            asked: Vec::new(),
             ticking: false,
         }
+    }
+
+    /// A request has been sent to its origin.
+    pub fn on_asked(&mut self, stream: StreamId, asked: Rc<Asked>, now: Moment) -> Vec<Effect> {
+        let until = now.after(self.configuration.timeouts.origin);
+        self.asked.push((stream, until, asked));
+        let mut effects = Vec::new();
+        self.keep_time(&mut effects);
+        effects
+    }
+
+    /// Its origin answers, or nobody waits for that any more.
+    pub fn on_answered(&mut self, stream: StreamId) {
+        self.asked.retain(|(waiting, _, _)| *waiting != stream);
     }
 
     /// An object begins to arrive. `None` when it is under way already, or cannot be kept as it
@@ -240,7 +258,16 @@ impl Transfers {
 
     /// Time has passed.
     pub fn on_tick(&mut self, now: Moment) -> Vec<Effect> {
-        self.on_wake(now)
+        let mut effects = Vec::new();
+        let late = |asked: &mut (StreamId, Moment, Rc<Asked>)| now >= asked.1;
+        for (stream, _, asked) in self.asked.extract_if(.., late) {
+            let Refusal { reply, metric, line } = asked.timed_out();
+            effects.push(Effect::Count(metric));
+            effects.push(Effect::Log(line));
+            effects.push(Effect::Answer(stream, reply));
+        }
+        self.turn(now, &mut effects);
+        effects
     }
 
     /// How much of an answer's body is to be read out of the host: all of it, or nothing.
@@ -265,9 +292,9 @@ impl Transfers {
     }
 
     /// A callout was not sent.
-    pub fn on_call_refused(&mut self, call: CallId, why: Refusal, now: Moment) -> Vec<Effect> {
+    pub fn on_call_refused(&mut self, call: CallId, why: NotSent, now: Moment) -> Vec<Effect> {
         match why {
-            Refusal::NoCluster => {
+            NotSent::NoCluster => {
                 let mut effects = Vec::new();
                 if let Some(transfer) = self.transfers.iter_mut().find(|t| t.has(call)) {
                     transfer.lose(NotStored::NoCluster);
@@ -275,7 +302,7 @@ impl Transfers {
                 self.turn(now, &mut effects);
                 effects
             }
-            Refusal::NoHost => self.on_call_answer(call, CallAnswer::default(), now),
+            NotSent::NoHost => self.on_call_answer(call, CallAnswer::default(), now),
         }
     }
 
@@ -320,7 +347,12 @@ impl Transfers {
             }
         }
         self.end_transfers(effects);
-        let waits = self.transfers.iter().any(Transfer::waits);
+        self.keep_time(effects);
+    }
+
+    /// Has time told while something waits for it.
+    fn keep_time(&mut self, effects: &mut Vec<Effect>) {
+        let waits = !self.asked.is_empty() || self.transfers.iter().any(Transfer::waits);
         if waits != self.ticking {
             self.ticking = waits;
             effects.push(Effect::Tick(waits.then_some(TICK)));

@@ -4,8 +4,11 @@
 
 mod check;
 mod demo;
+mod envoy;
 mod explain;
 mod failure;
+mod filter;
+mod loading;
 mod serve;
 mod signals;
 mod store;
@@ -32,7 +35,9 @@ struct Arguments {
 enum Command {
     Check(check::Arguments),
     Demo(demo::Arguments),
+    Envoy(envoy::Arguments),
     Explain(explain::Arguments),
+    Filter(filter::Arguments),
     Serve(serve::Arguments),
     Store(store::Arguments),
 }
@@ -43,7 +48,9 @@ pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
+        Command::Envoy(arguments) => envoy::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Filter(arguments) => filter::run(&arguments),
         Command::Serve(arguments) => on_runtime(serve::run(arguments)),
         Command::Store(arguments) => on_runtime(store::run(arguments)),
     };

@@ -3,11 +3,11 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::failure::{Failure, USAGE};
+use super::failure::Failure;
+use super::loading::load;
+use super::print;
 use super::signals::{Asked, Signals};
-use super::{colour_errors, print};
-use crate::deployment::{self, LoadError, Plan};
-use crate::diagnostics::Report;
+use crate::deployment::Plan;
 use crate::gateway::StartError;
 use crate::launch::{self, LaunchError, Launched};
 
@@ -39,8 +39,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let path = arguments.deployment;
     let mut signals = Signals::listen()
         .map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))?;
-    let loaded = deployment::load(&path).map_err(|error| failure(&error))?;
-    show(&loaded.warnings);
+    let loaded = load(&path)?;
     let line = |line: &str| print(&format!("{line}\n"));
     let gateway = launch::gateway(&loaded.deployment, &Plan::new(&loaded), line).await;
     let mut gateway = gateway.map_err(|error| refused(&error))?;
@@ -61,12 +60,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 /// Reads the files again. Whatever is wrong with them, the gateway goes on as it was.
 async fn reload(path: &Path, gateway: &mut Launched) {
-    let result = match deployment::load(path) {
+    let result = match load(path) {
         Ok(loaded) => {
-            show(&loaded.warnings);
             gateway.reconfigure(&Plan::new(&loaded)).await.map_err(|error| refused(&error))
         }
-        Err(error) => Err(failure(&error)),
+        Err(failure) => Err(failure),
     };
     match result {
         Ok(()) => print("the rules were read again\n"),
@@ -87,23 +85,5 @@ fn refused(error: &LaunchError) -> Failure {
         | LaunchError::Program(_)
         | LaunchError::Refused(_)
         | LaunchError::Start(_) => failure,
-    }
-}
-
-/// Draws what is wrong with a deployment and makes its failure.
-fn failure(error: &LoadError) -> Failure {
-    let failure = Failure::new(error.to_string());
-    match error {
-        LoadError::Refused(reports) => {
-            show(reports);
-            failure
-        }
-        LoadError::Unreadable { .. } => failure.code(USAGE),
-    }
-}
-
-fn show(reports: &[Report]) {
-    for report in reports {
-        let _ = std::io::stderr().write_all(report.render(colour_errors()).as_bytes());
     }
 }

@@ -44,6 +44,8 @@ pub struct Rules {
     pub json: serde_json::Value,
     /// The origins its Mirror rules fetch from, as `scheme://host[:port]`.
     pub origins: Vec<String>,
+    /// The rules themselves.
+    pub set: RuleSet,
 }
 
 /// Why there is no deployment.
@@ -236,7 +238,7 @@ fn read_rules(
     let rules = checked.rules?;
     let json = rules_of(serde_json::from_slice(&bytes).ok()?);
     let origins = rules.origins().collect();
-    Some(Rules { path, json, origins })
+    Some(Rules { path, json, origins, set: rules })
 }
 
 /// The list of rules in a rule file: the file itself, or what it calls `RoutingRules`.

@@ -1,6 +1,6 @@
 //! The deployment file as a tree that knows where each of its parts stands.
 //!
-//! Owns the step from text to tree; what the parts mean is [`super::section`]'s and
+//! Owns the step from text to tree; what the parts mean is [`mod@super::section`]'s and
 //! [`super::value`]'s.
 
 use std::fmt;

@@ -22,6 +22,10 @@ pub struct Plan {
     pub configuration: String,
     /// How an object that a bucket lacks reaches the client.
     pub path: gateway::DataPath,
+    /// The same for the filter on the origins' side.
+    pub origin_configuration: String,
+    /// The cluster of each origin, by `scheme://host[:port]`.
+    pub origins: BTreeMap<String, String>,
 }
 
 impl Plan {
@@ -58,7 +62,7 @@ impl Plan {
                 origins.extend(parse_endpoint(origin).map(|endpoint| (origin.clone(), endpoint)));
             }
         }
-        let named = origins.iter().map(|(url, endpoint)| (url.as_str(), origin_name(endpoint)));
+        let named = origins.iter().map(|(url, endpoint)| (url.clone(), origin_name(endpoint)));
         let configured_origins: BTreeMap<_, _> = named.collect();
         for endpoint in origins.values() {
             let name = origin_name(endpoint);
@@ -67,10 +71,11 @@ impl Plan {
             }
         }
         let limits = &deployment.limits;
-        let configuration = Configuration {
+        let configuration = |role| Configuration {
+            role,
             domain: routes.domain.as_deref(),
-            buckets,
-            origins: configured_origins,
+            buckets: &buckets,
+            origins: &configured_origins,
             limits: ConfiguredLimits {
                 object_bytes: limits.object_bytes.value,
                 memory_bytes: limits.memory_bytes.value,
@@ -84,12 +89,14 @@ impl Plan {
             },
         };
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
-        let configuration = serde_json::to_string_pretty(&configuration).unwrap_or_default();
+        let json = |role| serde_json::to_string_pretty(&configuration(role)).unwrap_or_default();
+        let (origin_configuration, configuration) = (json(Some("origin")), json(None));
         let path = match deployment.path {
             DataPath::Callout => gateway::DataPath::Callout,
             DataPath::Streaming => gateway::DataPath::Streaming,
         };
-        Self { clusters, routes, configuration, path }
+        let origins = configured_origins;
+        Self { clusters, routes, configuration, path, origin_configuration, origins }
     }
 }
 
@@ -111,9 +118,11 @@ fn origin_name(endpoint: &Endpoint) -> String {
 #[derive(Serialize)]
 struct Configuration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<&'a str>,
-    buckets: Vec<ConfiguredBucket<'a>>,
-    origins: BTreeMap<&'a str, String>,
+    buckets: &'a [ConfiguredBucket<'a>],
+    origins: &'a BTreeMap<String, String>,
     limits: ConfiguredLimits,
     timeouts: ConfiguredTimeouts,
 }

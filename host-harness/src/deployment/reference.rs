@@ -16,7 +16,7 @@ pub fn reference() -> String {
         "<!-- Printed from host-harness/src/deployment. To renew: UPDATE=1 cargo test -p b2o -->\n\n\
          # The deployment file\n\n\
          One YAML file says which buckets there are, where their stores are and which rules they\n\
-         have. `b2o serve` runs a gateway from it.\n\n\
+         have. `b2o serve` runs a gateway from it, and `b2o envoy` writes what Envoy needs to.\n\n\
          ```yaml\n{EXAMPLE}```\n\n\
          Unknown fields are errors, as are variables that are not set and rule files that cannot\n\
          be read or hold an error. All problems of a file are shown at once, each with its line\n\

@@ -1,6 +1,6 @@
 //! Sections of the deployment file: what fields they have, read and documented from one list.
 //!
-//! Owns the `section!` macro and the collecting of problems. [`super::reference`] prints the same
+//! Owns the `section!` macro and the collecting of problems. [`mod@super::reference`] prints the same
 //! lists, so the file, its reader and its documentation cannot differ.
 
 use std::ffi::OsString;

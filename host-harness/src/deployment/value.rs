@@ -1,7 +1,7 @@
 //! The types of the deployment file's values: how each is read, and how the reference calls it.
 //!
 //! A value is right by itself once it is read; what several values mean together is checked in
-//! [`super::load`].
+//! [`mod@super::load`].
 
 use std::fmt;
 use std::net::SocketAddr;

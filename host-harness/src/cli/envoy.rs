@@ -1,0 +1,115 @@
+//! `b2o envoy`: the files Envoy runs a deployment from.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::failure::Failure;
+use super::loading::load;
+use super::print;
+use crate::FILTER_WASM;
+use crate::deployment::{Plan, Timeouts};
+use crate::envoy::{self, Change, Running, Settings};
+
+/// Write what Envoy needs to run a deployment: its configuration and the module.
+///
+/// `envoy --config-path DIR/envoy.yaml` then runs it. Run this again when the deployment or its
+/// rules have changed: a running Envoy takes the new files at once, and no request is dropped.
+/// Files are replaced as a whole, those that stay the same are not touched, and a deployment with
+/// an error changes nothing.
+///
+/// Written for Envoy 1.40. By the path `callout` the filter fetches an object, answers with it and
+/// writes it into the bucket.
+#[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_long_help = "\
+Examples:
+  b2o envoy envoy/deployment.yaml --out /tmp/envoy
+  envoy --config-path /tmp/envoy/envoy.yaml
+
+Keys for signing that stand in the deployment file go into DIR/credentials, which only its owner
+may read; keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY stay there, for Envoy to read.
+
+Exit codes:
+  0  the files are there
+  1  the deployment is refused, or a file cannot be written
+  2  wrong usage, or the deployment file cannot be read"
+)]
+pub(super) struct Arguments {
+    /// The deployment file (YAML).
+    deployment: PathBuf,
+    /// The directory to write to, by the path that Envoy is to find it by.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// How an object reaches the client; without it, as `path` in the deployment file says.
+    #[arg(long = "path", value_enum)]
+    data_path: Option<DataPath>,
+    /// The certificates that HTTPS servers are trusted by, in PEM.
+    #[arg(long, value_name = "FILE", default_value = Settings::TRUSTED)]
+    trust: PathBuf,
+}
+
+/// How an object reaches the client.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DataPath {
+    /// Through the filter's memory.
+    Callout,
+    /// From the origin through Envoy, copied into the bucket on the way. Needs Envoy 1.39 or later.
+    Streaming,
+}
+
+impl From<DataPath> for envoy::DataPath {
+    fn from(path: DataPath) -> Self {
+        match path {
+            DataPath::Callout => Self::Callout,
+            DataPath::Streaming => Self::Streaming,
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let Arguments { deployment, out, data_path, trust } = arguments;
+    let loaded = load(deployment)?;
+    let source = deployment.file_name().unwrap_or(deployment.as_os_str());
+    let settings = Settings {
+        directory: out.clone(),
+        data_path: data_path.map_or(Plan::new(&loaded).path, envoy::DataPath::from),
+        source: source.to_string_lossy().into_owned(),
+        trusted: trust.clone(),
+    };
+    let files = envoy::files(&loaded, FILTER_WASM, &settings)
+        .map_err(|error| Failure::new(error.to_string()))?;
+    if envoy::needs_trust(&loaded) && !trust.is_file() {
+        warn(trust);
+    }
+    let Timeouts { origin, store } = loaded.deployment.timeouts;
+    let running = Running {
+        admin: loaded.deployment.admin.as_ref().map(|admin| admin.value),
+        request: origin.saturating_add(store),
+    };
+    let changes =
+        envoy::install(out, &files, running).map_err(|error| Failure::new(error.to_string()))?;
+    for (name, change) in &changes {
+        print(&format!("{change:<9}  {}\n", out.join(name).display()));
+    }
+    let command = envoy::command(out);
+    let workers = loaded.deployment.workers.get();
+    let usual = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads =
+        if workers == usual { String::new() } else { format!(" --concurrency {workers}") };
+    let restart = changes.contains(&(envoy::BOOTSTRAP, Change::Replaced));
+    let advice = if restart { "restart Envoy to have all of it" } else { "run it with" };
+    print(&format!("{advice}: {command}{threads}\n"));
+    Ok(())
+}
+
+fn warn(trust: &Path) {
+    let _ = writeln!(
+        std::io::stderr(),
+        "warning: there is no {} here; Envoy needs it where it runs\n  \
+         help: name the file with the trusted certificates with --trust FILE",
+        trust.display()
+    );
+}

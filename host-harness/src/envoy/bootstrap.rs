@@ -1,0 +1,192 @@
+//! `envoy.yaml`: the listener, and where the rest is.
+//!
+//! Owns what a running Envoy cannot change.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::yaml::{List, Map, Yaml};
+use super::{CLUSTERS, DataPath, FILTER, ROUTES, Settings, filter, routes, rules};
+use crate::deployment::Loaded;
+
+/// How long a stream may stand still at least.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How many instructions a pattern may have.
+const PROGRAM: u64 = 1_000_000;
+
+/// What more than a fetch a held request may take.
+const MARGIN: Duration = Duration::from_secs(30);
+
+pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
+    let deployment = &loaded.deployment;
+    let admin =
+        deployment.admin.as_ref().map(|admin| Map::new().with("address", address(admin.value)));
+    let idle = idle(loaded);
+    let listener =
+        Map::new().with("name", "gateway").with("address", address(deployment.listen.value)).with(
+            "filter_chains",
+            List::new().with(
+                Map::new().with(
+                    "filters",
+                    List::new().with(
+                        Map::new()
+                            .with("name", "envoy.filters.network.http_connection_manager")
+                            .with("typed_config", manager(idle, settings)),
+                    ),
+                ),
+            ),
+        );
+    Map::new()
+        .remark("Envoy takes files to watch only when it has a name.")
+        .with(
+            "node",
+            Map::new().with("id", "back-to-origin").with("cluster", "back-to-origin").flow(),
+        )
+        .maybe("admin", admin)
+        .maybe("layered_runtime", runtime(settings.data_path))
+        .with("static_resources", Map::new().with("listeners", List::new().with(listener)))
+        .with("dynamic_resources", Map::new().with("cds_config", source(CLUSTERS, settings)))
+        .document(&settings.heading(&format!(
+            "{}\nEnvoy reads this file once; the files it names are watched and may change while \
+             it runs.",
+            about(settings.data_path),
+        )))
+}
+
+/// What is not as Envoy has it from the start.
+fn runtime(path: DataPath) -> Option<Map> {
+    let layer = Map::new()
+        .with("name", "patterns")
+        .with("static_layer", Map::new().with("re2.max_program_size.error_level", PROGRAM).flow());
+    match path {
+        DataPath::Callout => None,
+        DataPath::Streaming => Some(
+            Map::new()
+                .remark(
+                    "The routes' patterns take every encoding of a key, and so are long; Envoy \
+                     would refuse them above 100 instructions.",
+                )
+                .with("layers", List::new().with(layer)),
+        ),
+    }
+}
+
+/// What Envoy does by each path.
+const fn about(path: DataPath) -> &'static str {
+    match path {
+        DataPath::Callout => {
+            "Back-to-origin in Envoy, by callouts: the filter sits before the buckets, holds a \
+             bucket's answer when a rule is about it, fetches the object from the origin, answers \
+             the client and writes the object into the bucket."
+        }
+        DataPath::Streaming => {
+            "Back-to-origin in Envoy, streamed: when a bucket lacks an object, Envoy's own router \
+             tries again at the origin of the rule. There the filter asks for what the rule says, \
+             and copies into the bucket what streams to the client. It needs Envoy 1.39 or later: \
+             earlier ones cannot choose another server for a retry."
+        }
+    }
+}
+
+/// How long a stream may stand still.
+pub(super) fn idle(loaded: &Loaded) -> Duration {
+    IDLE.max(loaded.deployment.timeouts.origin.saturating_add(MARGIN))
+}
+
+fn manager(idle: Duration, settings: &Settings) -> Map {
+    Map::typed("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager")
+        .with("stat_prefix", "gateway")
+        .remark(
+            "A key is bytes. Were Envoy to resolve `..`, merge `//` or decode `%2F`, the bucket \
+             would be asked for another key than the client named, and the client's signature \
+             would fail.",
+        )
+        .with("normalize_path", false)
+        .with("merge_slashes", false)
+        .with("path_with_escaped_slashes_action", "KEEP_UNCHANGED")
+        .remark(
+            "Envoy's own headers are Envoy's alone: from a client, x-envoy-retry-on and its like \
+             would multiply requests to the store, and x-envoy-attempt-count would choose the \
+             server. A route's `request_headers_to_remove` comes too late for them.",
+        )
+        .with("early_header_mutation_extensions", List::new().with(strip(settings)))
+        .remark("The store has identifiers of its own.")
+        .with("generate_request_id", false)
+        .remark("A hit keeps the Server header of the store.")
+        .with("server_header_transformation", "PASS_THROUGH")
+        .remark(
+            "The bound of last resort: should the module fail, whatever it holds ends after this; \
+             the default is five minutes. It is longer than a fetch may take.",
+        )
+        .with("stream_idle_timeout", seconds(idle))
+        .remark("A client that never ends its header holds its connection no longer than this.")
+        .with("request_headers_timeout", "30s")
+        .with(
+            "http_filters",
+            List::new()
+                .with(
+                    Map::new().with("name", filter::NAME).with(
+                        "config_discovery",
+                        Map::new()
+                            .with("config_source", source(FILTER, settings))
+                            .with("type_urls", filter::types(settings.data_path)),
+                    ),
+                )
+                .with(
+                    Map::new().with("name", "envoy.filters.http.router").with(
+                        "typed_config",
+                        Map::typed("envoy.extensions.filters.http.router.v3.Router")
+                            .remark(
+                                "Nobody but the filter is interested in these, and it asks for \
+                                 them elsewhere.",
+                            )
+                            .with("suppress_envoy_headers", true),
+                    ),
+                ),
+        )
+        .with(
+            "rds",
+            Map::new()
+                .with("route_config_name", routes::NAME)
+                .with("config_source", source(ROUTES, settings)),
+        )
+}
+
+fn strip(settings: &Settings) -> Map {
+    let theirs = Map::new().with("key_matcher", Map::new().with("prefix", "x-envoy-"));
+    let theirs = Map::new().with("remove_on_match", theirs).flow();
+    let mutations = List::new().with(theirs);
+    let mutations = match settings.data_path {
+        DataPath::Callout => mutations,
+        DataPath::Streaming => mutations.with(Map::new().with("remove", rules::JUDGE).flow()),
+    };
+    Map::new().with("name", "envoy.http.early_header_mutation.header_mutation").with(
+        "typed_config",
+        Map::typed("envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation")
+            .with("mutations", mutations),
+    )
+}
+
+/// A watched file as the source of a resource.
+pub(super) fn source(name: &str, settings: &Settings) -> Map {
+    Map::new().with("resource_api_version", "V3").with("path_config_source", settings.watched(name))
+}
+
+pub(super) fn address(address: SocketAddr) -> Yaml {
+    socket(&address.ip().to_string(), address.port())
+}
+
+/// A socket's address, with a name or an IP address.
+pub(super) fn socket(host: &str, port: u16) -> Yaml {
+    let socket = Map::new().with("address", host).with("port_value", port);
+    Map::new().with("socket_address", socket).flow()
+}
+
+/// A duration as Envoy writes it.
+pub(super) fn seconds(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}s", duration.as_secs()),
+        milliseconds => format!("{}.{milliseconds:03}s", duration.as_secs()),
+    }
+}

@@ -1,0 +1,118 @@
+//! With what Envoy signs requests to a store, and where it finds that.
+//!
+//! Owns that a key is only ever in the environment of Envoy or in one file that nobody else may
+//! read: never in the configuration, and so never in what Envoy shows of it.
+
+use std::fmt;
+
+use super::yaml::Map;
+use super::{CREDENTIALS, Settings};
+use crate::deployment::{Bucket, Credentials, Loaded, Variable};
+
+/// The variables that Envoy reads, which have fixed names.
+const VARIABLES: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
+/// A key cannot stand in a credentials file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CredentialsError {
+    /// The bucket it is for.
+    pub bucket: String,
+}
+
+impl fmt::Display for CredentialsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a key of the bucket `{}` has spaces at its ends or control characters; Envoy could \
+             not read it from a file",
+            self.bucket
+        )
+    }
+}
+
+impl std::error::Error for CredentialsError {}
+
+/// Where a bucket's keys are for Envoy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    Environment,
+    File,
+    Nowhere,
+}
+
+fn place(credentials: &Credentials) -> Place {
+    match credentials {
+        Credentials::Environment(names) => {
+            let variables = [
+                Some(&names.access_key_id),
+                Some(&names.secret_access_key),
+                names.session_token.as_ref(),
+            ];
+            let known = |(variable, name): (Option<&Variable>, &str)| {
+                variable.is_none_or(|variable| variable.name == name)
+            };
+            let all = variables.into_iter().zip(VARIABLES).all(known);
+            if all { Place::Environment } else { Place::File }
+        }
+        Credentials::Inline(_) => Place::File,
+        Credentials::None => Place::Nowhere,
+    }
+}
+
+/// The credentials file, where one is needed: a profile a bucket.
+pub(super) fn file(loaded: &Loaded) -> Result<Option<String>, CredentialsError> {
+    let mut text = String::new();
+    for bucket in &loaded.deployment.buckets.value {
+        let keys = match place(&bucket.credentials) {
+            Place::File => bucket.credentials.keys(&bucket.region),
+            Place::Environment | Place::Nowhere => None,
+        };
+        let Some(keys) = keys else { continue };
+        text.push_str(&format!("[{}]\n", bucket.name.value));
+        let token = keys.session_token.as_ref().map(|token| token.expose());
+        for (name, value) in [
+            ("aws_access_key_id", Some(keys.access_key_id.as_str())),
+            ("aws_secret_access_key", Some(keys.secret_access_key.expose())),
+            ("aws_session_token", token),
+        ] {
+            let Some(value) = value else { continue };
+            if value.trim() != value || value.chars().any(char::is_control) {
+                return Err(CredentialsError { bucket: bucket.name.value.to_string() });
+            }
+            text.push_str(&format!("{name}={value}\n"));
+        }
+    }
+    Ok((!text.is_empty()).then_some(text))
+}
+
+/// The filter that signs what goes through a cluster, where the bucket has keys.
+pub(super) fn signing(bucket: &Bucket, settings: &Settings) -> Option<Map> {
+    // Nothing but what the deployment names: Envoy's own chain would go on to ask other services.
+    let only = Map::new().with("custom_credential_provider_chain", true);
+    let provider = match place(&bucket.credentials) {
+        Place::Environment => only
+            .remark("Envoy's own environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where it is set, AWS_SESSION_TOKEN.")
+            .with("environment_credential_provider", Map::new()),
+        Place::File => only.with(
+            "credentials_file_provider",
+            Map::new()
+                .with("credentials_data_source", Map::new()
+                    .with("filename", settings.path(CREDENTIALS))
+                    .with("watched_directory", Map::new().with("path", settings.directory.display().to_string()).flow()))
+                .with("profile", bucket.name.value.0.as_str()),
+        ),
+        Place::Nowhere => return None,
+    };
+    let config =
+        Map::typed("envoy.extensions.filters.http.aws_request_signing.v3.AwsRequestSigning")
+            .with("service_name", "s3")
+            .with("region", bucket.region.0.as_str())
+            .remark("Otherwise the body would be held once more, to be hashed.")
+            .with("use_unsigned_payload", true)
+            .with("credential_provider", provider);
+    Some(
+        Map::new()
+            .with("name", "envoy.filters.http.aws_request_signing")
+            .with("typed_config", config),
+    )
+}

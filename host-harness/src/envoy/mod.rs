@@ -1,0 +1,181 @@
+//! A deployment as a directory of files that Envoy runs from.
+//!
+//! Owns what is in the files and how they replace those of an earlier run. What a deployment means
+//! is [`crate::deployment::Plan`]'s.
+
+mod bootstrap;
+mod clusters;
+mod credentials;
+mod directory;
+mod filter;
+mod pattern;
+mod renewal;
+mod routes;
+mod rules;
+mod running;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use credentials::CredentialsError;
+pub use directory::{Change, WriteError, replace};
+pub use renewal::{Running, install};
+
+use back_to_origin::rule::Action;
+
+use crate::deployment::{Addressing, Loaded, Plan, Reads};
+use yaml::Map;
+
+pub use crate::gateway::DataPath;
+
+/// The bootstrap; Envoy reads it once.
+pub const BOOTSTRAP: &str = "envoy.yaml";
+/// The servers; Envoy watches it.
+const CLUSTERS: &str = "clusters.yaml";
+/// The keys that stand in the deployment file, for Envoy's signing.
+const CREDENTIALS: &str = "credentials";
+/// The filter and its rules; Envoy watches it.
+const FILTER: &str = "filter.yaml";
+/// The module.
+const MODULE: &str = "back_to_origin.wasm";
+/// Which request goes to which cluster; Envoy watches it.
+const ROUTES: &str = "routes.yaml";
+
+/// What the files are made for.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The directory, as Envoy is to find it.
+    pub directory: PathBuf,
+    /// How an object reaches the client.
+    pub data_path: DataPath,
+    /// The name of the deployment file.
+    pub source: String,
+    /// The certificates that servers are trusted by, as Envoy is to find them.
+    pub trusted: PathBuf,
+}
+
+impl Settings {
+    /// The certificates of the system, where most systems have them.
+    pub const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+    fn path(&self, name: &str) -> String {
+        self.directory.join(name).display().to_string()
+    }
+
+    /// How Envoy watches a file: its directory, for a file that is moved into the place of another.
+    fn watched(&self, name: &str) -> Map {
+        Map::new().with("path", self.path(name)).with(
+            "watched_directory",
+            Map::new().with("path", self.directory.display().to_string()).flow(),
+        )
+    }
+
+    /// What stands above each file.
+    fn heading(&self, about: &str) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        format!(
+            "{about}\n\nWritten by `b2o envoy`, version {version}, from {}. Change that and run it \
+             again: what is changed here is lost.",
+            self.source,
+        )
+    }
+}
+
+/// A file to be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct File {
+    /// Its name in the directory.
+    pub name: &'static str,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+    /// Whether only its owner may read it.
+    pub private: bool,
+}
+
+/// Why there are no files for a deployment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum FilesError {
+    /// A bucket's address would change on its way, and with it what its rules are about.
+    Addressing {
+        /// The bucket.
+        bucket: String,
+    },
+    /// A key cannot stand in a file.
+    Credentials(CredentialsError),
+}
+
+impl fmt::Display for FilesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Addressing { bucket } => write!(
+                f,
+                "the bucket `{bucket}` has `reads: signed` and `addressing: virtual`; by the path \
+                 `streaming`, signed reads need `addressing: path`"
+            ),
+            Self::Credentials(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FilesError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Addressing { .. } => None,
+            Self::Credentials(error) => Some(error),
+        }
+    }
+}
+
+/// The files of a deployment, in the order in which they may be replaced under a running Envoy:
+/// what is named is there before what names it.
+///
+/// # Errors
+///
+/// When the deployment's keys cannot be written so that Envoy reads the same, or the path does not
+/// go with the deployment.
+pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<File>, FilesError> {
+    let plan = Plan::new(loaded);
+    // The filter on the origin's side knows a bucket by what the client asked for, and a signed
+    // read is readdressed before that.
+    let readdressed = loaded.deployment.buckets.value.iter().find(|bucket| {
+        settings.data_path == DataPath::Streaming
+            && bucket.reads.value == Reads::Signed
+            && bucket.addressing == Addressing::Virtual
+    });
+    if let Some(bucket) = readdressed {
+        return Err(FilesError::Addressing { bucket: bucket.name.value.to_string() });
+    }
+    let public = |name, text: String| File { name, bytes: text.into_bytes(), private: false };
+    let mut files = vec![File { name: MODULE, bytes: module.to_vec(), private: false }];
+    if let Some(text) = credentials::file(loaded).map_err(FilesError::Credentials)? {
+        files.push(File { name: CREDENTIALS, bytes: text.into_bytes(), private: true });
+    }
+    files.extend([
+        public(CLUSTERS, clusters::file(loaded, &plan, module, settings)),
+        public(FILTER, filter::file(loaded, &plan, module, settings)),
+        public(ROUTES, routes::file(loaded, &plan, settings)),
+        public(BOOTSTRAP, bootstrap::file(loaded, settings)),
+    ]);
+    Ok(files)
+}
+
+/// Whether some rule sends clients elsewhere: only the filter before the buckets does that.
+fn redirects(loaded: &Loaded) -> bool {
+    let mut rules = loaded.rules.iter().flat_map(|rules| rules.set.iter());
+    rules.any(|rule| matches!(rule.action, Action::External(_)))
+}
+
+/// Whether anything in a deployment is spoken to with TLS.
+#[must_use]
+pub fn needs_trust(loaded: &Loaded) -> bool {
+    Plan::new(loaded).clusters.iter().any(|cluster| clusters::is_encrypted(&cluster.endpoint))
+}
+
+/// The command that runs Envoy on a directory.
+#[must_use]
+pub fn command(directory: &Path) -> String {
+    format!("envoy --config-path {}", directory.join(BOOTSTRAP).display())
+}

@@ -1,0 +1,243 @@
+//! `routes.yaml`: which request goes to which cluster.
+//!
+//! Owns how a request names its bucket. Nothing is decoded or tidied on the way.
+
+use back_to_origin::http::query::SUBRESOURCES;
+use back_to_origin::rule::{Action, RuleSet};
+
+use super::clusters::{mirror, read, signed};
+use super::rules::header;
+use super::yaml::{List, Map};
+use super::{DataPath, Settings, pattern, rules};
+use crate::deployment::{Addressing, Bucket, Loaded, Plan, Reads};
+
+/// The name of the route configuration.
+pub(super) const NAME: &str = "buckets";
+
+/// The headers by which a client signs.
+const SIGNATURE: [&str; 4] =
+    ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
+
+/// Where a request has its bucket's name.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Named {
+    Host,
+    Path,
+}
+
+pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String {
+    let deployment = &loaded.deployment;
+    let buckets = || deployment.buckets.value.iter().zip(&loaded.rules);
+    let add = |routes, bucket, rules: &RuleSet, named| {
+        let way = Way { bucket, named };
+        match settings.data_path {
+            DataPath::Streaming if rules::mirrors(rules) => way.streaming(routes, rules, plan),
+            DataPath::Callout | DataPath::Streaming => way.plain(routes),
+        }
+    };
+    let mut hosts = List::new();
+    if let Some(domain) = &deployment.domain {
+        for (bucket, rules) in buckets() {
+            let host = format!("{}.{}", bucket.name.value, domain.0);
+            let domains = [host.clone(), format!("{host}:*")].into_iter().collect();
+            let routes = add(List::new(), bucket, &rules.set, Named::Host);
+            hosts = hosts.with(virtual_host(&host, domains, routes, settings));
+        }
+    }
+    let routes = buckets()
+        .fold(List::new(), |routes, (bucket, rules)| add(routes, bucket, &rules.set, Named::Path));
+    hosts = hosts.with(virtual_host("path", List::new().with("*"), routes, settings));
+    let routes = Map::typed("envoy.config.route.v3.RouteConfiguration")
+        .with("name", NAME)
+        .with("virtual_hosts", hosts);
+    let about = match settings.data_path {
+        DataPath::Callout => "",
+        DataPath::Streaming => {
+            "\nKeys are compared decoded, whatever the client encoded, while the path goes on as it \
+             came; so the patterns take every encoding. The filter on the origin's side decides \
+             again, by its own engine."
+        }
+    };
+    Map::new().with("resources", List::new().with(routes)).document(&settings.heading(&format!(
+        "Which request goes to which bucket: by its host where there is a domain, and by the first \
+         part of its path. What names no bucket is answered 404. Envoy watches this file.{about}"
+    )))
+}
+
+fn virtual_host(name: &str, domains: List, routes: List, settings: &Settings) -> Map {
+    let host = Map::new().with("name", name).with("domains", domains);
+    let host = match settings.data_path {
+        DataPath::Callout => host,
+        DataPath::Streaming => host
+            .remark("By it a route knows the second attempt.")
+            .with("include_request_attempt_count", true)
+            .remark("Between the bucket's cluster and the router, and no business of the client's.")
+            .with("response_headers_to_remove", List::new().with(rules::JUDGE)),
+    };
+    host.with("routes", routes)
+}
+
+/// A bucket, by one of the ways to name it.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    bucket: &'a Bucket,
+    named: Named,
+}
+
+impl Way<'_> {
+    /// Routes to the bucket alone.
+    fn plain(self, routes: List) -> List {
+        let routes = match self.bucket.reads.value {
+            Reads::Passthrough => routes,
+            Reads::Signed => routes.remark(SIGNED).with(self.signed(
+                self.matching([header(":method", "GET|HEAD"), not(presigned())]),
+                self.signed_cluster(),
+            )),
+        };
+        routes.with(self.unsigned(self.matching([])))
+    }
+
+    /// Routes to the bucket, and for what its rules mirror to the origin where it lacks it.
+    fn streaming(self, routes: List, rules: &RuleSet, plan: &Plan) -> List {
+        let name = &self.bucket.name.value.0;
+        let above = match self.named {
+            Named::Host => "/".to_owned(),
+            Named::Path => format!("/{name}/"),
+        };
+        let subresource = header(":path", &pattern::subresource());
+        let is_signed = self.bucket.reads.value == Reads::Signed;
+        let mut routes = if is_signed {
+            routes
+                .remark("Writes go on as they came.")
+                .with(self.unsigned(self.matching([not(header(":method", "GET|HEAD"))])))
+                .remark(SIGNED)
+                .with(self.unsigned(self.matching([presigned()])))
+        } else {
+            routes
+        };
+        routes = routes
+            .remark("Rules are about GetObject alone: not about other methods,")
+            .with(self.read(self.matching([not(get())])))
+            .remark(&format!(
+                "and not about a GET that its query makes another operation: {}.",
+                SUBRESOURCES.join(", ")
+            ))
+            .with(self.read(self.matching([query(), subresource])));
+        for rule in rules::in_order(rules) {
+            let matching = rules::matching(rule, &above);
+            let cluster = match &rule.action {
+                Action::External(_) => None,
+                Action::Mirror(mirror) => plan.origins.get(&mirror.url.origin()),
+            };
+            let route = match (cluster, is_signed) {
+                (None, _) => self.read(matching),
+                (Some(origin), true) => self
+                    .signed(matching, rules::retried(&signed(name), &mirror(origin, plan), way())),
+                (Some(origin), false) => Map::new()
+                    .with("match", matching)
+                    .with("route", rules::retried(&read(name), &mirror(origin, plan), way())),
+            };
+            routes = routes.remark(&rules::about(rule)).with(route);
+        }
+        routes
+            .remark("What no rule covers keeps the bucket's own answer.")
+            .with(self.read(self.matching([])))
+    }
+
+    /// The requests for the bucket, of which some more is known.
+    fn matching<const N: usize>(self, headers: [Map; N]) -> Map {
+        let matching = match self.named {
+            Named::Host => Map::new().with("prefix", "/"),
+            // The bucket itself and what is below it, but no bucket whose name only begins like it.
+            Named::Path => {
+                let name = &self.bucket.name.value;
+                Map::new().with("path_separated_prefix", format!("/{name}"))
+            }
+        };
+        if N == 0 {
+            return matching;
+        }
+        let headers: List = headers.into_iter().map(Map::flow).collect();
+        matching.with("headers", headers)
+    }
+
+    /// A read, as this bucket has them.
+    fn read(self, matching: Map) -> Map {
+        match self.bucket.reads.value {
+            Reads::Passthrough => self.unsigned(matching),
+            Reads::Signed => self.signed(matching, self.signed_cluster()),
+        }
+    }
+
+    /// What reaches the bucket as it came.
+    fn unsigned(self, matching: Map) -> Map {
+        let way = Map::new().with("cluster", read(&self.bucket.name.value.0)).join(way());
+        Map::new().with("match", matching.compact()).with("route", way.flow())
+    }
+
+    fn signed_cluster(self) -> Map {
+        Map::new().with("cluster", signed(&self.bucket.name.value.0)).join(way())
+    }
+
+    /// What is signed for the client, addressed as the store has it.
+    fn signed(self, matching: Map, way: Map) -> Map {
+        let gone: List = SIGNATURE.into_iter().collect();
+        Map::new()
+            .with("match", matching.compact())
+            .with("route", way.join(self.address()))
+            .with("request_headers_to_remove", gone)
+    }
+
+    /// Host and path by which a signed request names its bucket to the store.
+    fn address(self) -> Map {
+        let (name, authority) = (&self.bucket.name.value, self.bucket.endpoint.authority());
+        let (host, pattern, substitution) = match (self.bucket.addressing, self.named) {
+            (Addressing::Path, Named::Path) => (authority, None, String::new()),
+            (Addressing::Path, Named::Host) => {
+                (authority, Some("^/".to_owned()), format!("/{name}/"))
+            }
+            (Addressing::Virtual, Named::Path) => {
+                let pattern = format!("^/{}(?:/|$)", name.0.replace('.', "\\."));
+                (format!("{name}.{authority}"), Some(pattern), "/".to_owned())
+            }
+            (Addressing::Virtual, Named::Host) => {
+                (format!("{name}.{authority}"), None, String::new())
+            }
+        };
+        let rewrite = pattern.map(|pattern| {
+            Map::new()
+                .with("pattern", Map::new().with("regex", pattern).flow())
+                .with("substitution", substitution)
+        });
+        Map::new().with("host_rewrite_literal", host).maybe("regex_rewrite", rewrite)
+    }
+}
+
+/// Why a presigned request is not signed again.
+const SIGNED: &str = "Reads are signed with the bucket's own key, whoever the client is; a \
+                      signature of its own goes. Only a presigned request goes on as it came: its \
+                      signature stands in the query, and Envoy could take it out only by decoding \
+                      the rest.";
+
+/// No bound on the length of a download; the idle timeout bounds one that stalls.
+fn way() -> Map {
+    Map::new().with("timeout", "0s")
+}
+
+/// A query. Most requests have none, and are spared a pattern.
+fn query() -> Map {
+    Map::new().with("name", ":path").with("string_match", Map::new().with("contains", "?"))
+}
+
+/// Nothing but a GET.
+fn get() -> Map {
+    Map::new().with("name", ":method").with("string_match", Map::new().with("exact", "GET"))
+}
+
+fn presigned() -> Map {
+    header(":path", &pattern::presigned())
+}
+
+fn not(condition: Map) -> Map {
+    condition.with("invert_match", true)
+}

@@ -1,0 +1,137 @@
+//! Mirror rules as routes: the router itself tries again at the origin.
+//!
+//! Owns which requests that is for, and what makes the router try again: only the bucket's own word
+//! that it has no such object, never a connection that failed.
+
+use back_to_origin::rule::{Action, Rule, RuleSet};
+
+use super::pattern;
+use super::yaml::{List, Map};
+
+/// The header by which the bucket's cluster tells the router what it was answered.
+pub(super) const JUDGE: &str = "x-b2o-bucket";
+
+/// The header that names the attempt: it is there from the second on.
+const ATTEMPT: &str = "x-envoy-attempt-count";
+
+/// The filter on a bucket's cluster that judges its answers.
+pub(super) fn judge() -> Map {
+    let append = |key: &str, value: &str, action: &str| {
+        let header = Map::new().with("key", key).with("value", value);
+        Map::new()
+            .with("append", Map::new().with("header", header).with("append_action", action))
+            .flow()
+    };
+    let markers = "%RESP(:status)%/%RESP(x-amz-delete-marker)%/%RESP(x-oss-delete-marker)%";
+    let mutations = List::new()
+        .with(append(JUDGE, markers, "OVERWRITE_IF_EXISTS_OR_ADD"))
+        .with(append("x-oss-tag", "%RESP(x-amz-meta-x-oss-tag)%", "ADD_IF_ABSENT"));
+    Map::new().with("name", "envoy.filters.http.header_mutation").with(
+        "typed_config",
+        Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")
+            .with("mutations", Map::new().with("response_mutations", mutations)),
+    )
+}
+
+/// Whether anything is mirrored.
+pub(super) fn mirrors(rules: &RuleSet) -> bool {
+    rules.iter().any(|rule| matches!(rule.action, Action::Mirror(_)))
+}
+
+/// The rules that a 404 may be about, in order. What is behind the last that mirrors needs no
+/// route.
+pub(super) fn in_order(rules: &RuleSet) -> Vec<&Rule> {
+    let mut rules: Vec<_> =
+        rules.iter().filter(|rule| matches!(rule.condition.status, None | Some(404))).collect();
+    while rules.last().is_some_and(|rule| matches!(rule.action, Action::External(_))) {
+        rules.pop();
+    }
+    rules
+}
+
+/// What a rule is about, for people.
+pub(super) fn about(rule: &Rule) -> String {
+    let (prefix, suffix) = (&rule.condition.key_prefix, &rule.condition.key_suffix);
+    let keys = match (prefix.is_empty(), suffix.is_empty()) {
+        (true, true) => "all keys".to_owned(),
+        (false, true) => format!("keys that start with {prefix:?}"),
+        (true, false) => format!("keys that end with {suffix:?}"),
+        (false, false) => format!("keys that start with {prefix:?} and end with {suffix:?}"),
+    };
+    match &rule.action {
+        Action::External(_) => format!(
+            "Rule {}: {keys}. The filter before the buckets redirects; no later rule may mirror \
+             them.",
+            rule.number
+        ),
+        Action::Mirror(mirror) => {
+            format!("Rule {}: {keys}, from {}.", rule.number, mirror.url.origin())
+        }
+    }
+}
+
+/// Which requests a rule is about; `above` is what stands before the key in a path.
+pub(super) fn matching(rule: &Rule, above: &str) -> Map {
+    let condition = &rule.condition;
+    let path = Map::new().with("regex", pattern::key(above, &condition.key_prefix));
+    let matching = Map::new().with("safe_regex", path.flow());
+    if condition.key_suffix.is_empty() {
+        return matching;
+    }
+    let end = header(":path", &pattern::key_end(above, &condition.key_suffix));
+    matching.with("headers", List::new().with(end.flow()))
+}
+
+/// A condition on a header.
+pub(super) fn header(name: &str, pattern: &str) -> Map {
+    let regex = Map::new().with("safe_regex", Map::new().with("regex", pattern));
+    Map::new().with("name", name).with("string_match", regex)
+}
+
+/// The way of a request that a rule mirrors, with what else is on that way.
+pub(super) fn retried(first: &str, origin: &str, way: Map) -> Map {
+    let action = |cluster: &str| {
+        let typed =
+            Map::typed("envoy.extensions.router.cluster_specifiers.matcher.v3.ClusterAction");
+        Map::new().with(
+            "action",
+            Map::new().with("name", "cluster").with("typed_config", typed.with("cluster", cluster)),
+        )
+    };
+    let input = Map::new().with("name", "attempt").with(
+        "typed_config",
+        Map::typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput")
+            .with("header_name", ATTEMPT),
+    );
+    let present = Map::new()
+        .with("safe_regex", Map::new().with("google_re2", Map::new()).with("regex", ".+"));
+    let predicate = Map::new().with(
+        "single_predicate",
+        Map::new().with("input", input).with("value_match", present.flow()),
+    );
+    let matcher = Map::new().with("predicate", predicate).with("on_match", action(origin));
+    let list = Map::new().with("matchers", List::new().with(matcher));
+    let choice = Map::new().with("matcher_list", list).with("on_no_match", action(first));
+    let specifier = Map::new().with(
+        "extension",
+        Map::new().with("name", "attempt").with(
+            "typed_config",
+            Map::typed(
+                "envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier",
+            )
+            .with("cluster_matcher", choice),
+        ),
+    );
+    let miss = header(JUDGE, "(?i:404/(?:false)?/(?:false)?)");
+    let retry = Map::new()
+        .remark("Nothing but the bucket's 404 makes a second attempt: above all no failure to reach it.")
+        .with("retry_on", "retriable-headers")
+        .with("retriable_headers", List::new().with(miss.flow()))
+        .with("num_retries", 1_u64)
+        .with("refresh_cluster_on_retry", true)
+        .remark("The least it takes; the default is 25 ms.")
+        .with("retry_back_off", Map::new().with("base_interval", "0.001s").flow());
+    way.remark("The first attempt goes to the bucket, the second to the origin.")
+        .with("inline_cluster_specifier_plugin", specifier)
+        .with("retry_policy", retry)
+}

@@ -1,0 +1,423 @@
+//! Whole directories: what is in them, what is not, and what a second run does.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::*;
+use crate::deployment::{Loaded, parse};
+use crate::diagnostics::Document;
+
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("AWS_ACCESS_KEY_ID", "PUBLIC-OF-ENVIRONMENT"),
+    ("AWS_SECRET_ACCESS_KEY", "secret-of-environment"),
+    ("OTHER_KEY", "PUBLIC-OF-OTHER"),
+    ("OTHER_SECRET", "secret-of-other"),
+];
+
+const RULES: &str = r#"[{
+    "RuleNumber": 1,
+    "Condition": { "KeyPrefixEquals": "a/", "HttpErrorCodeReturnedEquals": 404 },
+    "Redirect": { "RedirectType": "Mirror", "MirrorURL": "http://127.0.0.1:9100/" }
+}]"#;
+
+fn environment(name: &str) -> Option<OsString> {
+    ENVIRONMENT.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+}
+
+/// A deployment in a directory of its own.
+fn loaded(text: &str) -> (tempfile::TempDir, Loaded) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("rules.json"), RULES).unwrap();
+    let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
+    let loaded = parse(document, directory.path(), &environment).expect(text);
+    (directory, loaded)
+}
+
+fn settings() -> Settings {
+    Settings {
+        directory: PathBuf::from("/etc/gateway"),
+        data_path: DataPath::Callout,
+        source: "deployment.yaml".to_owned(),
+        trusted: PathBuf::from(Settings::TRUSTED),
+    }
+}
+
+fn written(text: &str) -> Vec<File> {
+    let (_directory, loaded) = loaded(text);
+    files(&loaded, b"module", &settings()).unwrap()
+}
+
+fn text<'f>(files: &'f [File], name: &str) -> &'f str {
+    let file = files.iter().find(|file| file.name == name).expect(name);
+    std::str::from_utf8(&file.bytes).unwrap()
+}
+
+fn yaml(files: &[File], name: &str) -> Value {
+    serde_saphyr::from_str(text(files, name)).expect(name)
+}
+
+fn cluster(files: &[File], name: &str) -> Value {
+    let clusters = yaml(files, CLUSTERS);
+    let clusters = clusters["resources"].as_array().unwrap();
+    clusters.iter().find(|cluster| cluster["name"] == name).expect(name).clone()
+}
+
+/// The filters of a cluster, by name.
+fn filter(cluster: &Value, name: &str) -> Option<Value> {
+    let options = &cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+    let filters = options["http_filters"].as_array().unwrap();
+    let name = format!("envoy.filters.http.{name}");
+    filters.iter().find(|filter| filter["name"] == name).map(|f| f["typed_config"].clone())
+}
+
+const KEYS: &str = "\
+buckets:
+  - name: inline
+    endpoint: http://127.0.0.1:9000
+    credentials:
+      inline: { access_key_id: PUBLIC-OF-FILE, secret_access_key: 'secret/of=file', session_token: token-of-file }
+    rules: rules.json
+  - name: usual
+    endpoint: http://127.0.0.1:9000
+    credentials: { environment: }
+    rules: rules.json
+  - name: other
+    endpoint: http://127.0.0.1:9000
+    credentials:
+      environment: { access_key_id: OTHER_KEY, secret_access_key: OTHER_SECRET }
+    reads: signed
+    rules: rules.json
+  - name: open
+    endpoint: http://127.0.0.1:9000
+    rules: rules.json
+";
+
+#[test]
+fn keys_stand_in_one_private_file_and_nowhere_else() {
+    let files = written(KEYS);
+    let keys = files.iter().find(|file| file.name == CREDENTIALS).unwrap();
+    assert!(keys.private);
+    assert_eq!(
+        text(&files, CREDENTIALS),
+        "[inline]\naws_access_key_id=PUBLIC-OF-FILE\naws_secret_access_key=secret/of=file\n\
+         aws_session_token=token-of-file\n\
+         [other]\naws_access_key_id=PUBLIC-OF-OTHER\naws_secret_access_key=secret-of-other\n"
+    );
+    for file in files.iter().filter(|file| file.name != CREDENTIALS) {
+        let text = String::from_utf8_lossy(&file.bytes);
+        for secret in ["PUBLIC-OF", "secret-of", "secret/of", "token-of"] {
+            assert!(!text.contains(secret), "{secret} in {}", file.name);
+        }
+        assert!(!file.private, "{}", file.name);
+    }
+}
+
+#[test]
+fn each_bucket_is_signed_for_with_its_own_keys_only() {
+    let files = written(KEYS);
+    let provider = |name: &str| {
+        let signing = filter(&cluster(&files, name), "aws_request_signing")?;
+        Some(signing["credential_provider"].clone())
+    };
+    for name in ["bucket-inline", "bucket-usual", "bucket-other", "bucket-open", "store-open"] {
+        assert_eq!(provider(name), None, "{name}");
+    }
+    for (name, profile) in [
+        ("store-inline", Some("inline")),
+        ("store-usual", None),
+        ("store-other", Some("other")),
+        ("signed-other", Some("other")),
+    ] {
+        let provider = provider(name).expect(name);
+        assert_eq!(provider["custom_credential_provider_chain"], true, "{name}");
+        let file = &provider["credentials_file_provider"];
+        assert_eq!(file["profile"].as_str(), profile, "{name}");
+        assert_eq!(provider["environment_credential_provider"].is_object(), profile.is_none());
+    }
+}
+
+#[test]
+fn a_key_that_would_break_its_file_is_refused() {
+    for secret in ["\"a\\nb\"", "\" a\""] {
+        let text = format!(
+            "buckets: [{{ name: abc, endpoint: \"http://127.0.0.1\", rules: rules.json, credentials: \
+             {{ inline: {{ access_key_id: k, secret_access_key: {secret} }} }} }}]"
+        );
+        let (_directory, loaded) = loaded(&text);
+        let error = files(&loaded, b"", &settings()).unwrap_err();
+        let expected = CredentialsError { bucket: "abc".to_owned() };
+        assert_eq!(error, FilesError::Credentials(expected));
+    }
+}
+
+#[test]
+fn the_filter_gets_the_plan_to_the_letter() {
+    let (_directory, loaded) = loaded(KEYS);
+    let files = files(&loaded, b"module", &settings()).unwrap();
+    let config = yaml(&files, FILTER)["resources"][0]["typed_config"]["config"].clone();
+    let given: Value =
+        serde_json::from_str(config["configuration"]["value"].as_str().unwrap()).unwrap();
+    let planned: Value = serde_json::from_str(&Plan::new(&loaded).configuration).unwrap();
+    assert_eq!(given, planned);
+    assert_eq!(config["failure_policy"], "FAIL_RELOAD");
+}
+
+#[test]
+fn every_server_that_is_named_is_there() {
+    for text in [KEYS, "buckets: [{ name: abc, endpoint: \"https://x.test\", rules: rules.json }]"]
+    {
+        let files = written(text);
+        let clusters = yaml(&files, CLUSTERS);
+        let clusters = clusters["resources"].as_array().unwrap();
+        let known = |name: &str| clusters.iter().any(|cluster| cluster["name"] == name);
+        let filter = yaml(&files, FILTER);
+        let value = &filter["resources"][0]["typed_config"]["config"]["configuration"]["value"];
+        let plan: Value = serde_json::from_str(value.as_str().unwrap()).unwrap();
+        let stores = plan["buckets"].as_array().unwrap().iter().map(|b| &b["store"]["cluster"]);
+        let mut named: Vec<_> =
+            stores.chain(plan["origins"].as_object().unwrap().values()).collect();
+        let routes = yaml(&files, ROUTES);
+        let hosts = routes["resources"][0]["virtual_hosts"].as_array().unwrap().clone();
+        let routes: Vec<_> =
+            hosts.iter().flat_map(|host| host["routes"].as_array().unwrap()).collect();
+        named.extend(routes.iter().map(|route| &route["route"]["cluster"]));
+        for name in named {
+            assert!(known(name.as_str().unwrap()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_changed_module_changes_the_filter() {
+    let (_directory, loaded) = loaded(KEYS);
+    let [one, other] = [b"one".as_slice(), b"other"]
+        .map(|module| yaml(&files(&loaded, module, &settings()).unwrap(), FILTER));
+    assert_ne!(one, other);
+}
+
+#[test]
+fn encrypted_servers_must_prove_their_name() {
+    let files =
+        written("buckets: [{ name: abc, endpoint: \"https://x.test\", rules: rules.json }]");
+    for name in ["bucket-abc", "store-abc"] {
+        let context = cluster(&files, name)["transport_socket"]["typed_config"].clone();
+        assert_eq!(context["sni"], "x.test");
+        let validation = &context["common_tls_context"]["validation_context"];
+        assert_eq!(validation["trusted_ca"]["filename"], Settings::TRUSTED);
+        assert_eq!(validation["match_typed_subject_alt_names"][0]["matcher"]["exact"], "x.test");
+    }
+    assert!(cluster(&files, "origin-http-127.0.0.1-9100").get("transport_socket").is_none());
+}
+
+const NOTHING_RUNS: Running = Running { admin: None, request: std::time::Duration::ZERO };
+
+#[test]
+fn a_second_run_touches_only_what_has_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = written(KEYS);
+    let first = install(directory.path(), &files, NOTHING_RUNS).unwrap();
+    assert!(first.iter().all(|(_, change)| *change == Change::Created), "{first:?}");
+    let second = install(directory.path(), &files, NOTHING_RUNS).unwrap();
+    assert!(second.iter().all(|(_, change)| *change == Change::Unchanged), "{second:?}");
+    let other = written(&format!("limits: {{ fetches: 7 }}\n{KEYS}"));
+    let third = install(directory.path(), &other, NOTHING_RUNS).unwrap();
+    let changed: Vec<_> =
+        third.into_iter().filter(|(_, change)| *change != Change::Unchanged).collect();
+    assert_eq!(changed, [(FILTER, Change::Replaced)]);
+}
+
+#[test]
+fn keys_that_nothing_needs_are_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    install(directory.path(), &written(KEYS), NOTHING_RUNS).unwrap();
+    let open = "buckets: [{ name: open, endpoint: \"http://127.0.0.1:9000\", rules: rules.json }]";
+    let changes = install(directory.path(), &written(open), NOTHING_RUNS).unwrap();
+    assert!(changes.contains(&(CREDENTIALS, Change::Removed)), "{changes:?}");
+    assert!(!directory.path().join(CREDENTIALS).exists());
+}
+
+#[test]
+fn keys_are_closed_to_others_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let files = written(KEYS);
+    let path = directory.path().join(CREDENTIALS);
+    fs::write(&path, text(&files, CREDENTIALS)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let changes = install(directory.path(), &files, NOTHING_RUNS).unwrap();
+    assert!(changes.contains(&(CREDENTIALS, Change::Replaced)), "{changes:?}");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// The kept examples, and that they are what would be written now.
+#[test]
+fn the_generated_examples_are_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy/generated");
+    let mut names: Vec<_> =
+        fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["anonymous", "redirects", "signed", "streaming"]);
+    for name in names {
+        let directory = root.join(&name);
+        let text = fs::read(directory.join("deployment.yaml")).unwrap();
+        let document = Document::new("deployment.yaml".to_owned(), &text);
+        let loaded = parse(document, &directory, &environment).unwrap();
+        let data_path = if name == "streaming" { DataPath::Streaming } else { DataPath::Callout };
+        let directory_of_envoy = Path::new("envoy/generated").join(&name);
+        let settings = Settings { directory: directory_of_envoy, data_path, ..settings() };
+        // The module is another with each compiler, so it is left out.
+        for file in files(&loaded, b"", &settings).unwrap() {
+            if [MODULE, CREDENTIALS].contains(&file.name) {
+                continue;
+            }
+            let path = directory.join(file.name);
+            if std::env::var_os("UPDATE").is_some() {
+                fs::write(&path, &file.bytes).unwrap();
+            }
+            let kept = fs::read(&path).unwrap_or_default();
+            assert!(
+                kept == file.bytes,
+                "{} is stale; renew it with: UPDATE=1 cargo test -p b2o",
+                path.display()
+            );
+        }
+    }
+}
+
+/// The files for streaming, by rules.
+fn streamed(rules: &str, more: &str) -> Vec<File> {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("rules.json"), rules).unwrap();
+    let text = format!(
+        "domain: s3.test\nbuckets: [{{ name: abc, endpoint: \"http://127.0.0.1:9000\", \
+         rules: rules.json{more} }}]"
+    );
+    let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
+    let loaded = parse(document, directory.path(), &environment).unwrap();
+    let settings = Settings { data_path: DataPath::Streaming, ..settings() };
+    files(&loaded, b"module", &settings).unwrap()
+}
+
+/// The routes by path, and of each where it goes first and where then.
+fn ways(files: &[File]) -> Vec<(Value, String, Option<String>)> {
+    let routes = yaml(files, ROUTES);
+    let hosts = routes["resources"][0]["virtual_hosts"].as_array().unwrap();
+    let by_path = hosts.iter().find(|host| host["name"] == "path").unwrap();
+    let way = |route: &Value| {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let (matching, action) = (route["match"].clone(), &route["route"]);
+        let specifier = &action["inline_cluster_specifier_plugin"]["extension"]["typed_config"]["cluster_matcher"];
+        if specifier.is_null() {
+            return (matching, text(&action["cluster"]), None);
+        }
+        assert_eq!(action["retry_policy"]["retry_on"], "retriable-headers");
+        let cluster = |on: &Value| text(&on["action"]["typed_config"]["cluster"]);
+        let retried = cluster(&specifier["matcher_list"]["matchers"][0]["on_match"]);
+        (matching, cluster(&specifier["on_no_match"]), Some(retried))
+    };
+    by_path["routes"].as_array().unwrap().iter().map(way).collect()
+}
+
+const MIXED: &str = r#"[
+    {"RuleNumber": 4, "Condition": {"KeyPrefixEquals": "x/", "HttpErrorCodeReturnedEquals": 404},
+     "Redirect": {"RedirectType": "External", "HostName": "h.test"}},
+    {"RuleNumber": 3, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+     "Redirect": {"RedirectType": "Mirror", "MirrorURL": "https://b.test/"}},
+    {"RuleNumber": 2, "Condition": {"KeyPrefixEquals": "old/", "HttpErrorCodeReturnedEquals": 404},
+     "Redirect": {"RedirectType": "External", "HostName": "h.test"}},
+    {"RuleNumber": 1, "Condition": {"KeySuffixEquals": ".png", "HttpErrorCodeReturnedEquals": 404},
+     "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://a.test/"}},
+    {"RuleNumber": 5, "Condition": {"HttpErrorCodeReturnedEquals": 503},
+     "Redirect": {"RedirectType": "External", "HostName": "h.test"}}
+]"#;
+
+#[test]
+fn rules_are_routes_in_their_order() {
+    let files = streamed(MIXED, "");
+    let origins: Vec<_> = ways(&files).into_iter().map(|(_, _, origin)| origin).collect();
+    let is = |at: usize, origin: &str| {
+        origins[at].as_ref().is_some_and(|name: &String| name.starts_with(origin))
+    };
+    // Other methods, other operations, .png, old/, all else that is mirrored, and the rest.
+    assert_eq!(origins.len(), 6, "{origins:?}");
+    assert!(is(2, "mirror-http-a.test-80-") && is(4, "mirror-https-b.test-443-"), "{origins:?}");
+    assert!([0, 1, 3, 5].iter().all(|at| origins[*at].is_none()), "{origins:?}");
+    for (_, first, _) in ways(&files) {
+        assert_eq!(first, "bucket-abc");
+    }
+}
+
+#[test]
+fn a_bucket_that_mirrors_nothing_has_one_route() {
+    let rules = r#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+        "Redirect": {"RedirectType": "External", "HostName": "h.test"}}]"#;
+    assert_eq!(ways(&streamed(rules, "")).len(), 1);
+}
+
+#[test]
+fn the_module_sees_what_clients_ask_only_where_rules_redirect() {
+    let kind = |files: &[File]| {
+        let filter = yaml(files, FILTER);
+        filter["resources"][0]["typed_config"]["@type"].as_str().unwrap().to_owned()
+    };
+    assert!(!kind(&streamed(RULES, "")).contains("wasm"));
+    assert!(kind(&streamed(MIXED, "")).contains("wasm"));
+}
+
+#[test]
+fn the_filter_is_where_misses_go_and_never_where_it_calls_itself() {
+    let files = streamed(RULES, "");
+    let clusters = yaml(&files, CLUSTERS);
+    let with_module: Vec<_> = clusters["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cluster| cluster["name"].as_str().unwrap())
+        .filter(|name| {
+            let options = &cluster(&files, name)["typed_extension_protocol_options"]
+                ["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+            options["http_filters"][0]["name"] == "back-to-origin"
+        })
+        .map(str::to_owned)
+        .collect();
+    let retried: Vec<_> = ways(&files).into_iter().filter_map(|(_, _, origin)| origin).collect();
+    assert_eq!(with_module, retried);
+    let filter = &cluster(&files, &with_module[0])["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+        ["http_filters"][0];
+    let value = &filter["typed_config"]["config"]["configuration"]["value"];
+    let told: Value = serde_json::from_str(value.as_str().unwrap()).unwrap();
+    assert_eq!(told["role"], "origin");
+    assert_eq!(told["origins"]["http://127.0.0.1:9100"], "origin-http-127.0.0.1-9100");
+}
+
+#[test]
+fn other_rules_are_another_cluster() {
+    let retried = |rules: &str| ways(&streamed(rules, "")).into_iter().find_map(|(.., to)| to);
+    assert!(retried(RULES).is_some());
+    assert_ne!(retried(RULES), retried(&RULES.replace("a/", "b/")));
+}
+
+#[test]
+fn signed_reads_are_signed_on_the_way_to_the_bucket_alone() {
+    let keys = ", reads: signed, credentials: { environment: }";
+    let ways = ways(&streamed(RULES, keys));
+    let firsts: Vec<_> = ways.iter().map(|(_, first, _)| first.as_str()).collect();
+    let (plain, signed) = ("bucket-abc", "signed-abc");
+    // Writes and presigned requests go as they came.
+    assert_eq!(firsts, [plain, plain, signed, signed, signed, signed]);
+}
+
+#[test]
+fn readdressed_reads_do_not_stream() {
+    let (_directory, loaded) = loaded(
+        "buckets: [{ name: abc, endpoint: \"http://127.0.0.1\", rules: rules.json, \
+         addressing: virtual, reads: signed, credentials: { environment: } }]",
+    );
+    let streaming = Settings { data_path: DataPath::Streaming, ..settings() };
+    let error = files(&loaded, b"", &streaming).unwrap_err();
+    assert_eq!(error, FilesError::Addressing { bucket: "abc".to_owned() });
+    assert!(files(&loaded, b"", &settings()).is_ok());
+}
