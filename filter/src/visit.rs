@@ -178,6 +178,17 @@ impl Visit {
         })
     }
 
+    /// The client has left. What it waited for is wanted in the bucket all the same.
+    pub fn on_abandoned(&mut self) -> Option<(Plan, OriginRequest)> {
+        match std::mem::replace(&mut self.state, State::Settled) {
+            State::Asked(asked) => {
+                let plan = asked.plan(HeaderList::new(), None, None);
+                Some((plan, asked.origin.clone()))
+            }
+            State::New | State::Settled | State::Streaming(_) => None,
+        }
+    }
+
     /// The body is copied by this transfer.
     pub fn copied_by(&mut self, transfer: TransferId) {
         self.state = State::Streaming(transfer);
@@ -224,17 +235,21 @@ impl Asked {
             }
         }
         headers.add("x-oss-tag", &tag);
-        let plan = Plan {
+        let plan = self.plan(own, length, pull::validator(answer));
+        Arrival::Stream { headers, storing: Box::new(storing(plan, self.origin.clone())) }
+    }
+
+    fn plan(&self, headers: HeaderList, length: Option<u64>, validator: Option<String>) -> Plan {
+        Plan {
             bucket: self.request.bucket.clone(),
             key: self.request.key.clone(),
-            headers: own,
-            tag,
+            headers,
+            tag: self.origin.tag(),
             url: self.origin.url(),
             length,
-            validator: pull::validator(answer),
+            validator,
             report: self.report.clone(),
-        };
-        Arrival::Stream { headers, storing: Box::new(storing(plan, self.origin.clone())) }
+        }
     }
 
     fn absent(&self) -> Arrival {

@@ -41,6 +41,15 @@ impl Work {
         }
     }
 
+    /// Whether nothing is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        match self {
+            Self::Gateway(worker) => worker.is_idle(),
+            Self::Origin(transfers) => transfers.is_idle(),
+        }
+    }
+
     /// The root has its turn.
     pub fn on_wake(&mut self, now: Moment) -> Vec<Effect> {
         match self {

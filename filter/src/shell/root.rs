@@ -43,6 +43,11 @@ impl Context for Root {
         let answer = CallAnswer { headers, body_bytes, body };
         let effects = vm.work.borrow_mut().on_call_answer(call, answer, now());
         vm.perform(effects);
+        vm.check_leave();
+    }
+
+    fn on_done(&mut self) -> bool {
+        self.vm.as_ref().is_none_or(|vm| vm.leave())
     }
 }
 
@@ -87,6 +92,7 @@ impl RootContext for Root {
         let Some(vm) = &self.vm else { return };
         let effects = vm.work.borrow_mut().on_tick(now());
         vm.perform(effects);
+        vm.check_leave();
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {

@@ -12,7 +12,7 @@ use crate::http::headers::HeaderList;
 use crate::metric::Metric;
 use crate::transfer::End;
 use crate::visit::{Arrival, Departure, Refusal, Storing, Visit};
-use crate::worker::StreamId;
+use crate::worker::{Effect, StreamId};
 
 /// One request.
 pub(super) struct Visitor {
@@ -37,21 +37,22 @@ impl Visitor {
         self.vm.expect("replace headers", host::replace_headers(Map::Response, headers));
         self.vm.count(Metric::Mirrored);
         let visit = &mut self.visit;
-        let lease = match &storing {
-            Storing::Later(plan, _) | Storing::Now(plan, _) => plan.lease(),
-        };
+        let (Storing::Later(plan, _) | Storing::Now(plan, _)) = &storing;
+        let line = plan.shared();
         // Another worker copies the object: its bytes are the client's alone.
-        if !self.vm.claim(&lease) {
+        if !self.vm.claim(&plan.lease()) {
+            host::log(LogLevel::Info, &line);
             return Action::Continue;
         }
         self.vm.with_transfers(|transfers| match storing {
             Storing::Later(plan, origin) => transfers.backfill(plan, origin),
-            Storing::Now(plan, origin) => {
-                if let Some(transfer) = transfers.begin(plan, origin) {
+            Storing::Now(plan, origin) => match transfers.begin(plan, origin) {
+                Some(transfer) => {
                     visit.copied_by(transfer);
+                    Vec::new()
                 }
-                Vec::new()
-            }
+                None => vec![Effect::Log(line)],
+            },
         });
         if is_empty {
             self.end(End::Whole);
@@ -138,5 +139,8 @@ impl Drop for Visitor {
     fn drop(&mut self) {
         self.answered();
         self.end(End::Broken);
+        if let Some((plan, origin)) = self.visit.on_abandoned() {
+            self.vm.with_transfers(|transfers| transfers.backfill(plan, origin));
+        }
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Vm {
     woken: Cell<bool>,
     /// The host's token of each callout under way.
     calls: RefCell<Vec<(u32, CallId)>>,
+    /// Whether the host waits for this root to be done.
+    leaving: Cell<bool>,
     counters: Vec<u32>,
 }
 
@@ -52,6 +54,7 @@ impl Vm {
             owner,
             woken: Cell::new(false),
             calls: RefCell::new(Vec::new()),
+            leaving: Cell::new(false),
             counters,
         })
     }
@@ -60,6 +63,21 @@ impl Vm {
     pub(super) fn take_wake(&self) {
         self.woken.set(false);
         while host::dequeue(self.queue).is_ok() {}
+    }
+
+    /// The host has no more use for this root. False while objects are on their way to the store.
+    pub(super) fn leave(&self) -> bool {
+        let idle = self.work.borrow().is_idle();
+        self.leaving.set(!idle);
+        idle
+    }
+
+    /// Lets the host go where it waited for the last object.
+    pub(super) fn check_leave(&self) {
+        if self.leaving.get() && self.work.borrow().is_idle() {
+            self.leaving.set(false);
+            self.expect("let the root go", host::done());
+        }
     }
 
     pub(super) fn take_call(&self, token: u32) -> Option<CallId> {

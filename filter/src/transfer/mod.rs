@@ -39,6 +39,9 @@ use crate::worker::{Call, CallAnswer, CallId, Effect, Moment, Refusal as NotSent
 /// that misses it brings it back.
 const MAX_WAITING: usize = 1_000;
 
+/// Bytes of parts under way at once, of all objects: the host holds a second copy of them.
+const UNDER_WAY_BYTES: usize = 32 * 1024 * 1024;
+
 /// What a store may say at most, where its words are wanted.
 const MAX_WORDS: u64 = 64 * 1024;
 
@@ -68,6 +71,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The line on a request whose stream is not copied, since another is.
+    #[must_use]
+    pub fn shared(&self) -> String {
+        self.report.line(&Outcome::Shared { url: &self.url })
+    }
+
     /// The lease without which the object is not copied.
     #[must_use]
     pub fn lease(&self) -> Lease {
@@ -164,6 +173,12 @@ impl Transfers {
     /// Its origin answers, or nobody waits for that any more.
     pub fn on_answered(&mut self, stream: StreamId) {
         self.asked.retain(|(waiting, _, _)| *waiting != stream);
+    }
+
+    /// Whether no object is under way or waits.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.transfers.is_empty() && self.waiting.is_empty()
     }
 
     /// An object begins to arrive. `None` when it is under way already, or cannot be kept as it
@@ -273,10 +288,10 @@ impl Transfers {
     /// How much of an answer's body is to be read out of the host: all of it, or nothing.
     #[must_use]
     pub fn wants_body(&self, call: CallId, body_bytes: u64) -> bool {
-        let limits = self.configuration.limits;
-        let range = limits.part_bytes.max(limits.object_bytes);
+        let whole = self.configuration.limits.object_bytes;
         self.transfers.iter().any(|transfer| {
             let words = body_bytes <= MAX_WORDS && transfer.upload.wants_words(call);
+            let range = whole.max(transfer.parts.range() as u64);
             words || (body_bytes <= range && transfer.pulls(call))
         })
     }
@@ -312,6 +327,7 @@ impl Transfers {
         let mut pulling = self.pulling();
         let most = self.most_backfills();
         let mut free = self.memory_limit().saturating_sub(self.held());
+        let mut sending: usize = self.transfers.iter().map(|t| t.parts.under_way()).sum();
         let timeouts = self.configuration.timeouts;
         for transfer in &mut self.transfers {
             if transfer.renewal.is_none_or(|renewal| now >= renewal) {
@@ -341,7 +357,13 @@ impl Transfers {
                 headers: &transfer.plan.headers,
                 tag: &transfer.plan.tag,
             };
-            let calls = transfer.upload.advance(&mut transfer.parts, transfer.flow, now, next_call);
+            let before = transfer.parts.under_way();
+            // One part may always go, however large it is.
+            let room =
+                if sending == 0 { usize::MAX } else { UNDER_WAY_BYTES.saturating_sub(sending) };
+            let calls =
+                transfer.upload.advance(&mut transfer.parts, transfer.flow, room, now, next_call);
+            sending += transfer.parts.under_way() - before;
             for (id, step) in calls {
                 effects.push(Effect::Call(id, step.call(&target, timeouts.store)));
             }
