@@ -13,8 +13,8 @@ use crate::gateway::{Gateway, Settings, StartError, Timeouts};
 use crate::host::{
     Access, Identity, Journal, Level, LogRecord, PluginError, Program, ProgramError, Touch,
 };
+use crate::server;
 use crate::store::is_signature;
-use crate::{FILTER_WASM, server};
 
 /// How long requests under way, and objects on their way into the bucket, have when it stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -83,7 +83,7 @@ pub async fn gateway(
     plan: &Plan,
     line: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<Launched, LaunchError> {
-    let program = Program::compile(FILTER_WASM).map_err(LaunchError::Program)?;
+    let program = Program::compile(plan.path.module()).map_err(LaunchError::Program)?;
     let domain = plan.routes.domain.clone();
     let settings = Settings {
         listen: deployment.listen.value,

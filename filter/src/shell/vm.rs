@@ -8,13 +8,14 @@ use std::time::Duration;
 use proxy_wasm::types::LogLevel;
 
 use super::host;
+use super::work::Work;
 use crate::configuration::Configuration;
 use crate::http::headers::HeaderList;
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::reply::{Body, Reply};
+#[cfg(feature = "streaming")]
 use crate::transfer::Transfers;
-use crate::work::Work;
 use crate::worker::{CallId, Effect, Moment, StreamId, Worker};
 
 /// One configured root.
@@ -35,7 +36,11 @@ pub(super) struct Vm {
 }
 
 impl Vm {
-    pub(super) fn new(root: u32, configuration: Configuration) -> Result<Self, host::HostError> {
+    pub(super) fn new(
+        root: u32,
+        configuration: Rc<Configuration>,
+        work: Work,
+    ) -> Result<Self, host::HostError> {
         // A queue belongs to whoever registered its name last, in whatever worker: so each root
         // takes a name of its own.
         let owner = random();
@@ -45,9 +50,8 @@ impl Vm {
             .iter()
             .map(|metric| host::define_counter(metric.name()))
             .collect::<Result<_, _>>()?;
-        let configuration = Rc::new(configuration);
         Ok(Self {
-            work: RefCell::new(Work::new(Rc::clone(&configuration))),
+            work: RefCell::new(work),
             configuration,
             root,
             queue,
@@ -125,6 +129,7 @@ impl Vm {
     }
 
     /// The same with the transfers.
+    #[cfg(feature = "streaming")]
     pub(super) fn with_transfers(&self, act: impl FnOnce(&mut Transfers) -> Vec<Effect>) {
         let effects = self.work.borrow_mut().origin().map(act);
         self.perform(effects.unwrap_or_default());

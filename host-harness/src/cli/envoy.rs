@@ -8,7 +8,6 @@ use clap::ValueEnum;
 use super::failure::Failure;
 use super::loading::load;
 use super::print;
-use crate::FILTER_WASM;
 use crate::deployment::{Plan, Timeouts};
 use crate::envoy::{self, Change, Running, Settings};
 
@@ -53,7 +52,7 @@ pub(super) struct Arguments {
 
 /// How an object reaches the client.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum DataPath {
+pub(super) enum DataPath {
     /// Through the filter's memory.
     Callout,
     /// From the origin through Envoy, copied into the bucket on the way. Needs Envoy 1.39 or later.
@@ -79,7 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         source: source.to_string_lossy().into_owned(),
         trusted: trust.clone(),
     };
-    let files = envoy::files(&loaded, FILTER_WASM, &settings)
+    let files = envoy::files(&loaded, settings.data_path.module(), &settings)
         .map_err(|error| Failure::new(error.to_string()))?;
     if envoy::needs_trust(&loaded) && !trust.is_file() {
         warn(trust);
