@@ -19,5 +19,7 @@ mod hostile;
 mod module;
 /// The table: what a client, an origin and the store see, the same on both hosts.
 mod scenarios;
+/// The streaming path: bad input, and promises.
+mod streaming;
 /// Hosts, origins, stores and clients for all of the above.
 mod support;

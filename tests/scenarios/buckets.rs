@@ -5,10 +5,15 @@ use serde_json::json;
 
 use super::run::run;
 use super::{Group, Row, StoreKind, mirror_rule, redirect_rule, row};
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
 #[test]
 fn several_buckets() {
+    run(several_buckets_on);
+}
+
+fn several_buckets_on(_: Path) -> Group {
     let first = json!([mirror_rule(1, "", json!({ "MirrorURL": "http://{origin}/first/" }))]);
     let second = json!([
         mirror_rule(1, "mirror/", json!({ "MirrorURL": "http://{origin}/second/" })),
@@ -30,9 +35,11 @@ fn several_buckets() {
             .status(301)
             .header("location", "http://{gateway}/second-bucket/moved/other"),
         row("a bucket without rules keeps its answers").get("/third-bucket/k").status(404),
-        row("a bucket that nobody configured keeps its answers")
+        row("a bucket that nobody configured is not mirrored")
             .get("/unknown-bucket/k")
-            .status(404),
+            .status(404)
+            .without("x-oss-tag")
+            .worded_by_the_host(),
         host("a bucket in the host", "/in/host", "first-bucket.s3.localhost")
             .origin("/first/in/host", Reply::new(200, &[], "h"))
             .mirrored("/first-bucket/in/host", "/first/in/host", "h"),
@@ -59,7 +66,7 @@ fn several_buckets() {
         vec![("first-bucket", first), ("second-bucket", second), ("third-bucket", third)];
     group.domain = Some("s3.localhost");
     group.store = StoreKind::Memory;
-    run(&group);
+    group
 }
 
 fn host(name: &'static str, path: &str, host: &str) -> Row {
@@ -68,6 +75,10 @@ fn host(name: &'static str, path: &str, host: &str) -> Row {
 
 #[test]
 fn rule_order() {
+    run(rule_order_on);
+}
+
+fn rule_order_on(_: Path) -> Group {
     let suffix = json!({
         "RuleNumber": 3,
         "Condition": { "KeySuffixEquals": ".jpg", "HttpErrorCodeReturnedEquals": 404 },
@@ -111,5 +122,5 @@ fn rule_order() {
             .error(404, "NoSuchKey", "")
             .fetched("/first/img/first-fails"),
     );
-    run(&Group::new("rule order", rules, rows));
+    Group::new("rule order", rules, rows)
 }

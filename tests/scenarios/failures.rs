@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::run::run;
 use super::{Group, Row, mirror_rule, row};
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
 /// What every failure is.
@@ -11,13 +12,17 @@ const FAILED: &str = "MirrorFailed";
 
 #[test]
 fn failures() {
+    run(failures_on);
+}
+
+fn failures_on(path: Path) -> Group {
     let rules = json!([
         mirror_rule(1, "refused/", json!({ "MirrorURL": "http://{closed}/" })),
         mirror_rule(9, "", json!({})),
     ]);
-    let mut group = Group::new("failures", rules, [statuses(), broken()].concat());
-    group.timeouts = Some(json!({ "origin_ms": 1_000 }));
-    run(&group);
+    let mut group = Group::new("failures", rules, [statuses(), broken(path)].concat());
+    group.timeouts = Some(json!({ "origin_ms": 2_000 }));
+    group
 }
 
 fn statuses() -> Vec<Row> {
@@ -34,19 +39,19 @@ fn statuses() -> Vec<Row> {
         .collect()
 }
 
-fn broken() -> Vec<Row> {
+fn broken(path: Path) -> Vec<Row> {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: a/b\r\n";
     let announced = format!("{head}content-length: 100\r\n\r\nonly this");
     let chunk = format!("{head}transfer-encoding: chunked\r\n\r\n9\r\nonly this\r\n");
     vec![
         failing("silence", "/silence", Reply::raw("").stall(), "in time"),
-        broken_off("silence in the body", "/stall", Reply::raw(announced.clone()).stall()),
-        broken_off("a body shorter than announced", "/short", Reply::raw(announced.clone())),
-        broken_off("a reset in the body", "/reset", Reply::raw(announced).reset()),
+        broken_off(path, "silence in the body", "/stall", Reply::raw(announced.clone()).stall()),
+        broken_off(path, "a body shorter than announced", "/short", Reply::raw(announced.clone())),
+        broken_off(path, "a reset in the body", "/reset", Reply::raw(announced).reset()),
         failing("a reset before the headers", "/gone", Reply::raw("").reset(), "reached"),
         failing("a connection closed before the headers", "/closed", Reply::raw(""), "reached"),
-        broken_off("chunks without an end", "/unended", Reply::raw(chunk.clone())),
-        broken_off("chunks that are reset", "/cut", Reply::raw(chunk).reset()),
+        broken_off(path, "chunks without an end", "/unended", Reply::raw(chunk.clone())),
+        broken_off(path, "chunks that are reset", "/cut", Reply::raw(chunk).reset()),
         failing(
             "no HTTP at all",
             "/garbage",
@@ -56,7 +61,8 @@ fn broken() -> Vec<Row> {
         row("a connection that is refused")
             .get("/examplebucket/refused/k")
             .error(424, FAILED, "reached")
-            .never_stored("/examplebucket/refused/k"),
+            .never_stored("/examplebucket/refused/k")
+            .worded_by_the_host(),
         row("an origin that recovers is believed at once")
             .origin("/well", Reply::new(200, &[], "well again"))
             .get("/examplebucket/well")
@@ -73,9 +79,19 @@ fn failing(name: &str, path: &str, reply: Reply, message: &str) -> Row {
         .without("location")
         .fetched(path)
         .never_stored(&format!("/examplebucket{path}"))
+        .worded_by_the_host()
 }
 
-/// A failure of which a host only says that there was one.
-fn broken_off(name: &str, path: &str, reply: Reply) -> Row {
-    failing(name, path, reply, "broke off").probed(path)
+/// A failure behind the first byte: on the callout path one of which a host only says that there
+/// was one, on the streaming path one that a client sees by itself.
+fn broken_off(on: Path, name: &str, path: &str, reply: Reply) -> Row {
+    match on {
+        Path::Callout => failing(name, path, reply, "broke off").probed(path),
+        Path::Streaming => row(name)
+            .origin(path, reply)
+            .get(&format!("/examplebucket{path}"))
+            .cut_after("only this")
+            .fetched(path)
+            .never_stored(&format!("/examplebucket{path}")),
+    }
 }

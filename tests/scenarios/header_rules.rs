@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::run::run;
 use super::{Group, Row, mirror_rule, row};
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
 /// Headers that no rule can pass on.
@@ -30,6 +31,10 @@ const NEVER: &[(&str, &str)] = &[
 
 #[test]
 fn header_rules() {
+    run(header_rules_on);
+}
+
+fn header_rules_on(_: Path) -> Group {
     let set = json!([{ "Key": "ccc-header", "Value": "ccc" }, { "Key": "X-New", "Value": "a, b" }]);
     let rules = json!([
         mirror_rule(
@@ -65,7 +70,7 @@ fn header_rules() {
         ),
         mirror_rule(9, "", json!({})),
     ]);
-    run(&Group::new("header rules", rules, rows()));
+    Group::new("header rules", rules, rows())
 }
 
 fn rows() -> Vec<Row> {

@@ -4,10 +4,15 @@ use serde_json::json;
 
 use super::run::run;
 use super::{Group, Row, StoreKind, mirror_rule, row};
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
 #[test]
 fn keys() {
+    run(keys_on);
+}
+
+fn keys_on(_: Path) -> Group {
     let rules = json!([
         mirror_rule(1, "base/", json!({ "MirrorURL": "http://{origin}/deep/er/" })),
         mirror_rule(9, "", json!({})),
@@ -55,7 +60,7 @@ fn keys() {
     rows.extend(no_keys());
     let mut group = Group::new("keys", rules, rows);
     group.store = StoreKind::Memory;
-    run(&group);
+    group
 }
 
 /// A key as a client writes it, as the store gets it, and as the origin gets it.
@@ -83,7 +88,13 @@ fn no_keys() -> Vec<Row> {
     cases
         .into_iter()
         .map(|(name, key)| {
-            row(name).get(&format!("/examplebucket/{key}")).status(404).without("x-oss-tag")
+            // Routes cannot tell most of these keys from others: then the bucket's answer is lost,
+            // and the filter says the same.
+            row(name)
+                .get(&format!("/examplebucket/{key}"))
+                .status(404)
+                .without("x-oss-tag")
+                .worded_by_the_host()
         })
         .collect()
 }

@@ -5,11 +5,16 @@ use serde_json::json;
 use super::run::run;
 use super::{Group, Row, mirror_rule, row};
 use crate::support::client::request;
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 use crate::support::store::error;
 
 #[test]
 fn mirror() {
+    run(mirror_on);
+}
+
+fn mirror_on(path: Path) -> Group {
     let rules = json!([
         mirror_rule(
             1,
@@ -21,7 +26,7 @@ fn mirror() {
         mirror_rule(3, "path/", json!({ "MirrorURL": "http://{origin}/base/a%20b//" })),
         mirror_rule(9, "", json!({})),
     ]);
-    run(&Group::new("mirror", rules, [objects(), answers(), bodies(), prefixes()].concat()));
+    Group::new("mirror", rules, [objects(), answers(), bodies(path), prefixes()].concat())
 }
 
 fn objects() -> Vec<Row> {
@@ -116,7 +121,7 @@ fn answers() -> Vec<Row> {
     ]
 }
 
-fn bodies() -> Vec<Row> {
+fn bodies(path: Path) -> Vec<Row> {
     let binary: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: a/b\r\n\r\n\
                    4\r\nfirs\r\n6\r\nt last\r\n0\r\n\r\n";
@@ -139,12 +144,7 @@ fn bodies() -> Vec<Row> {
             .get("/examplebucket/binary")
             .mirrored("/examplebucket/binary", "/binary", &binary)
             .header("content-length", "100000"),
-        row("a body in chunks")
-            .origin("/chunked", Reply::raw(chunked).keep())
-            .get("/examplebucket/chunked")
-            .mirrored("/examplebucket/chunked", "/chunked", "first last")
-            .header("content-length", "10")
-            .header("content-type", "a/b"),
+        in_chunks(path, chunked),
         row("a body that ends with the connection")
             .origin("/until-close", Reply::raw(until_close))
             .get("/examplebucket/until-close")
@@ -160,6 +160,19 @@ fn bodies() -> Vec<Row> {
             .mirrored("/examplebucket/untyped", "/untyped", "x")
             .header("content-type", "application/octet-stream"),
     ]
+}
+
+/// Who holds an object knows its length; who streams it knows what the origin announced.
+fn in_chunks(path: Path, reply: &str) -> Row {
+    let row = row("a body in chunks")
+        .origin("/chunked", Reply::raw(reply).keep())
+        .get("/examplebucket/chunked")
+        .mirrored("/examplebucket/chunked", "/chunked", "first last")
+        .header("content-type", "a/b");
+    match path {
+        Path::Callout => row.header("content-length", "10"),
+        Path::Streaming => row.without("content-length"),
+    }
 }
 
 fn prefixes() -> Vec<Row> {

@@ -1,9 +1,13 @@
-//! The table: requests and what comes of them, the same in the harness and in Envoy.
+//! The table: requests and what comes of them, the same in every host and on every path.
 //!
 //! A [`Group`] is a gateway's configuration and the rows that share it; a [`Row`] is a name, what
 //! the store and the origin are like, and steps. In every text `{origin}` stands for the origin's
 //! `host:port`, `{origin%}` for the same percent-encoded, `{other}` for that of a second origin,
 //! `{gateway}` for the gateway's own and `{closed}` for a port that refuses connections.
+//!
+//! A group is made for a data path. Where the paths differ for a reason, its rows say so: on the
+//! streaming path an object has no size that is too large, a Range travels to the origin, and an
+//! error behind the first byte is a cut connection. All else is the same on both.
 //!
 //! What is expected comes from OSS's documents and the project's own decisions, not from the code.
 
@@ -71,11 +75,14 @@ struct Row {
     /// Objects in the store before: path, headers, bytes.
     objects: Vec<(&'static str, Vec<(&'static str, &'static str)>, Vec<u8>)>,
     origin: Vec<(String, Reply)>,
+    origin_objects: Vec<(String, Vec<(&'static str, &'static str)>, Vec<u8>)>,
     store_first: Vec<(&'static str, String, Vec<Reply>)>,
     store_always: Vec<(&'static str, String, Reply)>,
     steps: Vec<Step>,
     /// Paths below which nothing may be when all rows are over.
     never_stored: Vec<String>,
+    /// Whether, on the streaming path, hosts answer the same in words of their own.
+    own_words: bool,
     /// How often an object may be sent to the store, counted when all rows are over.
     puts: Vec<(String, usize)>,
 }
@@ -88,6 +95,8 @@ struct Step {
     /// Headers of the answer: `None` for one that must not be there.
     headers: Vec<(&'static str, Option<String>)>,
     body: Body,
+    /// Whether the body comes to its end.
+    whole: bool,
     fetched: Vec<Fetched>,
     stored: Vec<Stored>,
 }
@@ -126,10 +135,12 @@ fn row(name: impl Into<String>) -> Row {
         name: name.into(),
         objects: Vec::new(),
         origin: Vec::new(),
+        origin_objects: Vec::new(),
         store_first: Vec::new(),
         store_always: Vec::new(),
         steps: Vec::new(),
         never_stored: Vec::new(),
+        own_words: false,
         puts: Vec::new(),
     }
 }
@@ -153,6 +164,17 @@ impl Row {
         self
     }
 
+    /// The origin has an object, and knows ranges.
+    fn origin_object(
+        mut self,
+        path: &str,
+        headers: &[(&'static str, &'static str)],
+        body: impl AsRef<[u8]>,
+    ) -> Self {
+        self.origin_objects.push((path.to_owned(), headers.to_vec(), body.as_ref().to_vec()));
+        self
+    }
+
     /// The store answers the first such requests so.
     fn store_first(mut self, method: &'static str, path: &str, replies: &[Reply]) -> Self {
         self.store_first.push((method, path.to_owned(), replies.to_vec()));
@@ -168,6 +190,12 @@ impl Row {
     /// Nothing is stored there in the end.
     fn never_stored(mut self, path: &str) -> Self {
         self.never_stored.push(path.to_owned());
+        self
+    }
+
+    /// On the streaming path it is the host that answers, as far as its configuration can say it.
+    fn worded_by_the_host(mut self) -> Self {
+        self.own_words = true;
         self
     }
 
@@ -192,6 +220,7 @@ impl Row {
             status: 0,
             headers: Vec::new(),
             body: Body::Any,
+            whole: true,
             fetched: Vec::new(),
             stored: Vec::new(),
         });
@@ -227,6 +256,12 @@ impl Row {
     fn body(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.step().body = Body::Bytes(bytes.as_ref().to_vec());
         self
+    }
+
+    /// The answer breaks off after these bytes: an error that is noticed once bytes are out.
+    fn cut_after(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.step().whole = false;
+        self.status(200).body(bytes)
     }
 
     /// The answer is an S3 error document.

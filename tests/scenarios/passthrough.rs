@@ -5,10 +5,15 @@ use serde_json::json;
 use super::run::run;
 use super::{Group, mirror_rule, row};
 use crate::support::client::request;
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
 #[test]
 fn passthrough() {
+    run(passthrough_on);
+}
+
+fn passthrough_on(_: Path) -> Group {
     let rules = json!([mirror_rule(1, "mirrored/", json!({}))]);
     let odd = "HTTP/1.1 404 Not Found\r\ncontent-type: text/odd\r\nx-own: 1\r\nx-own: 2\r\n\
                x-amz-request-id: R2\r\ncontent-length: 5\r\n\r\n<odd>";
@@ -65,5 +70,5 @@ fn passthrough() {
             .status(200)
             .body(large),
     ];
-    run(&Group::new("passthrough", rules, rows));
+    Group::new("passthrough", rules, rows)
 }

@@ -5,10 +5,15 @@ use serde_json::json;
 use super::run::run;
 use super::{Group, Row, mirror_rule, redirect_rule, row};
 use crate::support::client::request;
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
 #[test]
 fn queries() {
+    run(queries_on);
+}
+
+fn queries_on(_: Path) -> Group {
     let rules = json!([
         mirror_rule(1, "pass/", json!({ "MirrorPassQueryString": true })),
         mirror_rule(2, "old/", json!({ "PassQueryString": true })),
@@ -34,7 +39,7 @@ fn queries() {
         redirect_rule(6, "stay/", 404, json!({ "HostName": "example.com" })),
         mirror_rule(9, "", json!({})),
     ]);
-    run(&Group::new("queries", rules, [passing(), subresources(), methods()].concat()));
+    Group::new("queries", rules, [passing(), subresources(), methods()].concat())
 }
 
 fn passing() -> Vec<Row> {

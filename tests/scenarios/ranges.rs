@@ -1,13 +1,19 @@
-//! A Range is cut from the object that was fetched whole.
+//! A Range: cut from the object that was fetched whole, or passed on to the origin, which cuts it;
+//! the bucket gets the whole object either way.
 
 use serde_json::json;
 
 use super::run::run;
 use super::{Group, Row, StoreKind, mirror_rule, row};
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
 #[test]
 fn ranges() {
+    run(ranges_on);
+}
+
+fn ranges_on(path: Path) -> Group {
     let rules = json!([mirror_rule(1, "", json!({}))]);
     let cases = [
         ("the first bytes", "bytes=0-3", Some(("0123", "bytes 0-3/10"))),
@@ -23,16 +29,23 @@ fn ranges() {
     let mut rows: Vec<Row> = cases
         .iter()
         .enumerate()
-        .map(|(index, (name, range, part))| ranged(name, &format!("/r{index}"), range, *part))
+        .map(|(index, (name, range, part))| ranged(path, name, &format!("/r{index}"), range, *part))
         .collect();
-    rows.extend(unsatisfiable());
+    rows.extend(unsatisfiable(path));
+    rows.extend(ignorant(path));
     let mut group = Group::new("ranges", rules, rows);
     // The embedded store refuses a Range it cannot read before it looks for the object.
     group.store = StoreKind::Memory;
-    run(&group);
+    group
 }
 
-fn ranged(name: &'static str, path: &str, range: &str, part: Option<(&str, &str)>) -> Row {
+fn ranged(
+    on: Path,
+    name: &'static str,
+    path: &str,
+    range: &str,
+    part: Option<(&str, &str)>,
+) -> Row {
     let row = asked(name, path, "0123456789", range);
     let row = match part {
         Some((bytes, content_range)) => {
@@ -42,32 +55,65 @@ fn ranged(name: &'static str, path: &str, range: &str, part: Option<(&str, &str)
     };
     row.header("content-type", "text/plain")
         .header("x-oss-tag", &format!("MIRROR http%3A%2F%2F{{origin%}}%2F{}", &path[1..]))
-        .fetched(path)
+        .fetched_as(on, path, range)
         .stored(&format!("/examplebucket{path}"), "0123456789", &[])
 }
 
-fn unsatisfiable() -> Vec<Row> {
+impl Row {
+    /// The origin saw the Range where it travels.
+    fn fetched_as(self, on: Path, path: &str, range: &str) -> Self {
+        match on {
+            Path::Callout => self.fetched(path),
+            Path::Streaming => self.fetched_with(path, &[("range", range)]),
+        }
+    }
+
+    /// A 416 of the origin's brings nothing of the object, so that there is nothing to store.
+    fn stored_where_fetched(self, on: Path, path: &str, bytes: &str) -> Self {
+        match on {
+            Path::Callout => self.stored(path, bytes, &[]),
+            Path::Streaming => self,
+        }
+    }
+}
+
+/// An origin that knows no ranges sends the whole object, and that is streamed.
+fn ignorant(on: Path) -> Option<Row> {
+    let row = row("a range that the origin ignores")
+        .origin("/ignored", Reply::new(200, &[], "0123456789"))
+        .get("/examplebucket/ignored")
+        .with("range", "bytes=2-4")
+        .status(200)
+        .body("0123456789")
+        .without("content-range")
+        .fetched_with("/ignored", &[("range", "bytes=2-4")])
+        .stored("/examplebucket/ignored", "0123456789", &[]);
+    (on == Path::Streaming).then_some(row)
+}
+
+fn unsatisfiable(on: Path) -> Vec<Row> {
     vec![
         asked("a range behind the end", "/behind", "0123456789", "bytes=10-")
             .error(416, "InvalidRange", "")
             .header("content-range", "bytes */10")
-            .fetched("/behind")
-            .stored("/examplebucket/behind", "0123456789", &[]),
+            .fetched_as(on, "/behind", "bytes=10-")
+            .stored_where_fetched(on, "/examplebucket/behind", "0123456789"),
         asked("a range of an empty object", "/nothing", "", "bytes=0-0")
             .error(416, "InvalidRange", "")
             .header("content-range", "bytes */0")
-            .fetched("/nothing")
-            .stored("/examplebucket/nothing", "", &[]),
-        asked("a range of what the origin does not have", "/absent", "", "bytes=0-0")
-            .origin("/absent", Reply::new(404, &[], "none"))
+            .fetched_as(on, "/nothing", "bytes=0-0")
+            .stored_where_fetched(on, "/examplebucket/nothing", ""),
+        row("a range of what the origin does not have")
+            .get("/examplebucket/absent")
+            .with("range", "bytes=0-0")
             .error(404, "NoSuchKey", "")
-            .fetched("/absent"),
+            .fetched_as(on, "/absent", "bytes=0-0"),
     ]
 }
 
 fn asked(name: &'static str, path: &str, object: &str, range: &str) -> Row {
     row(name)
-        .origin(path, Reply::new(200, &[("content-type", "text/plain")], object))
+        .origin_object(path, &[("content-type", "text/plain")], object)
         .get(&format!("/examplebucket{path}"))
         .with("range", range)
 }

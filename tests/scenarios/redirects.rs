@@ -4,11 +4,16 @@ use serde_json::json;
 
 use super::run::run;
 use super::{Group, Row, StoreKind, mirror_rule, redirect_rule, row};
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 use crate::support::store::error;
 
 #[test]
 fn redirects() {
+    run(redirects_on);
+}
+
+fn redirects_on(_: Path) -> Group {
     let host = "example.com";
     let rules = json!([
         redirect_rule(1, "plain/", 404, json!({ "HostName": host })),
@@ -48,7 +53,7 @@ fn redirects() {
         redirect_rule(11, "denied/", 403, json!({ "HostName": host })),
         redirect_rule(12, "down/", 503, json!({ "HostName": host, "HttpRedirectCode": 302 })),
     ]);
-    run(&Group::new("redirects", rules, [locations(), conditions()].concat()));
+    Group::new("redirects", rules, [locations(), conditions()].concat())
 }
 
 fn locations() -> Vec<Row> {
@@ -152,6 +157,10 @@ fn conditions() -> Vec<Row> {
 
 #[test]
 fn a_store_that_is_down() {
+    run(a_store_that_is_down_on);
+}
+
+fn a_store_that_is_down_on(_: Path) -> Group {
     let rules = json!([
         redirect_rule(1, "go/", 503, json!({ "HostName": "example.com", "HttpRedirectCode": 302 })),
         mirror_rule(2, "", json!({})),
@@ -170,5 +179,5 @@ fn a_store_that_is_down() {
     ];
     let mut group = Group::new("a store that is down", rules, rows);
     group.store = StoreKind::Down;
-    run(&group);
+    group
 }

@@ -4,11 +4,16 @@ use serde_json::json;
 
 use super::run::run;
 use super::{Group, Row, mirror_rule, row};
+use crate::support::gateway::Path;
 use crate::support::server::Reply;
 use crate::support::store::error;
 
 #[test]
 fn write_back() {
+    run(write_back_on);
+}
+
+fn write_back_on(_: Path) -> Group {
     let rules = json!([mirror_rule(1, "", json!({}))]);
     let busy = error(503, "SlowDown", "PUT");
     let broken = error(500, "InternalError", "PUT");
@@ -48,7 +53,7 @@ fn write_back() {
     ];
     let mut group = Group::new("write-back", rules, rows);
     group.timeouts = Some(json!({ "store_ms": 1_000 }));
-    run(&group);
+    group
 }
 
 fn mirrored(name: &'static str, key: &str) -> Row {

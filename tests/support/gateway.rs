@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::envoy::Envoy;
 use super::harness::Harness;
-use super::{bootstrap, store};
+use super::wait::{DEADLINE, within};
+use super::{bootstrap, store, streaming};
 
 /// Where the module runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,10 +19,22 @@ pub(crate) enum Host {
     Envoy,
 }
 
-impl Host {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::Harness, Self::Envoy];
+/// How an object reaches the client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Path {
+    /// The filter holds it whole, and answers with it.
+    Callout,
+    /// The host streams it from the origin; the filter copies it on its way.
+    Streaming,
 }
+
+/// Every host that offers a path.
+pub(crate) const HOSTS: [(Host, Path); 4] = [
+    (Host::Harness, Path::Callout),
+    (Host::Envoy, Path::Callout),
+    (Host::Harness, Path::Streaming),
+    (Host::Envoy, Path::Streaming),
+];
 
 /// One bucket, before it is told to a host.
 #[derive(Clone, Debug)]
@@ -32,8 +45,9 @@ pub(crate) struct Bucket {
 }
 
 /// What a gateway is to do.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setup {
+    pub(crate) path: Path,
     pub(crate) domain: Option<String>,
     pub(crate) buckets: Vec<Bucket>,
     /// `scheme://host:port` of every origin in the rules.
@@ -42,13 +56,24 @@ pub(crate) struct Setup {
     pub(crate) timeouts: Option<Value>,
     /// What write-backs are signed with.
     pub(crate) keys: Option<store::Keys>,
+    /// Whether reads are signed with them too, whoever the client is (streaming path).
+    pub(crate) signs_reads: bool,
 }
 
 impl Setup {
     /// One bucket `examplebucket` with rules.
     pub(crate) fn new(rules: Value, store: SocketAddr, origins: &[SocketAddr]) -> Self {
         let bucket = Bucket { name: "examplebucket".to_owned(), rules, store };
-        Self { buckets: vec![bucket], origins: origins.to_vec(), ..Self::default() }
+        Self {
+            path: Path::Callout,
+            domain: None,
+            buckets: vec![bucket],
+            origins: origins.to_vec(),
+            limits: None,
+            timeouts: None,
+            keys: None,
+            signs_reads: false,
+        }
     }
 
     /// The plugin configuration: the same text on both hosts.
@@ -110,8 +135,16 @@ impl Gateway {
             }
             Host::Envoy => {
                 let folder = tempfile::tempdir().expect("a folder for Envoy");
-                let bootstrap = bootstrap::bootstrap(setup, folder.path());
-                let envoy = Envoy::start(&bootstrap, "json", folder);
+                let envoy = match setup.path {
+                    Path::Callout => {
+                        let bootstrap = bootstrap::bootstrap(setup, folder.path());
+                        Envoy::start(&bootstrap, "json", folder)
+                    }
+                    Path::Streaming => {
+                        let bootstrap = streaming::bootstrap(setup, folder.path());
+                        Envoy::start(&bootstrap, "yaml", folder)
+                    }
+                };
                 Self { address: envoy.address(), running: Running::Envoy(envoy) }
             }
         }
@@ -130,6 +163,31 @@ impl Gateway {
         match &self.running {
             Running::Harness(harness) => harness.vm_failures(),
             Running::Envoy(envoy) => envoy.vm_failures(),
+        }
+    }
+}
+
+impl Gateway {
+    /// Requests that Envoy still has under way once it should have none, by its own count.
+    pub(crate) fn hung_requests(&self) -> Option<String> {
+        let Running::Envoy(envoy) = &self.running else { return None };
+        let active = || {
+            let stats = envoy.admin("/stats?filter=rq_active$");
+            let busy: Vec<&str> = stats
+                .lines()
+                .filter(|line| !line.ends_with(": 0") && !line.contains("http.admin"))
+                .collect();
+            busy.join(", ")
+        };
+        within(DEADLINE / 3, || active().is_empty().then_some(()));
+        Some(active()).filter(|active| !active.is_empty())
+    }
+
+    /// A page of Envoy's admin interface.
+    pub(crate) fn admin(&self, path: &str) -> Option<String> {
+        match &self.running {
+            Running::Harness(_) => None,
+            Running::Envoy(envoy) => Some(envoy.admin(path)),
         }
     }
 }

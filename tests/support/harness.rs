@@ -6,12 +6,12 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use b2o::gateway::{
-    BucketRoute, Cluster, Credentials, DataPath, Endpoint, Gateway, Reads, Routes, Secret,
-    Settings, Timeouts,
+    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Gateway, Reads, Routes,
+    Secret, Settings, Timeouts,
 };
 use b2o::host::{Access, Identity, Journal, Level, LogRecord, Program};
 
-use super::gateway::{Setup, origin_cluster, reader, runtime, writer};
+use super::gateway::{Path, Setup, origin_cluster, reader, runtime, writer};
 
 /// A running gateway; it ends with this.
 pub(crate) struct Harness {
@@ -86,19 +86,22 @@ impl Journal for Kept {
 fn settings(setup: &Setup, kept: &Arc<Kept>) -> Settings {
     let mut clusters = Vec::new();
     for bucket in &setup.buckets {
-        clusters.push(cluster(&reader(&bucket.name), bucket.store));
         let signer = setup.keys.as_ref().map(|keys| Credentials {
             access_key_id: keys.access.clone(),
             secret_access_key: Secret::new(keys.secret.clone()),
             session_token: None,
             region: "us-east-1".to_owned(),
         });
+        let reading = signer.clone().filter(|_| setup.signs_reads);
+        clusters.push(Cluster { signer: reading, ..cluster(&reader(&bucket.name), bucket.store) });
         clusters.push(Cluster { signer, ..cluster(&writer(&bucket.name), bucket.store) });
     }
     for origin in &setup.origins {
         clusters.push(cluster(&origin_cluster(*origin), *origin));
     }
-    let route = |name: &str| BucketRoute { cluster: reader(name), reads: Reads::Passthrough };
+    let reads =
+        if setup.signs_reads { Reads::Signed(Addressing::Path) } else { Reads::Passthrough };
+    let route = |name: &str| BucketRoute { cluster: reader(name), reads };
     let routes = Routes {
         domain: setup.domain.clone(),
         buckets: setup.buckets.iter().map(|b| (b.name.clone(), route(&b.name))).collect(),
@@ -110,11 +113,17 @@ fn settings(setup: &Setup, kept: &Arc<Kept>) -> Settings {
         workers: 1,
         program: program(),
         identity: Identity::default(),
-        path: DataPath::Callout,
+        path: match setup.path {
+            Path::Callout => DataPath::Callout,
+            Path::Streaming => DataPath::Streaming,
+        },
         plugin_configuration: setup.plugin(),
         clusters,
         routes,
-        timeouts: Timeouts { idle: Duration::from_secs(25), ..Timeouts::default() },
+        timeouts: Timeouts {
+            idle: Duration::from_secs(if setup.path == Path::Callout { 25 } else { 8 }),
+            ..Timeouts::default()
+        },
         journal: Arc::clone(kept) as Arc<dyn Journal>,
     }
 }

@@ -8,5 +8,6 @@ pub(crate) mod harness;
 pub(crate) mod python;
 pub(crate) mod server;
 pub(crate) mod store;
+pub(crate) mod streaming;
 pub(crate) mod wait;
 pub(crate) mod wire;

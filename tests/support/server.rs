@@ -47,6 +47,32 @@ impl Reply {
         Self::from_parts(status, &headers, body.as_ref(), "GET")
     }
 
+    /// What a server that knows ranges and preconditions answers to a GET of an object.
+    pub(crate) fn object(request: &Request, headers: &[(&str, &str)], body: &[u8]) -> Self {
+        let etag = headers.iter().find(|(name, _)| *name == "etag").map(|(_, value)| *value);
+        if request.header("if-match").is_some_and(|wanted| Some(wanted.as_str()) != etag) {
+            return Self::new(412, headers, "");
+        }
+        let size = body.len();
+        let Some((first, last)) = request.header("range").and_then(|range| span(&range, size))
+        else {
+            return Self::new(200, headers, body);
+        };
+        let mut headers = headers.to_vec();
+        match body.get(first..=last) {
+            Some(part) if first <= last => {
+                let range = format!("bytes {first}-{last}/{size}");
+                headers.push(("content-range", &range));
+                Self::new(206, &headers, part)
+            }
+            Some(_) | None => {
+                let range = format!("bytes */{size}");
+                headers.push(("content-range", &range));
+                Self::new(416, &headers, "")
+            }
+        }
+    }
+
     /// The same from a message's parts, for a request of that method.
     pub(crate) fn from_parts(status: u16, headers: &Pairs, body: &[u8], method: &str) -> Self {
         let mut bytes = format!("HTTP/1.1 {status} x\r\n").into_bytes();
@@ -71,6 +97,13 @@ impl Reply {
         }
     }
 
+    /// The status in its first line; 0 where it is no HTTP.
+    pub(crate) fn status(&self) -> u16 {
+        let words = self.bytes.split(|byte| *byte == b' ').nth(1);
+        let status = words.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+        status.unwrap_or(0)
+    }
+
     /// Keeps the connection after it. A client may use it again after a whole answer, and a server
     /// that closed it would race with that.
     pub(crate) fn keep(mut self) -> Self {
@@ -88,6 +121,19 @@ impl Reply {
     pub(crate) fn stall(mut self) -> Self {
         self.then = Then::Stall;
         self
+    }
+}
+
+/// The first and the last byte of `bytes=first-last`; `None` for what asks for all of it. A range
+/// that begins behind the end ends before it begins.
+fn span(range: &str, size: usize) -> Option<(usize, usize)> {
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let end = size.checked_sub(1);
+    match (first.parse::<usize>(), last.parse::<usize>()) {
+        (Ok(first), Ok(last)) if first <= last => Some((first, last.min(end.unwrap_or(0)))),
+        (Ok(first), Err(_)) if last.is_empty() => Some((first, end.unwrap_or(0))),
+        (Err(_), Ok(last)) if first.is_empty() => Some((size.saturating_sub(last), end?)),
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => None,
     }
 }
 

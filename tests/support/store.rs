@@ -25,8 +25,11 @@ pub(crate) struct Keys {
 #[derive(Clone, Default)]
 pub(crate) struct Script(Arc<Mutex<HashMap<(String, Vec<u8>), Scripted>>>);
 
+/// How requests of one kind are answered.
 enum Scripted {
     Always(Reply),
+    /// An object, with all that HTTP has for one.
+    Object(Vec<(&'static str, &'static str)>, Vec<u8>),
     First(VecDeque<Reply>),
 }
 
@@ -41,6 +44,16 @@ impl Script {
         self.insert(method, path.as_ref(), Scripted::First(replies.iter().cloned().collect()));
     }
 
+    /// Answers a GET with an object, or with the part of it that is asked for.
+    pub(crate) fn object(
+        &self,
+        path: impl AsRef<[u8]>,
+        headers: &[(&'static str, &'static str)],
+        body: impl Into<Vec<u8>>,
+    ) {
+        self.insert("GET", path.as_ref(), Scripted::Object(headers.to_vec(), body.into()));
+    }
+
     fn insert(&self, method: &str, path: &[u8], scripted: Scripted) {
         let mut replies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         replies.insert((method.to_owned(), path.to_vec()), scripted);
@@ -53,6 +66,7 @@ impl Script {
         match scripted {
             Scripted::Always(reply) => Some(reply.clone()),
             Scripted::First(replies) => replies.pop_front(),
+            Scripted::Object(headers, body) => Some(Reply::object(request, headers, body)),
         }
     }
 }
@@ -60,7 +74,7 @@ impl Script {
 /// The embedded store, the one users get, on a folder that goes with it.
 pub(crate) struct Files {
     store: b2o::store::Store,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Files {
@@ -77,11 +91,21 @@ impl Files {
             ..b2o::store::StoreSettings::default()
         };
         let store = runtime().block_on(b2o::store::Store::start(settings));
-        Self { store: store.expect("the embedded store starts"), _folder: folder }
+        Self { store: store.expect("the embedded store starts"), folder }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.store.address()
+    }
+
+    /// What is there of uploads that are neither completed nor aborted: the store keeps each, and
+    /// each of its parts, in a file of its own.
+    pub(crate) fn open_uploads(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.folder.path()).expect("the store's folder");
+        files
+            .filter_map(|file| file.ok()?.file_name().into_string().ok())
+            .filter(|name| name.starts_with(".upload"))
+            .collect()
     }
 }
 
@@ -91,7 +115,8 @@ pub(crate) struct Store {
     pub(crate) script: Script,
     /// Where objects can be read without leaving a trace in the record.
     direct: SocketAddr,
-    _content: Content,
+    content: Content,
+    answered: Arc<Mutex<Vec<(Request, u16)>>>,
 }
 
 /// What is behind a store; it ends with it.
@@ -116,13 +141,65 @@ impl Store {
         Self::before(server.address, Content::Memory(server))
     }
 
+    /// The embedded store behind somebody who may answer in its place, or hand the request on and
+    /// answer something else.
+    pub(crate) fn files_behind(
+        buckets: &[&str],
+        front: impl Fn(&Request, &dyn Fn() -> Reply) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let files = Files::start(buckets, None);
+        let direct = files.address();
+        Self::with(direct, Content::Files(files), Script::default(), front)
+    }
+
+    /// The embedded store where every request must be signed with these keys.
+    pub(crate) fn files_signed(buckets: &[&str], keys: &Keys) -> Self {
+        let files = Files::start(buckets, Some(keys));
+        Self::before(files.address(), Content::Files(files))
+    }
+
+    fn with(
+        direct: SocketAddr,
+        content: Content,
+        script: Script,
+        front: impl Fn(&Request, &dyn Fn() -> Reply) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let answered: Arc<Mutex<Vec<(Request, u16)>>> = Arc::default();
+        let record = Arc::clone(&answered);
+        let server = Server::start(move |request| {
+            let reply = front(request, &|| forward(request, direct));
+            let bare = Request { body: Vec::new(), ..request.clone() };
+            let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+            record.push((bare, reply.status()));
+            reply
+        });
+        Self { server, script, direct, content, answered }
+    }
+
+    /// Every request that was answered so far, without its body, and with the answer's status.
+    pub(crate) fn answered(&self) -> Vec<(Request, u16)> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where the store itself is, behind whoever stands before it.
+    pub(crate) fn direct(&self) -> SocketAddr {
+        self.direct
+    }
+
     fn before(direct: SocketAddr, content: Content) -> Self {
         let script = Script::default();
         let scripted = script.clone();
-        let server = Server::start(move |request| {
-            scripted.reply(request).unwrap_or_else(|| forward(request, direct))
-        });
-        Self { server, script, direct, _content: content }
+        Self::with(direct, content, script, move |request, own| {
+            scripted.reply(request).unwrap_or_else(own)
+        })
+    }
+
+    /// What is there of uploads that are neither completed nor aborted.
+    pub(crate) fn open_uploads(&self) -> Vec<String> {
+        match &self.content {
+            Content::Files(files) => files.open_uploads(),
+            Content::Memory(_) => Vec::new(),
+        }
     }
 
     /// Where the gateway reaches it.

@@ -1,0 +1,20 @@
+//! The streaming path in real Envoy: what must hold for objects of any size.
+
+/// Origins, stores and clients that misbehave, and what comes of it.
+mod bad_input;
+/// What the path promises, shown.
+mod promises;
+
+/// Bytes that nobody mistakes for others: no two places of an object are alike.
+fn pattern(seed: u64, size: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(size);
+    bytes
+}
