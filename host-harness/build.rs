@@ -49,9 +49,14 @@ fn run() -> Result<(), String> {
     if !has_target() {
         add_target(root)?;
     }
-    build(root, &out)?;
-    let module = out.join(TARGET).join("wasm").join(MODULE);
-    if module.is_file() { Ok(()) } else { Err(format!("the build left no {}", module.display())) }
+    // One module for callouts alone, and a larger one that also knows the origins' side.
+    for (features, name) in [("", "callout.wasm"), ("streaming", "streaming.wasm")] {
+        build(root, &out, features)?;
+        let module = out.join(TARGET).join("wasm").join(MODULE);
+        std::fs::copy(&module, out.join(name))
+            .map_err(|error| format!("the build left no {}: {error}", module.display()))?;
+    }
+    Ok(())
 }
 
 fn variable(name: &str) -> Result<String, String> {
@@ -83,14 +88,15 @@ fn add_target(root: &Path) -> Result<(), String> {
     }
 }
 
-fn build(root: &Path, out: &Path) -> Result<(), String> {
+fn build(root: &Path, out: &Path, features: &str) -> Result<(), String> {
     let cargo = variable("CARGO")?;
     let mut command = Command::new(cargo);
     command
         .args(["rustc", "--profile", "wasm", "--package", "back-to-origin", "--lib"])
         // Beside the rlib, which the module does not need, cargo leaves out the link-time
         // optimisation.
-        .args(["--crate-type", "cdylib", "--target", TARGET, "--target-dir"])
+        .args(["--crate-type", "cdylib", "--features", features])
+        .args(["--target", TARGET, "--target-dir"])
         .arg(out)
         .current_dir(root);
     for (name, _) in env::vars_os() {

@@ -33,5 +33,4 @@ mod shell;
 pub mod store;
 pub mod transfer;
 pub mod visit;
-pub mod work;
 pub mod worker;

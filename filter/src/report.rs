@@ -66,6 +66,11 @@ pub enum Outcome<'a> {
         /// Its target.
         location: &'a str,
     },
+    /// The client got the object as a stream, which is not copied: another one is.
+    Shared {
+        /// The object's URL.
+        url: &'a str,
+    },
     /// The client got the object as a stream.
     Streamed {
         /// The object's URL.
@@ -108,6 +113,9 @@ impl fmt::Display for Outcome<'_> {
             }
             Self::Redirected { code, location } => {
                 write!(f, "External, client got {code} to {location}")
+            }
+            Self::Shared { url } => {
+                write!(f, "Mirror, origin {url} streamed to the client, stored by another request")
             }
             Self::Streamed { url, bytes, stored: Ok(()) } => {
                 write!(f, "Mirror, origin {url} streamed {bytes} bytes, stored in the bucket")

@@ -9,6 +9,8 @@
 //! The gateway has decided already that the bucket lacks the object; which rule applies is decided
 //! again here, by the same engine, since only rules say what the origin is to be asked.
 
+use std::rc::Rc;
+
 use crate::configuration::Configuration;
 use crate::http::error_document::ErrorCode;
 use crate::http::headers::{HeaderList, Headers};
@@ -30,14 +32,15 @@ pub struct Visit {
 
 #[derive(Debug)]
 enum State {
-    Asked(Box<Asked>),
+    Asked(Rc<Asked>),
     New,
     Settled,
     Streaming(TransferId),
 }
 
+/// A request that has been sent to an origin.
 #[derive(Debug)]
-struct Asked {
+pub struct Asked {
     rule: u32,
     request: ObjectRequest,
     origin: OriginRequest,
@@ -50,7 +53,7 @@ pub enum Departure {
     /// The client gets an answer at once.
     Answer(Refusal),
     /// These headers go to the origin, and no others.
-    Send(HeaderList),
+    Send(HeaderList, Rc<Asked>),
 }
 
 /// An answer in place of the origin's.
@@ -134,9 +137,9 @@ impl Visit {
                 if let Some(range) = request.range() {
                     headers.add("range", range);
                 }
-                let asked = Asked { rule: number, request, origin, report };
-                self.state = State::Asked(Box::new(asked));
-                Departure::Send(headers)
+                let asked = Rc::new(Asked { rule: number, request, origin, report });
+                self.state = State::Asked(Rc::clone(&asked));
+                Departure::Send(headers, asked)
             }
             Err(failure) => Departure::Answer(Refusal {
                 reply: Reply::failed(number, failure, &request),
@@ -156,23 +159,34 @@ impl Visit {
         Some(match status {
             200 => {
                 let length = answer.content_length();
-                (*asked).stream(answer, length, Storing::Now)
+                asked.stream(answer, length, Storing::Now)
             }
             206 if ranged && answer.get("content-range").is_some() => {
-                (*asked).stream(answer, None, Storing::Later)
+                asked.stream(answer, None, Storing::Later)
             }
-            404 => (*asked).absent(),
+            404 => asked.absent(),
             416 if ranged => {
                 let message = "The requested range is not satisfiable.";
                 let reply = Reply::error(ErrorCode::InvalidRange, message, &asked.request);
-                (*asked).fail(reply, MirrorFailure::Status(status))
+                asked.fail(reply, MirrorFailure::Status(status))
             }
             other => {
                 let failure = MirrorFailure::Status(other);
                 let reply = Reply::failed(asked.rule, failure, &asked.request);
-                (*asked).fail(reply, failure)
+                asked.fail(reply, failure)
             }
         })
+    }
+
+    /// The client has left. What it waited for is wanted in the bucket all the same.
+    pub fn on_abandoned(&mut self) -> Option<(Plan, OriginRequest)> {
+        match std::mem::replace(&mut self.state, State::Settled) {
+            State::Asked(asked) => {
+                let plan = asked.plan(HeaderList::new(), None, None);
+                Some((plan, asked.origin.clone()))
+            }
+            State::New | State::Settled | State::Streaming(_) => None,
+        }
     }
 
     /// The body is copied by this transfer.
@@ -205,7 +219,7 @@ impl Default for Visit {
 
 impl Asked {
     fn stream(
-        self,
+        &self,
         answer: &Headers,
         length: Option<u64>,
         storing: impl FnOnce(Plan, OriginRequest) -> Storing,
@@ -221,20 +235,24 @@ impl Asked {
             }
         }
         headers.add("x-oss-tag", &tag);
-        let plan = Plan {
-            bucket: self.request.bucket,
-            key: self.request.key,
-            headers: own,
-            tag,
-            url: self.origin.url(),
-            length,
-            validator: pull::validator(answer),
-            report: self.report,
-        };
-        Arrival::Stream { headers, storing: Box::new(storing(plan, self.origin)) }
+        let plan = self.plan(own, length, pull::validator(answer));
+        Arrival::Stream { headers, storing: Box::new(storing(plan, self.origin.clone())) }
     }
 
-    fn absent(self) -> Arrival {
+    fn plan(&self, headers: HeaderList, length: Option<u64>, validator: Option<String>) -> Plan {
+        Plan {
+            bucket: self.request.bucket.clone(),
+            key: self.request.key.clone(),
+            headers,
+            tag: self.origin.tag(),
+            url: self.origin.url(),
+            length,
+            validator,
+            report: self.report.clone(),
+        }
+    }
+
+    fn absent(&self) -> Arrival {
         let url = self.origin.url();
         Arrival::Answer(Refusal {
             reply: Reply::absent(self.rule, &self.request),
@@ -243,12 +261,23 @@ impl Asked {
         })
     }
 
-    fn fail(self, reply: Reply, failure: MirrorFailure) -> Arrival {
+    /// What the client gets when the origin has not answered in time.
+    #[must_use]
+    pub(crate) fn timed_out(&self) -> Refusal {
+        let failure = MirrorFailure::TimedOut;
+        self.refuse(Reply::failed(self.rule, failure, &self.request), failure)
+    }
+
+    fn fail(&self, reply: Reply, failure: MirrorFailure) -> Arrival {
+        Arrival::Answer(self.refuse(reply, failure))
+    }
+
+    fn refuse(&self, reply: Reply, failure: MirrorFailure) -> Refusal {
         let url = self.origin.url();
-        Arrival::Answer(Refusal {
+        Refusal {
             reply,
             metric: Metric::MirrorFailed,
             line: self.report.line(&Outcome::Failed { url: Some(&url), failure }),
-        })
+        }
     }
 }

@@ -13,8 +13,8 @@ use crate::gateway::{Gateway, Settings, StartError, Timeouts};
 use crate::host::{
     Access, Identity, Journal, Level, LogRecord, PluginError, Program, ProgramError, Touch,
 };
+use crate::server;
 use crate::store::is_signature;
-use crate::{FILTER_WASM, server};
 
 /// How long requests under way, and objects on their way into the bucket, have when it stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -83,7 +83,7 @@ pub async fn gateway(
     plan: &Plan,
     line: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<Launched, LaunchError> {
-    let program = Program::compile(FILTER_WASM).map_err(LaunchError::Program)?;
+    let program = Program::compile(plan.path.module()).map_err(LaunchError::Program)?;
     let domain = plan.routes.domain.clone();
     let settings = Settings {
         listen: deployment.listen.value,
@@ -197,6 +197,14 @@ fn without_signature(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http_body_util::{BodyExt as _, Empty};
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
+    use tokio::time::timeout;
+    use wiremock::matchers::path;
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
     use super::*;
 
     fn access(path: &str, status: Option<u16>, details: &str) -> Access {
@@ -214,6 +222,51 @@ mod tests {
             touch: Touch::Passed,
             log: Vec::new(),
         }
+    }
+
+    #[tokio::test]
+    async fn a_deployment_that_streams_tells_of_each_request_in_one_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = crate::store::Store::start(crate::store::StoreSettings {
+            directory: directory.path().join("store"),
+            buckets: vec!["examplebucket".to_owned()],
+            ..Default::default()
+        });
+        let store = store.await.unwrap();
+        let origin = MockServer::start().await;
+        let object = ResponseTemplate::new(200).set_body_raw("from the origin", "text/x-test");
+        Mock::given(path("/k")).respond_with(object).mount(&origin).await;
+        let rules = serde_json::json!([{
+            "RuleNumber": 1,
+            "Condition": { "HttpErrorCodeReturnedEquals": 404 },
+            "Redirect": { "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.uri()) },
+        }]);
+        std::fs::write(directory.path().join("rules.json"), rules.to_string()).unwrap();
+        let text = format!(
+            "listen: 127.0.0.1:0\nworkers: 1\npath: streaming\nbuckets:\n  - name: examplebucket\n    \
+             endpoint: http://{}\n    rules: rules.json\n",
+            store.address()
+        );
+        let file = directory.path().join("deployment.yaml");
+        std::fs::write(&file, text).unwrap();
+        let loaded = crate::deployment::load(&file).unwrap();
+        let (lines, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let keep = move |line: &str| drop(lines.send(line.to_owned()));
+        let launched = gateway(&loaded.deployment, &Plan::new(&loaded), keep).await.unwrap();
+        for (key, lines) in [
+            ("k", "streamed 15 bytes, stored in the bucket"),
+            ("k", "GET examplebucket/k: bucket 200 (15 bytes)"),
+            ("absent", "answered 404, client got 404 NoSuchKey"),
+        ] {
+            let uri = format!("http://{}/examplebucket/{key}", launched.address());
+            let request = http::Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
+            let client = Client::builder(TokioExecutor::new()).build_http();
+            client.request(request).await.unwrap().into_body().collect().await.unwrap();
+            let line = timeout(Duration::from_secs(20), told.recv()).await.unwrap().unwrap();
+            assert!(line.ends_with(lines), "{line}");
+        }
+        launched.stop().await;
+        assert_eq!(told.recv().await, None);
     }
 
     #[test]

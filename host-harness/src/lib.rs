@@ -14,6 +14,9 @@ pub mod launch;
 mod server;
 pub mod store;
 
-/// The filter, compiled to WebAssembly: the very bytes that go into Envoy.
-pub const FILTER_WASM: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/wasm/wasm32-wasip1/wasm/back_to_origin.wasm"));
+/// The filter, compiled to WebAssembly: the very bytes that go into Envoy, for the path `callout`.
+pub const FILTER_WASM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wasm/callout.wasm"));
+
+/// The same for the path `streaming`: it also knows the origins' side.
+pub const STREAMING_FILTER_WASM: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/wasm/streaming.wasm"));

@@ -26,6 +26,7 @@ unsafe extern "C" {
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, id: *mut u32) -> u32;
     fn proxy_dequeue_shared_queue(queue: u32, data: *mut *mut u8, len: *mut usize) -> u32;
+    fn proxy_done() -> u32;
     fn proxy_enqueue_shared_queue(queue: u32, data: *const u8, len: usize) -> u32;
     fn proxy_get_buffer_bytes(
         buffer: u32,
@@ -268,6 +269,12 @@ pub(super) fn set_shared_data(name: &str, value: &[u8], cas: u32) -> Result<()> 
     check(unsafe {
         proxy_set_shared_data(name.as_ptr(), name.len(), value.as_ptr(), value.len(), cas)
     })
+}
+
+/// Lets go of the root that said it was not done.
+pub(super) fn done() -> Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { proxy_done() })
 }
 
 /// Sends a request from the context that is active in the SDK.

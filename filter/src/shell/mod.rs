@@ -5,8 +5,10 @@
 mod host;
 mod root;
 mod stream;
+#[cfg(feature = "streaming")]
 mod visitor;
 mod vm;
+mod work;
 
 use proxy_wasm::traits::RootContext;
 

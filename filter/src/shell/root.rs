@@ -7,9 +7,13 @@ use proxy_wasm::types::{ContextType, LogLevel};
 
 use super::host::{self, Buffer, Map};
 use super::stream::Stream;
+#[cfg(feature = "streaming")]
 use super::visitor::Visitor;
 use super::vm::{Vm, now};
-use crate::configuration::{Configuration, Role};
+use super::work::Work;
+use crate::configuration::Configuration;
+#[cfg(feature = "streaming")]
+use crate::configuration::Role;
 use crate::http::headers::Headers;
 use crate::worker::CallAnswer;
 
@@ -43,6 +47,11 @@ impl Context for Root {
         let answer = CallAnswer { headers, body_bytes, body };
         let effects = vm.work.borrow_mut().on_call_answer(call, answer, now());
         vm.perform(effects);
+        vm.check_leave();
+    }
+
+    fn on_done(&mut self) -> bool {
+        self.vm.as_ref().is_none_or(|vm| vm.leave())
     }
 }
 
@@ -64,7 +73,12 @@ impl RootContext for Root {
                 return false;
             }
         };
-        match Vm::new(self.id, configuration) {
+        let configuration = Rc::new(configuration);
+        let Some(work) = Work::new(Rc::clone(&configuration)) else {
+            host::log(LogLevel::Error, "the role `origin` takes the module for streaming");
+            return false;
+        };
+        match Vm::new(self.id, configuration, work) {
             Ok(vm) => {
                 self.vm = Some(Rc::new(vm));
                 true
@@ -87,12 +101,14 @@ impl RootContext for Root {
         let Some(vm) = &self.vm else { return };
         let effects = vm.work.borrow_mut().on_tick(now());
         vm.perform(effects);
+        vm.check_leave();
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         match &self.vm {
+            #[cfg(feature = "streaming")]
             Some(vm) if vm.configuration.role == Role::Origin => {
-                Some(Box::new(Visitor::new(Rc::clone(vm))))
+                Some(Box::new(Visitor::new(id, Rc::clone(vm))))
             }
             Some(_) | None => Some(Box::new(Stream::new(id, self.vm.clone()))),
         }

@@ -12,16 +12,18 @@ use crate::http::headers::HeaderList;
 use crate::metric::Metric;
 use crate::transfer::End;
 use crate::visit::{Arrival, Departure, Refusal, Storing, Visit};
+use crate::worker::{Effect, StreamId};
 
 /// One request.
 pub(super) struct Visitor {
+    id: StreamId,
     vm: Rc<Vm>,
     visit: Visit,
 }
 
 impl Visitor {
-    pub(super) const fn new(vm: Rc<Vm>) -> Self {
-        Self { vm, visit: Visit::new() }
+    pub(super) const fn new(id: u32, vm: Rc<Vm>) -> Self {
+        Self { id: StreamId(id), vm, visit: Visit::new() }
     }
 
     fn refuse(&self, refusal: &Refusal) -> Action {
@@ -35,26 +37,33 @@ impl Visitor {
         self.vm.expect("replace headers", host::replace_headers(Map::Response, headers));
         self.vm.count(Metric::Mirrored);
         let visit = &mut self.visit;
-        let lease = match &storing {
-            Storing::Later(plan, _) | Storing::Now(plan, _) => plan.lease(),
-        };
+        let (Storing::Later(plan, _) | Storing::Now(plan, _)) = &storing;
+        let line = plan.shared();
         // Another worker copies the object: its bytes are the client's alone.
-        if !self.vm.claim(&lease) {
+        if !self.vm.claim(&plan.lease()) {
+            host::log(LogLevel::Info, &line);
             return Action::Continue;
         }
         self.vm.with_transfers(|transfers| match storing {
             Storing::Later(plan, origin) => transfers.backfill(plan, origin),
-            Storing::Now(plan, origin) => {
-                if let Some(transfer) = transfers.begin(plan, origin) {
+            Storing::Now(plan, origin) => match transfers.begin(plan, origin) {
+                Some(transfer) => {
                     visit.copied_by(transfer);
+                    Vec::new()
                 }
-                Vec::new()
-            }
+                None => vec![Effect::Log(line)],
+            },
         });
         if is_empty {
             self.end(End::Whole);
         }
         Action::Continue
+    }
+
+    fn answered(&self) {
+        if let Some(transfers) = self.vm.work.borrow_mut().origin() {
+            transfers.on_answered(self.id);
+        }
     }
 
     fn end(&mut self, end: End) {
@@ -72,18 +81,26 @@ impl HttpContext for Visitor {
         let headers = host::headers(Map::Request).unwrap_or_default();
         match self.visit.on_request(&self.vm.configuration, headers) {
             Departure::Answer(refusal) => self.refuse(&refusal),
-            Departure::Send(headers) => match host::replace_headers(Map::Request, &headers) {
-                Ok(()) => Action::Continue,
-                Err(error) => {
-                    self.vm.expect("replace headers", Err(error));
-                    Action::Pause
+            Departure::Send(headers, asked) => {
+                match host::replace_headers(Map::Request, &headers) {
+                    Ok(()) => {
+                        let id = self.id;
+                        self.vm
+                            .with_transfers(|transfers| transfers.on_asked(id, asked, vm::now()));
+                        Action::Continue
+                    }
+                    Err(error) => {
+                        self.vm.expect("replace headers", Err(error));
+                        Action::Pause
+                    }
                 }
-            },
+            }
         }
     }
 
     fn on_http_response_headers(&mut self, _: usize, is_end: bool) -> Action {
         let headers = host::headers(Map::Response).unwrap_or_default();
+        self.answered();
         match self.visit.on_answer(&headers) {
             Some(Arrival::Answer(refusal)) => self.refuse(&refusal),
             Some(Arrival::Stream { headers, storing }) => self.stream(&headers, *storing, is_end),
@@ -120,6 +137,10 @@ impl HttpContext for Visitor {
 
 impl Drop for Visitor {
     fn drop(&mut self) {
+        self.answered();
         self.end(End::Broken);
+        if let Some((plan, origin)) = self.visit.on_abandoned() {
+            self.vm.with_transfers(|transfers| transfers.backfill(plan, origin));
+        }
     }
 }

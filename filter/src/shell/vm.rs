@@ -8,13 +8,14 @@ use std::time::Duration;
 use proxy_wasm::types::LogLevel;
 
 use super::host;
+use super::work::Work;
 use crate::configuration::Configuration;
 use crate::http::headers::HeaderList;
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::reply::{Body, Reply};
+#[cfg(feature = "streaming")]
 use crate::transfer::Transfers;
-use crate::work::Work;
 use crate::worker::{CallId, Effect, Moment, StreamId, Worker};
 
 /// One configured root.
@@ -29,11 +30,17 @@ pub(super) struct Vm {
     woken: Cell<bool>,
     /// The host's token of each callout under way.
     calls: RefCell<Vec<(u32, CallId)>>,
+    /// Whether the host waits for this root to be done.
+    leaving: Cell<bool>,
     counters: Vec<u32>,
 }
 
 impl Vm {
-    pub(super) fn new(root: u32, configuration: Configuration) -> Result<Self, host::HostError> {
+    pub(super) fn new(
+        root: u32,
+        configuration: Rc<Configuration>,
+        work: Work,
+    ) -> Result<Self, host::HostError> {
         // A queue belongs to whoever registered its name last, in whatever worker: so each root
         // takes a name of its own.
         let owner = random();
@@ -43,15 +50,15 @@ impl Vm {
             .iter()
             .map(|metric| host::define_counter(metric.name()))
             .collect::<Result<_, _>>()?;
-        let configuration = Rc::new(configuration);
         Ok(Self {
-            work: RefCell::new(Work::new(Rc::clone(&configuration))),
+            work: RefCell::new(work),
             configuration,
             root,
             queue,
             owner,
             woken: Cell::new(false),
             calls: RefCell::new(Vec::new()),
+            leaving: Cell::new(false),
             counters,
         })
     }
@@ -60,6 +67,21 @@ impl Vm {
     pub(super) fn take_wake(&self) {
         self.woken.set(false);
         while host::dequeue(self.queue).is_ok() {}
+    }
+
+    /// The host has no more use for this root. False while objects are on their way to the store.
+    pub(super) fn leave(&self) -> bool {
+        let idle = self.work.borrow().is_idle();
+        self.leaving.set(!idle);
+        idle
+    }
+
+    /// Lets the host go where it waited for the last object.
+    pub(super) fn check_leave(&self) {
+        if self.leaving.get() && self.work.borrow().is_idle() {
+            self.leaving.set(false);
+            self.expect("let the root go", host::done());
+        }
     }
 
     pub(super) fn take_call(&self, token: u32) -> Option<CallId> {
@@ -107,6 +129,7 @@ impl Vm {
     }
 
     /// The same with the transfers.
+    #[cfg(feature = "streaming")]
     pub(super) fn with_transfers(&self, act: impl FnOnce(&mut Transfers) -> Vec<Effect>) {
         let effects = self.work.borrow_mut().origin().map(act);
         self.perform(effects.unwrap_or_default());

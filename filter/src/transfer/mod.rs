@@ -32,11 +32,15 @@ use crate::origin::OriginRequest;
 use crate::reason::NotStored;
 use crate::report::{Outcome, Report};
 use crate::store::Target;
-use crate::worker::{Call, CallAnswer, CallId, Effect, Moment, Refusal, TICK};
+use crate::visit::{Asked, Refusal};
+use crate::worker::{Call, CallAnswer, CallId, Effect, Moment, Refusal as NotSent, StreamId, TICK};
 
 /// Objects that wait to be fetched for themselves. One more is told and forgotten: the next client
 /// that misses it brings it back.
 const MAX_WAITING: usize = 1_000;
+
+/// Bytes of parts under way at once, of all objects: the host holds a second copy of them.
+const UNDER_WAY_BYTES: usize = 32 * 1024 * 1024;
 
 /// What a store may say at most, where its words are wanted.
 const MAX_WORDS: u64 = 64 * 1024;
@@ -67,6 +71,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The line on a request whose stream is not copied, since another is.
+    #[must_use]
+    pub fn shared(&self) -> String {
+        self.report.line(&Outcome::Shared { url: &self.url })
+    }
+
     /// The lease without which the object is not copied.
     #[must_use]
     pub fn lease(&self) -> Lease {
@@ -131,6 +141,8 @@ pub struct Transfers {
     next_call: u64,
     transfers: Vec<Transfer>,
     waiting: VecDeque<Waiting>,
+    /// Requests that their origins have not answered yet, and until when they may.
+    asked: Vec<(StreamId, Moment, Rc<Asked>)>,
     ticking: bool,
 }
 
@@ -144,8 +156,29 @@ impl Transfers {
             next_call: 0,
             transfers: Vec::new(),
             waiting: VecDeque::new(),
+            asked: Vec::new(),
             ticking: false,
         }
+    }
+
+    /// A request has been sent to its origin.
+    pub fn on_asked(&mut self, stream: StreamId, asked: Rc<Asked>, now: Moment) -> Vec<Effect> {
+        let until = now.after(self.configuration.timeouts.origin);
+        self.asked.push((stream, until, asked));
+        let mut effects = Vec::new();
+        self.keep_time(&mut effects);
+        effects
+    }
+
+    /// Its origin answers, or nobody waits for that any more.
+    pub fn on_answered(&mut self, stream: StreamId) {
+        self.asked.retain(|(waiting, _, _)| *waiting != stream);
+    }
+
+    /// Whether no object is under way or waits.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.transfers.is_empty() && self.waiting.is_empty()
     }
 
     /// An object begins to arrive. `None` when it is under way already, or cannot be kept as it
@@ -240,16 +273,25 @@ impl Transfers {
 
     /// Time has passed.
     pub fn on_tick(&mut self, now: Moment) -> Vec<Effect> {
-        self.on_wake(now)
+        let mut effects = Vec::new();
+        let late = |asked: &mut (StreamId, Moment, Rc<Asked>)| now >= asked.1;
+        for (stream, _, asked) in self.asked.extract_if(.., late) {
+            let Refusal { reply, metric, line } = asked.timed_out();
+            effects.push(Effect::Count(metric));
+            effects.push(Effect::Log(line));
+            effects.push(Effect::Answer(stream, reply));
+        }
+        self.turn(now, &mut effects);
+        effects
     }
 
     /// How much of an answer's body is to be read out of the host: all of it, or nothing.
     #[must_use]
     pub fn wants_body(&self, call: CallId, body_bytes: u64) -> bool {
-        let limits = self.configuration.limits;
-        let range = limits.part_bytes.max(limits.object_bytes);
+        let whole = self.configuration.limits.object_bytes;
         self.transfers.iter().any(|transfer| {
             let words = body_bytes <= MAX_WORDS && transfer.upload.wants_words(call);
+            let range = whole.max(transfer.parts.range() as u64);
             words || (body_bytes <= range && transfer.pulls(call))
         })
     }
@@ -265,9 +307,9 @@ impl Transfers {
     }
 
     /// A callout was not sent.
-    pub fn on_call_refused(&mut self, call: CallId, why: Refusal, now: Moment) -> Vec<Effect> {
+    pub fn on_call_refused(&mut self, call: CallId, why: NotSent, now: Moment) -> Vec<Effect> {
         match why {
-            Refusal::NoCluster => {
+            NotSent::NoCluster => {
                 let mut effects = Vec::new();
                 if let Some(transfer) = self.transfers.iter_mut().find(|t| t.has(call)) {
                     transfer.lose(NotStored::NoCluster);
@@ -275,7 +317,7 @@ impl Transfers {
                 self.turn(now, &mut effects);
                 effects
             }
-            Refusal::NoHost => self.on_call_answer(call, CallAnswer::default(), now),
+            NotSent::NoHost => self.on_call_answer(call, CallAnswer::default(), now),
         }
     }
 
@@ -285,6 +327,7 @@ impl Transfers {
         let mut pulling = self.pulling();
         let most = self.most_backfills();
         let mut free = self.memory_limit().saturating_sub(self.held());
+        let mut sending: usize = self.transfers.iter().map(|t| t.parts.under_way()).sum();
         let timeouts = self.configuration.timeouts;
         for transfer in &mut self.transfers {
             if transfer.renewal.is_none_or(|renewal| now >= renewal) {
@@ -314,13 +357,24 @@ impl Transfers {
                 headers: &transfer.plan.headers,
                 tag: &transfer.plan.tag,
             };
-            let calls = transfer.upload.advance(&mut transfer.parts, transfer.flow, now, next_call);
+            let before = transfer.parts.under_way();
+            // One part may always go, however large it is.
+            let room =
+                if sending == 0 { usize::MAX } else { UNDER_WAY_BYTES.saturating_sub(sending) };
+            let calls =
+                transfer.upload.advance(&mut transfer.parts, transfer.flow, room, now, next_call);
+            sending += transfer.parts.under_way() - before;
             for (id, step) in calls {
                 effects.push(Effect::Call(id, step.call(&target, timeouts.store)));
             }
         }
         self.end_transfers(effects);
-        let waits = self.transfers.iter().any(Transfer::waits);
+        self.keep_time(effects);
+    }
+
+    /// Has time told while something waits for it.
+    fn keep_time(&mut self, effects: &mut Vec<Effect>) {
+        let waits = !self.asked.is_empty() || self.transfers.iter().any(Transfer::waits);
         if waits != self.ticking {
             self.ticking = waits;
             effects.push(Effect::Tick(waits.then_some(TICK)));

@@ -16,6 +16,9 @@ const AT_ONCE: usize = 2;
 /// Full parts of one object held at once: a store that falls further behind is not waited for.
 const MAX_FULL: usize = 3;
 
+/// The largest range that is fetched: half of what a host holds of an answer.
+const MAX_RANGE: usize = 16 * 1024 * 1024;
+
 /// The first room of an object whose size nobody announced.
 const FIRST_ROOM: usize = 64 * 1024;
 
@@ -109,6 +112,17 @@ impl Parts {
         self.size
     }
 
+    /// The most that is fetched at once: a part, as far as a host holds that much of an answer.
+    pub(super) fn range(&self) -> usize {
+        self.size.min(MAX_RANGE)
+    }
+
+    /// Bytes of parts that are on their way to the store.
+    pub(super) fn under_way(&self) -> usize {
+        let sending = |part: &&Part| matches!(part.state, State::Sending(_));
+        self.full.iter().filter(sending).map(|part| part.bytes.len()).sum()
+    }
+
     /// Whether more bytes may come: the store keeps up.
     pub(super) fn has_room(&self) -> bool {
         self.full.len() < MAX_FULL
@@ -169,6 +183,7 @@ impl Parts {
     /// The parts to be sent now.
     pub(super) fn due(
         &mut self,
+        mut room: usize,
         now: Moment,
         mut call: impl FnMut() -> CallId,
     ) -> Vec<(CallId, u32, Rc<Vec<u8>>)> {
@@ -177,7 +192,8 @@ impl Parts {
         let mut due = Vec::new();
         for part in &mut self.full {
             let is_due = matches!(part.state, State::Due(at) if now >= at);
-            if is_due && under_way + due.len() < AT_ONCE {
+            if is_due && under_way + due.len() < AT_ONCE && part.bytes.len() <= room {
+                room -= part.bytes.len();
                 let id = call();
                 part.state = State::Sending(id);
                 part.attempts += 1;

@@ -71,7 +71,7 @@ impl Pull {
         self.attempts += 1;
         self.state = State::UnderWay(id);
         let first = parts.received();
-        let last = first.saturating_add(parts.size() as u64).saturating_sub(1);
+        let last = first.saturating_add(parts.range() as u64).saturating_sub(1);
         let mut headers = self.origin.call_headers("GET");
         headers.add("range", format!("bytes={first}-{last}"));
         if let Some(validator) = &self.validator {

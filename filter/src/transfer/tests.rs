@@ -468,3 +468,43 @@ fn few_are_fetched_at_once_and_each_only_once() {
     }
     assert_eq!(bench.calls.len(), 2, "{:?}", bench.calls);
 }
+
+#[test]
+fn an_origin_that_does_not_answer_in_time_is_answered_for() {
+    use crate::visit::{Departure, Visit};
+    let mut bench = Bench::new();
+    let configuration = Configuration::from_json(
+        CONFIGURATION
+            .replace(
+                r#""RoutingRules": []"#,
+                r#""RoutingRules": [{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+                   "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]"#,
+            )
+            .replace(r#""limits""#, r#""origins": {"http://o": "o"}, "limits""#)
+            .as_bytes(),
+    );
+    let ask = || {
+        let headers = Headers::from_pairs([(":method", "GET"), (":path", "/b/k")]);
+        let departure = Visit::new().on_request(configuration.as_ref().unwrap(), headers);
+        let Departure::Send(_, asked) = departure else { panic!("{departure:?}") };
+        asked
+    };
+    for stream in [1, 2] {
+        let effects = bench.transfers.on_asked(StreamId(stream), ask(), Moment(bench.now));
+        bench.take(effects);
+    }
+    bench.transfers.on_answered(StreamId(1));
+    assert!(bench.ticking);
+    let late = Moment(bench.now + Duration::from_secs(10));
+    let effects = bench.transfers.on_tick(late);
+    let answers: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Answer(stream, reply) => Some((*stream, reply.status)),
+            Effect::Call(..) | Effect::Count(_) | Effect::Lease(_) => None,
+            Effect::Log(_) | Effect::Tick(_) | Effect::Wake => None,
+        })
+        .collect();
+    assert_eq!(answers, [(StreamId(2), 424)]);
+    assert!(effects.contains(&Effect::Tick(None)), "nothing is left to wait for: {effects:?}");
+}

@@ -112,6 +112,7 @@ impl Upload {
         &mut self,
         parts: &mut Parts,
         flow: Flow,
+        room: usize,
         now: Moment,
         mut call: impl FnMut() -> CallId,
     ) -> Vec<(CallId, Step)> {
@@ -132,7 +133,7 @@ impl Upload {
                 attempt.begin(now, call).map(|call| (call, Step::Create)).into_iter().collect()
             }
             Self::Open { id } => parts
-                .due(now, &mut call)
+                .due(room, now, &mut call)
                 .into_iter()
                 .map(|(call, number, bytes)| (call, Step::Part { id: id.clone(), number, bytes }))
                 .collect(),

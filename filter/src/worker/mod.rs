@@ -161,6 +161,12 @@ impl Worker {
         }
     }
 
+    /// Whether nothing is under way, and nobody waits.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.arrived.is_empty() && self.fetches.is_empty() && self.copies.iter().all(Copy::is_done)
+    }
+
     /// A ticket for a request that begins now.
     pub fn ticket(&mut self) -> Ticket {
         self.next_ticket += 1;

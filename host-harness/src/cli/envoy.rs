@@ -8,8 +8,7 @@ use clap::ValueEnum;
 use super::failure::Failure;
 use super::loading::load;
 use super::print;
-use crate::FILTER_WASM;
-use crate::deployment::Timeouts;
+use crate::deployment::{Plan, Timeouts};
 use crate::envoy::{self, Change, Running, Settings};
 
 /// Write what Envoy needs to run a deployment: its configuration and the module.
@@ -43,9 +42,9 @@ pub(super) struct Arguments {
     /// The directory to write to, by the path that Envoy is to find it by.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// How an object reaches the client.
-    #[arg(long = "path", value_enum, default_value_t = DataPath::Callout)]
-    data_path: DataPath,
+    /// How an object reaches the client; without it, as `path` in the deployment file says.
+    #[arg(long = "path", value_enum)]
+    data_path: Option<DataPath>,
     /// The certificates that HTTPS servers are trusted by, in PEM.
     #[arg(long, value_name = "FILE", default_value = Settings::TRUSTED)]
     trust: PathBuf,
@@ -53,7 +52,7 @@ pub(super) struct Arguments {
 
 /// How an object reaches the client.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum DataPath {
+pub(super) enum DataPath {
     /// Through the filter's memory.
     Callout,
     /// From the origin through Envoy, copied into the bucket on the way. Needs Envoy 1.39 or later.
@@ -75,11 +74,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let source = deployment.file_name().unwrap_or(deployment.as_os_str());
     let settings = Settings {
         directory: out.clone(),
-        data_path: (*data_path).into(),
+        data_path: data_path.map_or(Plan::new(&loaded).path, envoy::DataPath::from),
         source: source.to_string_lossy().into_owned(),
         trusted: trust.clone(),
     };
-    let files = envoy::files(&loaded, FILTER_WASM, &settings)
+    let files = envoy::files(&loaded, settings.data_path.module(), &settings)
         .map_err(|error| Failure::new(error.to_string()))?;
     if envoy::needs_trust(&loaded) && !trust.is_file() {
         warn(trust);

@@ -5,6 +5,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use back_to_origin::reason::MirrorFailure;
+
 use super::yaml::{List, Map, Yaml};
 use super::{CLUSTERS, DataPath, FILTER, ROUTES, Settings, filter, routes, rules};
 use crate::deployment::Loaded;
@@ -122,6 +124,7 @@ fn manager(idle: Duration, settings: &Settings) -> Map {
         .with("stream_idle_timeout", seconds(idle))
         .remark("A client that never ends its header holds its connection no longer than this.")
         .with("request_headers_timeout", "30s")
+        .maybe("local_reply_config", local_replies(settings.data_path))
         .with(
             "http_filters",
             List::new()
@@ -151,6 +154,47 @@ fn manager(idle: Duration, settings: &Settings) -> Map {
                 .with("route_config_name", routes::NAME)
                 .with("config_source", source(ROUTES, settings)),
         )
+}
+
+/// What clients get where Envoy itself answers for an origin.
+fn local_replies(path: DataPath) -> Option<Map> {
+    let mapper = |codes: &str, reason: &str| {
+        let expression = format!("upstream.request_attempt_count > 1u && ({codes})");
+        let filter = Map::new().with("name", "origin").with(
+            "typed_config",
+            Map::typed("envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter")
+                .with("expression", expression),
+        );
+        let document = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>MirrorFailed</Code>\
+             <Message>Mirroring failed: {reason}.</Message></Error>"
+        );
+        Map::new()
+            .with("filter", Map::new().with("extension_filter", filter))
+            .with("status_code", 424_u64)
+            .with(
+                "body_format_override",
+                Map::new()
+                    .with("content_type", "application/xml")
+                    .with("text_format_source", Map::new().with("inline_string", document)),
+            )
+    };
+    let unreachable = "response.code == 502 || response.code == 503";
+    let mappers = List::new()
+        .with(mapper(unreachable, &MirrorFailure::Unreachable.to_string()))
+        .with(mapper("response.code == 504", &MirrorFailure::TimedOut.to_string()));
+    match path {
+        DataPath::Callout => None,
+        DataPath::Streaming => Some(
+            Map::new()
+                .remark(
+                    "An origin that cannot be reached is answered for by Envoy, and the filter on \
+                     its side does not hear of it. Of the bucket's own failures, the first \
+                     attempt, this says nothing.",
+                )
+                .with("mappers", mappers),
+        ),
+    }
 }
 
 fn strip(settings: &Settings) -> Map {

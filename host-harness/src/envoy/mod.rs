@@ -29,6 +29,8 @@ use back_to_origin::rule::Action;
 use crate::deployment::{Addressing, Loaded, Plan, Reads};
 use yaml::Map;
 
+pub use crate::gateway::DataPath;
+
 /// The bootstrap; Envoy reads it once.
 pub const BOOTSTRAP: &str = "envoy.yaml";
 /// The servers; Envoy watches it.
@@ -41,15 +43,6 @@ const FILTER: &str = "filter.yaml";
 const MODULE: &str = "back_to_origin.wasm";
 /// Which request goes to which cluster; Envoy watches it.
 const ROUTES: &str = "routes.yaml";
-
-/// How an object that the bucket lacks reaches the client.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum DataPath {
-    /// The filter before the buckets fetches it.
-    Callout,
-    /// Envoy's router tries again at the origin, where the filter copies what passes.
-    Streaming,
-}
 
 /// What the files are made for.
 #[derive(Clone, Debug)]

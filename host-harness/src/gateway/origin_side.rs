@@ -85,7 +85,8 @@ impl OriginSide {
 
     /// The miss that a request turns out to be by the bucket's answer.
     pub(super) fn miss(&self, request: &Headers, answer: &Headers) -> Option<Miss> {
-        if answer.first(b":status")? != MISSING.to_string().as_bytes() {
+        // A hit ends here.
+        if answer.first(b":status")? != b"404" {
             return None;
         }
         let configuration = &self.rules.borrow().configuration;

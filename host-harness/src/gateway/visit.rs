@@ -4,6 +4,7 @@
 //! by then; a client that leaves ends the filter's context at once, wherever the body is.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use back_to_origin::reason::MirrorFailure;
 use http::header::HOST;
@@ -20,11 +21,14 @@ use super::origin_side::{Miss, OriginSide};
 use super::upstream::{Failure, Upstream, UpstreamBody, is_framed, peer};
 use crate::host::{Headers, Level, Place, RequestFacts, Verdict};
 
+/// How much longer than the filter, which answers for an origin that is late, the gateway waits.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// What of an answer that nobody wants is read, so that its connection can be used again.
 const WORTH_READING: u64 = 64 * 1024;
 
 /// How long that may take.
-const WORTH_WAITING: std::time::Duration = std::time::Duration::from_secs(1);
+const WORTH_WAITING: Duration = Duration::from_secs(1);
 
 /// Reads what is left of an answer, or hangs up where that is too much.
 fn spend(asked: Asked) {
@@ -88,7 +92,7 @@ impl Exchange {
         let Some(request) = request(&upstream, &stream.request_fields()) else {
             return self.fail(miss, MirrorFailure::Unreachable, "bad_request_to_upstream");
         };
-        let response = timeout(miss.patience, upstream.send(request));
+        let response = timeout(miss.patience + GRACE, upstream.send(request));
         let streams = [Some(&*stream), self.stream()];
         let (failure, details) = match unless_intervened(streams, response).await {
             Ok(Ok(Ok(response))) if is_framed(&response) => {

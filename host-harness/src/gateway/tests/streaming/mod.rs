@@ -1,6 +1,7 @@
 //! Misses on their way through the filter itself: origin to client, and part by part into the store.
 
 mod breaks;
+mod modules;
 mod objects;
 mod scene;
 mod sides;

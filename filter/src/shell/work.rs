@@ -3,81 +3,111 @@
 use std::rc::Rc;
 
 use crate::configuration::{Configuration, Role};
+#[cfg(feature = "streaming")]
 use crate::transfer::Transfers;
 use crate::worker::{CallAnswer, CallId, Effect, Moment, Refusal, Worker};
 
 /// The work of one VM.
 #[derive(Debug)]
-pub enum Work {
+pub(super) enum Work {
     /// On the clients' side.
     Gateway(Worker),
     /// On the origins' side.
+    #[cfg(feature = "streaming")]
     Origin(Transfers),
 }
 
 impl Work {
-    /// Nothing to do yet, in the configured role.
-    #[must_use]
-    pub fn new(configuration: Rc<Configuration>) -> Self {
+    /// Nothing to do yet, in the configured role; `None` where the module does not have it.
+    pub(super) fn new(configuration: Rc<Configuration>) -> Option<Self> {
         match configuration.role {
-            Role::Gateway => Self::Gateway(Worker::new(configuration)),
-            Role::Origin => Self::Origin(Transfers::new(configuration)),
+            Role::Gateway => Some(Self::Gateway(Worker::new(configuration))),
+            #[cfg(feature = "streaming")]
+            Role::Origin => Some(Self::Origin(Transfers::new(configuration))),
+            #[cfg(not(feature = "streaming"))]
+            Role::Origin => None,
         }
     }
 
     /// The work on the clients' side, where this is it.
-    pub const fn gateway(&mut self) -> Option<&mut Worker> {
+    pub(super) const fn gateway(&mut self) -> Option<&mut Worker> {
         match self {
             Self::Gateway(worker) => Some(worker),
+            #[cfg(feature = "streaming")]
             Self::Origin(_) => None,
         }
     }
 
     /// The work on the origins' side, where this is it.
-    pub const fn origin(&mut self) -> Option<&mut Transfers> {
+    #[cfg(feature = "streaming")]
+    pub(super) const fn origin(&mut self) -> Option<&mut Transfers> {
         match self {
             Self::Gateway(_) => None,
+            #[cfg(feature = "streaming")]
             Self::Origin(transfers) => Some(transfers),
         }
     }
 
+    /// Whether nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        match self {
+            Self::Gateway(worker) => worker.is_idle(),
+            #[cfg(feature = "streaming")]
+            Self::Origin(transfers) => transfers.is_idle(),
+        }
+    }
+
     /// The root has its turn.
-    pub fn on_wake(&mut self, now: Moment) -> Vec<Effect> {
+    pub(super) fn on_wake(&mut self, now: Moment) -> Vec<Effect> {
         match self {
             Self::Gateway(worker) => worker.on_wake(now),
+            #[cfg(feature = "streaming")]
             Self::Origin(transfers) => transfers.on_wake(now),
         }
     }
 
     /// Time has passed.
-    pub fn on_tick(&mut self, now: Moment) -> Vec<Effect> {
+    pub(super) fn on_tick(&mut self, now: Moment) -> Vec<Effect> {
         match self {
             Self::Gateway(worker) => worker.on_tick(now),
-            Self::Origin(transfers) => transfers.on_wake(now),
+            #[cfg(feature = "streaming")]
+            Self::Origin(transfers) => transfers.on_tick(now),
         }
     }
 
     /// Whether an answer's body is to be read out of the host.
-    #[must_use]
-    pub fn wants_body(&self, call: CallId, body_bytes: u64) -> bool {
+    pub(super) fn wants_body(&self, call: CallId, body_bytes: u64) -> bool {
         match self {
             Self::Gateway(worker) => worker.wants_body(call, body_bytes),
+            #[cfg(feature = "streaming")]
             Self::Origin(transfers) => transfers.wants_body(call, body_bytes),
         }
     }
 
     /// A callout has been answered, or has failed in the host.
-    pub fn on_call_answer(&mut self, call: CallId, answer: CallAnswer, now: Moment) -> Vec<Effect> {
+    pub(super) fn on_call_answer(
+        &mut self,
+        call: CallId,
+        answer: CallAnswer,
+        now: Moment,
+    ) -> Vec<Effect> {
         match self {
             Self::Gateway(worker) => worker.on_call_answer(call, answer, now),
+            #[cfg(feature = "streaming")]
             Self::Origin(transfers) => transfers.on_call_answer(call, answer, now),
         }
     }
 
     /// A callout was not sent.
-    pub fn on_call_refused(&mut self, call: CallId, why: Refusal, now: Moment) -> Vec<Effect> {
+    pub(super) fn on_call_refused(
+        &mut self,
+        call: CallId,
+        why: Refusal,
+        now: Moment,
+    ) -> Vec<Effect> {
         match self {
             Self::Gateway(worker) => worker.on_call_refused(call, why, now),
+            #[cfg(feature = "streaming")]
             Self::Origin(transfers) => transfers.on_call_refused(call, why, now),
         }
     }
