@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::client::{connect, get, request};
-use crate::support::gateway::{Gateway, Host, Setup};
+use crate::support::gateway::{Gateway, Host, Path, Setup};
 use crate::support::server::{Reply, Server};
 use crate::support::store::Store;
 use crate::support::wait::{until, within};
@@ -17,16 +17,26 @@ const CLIENTS: usize = 200;
 
 #[test]
 fn two_hundred_clients_of_the_harness_cause_one_fetch() {
-    many_clients(Host::Harness);
+    many_clients(Host::Harness, Path::Callout);
 }
 
 #[test]
 fn two_hundred_clients_of_envoy_cause_one_fetch() {
-    many_clients(Host::Envoy);
+    many_clients(Host::Envoy, Path::Callout);
 }
 
-fn many_clients(host: Host) {
-    let bench = Bench::start(host, |asked, request| match request.path() {
+#[test]
+fn two_hundred_clients_of_the_harness_are_streamed_to_and_cause_one_object() {
+    many_clients(Host::Harness, Path::Streaming);
+}
+
+#[test]
+fn two_hundred_clients_of_envoy_are_streamed_to_and_cause_one_object() {
+    many_clients(Host::Envoy, Path::Streaming);
+}
+
+fn many_clients(host: Host, path: Path) {
+    let bench = Bench::start(host, path, |asked, request| match request.path() {
         // Until all have asked, so that all of them miss.
         b"/key" => {
             within(Duration::from_secs(20), || {
@@ -68,23 +78,38 @@ fn many_clients(host: Host) {
     assert!(wrong.is_empty(), "{host:?}: {} wrong answers, first {:?}", wrong.len(), wrong[0]);
     until("the stored object", || bench.store.object("/examplebucket/key"));
     bench.settle();
-    assert_eq!(bench.fetches("/key"), 1, "{host:?}: fetches");
+    let fetches = match path {
+        Path::Callout => 1,
+        // Each client has a stream of its own; one of them is copied.
+        Path::Streaming => CLIENTS,
+    };
+    assert_eq!(bench.fetches("/key"), fetches, "{host:?}: fetches");
     assert_eq!(bench.store.puts("/examplebucket/key"), 1, "{host:?}: PUTs");
     assert_eq!(bench.gateway.vm_failures(), Vec::<String>::new(), "{host:?}");
 }
 
 #[test]
 fn a_client_that_leaves_the_harness_leaves_the_object() {
-    leaving_client(Host::Harness);
+    leaving_client(Host::Harness, Path::Callout);
+}
+
+#[test]
+fn a_client_that_leaves_the_harness_while_streaming_leaves_the_object() {
+    leaving_client(Host::Harness, Path::Streaming);
+}
+
+#[test]
+fn a_client_that_leaves_envoy_while_streaming_leaves_the_object() {
+    leaving_client(Host::Envoy, Path::Streaming);
 }
 
 #[test]
 fn a_client_that_leaves_envoy_leaves_the_object() {
-    leaving_client(Host::Envoy);
+    leaving_client(Host::Envoy, Path::Callout);
 }
 
-fn leaving_client(host: Host) {
-    let bench = Bench::start(host, |left, request| match request.path() {
+fn leaving_client(host: Host, path: Path) {
+    let bench = Bench::start(host, path, |left, request| match request.path() {
         b"/key" => {
             within(Duration::from_secs(20), || (left.load(Ordering::SeqCst) > 0).then_some(()));
             Reply::new(200, &[("content-type", "text/plain")], "for nobody")
@@ -123,6 +148,7 @@ struct Bench {
 impl Bench {
     fn start(
         host: Host,
+        path: Path,
         behaviour: impl Fn(&AtomicUsize, &Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let asked = Arc::new(AtomicUsize::new(0));
@@ -134,7 +160,8 @@ impl Bench {
             "Condition": { "HttpErrorCodeReturnedEquals": 404 },
             "Redirect": { "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.url()) },
         }]);
-        let setup = Setup::new(rules, store.address(), &[origin.address]);
+        let mut setup = Setup::new(rules, store.address(), &[origin.address]);
+        setup.path = path;
         let gateway = Gateway::start(host, &setup);
         Self { store, origin, gateway, asked }
     }
