@@ -78,38 +78,38 @@ fn many_clients(host: Host, path: Path) {
     assert!(wrong.is_empty(), "{host:?}: {} wrong answers, first {:?}", wrong.len(), wrong[0]);
     until("the stored object", || bench.store.object("/examplebucket/key"));
     bench.settle();
-    let fetches = match path {
+    // On the streaming path each client has a stream of its own, unless the object is stored by
+    // then. A stream that begins later still may be copied too, in vain.
+    let most = match path {
         Path::Callout => 1,
-        // Each client has a stream of its own; one of them is copied.
         Path::Streaming => CLIENTS,
     };
-    assert_eq!(bench.fetches("/key"), fetches, "{host:?}: fetches");
-    assert_eq!(bench.store.puts("/examplebucket/key"), 1, "{host:?}: PUTs");
+    let fetches = bench.fetches("/key");
+    assert!((1..=most).contains(&fetches), "{host:?}: {fetches} fetches");
+    let puts: Vec<u16> = bench
+        .store
+        .answered()
+        .into_iter()
+        .filter(|(request, _)| request.method == "PUT" && request.path() == b"/examplebucket/key")
+        .map(|(_, status)| status)
+        .collect();
+    assert!(puts.len() <= most.div_ceil(10), "{host:?}: PUTs {puts:?}");
+    assert_eq!(puts.iter().filter(|status| **status == 200).count(), 1, "{host:?}: {puts:?}");
     assert_eq!(bench.gateway.vm_failures(), Vec::<String>::new(), "{host:?}");
 }
 
 #[test]
 fn a_client_that_leaves_the_harness_leaves_the_object() {
-    leaving_client(Host::Harness, Path::Callout);
-}
-
-#[test]
-fn a_client_that_leaves_the_harness_while_streaming_leaves_the_object() {
-    leaving_client(Host::Harness, Path::Streaming);
-}
-
-#[test]
-fn a_client_that_leaves_envoy_while_streaming_leaves_the_object() {
-    leaving_client(Host::Envoy, Path::Streaming);
+    leaving_client(Host::Harness);
 }
 
 #[test]
 fn a_client_that_leaves_envoy_leaves_the_object() {
-    leaving_client(Host::Envoy, Path::Callout);
+    leaving_client(Host::Envoy);
 }
 
-fn leaving_client(host: Host, path: Path) {
-    let bench = Bench::start(host, path, |left, request| match request.path() {
+fn leaving_client(host: Host) {
+    let bench = Bench::start(host, Path::Callout, |left, request| match request.path() {
         b"/key" => {
             within(Duration::from_secs(20), || (left.load(Ordering::SeqCst) > 0).then_some(()));
             Reply::new(200, &[("content-type", "text/plain")], "for nobody")
