@@ -15,7 +15,7 @@ const CONFIGURATION: &str = include_str!("../envoy/envoy.yaml");
 const README: &str = include_str!("../envoy/README.md");
 
 /// Where the file finds the module.
-const MODULE: &str = "target/wasm32-wasip1/wasm/back_to_origin.wasm";
+const MODULE: &str = "target/back_to_origin.wasm";
 
 #[test]
 fn the_readme_of_the_envoy_folder_keeps_its_promises() {
