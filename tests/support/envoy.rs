@@ -79,6 +79,11 @@ impl Envoy {
         format!("{host}:{port}").parse().expect("Envoy names an address")
     }
 
+    /// The number of its process.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// One page of the admin interface.
     pub(crate) fn admin(&self, path: &str) -> String {
         let answer = request("GET", path).send(self.admin).expect("Envoy's admin interface");

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::envoy::Envoy;
 use super::harness::Harness;
+use super::process::Process;
 use super::wait::{DEADLINE, within};
 use super::{bootstrap, store, streaming};
 
@@ -181,6 +182,14 @@ impl Gateway {
         };
         within(DEADLINE / 3, || active().is_empty().then_some(()));
         Some(active()).filter(|active| !active.is_empty())
+    }
+
+    /// Envoy's process; the harness is in this one.
+    pub(crate) fn process(&self) -> Option<Process> {
+        match &self.running {
+            Running::Harness(_) => None,
+            Running::Envoy(envoy) => Some(Process(envoy.process_id())),
+        }
     }
 
     /// A page of Envoy's admin interface.

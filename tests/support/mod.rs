@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod envoy;
 pub(crate) mod gateway;
 pub(crate) mod harness;
+pub(crate) mod process;
 pub(crate) mod python;
 pub(crate) mod server;
 pub(crate) mod store;

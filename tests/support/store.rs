@@ -80,6 +80,22 @@ pub(crate) struct Files {
 impl Files {
     /// Starts one with empty buckets; with keys, every request must be signed.
     pub(crate) fn start(buckets: &[&str], keys: Option<&Keys>) -> Self {
+        Self::start_with(buckets, keys, None)
+    }
+
+    /// Starts one that tells of every request it has answered.
+    pub(crate) fn start_observed(
+        buckets: &[&str],
+        observer: impl Fn(&b2o::store::Answered) + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with(buckets, None, Some(Arc::new(observer)))
+    }
+
+    fn start_with(
+        buckets: &[&str],
+        keys: Option<&Keys>,
+        observer: Option<b2o::store::Observer>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the store");
         let settings = b2o::store::StoreSettings {
             directory: folder.path().to_owned(),
@@ -88,6 +104,7 @@ impl Files {
                 secret_key: keys.secret.clone(),
             }),
             buckets: buckets.iter().map(|name| (*name).to_owned()).collect(),
+            observer,
             ..b2o::store::StoreSettings::default()
         };
         let store = runtime().block_on(b2o::store::Store::start(settings));

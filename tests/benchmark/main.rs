@@ -1,0 +1,330 @@
+//! What the streaming path costs, side by side with the same Envoy without any of ours, as a table.
+//!
+//! `cargo bench --package integration` is the command. All figures of a row come from the same
+//! minute of the same machine; only their ratios travel. `-- --quick` takes smaller objects.
+
+/// A client that checks what it gets.
+mod client;
+/// Envoy without any of ours.
+mod plain;
+/// The origin.
+mod server;
+#[allow(dead_code, reason = "shared with the tests, which need all of it")]
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use client::Client;
+use plain::STRAIGHT;
+use serde_json::json;
+use support::envoy::Envoy;
+use support::gateway::{Path, Setup};
+use support::process::Process;
+use support::store::Files;
+use support::streaming;
+use support::wait::within;
+
+/// Mebibytes in bytes.
+const MIB: u64 = 1 << 20;
+
+/// One line of the table.
+struct Line {
+    what: &'static str,
+    against: String,
+    measured: String,
+    least: String,
+    holds: bool,
+}
+
+fn main() {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let large = if quick { 128 * MIB } else { 1_024 * MIB };
+    let lines: Vec<Line> = [
+        vec![hits(if quick { 3 } else { 15 })],
+        vec![first_byte(if quick { 20 } else { 100 })],
+        vec![large_miss(large, if quick { 1 } else { 3 })],
+        vec![memory(large, 1, 3 * 8 * MIB + 16 * MIB), memory(large, 8, 64 * MIB + 32 * MIB)],
+        vec![small_misses(if quick { 3_000 } else { 20_000 })],
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    println!("\n| What | Against | Measured | At least | Holds |\n|---|---|---|---|---|");
+    for Line { what, against, measured, least, holds } in &lines {
+        let holds = if *holds { "yes" } else { "**no**" };
+        println!("| {what} | {against} | {measured} | {least} | {holds} |");
+    }
+}
+
+/// A gateway with one mirror rule and one worker, and what stands behind it.
+struct Ours {
+    envoy: Envoy,
+    address: SocketAddr,
+    process: Process,
+}
+
+fn ours(bucket: SocketAddr, origin: SocketAddr) -> Ours {
+    let rules = json!([{
+        "RuleNumber": 1,
+        "Condition": { "HttpErrorCodeReturnedEquals": 404 },
+        "Redirect": { "RedirectType": "Mirror", "MirrorURL": format!("http://{origin}/") },
+    }]);
+    let mut setup = Setup::new(rules, bucket, &[origin]);
+    setup.path = Path::Streaming;
+    let folder = tempfile::tempdir().expect("a folder for Envoy");
+    let bootstrap = streaming::bootstrap(&setup, folder.path());
+    running(Envoy::start(&bootstrap, "yaml", folder))
+}
+
+fn plain_envoy(bucket: SocketAddr, origin: SocketAddr) -> Ours {
+    let folder = tempfile::tempdir().expect("a folder for Envoy");
+    running(Envoy::start(&plain::bootstrap(bucket, origin), "json", folder))
+}
+
+fn running(envoy: Envoy) -> Ours {
+    let (address, process) = (envoy.address(), Process(envoy.process_id()));
+    Ours { envoy, address, process }
+}
+
+/// The embedded store, and how many objects have become visible in it.
+fn store() -> (Files, Arc<AtomicU64>) {
+    let stored = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&stored);
+    let files = Files::start_observed(&["examplebucket"], move |answered| {
+        let query = answered.uri.query().unwrap_or_default();
+        let visible = match answered.method.as_str() {
+            "PUT" => query.is_empty(),
+            "POST" => query.contains("uploadId"),
+            _ => false,
+        };
+        if visible && answered.status.is_success() {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    (files, stored)
+}
+
+fn wait_for(stored: &AtomicU64, count: u64) {
+    within(Duration::from_secs(300), || (stored.load(Ordering::SeqCst) >= count).then_some(()))
+        .unwrap_or_else(|| panic!("{count} objects are not stored"));
+}
+
+/// The processor time of a hit.
+fn hits(rounds: usize) -> Line {
+    const REQUESTS: u64 = 8_000;
+    const CLIENTS: u64 = 8;
+    let bucket = server::start();
+    let (with, without) = (ours(bucket, bucket), plain_envoy(bucket, bucket));
+    let round = |gateway: &Ours| {
+        let before = gateway.process.ticks();
+        std::thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                scope.spawn(|| {
+                    let mut client = Client::connect(gateway.address).expect("the gateway");
+                    for _ in 0..REQUESTS / CLIENTS {
+                        let answer = client.get("/examplebucket/1024/hit").expect("a hit");
+                        assert_eq!(answer.status, 200);
+                    }
+                });
+            }
+        });
+        (gateway.process.ticks() - before) as f64 * 10_000.0 / REQUESTS as f64
+    };
+    for gateway in [&with, &without] {
+        round(gateway);
+    }
+    let mut ratios = Vec::new();
+    let mut costs = (Vec::new(), Vec::new());
+    for number in 0..rounds {
+        // In turns, so that neither has the better half of the time.
+        let (ours, theirs) = if number % 2 == 0 {
+            let ours = round(&with);
+            (ours, round(&without))
+        } else {
+            let theirs = round(&without);
+            (round(&with), theirs)
+        };
+        ratios.push(ours / theirs);
+        costs.0.push(ours);
+        costs.1.push(theirs);
+    }
+    let ratio = mean(&costs.0) / mean(&costs.1);
+    Line {
+        what: "CPU of Envoy per hit, mirror-only rules",
+        against: format!("the same Envoy without any of ours: {:.1} µs", mean(&costs.1)),
+        measured: format!(
+            "{ratio:.2}x ({:.1} µs; median of {rounds} rounds {:.2}x)",
+            mean(&costs.0),
+            median(&mut ratios)
+        ),
+        least: "at most 1.06x".to_owned(),
+        holds: ratio <= 1.06,
+    }
+}
+
+/// The first byte of a miss of 10 MiB.
+fn first_byte(rounds: usize) -> Line {
+    let origin = server::start();
+    let (files, stored) = store();
+    let (with, without) = (ours(files.address(), origin), plain_envoy(files.address(), origin));
+    let size = 10 * MIB;
+    let mut ours = Client::connect(with.address).expect("the gateway");
+    let mut theirs = Client::connect(without.address).expect("the gateway");
+    let (mut misses, mut straight, mut trips) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..rounds as u64 {
+        let miss = ours.get(&format!("/examplebucket/{size}/{number}")).expect("a miss");
+        assert_eq!(miss.status, 200);
+        // What is stored behind the miss is not to weigh on the others.
+        wait_for(&stored, number + 1);
+        let direct = theirs.get(&format!("{STRAIGHT}/{size}/{number}")).expect("an object");
+        assert_eq!(direct.status, 200);
+        let trip = theirs.get("/examplebucket/none").expect("a 404");
+        assert_eq!(trip.status, 404);
+        misses.push(milliseconds(miss.first_byte));
+        straight.push(milliseconds(direct.first_byte));
+        trips.push(milliseconds(trip.last_byte));
+    }
+    let (miss, direct, trip) = (median(&mut misses), median(&mut straight), median(&mut trips));
+    let bound = 1.5 * direct + trip;
+    Line {
+        what: "first byte of a 10 MiB miss",
+        against: format!(
+            "straight through Envoy to the origin: {direct:.2} ms; a round trip to the bucket: \
+             {trip:.2} ms"
+        ),
+        measured: format!("{miss:.2} ms: {:.2}x + the round trip", (miss - trip) / direct),
+        least: format!("at most 1.5x + one bucket round trip ({bound:.2} ms)"),
+        holds: miss <= bound,
+    }
+}
+
+/// A large miss, until it is stored.
+fn large_miss(size: u64, rounds: usize) -> Line {
+    let origin = server::start();
+    let (files, stored) = store();
+    let (with, without) = (ours(files.address(), origin), plain_envoy(files.address(), origin));
+    let mut ours = Client::connect(with.address).expect("the gateway");
+    let mut theirs = Client::connect(without.address).expect("the gateway");
+    let (mut done, mut client_done, mut straight) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..rounds as u64 {
+        let direct = theirs.get(&format!("{STRAIGHT}/{size}/{number}")).expect("an object");
+        assert_eq!(direct.status, 200);
+        let start = Instant::now();
+        let key = format!("/examplebucket/{size}/{number}");
+        let miss = ours.get(&key).expect("a miss");
+        assert_eq!(miss.status, 200);
+        wait_for(&stored, number + 1);
+        done.push(start.elapsed().as_secs_f64());
+        client_done.push(miss.last_byte.as_secs_f64());
+        straight.push(direct.last_byte.as_secs_f64());
+        // From the bucket now, every byte of it.
+        assert_eq!(ours.get(&key).expect("a hit").status, 200);
+    }
+    let (all, client, direct) =
+        (median(&mut done), median(&mut client_done), median(&mut straight));
+    let ratio = all / direct;
+    Line {
+        what: "time of a 1 GiB miss, write-back included",
+        against: format!("straight through Envoy to the origin, no copy: {direct:.2} s"),
+        measured: format!(
+            "{ratio:.2}x ({all:.2} s; the client has it after {client:.2} s, {:.2}x)",
+            client / direct
+        ),
+        least: "at most 2x".to_owned(),
+        holds: ratio <= 2.0,
+    }
+}
+
+/// The memory that large misses at once take.
+fn memory(size: u64, at_once: u64, most: u64) -> Line {
+    let origin = server::start();
+    let (files, stored) = store();
+    let gateway = ours(files.address(), origin);
+    let mut first = Client::connect(gateway.address).expect("the gateway");
+    assert_eq!(first.get("/examplebucket/1024/first").expect("a miss").status, 200);
+    wait_for(&stored, 1);
+    let rest = gateway.process.memory();
+    gateway.process.forget_peak();
+    std::thread::scope(|scope| {
+        for number in 0..at_once {
+            let address = gateway.address;
+            scope.spawn(move || {
+                let mut client = Client::connect(address).expect("the gateway");
+                let key = format!("/examplebucket/{size}/{number}");
+                assert_eq!(client.get(&key).expect("a miss").status, 200);
+            });
+        }
+    });
+    wait_for(&stored, 1 + at_once);
+    let peak = gateway.process.peak().saturating_sub(rest);
+    let failures = gateway.envoy.vm_failures();
+    assert!(failures.is_empty(), "{failures:?}");
+    let (what, least) = match at_once {
+        1 => ("Envoy's peak memory above rest, one 1 GiB miss", "at most 3 parts + 16 MiB"),
+        _ => ("Envoy's peak memory above rest, 8 at once", "at most the VM's limit + 32 MiB"),
+    };
+    Line {
+        what,
+        against: format!("at rest: {} MiB", rest / MIB),
+        measured: format!("{} MiB", peak / MIB),
+        least: format!("{least} ({} MiB)", most / MIB),
+        holds: peak <= most,
+    }
+}
+
+/// Small misses, until all of them are stored.
+fn small_misses(count: u64) -> Line {
+    const CLIENTS: u64 = 16;
+    let origin = server::start();
+    let (files, stored) = store();
+    let gateway = ours(files.address(), origin);
+    let mut first = Client::connect(gateway.address).expect("the gateway");
+    assert_eq!(first.get("/examplebucket/1024/first").expect("a miss").status, 200);
+    wait_for(&stored, 1);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let address = gateway.address;
+            scope.spawn(move || {
+                let mut client = Client::connect(address).expect("the gateway");
+                for key in (number..count).step_by(CLIENTS as usize) {
+                    let answer = client.get(&format!("/examplebucket/1024/{key}"));
+                    assert_eq!(answer.expect("a miss").status, 200);
+                }
+            });
+        }
+    });
+    let answered = start.elapsed().as_secs_f64();
+    wait_for(&stored, 1 + count);
+    let all = start.elapsed().as_secs_f64();
+    let failures = gateway.envoy.vm_failures();
+    assert!(failures.is_empty(), "{failures:?}");
+    let rate = count as f64 / all;
+    Line {
+        what: "misses a second, 1 KiB, one worker, write-back included",
+        against: "the seed's quota for a whole bucket: 2,000".to_owned(),
+        measured: format!(
+            "{rate:.0} stored; {:.0} answered ({count} objects)",
+            count as f64 / answered
+        ),
+        least: "above 2,000".to_owned(),
+        holds: rate > 2_000.0,
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
