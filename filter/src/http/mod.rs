@@ -27,6 +27,15 @@ impl Scheme {
         }
     }
 
+    /// The port that need not be named.
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+
     /// Reads `http` or `https`, in any case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use crate::host::{Identity, Journal, Program};
 
+pub use back_to_origin::http::Scheme;
+
 /// Everything a gateway needs.
 #[derive(Clone)]
 pub struct Settings {
@@ -120,35 +122,6 @@ impl Cluster {
             endpoint,
             signer: None,
             connect_timeout: Self::CONNECT_TIMEOUT,
-        }
-    }
-}
-
-/// Plain or encrypted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Scheme {
-    /// Plain.
-    Http,
-    /// Encrypted, with certificates the system trusts.
-    Https,
-}
-
-impl Scheme {
-    /// As it stands in a URL.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    /// The port that need not be named.
-    #[must_use]
-    pub const fn default_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
         }
     }
 }
