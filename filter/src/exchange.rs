@@ -14,7 +14,7 @@ use crate::http::headers::Headers;
 use crate::matching::{self, Answer, Source};
 use crate::metric::Metric;
 use crate::origin::OriginRequest;
-use crate::reason::{MirrorFailure, Pass};
+use crate::reason::Pass;
 use crate::reply::Reply;
 use crate::report::{Outcome, Report};
 use crate::request::ObjectRequest;
@@ -150,11 +150,7 @@ fn begin_mirror(
     ticket: Ticket,
     report: Report,
 ) -> Decision {
-    let built = configuration
-        .cluster_of(&mirror.url.origin())
-        .ok_or(MirrorFailure::NoCluster)
-        .and_then(|cluster| OriginRequest::build(mirror, &request, cluster));
-    match built {
+    match OriginRequest::new(configuration, mirror, &request) {
         Ok(origin) => {
             let too_large = mirror.too_large;
             Decision::Mirror(Box::new(Miss { ticket, request, origin, rule, too_large, report }))

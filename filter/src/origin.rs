@@ -1,5 +1,6 @@
 //! The origin: the request that fetches an object, and the judgement of what comes back.
 
+use crate::configuration::Configuration;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::{Scheme, percent, query};
 use crate::reason::MirrorFailure;
@@ -39,7 +40,22 @@ pub struct OriginRequest {
 }
 
 impl OriginRequest {
-    /// What a rule makes of a client's request.
+    /// What a rule makes of a client's request, through the cluster of its origin.
+    ///
+    /// # Errors
+    ///
+    /// There is no such cluster, or the key's dot segments would lead out of the MirrorURL's path.
+    pub fn new(
+        configuration: &Configuration,
+        mirror: &Mirror,
+        request: &ObjectRequest,
+    ) -> Result<Self, MirrorFailure> {
+        let cluster =
+            configuration.cluster_of(&mirror.url.origin()).ok_or(MirrorFailure::NoCluster)?;
+        Self::build(mirror, request, cluster)
+    }
+
+    /// The same through any cluster.
     ///
     /// # Errors
     ///

@@ -74,13 +74,8 @@ impl Copy {
         }
     }
 
-    /// Whether the store has settled and nobody waits.
-    pub(super) fn is_done(&self) -> bool {
-        self.is_spare()
-    }
-
     /// Whether it only stays for requests that may not come.
-    fn is_spare(&self) -> bool {
+    pub(super) fn is_spare(&self) -> bool {
         matches!(self.state, State::Settled { .. }) && self.waiters.is_empty()
     }
 

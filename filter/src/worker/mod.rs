@@ -164,7 +164,7 @@ impl Worker {
     /// Whether nothing is under way, and nobody waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.arrived.is_empty() && self.fetches.is_empty() && self.copies.iter().all(Copy::is_done)
+        self.arrived.is_empty() && self.fetches.is_empty() && self.copies.iter().all(Copy::is_spare)
     }
 
     /// A ticket for a request that begins now.
