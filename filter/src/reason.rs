@@ -172,6 +172,10 @@ pub enum NotStored {
     NoMemory,
     /// The store refused it for good.
     Refused(u16),
+    /// The store's answer was lost, and it does not let the object be looked at.
+    Unknown,
+    /// The rest of it cannot be fetched: the origin gives no ranges, or no strong ETag with them.
+    Unranged,
 }
 
 impl NotStored {
@@ -191,6 +195,8 @@ impl NotStored {
             Self::OriginFailed { .. } => "origin_failed",
             Self::OriginRefused(_) => "origin_refused",
             Self::Refused(_) => "refused",
+            Self::Unknown => "unknown",
+            Self::Unranged => "unranged",
         }
     }
 }
@@ -199,7 +205,7 @@ impl fmt::Display for NotStored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AlreadyThere => {
-                f.write_str("the bucket has the object by now, and keeps its own")
+                f.write_str("the bucket has the object by now, and keeps what it has")
             }
             Self::Broken => f.write_str("the bytes stopped coming before the object was whole"),
             Self::Busy => f.write_str("too many objects wait to be fetched already"),
@@ -207,7 +213,11 @@ impl fmt::Display for NotStored {
                 f.write_str("the origin's object may have changed while it was fetched")
             }
             Self::OriginFailed { attempts, status: 0 } => {
-                write!(f, "the origin did not answer {attempts} attempts")
+                write!(
+                    f,
+                    "none of {attempts} answers of the origin came whole, or each was more than the \
+                     gateway can hold"
+                )
             }
             Self::OriginFailed { attempts, status } => {
                 write!(f, "the origin failed {attempts} times, last with {status}")
@@ -226,6 +236,10 @@ impl fmt::Display for NotStored {
             Self::NoCluster => f.write_str("the gateway has no cluster for the store"),
             Self::NoMemory => f.write_str("too much is waiting to be stored already"),
             Self::Refused(status) => write!(f, "the store refused it with {status}"),
+            Self::Unknown => f.write_str("the store was not heard, and may have it all the same"),
+            Self::Unranged => f.write_str(
+                "it has to be fetched in parts, and the origin gives no ranges or no strong ETag",
+            ),
         }
     }
 }

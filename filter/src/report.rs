@@ -20,6 +20,12 @@ impl Report {
         Self { object: request.name(), status, rule }
     }
 
+    /// The object's name.
+    #[must_use]
+    pub fn object(&self) -> &str {
+        &self.object
+    }
+
     /// The line.
     #[must_use]
     pub fn line(&self, outcome: &Outcome<'_>) -> String {

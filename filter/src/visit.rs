@@ -72,6 +72,9 @@ pub struct Refusal {
 pub enum Arrival {
     /// The client gets another answer.
     Answer(Refusal),
+    /// The client gets another answer, since it asked for a part that is not there; the bucket gets
+    /// the object.
+    Backfill(Refusal, Box<(Plan, OriginRequest)>),
     /// The client gets the body with these headers, and the bucket gets the object.
     Stream {
         /// The headers.
@@ -127,11 +130,7 @@ impl Visit {
             });
         };
         let report = Report::new(&request, answer.status, number);
-        let built = configuration
-            .cluster_of(&mirror.url.origin())
-            .ok_or(MirrorFailure::NoCluster)
-            .and_then(|cluster| OriginRequest::build(mirror, &request, cluster));
-        match built {
+        match OriginRequest::new(configuration, mirror, &request) {
             Ok(origin) => {
                 let mut headers = origin.call_headers("GET");
                 if let Some(range) = request.range() {
@@ -171,12 +170,13 @@ impl Visit {
                 if let Some(range) = answer.get("content-range") {
                     reply.headers.add("content-range", range);
                 }
-                asked.fail(reply, MirrorFailure::Status(status))
+                let refusal = asked.refuse(reply, MirrorFailure::Status(status));
+                Arrival::Backfill(refusal, Box::new(asked.later()))
             }
             other => {
                 let failure = MirrorFailure::Status(other);
                 let reply = Reply::failed(asked.rule, failure, &asked.request);
-                asked.fail(reply, failure)
+                Arrival::Answer(asked.refuse(reply, failure))
             }
         })
     }
@@ -184,10 +184,7 @@ impl Visit {
     /// The client has left. What it waited for is wanted in the bucket all the same.
     pub fn on_abandoned(&mut self) -> Option<(Plan, OriginRequest)> {
         match std::mem::replace(&mut self.state, State::Settled) {
-            State::Asked(asked) => {
-                let plan = asked.plan(HeaderList::new(), None, None);
-                Some((plan, asked.origin.clone()))
-            }
+            State::Asked(asked) => Some(asked.later()),
             State::New | State::Settled | State::Streaming(_) => None,
         }
     }
@@ -208,9 +205,9 @@ impl Visit {
 
     /// The body has come to an end; returns the transfer that copied it.
     pub fn on_end(&mut self) -> Option<TransferId> {
-        let transfer = self.transfer();
+        let transfer = self.transfer()?;
         self.state = State::Settled;
-        transfer
+        Some(transfer)
     }
 }
 
@@ -255,6 +252,11 @@ impl Asked {
         }
     }
 
+    /// What a fetch of its own needs to know.
+    fn later(&self) -> (Plan, OriginRequest) {
+        (self.plan(HeaderList::new(), None, None), self.origin.clone())
+    }
+
     fn absent(&self) -> Arrival {
         let url = self.origin.url();
         Arrival::Answer(Refusal {
@@ -271,10 +273,6 @@ impl Asked {
         self.refuse(Reply::failed(self.rule, failure, &self.request), failure)
     }
 
-    fn fail(&self, reply: Reply, failure: MirrorFailure) -> Arrival {
-        Arrival::Answer(self.refuse(reply, failure))
-    }
-
     fn refuse(&self, reply: Reply, failure: MirrorFailure) -> Refusal {
         let url = self.origin.url();
         Refusal {
@@ -282,5 +280,55 @@ impl Asked {
             metric: Metric::MirrorFailed,
             line: self.report.line(&Outcome::Failed { url: Some(&url), failure }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIGURATION: &str = r#"{
+        "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
+            {"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+             "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]}],
+        "origins": {"http://o": "o"}
+    }"#;
+
+    fn asked(headers: &[(&str, &str)]) -> Visit {
+        let configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+        let mut visit = Visit::new();
+        let head = [(":method", "GET"), (":path", "/b/k")];
+        let headers = Headers::from_pairs(head.iter().chain(headers).copied());
+        let departure = visit.on_request(&configuration, headers);
+        assert!(matches!(departure, Departure::Send(..)), "{departure:?}");
+        visit
+    }
+
+    #[test]
+    fn whoever_leaves_before_the_answer_leaves_the_object() {
+        let mut visit = asked(&[]);
+        assert_eq!(visit.on_end(), None, "nothing was copied yet");
+        let (plan, _) = visit.on_abandoned().unwrap();
+        assert_eq!((plan.bucket.as_str(), plan.key.as_slice()), ("b", &b"k"[..]));
+        assert!(visit.on_abandoned().is_none(), "once is enough");
+        for status in ["200", "404", "500"] {
+            let mut visit = asked(&[]);
+            let _ = visit.on_answer(&Headers::from_pairs([(":status", status)]));
+            assert!(visit.on_abandoned().is_none(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_part_behind_the_end_is_refused_and_the_object_fetched() {
+        let answer = [(":status", "416"), ("content-range", "bytes */5")];
+        let answer = Headers::from_pairs(answer);
+        let mut visit = asked(&[("range", "bytes=9-")]);
+        let arrival = visit.on_answer(&answer);
+        let Some(Arrival::Backfill(refusal, object)) = arrival else { panic!("{arrival:?}") };
+        assert_eq!((refusal.reply.status, object.0.key.as_slice()), (416, &b"k"[..]));
+        // Who asked for all of it was not told where its end is.
+        let arrival = asked(&[]).on_answer(&answer);
+        let Some(Arrival::Answer(refusal)) = arrival else { panic!("{arrival:?}") };
+        assert_eq!(refusal.reply.status, 424);
     }
 }

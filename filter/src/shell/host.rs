@@ -181,6 +181,15 @@ pub(super) fn property(path: &[&str]) -> Result<Vec<u8>> {
     receive(|data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) })
 }
 
+/// Whether the stream ends since its client has left: by Envoy's response flags, which for an
+/// origin that gave no answer are not set by then.
+pub(super) fn client_left() -> bool {
+    // DownstreamConnectionTermination and DownstreamRemoteReset.
+    const LEFT: u64 = 1 << 14 | 1 << 28;
+    let flags = property(&["response", "flags"]).unwrap_or_default();
+    flags.try_into().is_ok_and(|flags| u64::from_le_bytes(flags) & LEFT != 0)
+}
+
 pub(super) fn send_local_response(status: u16, headers: &HeaderList, body: &[u8]) -> Result<()> {
     let wire = headers.to_wire();
     // SAFETY: the host only reads the buffers; a null text of no length is none.

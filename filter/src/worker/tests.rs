@@ -318,7 +318,7 @@ fn a_failing_store_is_tried_again_and_then_given_up() {
 #[test]
 fn a_refusal_of_the_store_is_final() {
     for (status, why) in [
-        ("412", "the bucket has the object by now, and keeps its own"),
+        ("412", "the bucket has the object by now, and keeps what it has"),
         ("403", "the store refused it with 403"),
         ("501", "the store refused it with 501"),
     ] {

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use back_to_origin::configuration::MULTIPART_TIMES;
 use clap::ValueEnum;
 
 use super::failure::Failure;
@@ -87,7 +88,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Timeouts { origin, store } = loaded.deployment.timeouts;
     let running = Running {
         admin: loaded.deployment.admin.as_ref().map(|admin| admin.value),
-        request: origin.saturating_add(store),
+        request: origin.saturating_add(store.saturating_mul(MULTIPART_TIMES)),
     };
     let changes =
         envoy::install(out, &files, running).map_err(|error| Failure::new(error.to_string()))?;

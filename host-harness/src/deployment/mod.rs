@@ -78,7 +78,8 @@ section! {
     pub struct Timeouts as "timeouts" {
         /// For an origin's whole answer.
         pub origin: Duration [Default "10s"],
-        /// For the store's answer to a write.
+        /// For the store's answer to a write; ten times as long for the beginning and the
+        /// completion of a multipart upload.
         pub store: Duration [Default "30s"],
     }
 }

@@ -90,6 +90,7 @@ impl Exchange {
             Err(_) => return Asked::Draft(Draft::local(stood_still(), &method)),
         }
         let Some(request) = request(&upstream, &stream.request_fields()) else {
+            stream.unanswered();
             return self.fail(miss, MirrorFailure::Unreachable, "bad_request_to_upstream");
         };
         let response = timeout(miss.patience + GRACE, upstream.send(request));
@@ -140,6 +141,7 @@ impl Exchange {
             Ok(Err(_)) => (MirrorFailure::TimedOut, "upstream_response_timeout"),
             Err(verdict) => return Asked::prevented(verdict, &method),
         };
+        stream.unanswered();
         self.fail(miss, failure, details)
     }
 

@@ -1,5 +1,8 @@
 //! Transfers without a host: bytes and answers in, requests to the store out.
 
+mod looking;
+mod pulling;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -58,7 +61,7 @@ impl Bench {
 
     fn begin(&mut self, key: &str, length: Option<u64>) -> Option<TransferId> {
         let (plan, origin) = Self::plan(key, length);
-        self.transfers.begin(plan, origin)
+        self.transfers.begin(plan, origin, Moment(self.now))
     }
 
     fn bytes(&mut self, id: TransferId, bytes: &[u8]) {
@@ -100,7 +103,8 @@ impl Bench {
         let lines: Vec<_> = self.calls.iter().map(|(_, line, _)| line).collect();
         let at = at.unwrap_or_else(|| panic!("{line:?} is not under way, but {lines:?}"));
         let (id, _, _) = self.calls.remove(at);
-        let headers = Headers::from_pairs([(":status", status), ("etag", etag)]);
+        let took = ("x-envoy-upstream-service-time", "1");
+        let headers = Headers::from_pairs([(":status", status), ("etag", etag), took]);
         let wanted = self.transfers.wants_body(id, body.len() as u64);
         let body = if wanted { body.as_bytes().to_vec() } else { Vec::new() };
         let answer = CallAnswer { headers, body_bytes: body.len() as u64, body };
@@ -237,7 +241,7 @@ fn an_object_that_came_another_way_stays() {
     let words = "<Error><Code>PreconditionFailed</Code></Error>";
     bench.answer("POST /b/k?uploadId=u *", "412", "", words);
     bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
-    assert!(bench.lines[0].contains("keeps its own"), "{:?}", bench.lines);
+    assert!(bench.lines[0].contains("keeps what it has"), "{:?}", bench.lines);
 }
 
 #[test]
@@ -273,6 +277,72 @@ fn a_completion_that_turns_into_an_error_is_none() {
 }
 
 #[test]
+fn a_create_that_is_not_confirmed_is_told_of() {
+    let mut bench = Bench::new();
+    let id = bench.begin("k", None).unwrap();
+    bench.bytes(id, b"abcde");
+    bench.lose("POST /b/k?uploads ");
+    assert_eq!(bench.lines, ["the store did not confirm an upload of b/k, which may stay open"]);
+    // A store that says no has made none.
+    bench.answer("POST /b/k?uploads ", "503", "", "");
+    assert_eq!(bench.lines.len(), 1);
+}
+
+#[test]
+fn a_store_that_the_host_does_not_know_ends_the_copy() {
+    for calls in 0..4 {
+        let mut bench = Bench::completing();
+        if calls < 3 {
+            bench = Bench::new();
+            let id = bench.begin("k", None).unwrap();
+            bench.bytes(id, b"abcde");
+            for (line, etag, body) in [
+                ("POST /b/k?uploads ", "", CREATED),
+                ("PUT /b/k?partNumber=1&uploadId=u ", "e", ""),
+            ]
+            .into_iter()
+            .take(calls)
+            {
+                bench.answer(line, "200", etag, body);
+            }
+            bench.end(id, End::Whole);
+        }
+        for _ in 0..20 {
+            for (id, _, _) in std::mem::take(&mut bench.calls) {
+                let now = Moment(bench.now);
+                let effects = bench.transfers.on_call_refused(id, NotSent::NoCluster, now);
+                bench.take(effects);
+            }
+            bench.pass(Duration::from_secs(10));
+        }
+        assert!(bench.transfers.is_idle(), "{calls}: {:?}", bench.calls);
+        let unsent = |line: &String| line.contains("did not confirm");
+        assert!(!bench.lines.iter().any(unsent), "nothing was sent: {:?}", bench.lines);
+        let told = bench.lines.last().unwrap();
+        assert!(told.ends_with("the gateway has no cluster for the store"), "{told}");
+    }
+}
+
+#[test]
+fn what_was_stored_since_a_request_began_is_not_copied_again() {
+    let mut bench = Bench::new();
+    let since = Moment(bench.now);
+    let id = bench.begin("k", Some(3)).unwrap();
+    bench.bytes(id, b"abc");
+    bench.end(id, End::Whole);
+    bench.pass(Duration::from_secs(1));
+    bench.now += Duration::from_secs(1);
+    bench.answer("PUT /b/k *", "200", "", "");
+    let (plan, origin) = Bench::plan("k", Some(3));
+    assert!(bench.transfers.begin(plan, origin, since).is_none());
+    let (plan, origin) = Bench::plan("k", Some(3));
+    assert_eq!(bench.transfers.backfill(plan, origin, since), []);
+    // Who asked later and missed it all the same asked for what has been deleted.
+    bench.now += Duration::from_millis(1_001);
+    assert!(bench.begin("k", Some(3)).is_some());
+}
+
+#[test]
 fn a_store_that_falls_behind_is_not_waited_for() {
     let mut bench = Bench::new();
     let id = bench.begin("k", Some(24)).unwrap();
@@ -292,7 +362,7 @@ fn a_stream_that_is_not_copied_to_its_end_is_continued_by_ranges() {
         let mut bench = Bench::new();
         let (plan, origin) = Bench::plan("k", Some(15));
         let plan = Plan { validator: Some("\"v\"".to_owned()), ..plan };
-        let id = bench.transfers.begin(plan, origin).unwrap();
+        let id = bench.transfers.begin(plan, origin, Moment(bench.now)).unwrap();
         bench.bytes(id, b"abcdefghij");
         if broken {
             bench.end(id, End::Broken);
@@ -347,129 +417,6 @@ fn a_huge_object_has_larger_parts_not_more() {
     assert!(parts.push(&[0; 1]));
 }
 
-/// The request that fetches a key for itself.
-fn origin(key: &str) -> OriginRequest {
-    let rules = crate::rule::RuleSet::from_json(
-        br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
-              "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]"#,
-    );
-    let rules = rules.rules.unwrap();
-    let headers = Headers::from_pairs([(":method", "GET"), (":path", &format!("/b/{key}"))]);
-    let request = ObjectRequest::read(headers, None, |name| name == "b").unwrap();
-    let rule = rules.iter().next().unwrap();
-    let crate::rule::Action::Mirror(mirror) = &rule.action else { panic!("not a mirror") };
-    OriginRequest::build(mirror, &request, "origin").unwrap()
-}
-
-impl Bench {
-    fn backfill(&mut self, key: &str) {
-        let (plan, origin) = Self::plan(key, None);
-        let effects = self.transfers.backfill(plan, origin);
-        self.take(effects);
-    }
-
-    /// Answers a range of `/k`.
-    fn range(&mut self, status: &str, range: &str, etag: &str, body: &[u8]) {
-        let at = self.calls.iter().position(|(_, line, _)| line == "GET /k ");
-        let (id, _, _) = self.calls.remove(at.expect("a range is under way"));
-        let headers = Headers::from_pairs([
-            (":status", status),
-            ("content-range", range),
-            ("etag", etag),
-            ("content-type", "c/d"),
-        ]);
-        assert!(self.transfers.wants_body(id, body.len() as u64));
-        let answer = CallAnswer { headers, body_bytes: body.len() as u64, body: body.to_vec() };
-        let effects = self.transfers.on_call_answer(id, answer, Moment(self.now));
-        self.take(effects);
-    }
-}
-
-#[test]
-fn what_broke_off_is_fetched_for_itself() {
-    let mut bench = Bench::new();
-    let id = bench.begin("k", Some(3)).unwrap();
-    bench.bytes(id, b"ab");
-    bench.end(id, End::Broken);
-    bench.range("206", "bytes 0-2/3", "", b"abc");
-    assert_eq!(bench.body("PUT /b/k *"), b"abc");
-    bench.answer("PUT /b/k *", "200", "", "");
-    assert_eq!(bench.lines.len(), 1);
-    assert!(
-        bench.lines[0].ends_with("streamed 3 bytes, stored in the bucket"),
-        "{:?}",
-        bench.lines
-    );
-    assert!(!bench.ticking);
-}
-
-#[test]
-fn ranges_of_one_version_become_one_object() {
-    let mut bench = Bench::new();
-    bench.backfill("k");
-    bench.range("206", "bytes 0-3/6", "\"v\"", b"abcd");
-    bench.range("206", "bytes 4-5/6", "\"v\"", b"ef");
-    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
-    assert_eq!(bench.body("PUT /b/k?partNumber=2&uploadId=u "), b"ef");
-}
-
-#[test]
-fn ranges_that_may_be_of_two_versions_become_none() {
-    for (status, range, etag) in [
-        ("206", "bytes 4-5/6", "\"w\""),
-        ("206", "bytes 4-5/7", "\"v\""),
-        ("206", "bytes 3-4/6", "\"v\""),
-        ("206", "bytes 4-9/6", "\"v\""),
-        ("200", "", "\"v\""),
-        ("412", "", ""),
-        ("416", "", ""),
-        ("404", "", ""),
-    ] {
-        let mut bench = Bench::new();
-        bench.backfill("k");
-        bench.range("206", "bytes 0-3/6", "\"v\"", b"abcd");
-        bench.range(status, range, etag, b"ef");
-        let visible = bench.calls.iter().any(|(_, line, _)| line.ends_with('*'));
-        assert!(!visible, "{status} {range}: {:?}", bench.calls);
-    }
-    // Without a strong validator nothing says that two ranges belong together.
-    for etag in ["", "W/\"v\""] {
-        let mut bench = Bench::new();
-        bench.backfill("k");
-        bench.range("206", "bytes 0-3/6", etag, b"abcd");
-        assert!(bench.lines[0].contains("may have changed"), "{:?}", bench.lines);
-    }
-}
-
-#[test]
-fn an_origin_without_ranges_gives_all_at_once() {
-    let mut bench = Bench::new();
-    bench.backfill("k");
-    bench.range("200", "", "", b"abcd");
-    assert_eq!(bench.body("PUT /b/k *"), b"abcd");
-}
-
-#[test]
-fn a_failing_origin_is_asked_again_and_then_given_up() {
-    let mut bench = Bench::new();
-    bench.backfill("k");
-    for _ in 0..6 {
-        bench.range("503", "", "", b"");
-        bench.pass(Duration::from_secs(10));
-    }
-    assert!(bench.lines[0].contains("the origin failed 6 times"), "{:?}", bench.lines);
-    assert!(!bench.ticking);
-}
-
-#[test]
-fn few_are_fetched_at_once_and_each_only_once() {
-    let mut bench = Bench::new();
-    for key in ["1", "2", "3", "1", "2"] {
-        bench.backfill(key);
-    }
-    assert_eq!(bench.calls.len(), 2, "{:?}", bench.calls);
-}
-
 #[test]
 fn an_origin_that_does_not_answer_in_time_is_answered_for() {
     use crate::visit::{Departure, Visit};
@@ -508,4 +455,18 @@ fn an_origin_that_does_not_answer_in_time_is_answered_for() {
         .collect();
     assert_eq!(answers, [(StreamId(2), 424)]);
     assert!(effects.contains(&Effect::Tick(None)), "nothing is left to wait for: {effects:?}");
+}
+
+/// The request that fetches a key for itself.
+fn origin(key: &str) -> OriginRequest {
+    let rules = crate::rule::RuleSet::from_json(
+        br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+              "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]"#,
+    );
+    let rules = rules.rules.unwrap();
+    let headers = Headers::from_pairs([(":method", "GET"), (":path", &format!("/b/{key}"))]);
+    let request = ObjectRequest::read(headers, None, |name| name == "b").unwrap();
+    let rule = rules.iter().next().unwrap();
+    let crate::rule::Action::Mirror(mirror) = &rule.action else { panic!("not a mirror") };
+    OriginRequest::build(mirror, &request, "origin").unwrap()
 }
