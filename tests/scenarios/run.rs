@@ -202,7 +202,8 @@ impl<'g> Bench<'g> {
         Some(answer)
     }
 
-    /// Whether the filter asked for itself, for the bucket: a part by a part, at any time.
+    /// Whether the filter asked for itself, for the bucket: a part by a part, at any time. Of an
+    /// object without bytes there is no part.
     fn is_backfill(&self, request: &Request) -> bool {
         let limits = self.group.limits.as_ref();
         let part = limits.and_then(|limits| limits["part_bytes"].as_u64()).unwrap_or(8 << 20);
@@ -210,8 +211,13 @@ impl<'g> Bench<'g> {
             let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
             Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?))
         };
-        let range = request.header("range").and_then(span);
-        self.path == Path::Streaming && range.is_some_and(|(first, last)| last + 1 - first == part)
+        let mut objects = self.group.rows.iter().flat_map(|row| &row.origin_objects);
+        let is_one = match request.header("range") {
+            Some(range) => span(range).is_some_and(|(first, last)| last + 1 - first == part),
+            None => objects
+                .any(|(path, _, bytes)| path.as_bytes() == request.path() && bytes.is_empty()),
+        };
+        self.path == Path::Streaming && is_one
     }
 
     fn check_headers(&mut self, name: &str, headers: &[(&str, Option<String>)], answer: &Response) {
