@@ -81,6 +81,9 @@ fn refused(error: &LaunchError) -> Failure {
     match error {
         LaunchError::Start(StartError::Listen { .. }) => failure
             .help("stop what listens there, or change `listen` or `admin` in the deployment file"),
+        LaunchError::Start(StartError::Protocol { .. }) => {
+            failure.help("leave out the bucket's `protocol`, or run the deployment in Envoy")
+        }
         LaunchError::NeedsRestart
         | LaunchError::Program(_)
         | LaunchError::Refused(_)

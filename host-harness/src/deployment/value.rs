@@ -396,6 +396,16 @@ words! {
 }
 
 words! {
+    /// What is spoken with a store.
+    pub enum Protocol {
+        /// HTTP/1.1.
+        Http1 = "http1",
+        /// HTTP/2.
+        Http2 = "http2",
+    }
+}
+
+words! {
     /// How requests of clients reach the store.
     pub enum Reads {
         /// As they came, so that the clients' own signatures hold.

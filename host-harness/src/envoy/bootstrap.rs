@@ -8,7 +8,7 @@ use std::time::Duration;
 use back_to_origin::reason::MirrorFailure;
 
 use super::yaml::{List, Map, Yaml};
-use super::{CLUSTERS, DataPath, FILTER, ROUTES, Settings, filter, routes, rules};
+use super::{CLUSTERS, DataPath, FILTER, ROUTES, SINCE, Settings, filter, routes, rules};
 use crate::deployment::Loaded;
 
 /// How long a stream may stand still at least.
@@ -50,7 +50,7 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .with("static_resources", Map::new().with("listeners", List::new().with(listener)))
         .with("dynamic_resources", Map::new().with("cds_config", source(CLUSTERS, settings)))
         .document(&settings.heading(&format!(
-            "{}\nEnvoy reads this file once; the files it names are watched and may change while \
+            "{}\n\nEnvoy reads this file once; the files it names are watched and may change while \
              it runs.",
             about(settings.data_path),
         )))
@@ -74,20 +74,23 @@ fn runtime(path: DataPath) -> Option<Map> {
     }
 }
 
-/// What Envoy does by each path.
-const fn about(path: DataPath) -> &'static str {
+/// What Envoy does by each path, and which Envoy does.
+fn about(path: DataPath) -> String {
     match path {
         DataPath::Callout => {
             "Back-to-origin in Envoy, by callouts: the filter sits before the buckets, holds a \
              bucket's answer when a rule is about it, fetches the object from the origin, answers \
-             the client and writes the object into the bucket."
+             the client and writes the object into the bucket. This is the portable form: it asks \
+             nothing of Envoy but its Wasm filter."
+                .to_owned()
         }
-        DataPath::Streaming => {
+        DataPath::Streaming => format!(
             "Back-to-origin in Envoy, streamed: when a bucket lacks an object, Envoy's own router \
              tries again at the origin of the rule. There the filter asks for what the rule says, \
-             and copies into the bucket what streams to the client. It needs Envoy 1.39 or later: \
-             earlier ones cannot choose another server for a retry."
-        }
+             and copies into the bucket what streams to the client.\n\n\
+             It needs Envoy {SINCE} or later: earlier ones cannot choose another server for a retry. \
+             For those, and as a base for Istio, `b2o envoy --path callout` writes the portable form."
+        ),
     }
 }
 

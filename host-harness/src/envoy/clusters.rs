@@ -3,7 +3,6 @@
 //! Owns the names of a bucket's clusters in Envoy, and what every connection is held to.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use super::bootstrap::{seconds, socket};
 use super::credentials::signing;
@@ -11,10 +10,7 @@ use super::filter::{self, fingerprint, wasm};
 use super::yaml::{List, Map, Yaml};
 use super::{DataPath, Settings, rules};
 use crate::deployment::{Bucket, Loaded, Plan, Reads};
-use crate::gateway::{Cluster, Endpoint, Scheme};
-
-/// How long a connection is kept without a request.
-const IDLE: Duration = Duration::from_secs(4);
+use crate::gateway::{Cluster, Endpoint, Protocol, Scheme};
 
 /// What clients may have under way at once, per bucket.
 const REQUESTS: u64 = 10_000;
@@ -193,22 +189,26 @@ fn cluster(name: &str, server: &Cluster, breakers: Map, filters: List, settings:
         .with(
             "typed_extension_protocol_options",
             Map::new()
-                .with("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", protocol(filters)),
+                .with("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", protocol(server, filters)),
         )
 }
 
-fn protocol(filters: List) -> Map {
+fn protocol(server: &Cluster, filters: List) -> Map {
+    let spoken = match server.protocol {
+        Protocol::Http1 => "http_protocol_options",
+        Protocol::Http2 => "http2_protocol_options",
+    };
     let codec = Map::new().with("name", "envoy.filters.http.upstream_codec").with(
         "typed_config",
         Map::typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
     );
     Map::typed("envoy.extensions.upstreams.http.v3.HttpProtocolOptions")
-        .with("explicit_http_config", Map::new().with("http_protocol_options", Map::new()).flow())
+        .with("explicit_http_config", Map::new().with(spoken, Map::new()).flow())
         .remark(
             "Shorter than servers keep a connection without a request: one that the server is just \
              closing would fail the next request on it.",
         )
-        .with("common_http_protocol_options", Map::new().with("idle_timeout", seconds(IDLE)).flow())
+        .with("common_http_protocol_options", Map::new().with("idle_timeout", seconds(server.idle_timeout)).flow())
         .with("http_filters", filters.with(codec))
 }
 

@@ -31,6 +31,9 @@ use yaml::Map;
 
 pub use crate::gateway::DataPath;
 
+/// The first Envoy that can do what streaming takes.
+pub const SINCE: &str = "1.39";
+
 /// The bootstrap; Envoy reads it once.
 pub const BOOTSTRAP: &str = "envoy.yaml";
 /// The servers; Envoy watches it.

@@ -259,13 +259,13 @@ fn the_generated_examples_are_up_to_date() {
     let mut names: Vec<_> =
         fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["anonymous", "redirects", "signed", "streaming"]);
+    assert_eq!(names, ["anonymous", "callout", "redirects", "signed"]);
     for name in names {
         let directory = root.join(&name);
         let text = fs::read(directory.join("deployment.yaml")).unwrap();
         let document = Document::new("deployment.yaml".to_owned(), &text);
         let loaded = parse(document, &directory, &environment).unwrap();
-        let data_path = if name == "streaming" { DataPath::Streaming } else { DataPath::Callout };
+        let data_path = Plan::new(&loaded).path;
         let directory_of_envoy = Path::new("envoy/generated").join(&name);
         let settings = Settings { directory: directory_of_envoy, data_path, ..settings() };
         // The module is another with each compiler, so it is left out.

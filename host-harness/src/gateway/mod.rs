@@ -37,8 +37,8 @@ use tokio::task::JoinHandle;
 use self::admin::Pages;
 use self::origin_side::OriginSide;
 pub use self::settings::{
-    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Reads, Routes, Scheme,
-    Secret, Settings, Timeouts,
+    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Protocol, Reads, Routes,
+    Scheme, Secret, Settings, Timeouts,
 };
 use self::upstream::Upstreams;
 use self::worker::{Handle, Order, Worker};
@@ -63,6 +63,11 @@ pub enum StartError {
         cluster: String,
         /// Who gives it.
         route: String,
+    },
+    /// A cluster is to be spoken to in what the gateway does not speak.
+    Protocol {
+        /// The cluster.
+        cluster: String,
     },
     /// Reads through a cluster are to be signed, and it has no credentials.
     NoCredentials {
@@ -91,6 +96,11 @@ impl fmt::Display for StartError {
             Self::NoCredentials { cluster, bucket } => write!(
                 f,
                 "reads of bucket {bucket} are to be signed, but cluster {cluster} has no credentials"
+            ),
+            Self::Protocol { cluster } => write!(
+                f,
+                "cluster {cluster} is to be spoken to by HTTP/2, which this gateway speaks with \
+                 clients alone; Envoy does, with the files of `b2o envoy`"
             ),
             Self::Certificates(error) => {
                 write!(f, "the system's certificates cannot be read: {error}")
@@ -135,6 +145,9 @@ fn check(settings: &Settings) -> Result<(), StartError> {
         let cluster = settings.clusters.iter().find(|cluster| cluster.name == name);
         cluster.ok_or_else(|| StartError::UnknownCluster { cluster: name.to_owned(), route })
     };
+    if let Some(cluster) = settings.clusters.iter().find(|c| c.protocol == Protocol::Http2) {
+        return Err(StartError::Protocol { cluster: cluster.name.clone() });
+    }
     if let Some(name) = &settings.routes.default {
         find(name, "the default route".to_owned())?;
     }

@@ -91,8 +91,10 @@ pub(super) fn peer<B>(response: &Response<B>) -> Option<SocketAddr> {
 impl Upstream {
     fn new(cluster: Cluster, trust: ClientConfig) -> Self {
         let connector = Connector::new(trust, cluster.connect_timeout);
-        let client =
-            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(cluster.idle_timeout)
+            .build(connector);
         Self { cluster, client }
     }
 
