@@ -9,10 +9,14 @@ mod bad_rules;
 mod boto3;
 /// Many clients that miss one key at once, and clients that leave.
 mod concurrency;
-/// What `b2o envoy` writes, taken by Envoy and changed under it.
+/// What a miss and a store that closes connections cost a streaming Envoy.
+mod envoy_connections;
+/// What `b2o envoy` writes, taken by Envoy.
 mod envoy_files;
 /// `envoy/envoy.yaml` and the commands of its README.
 mod envoy_folder;
+/// Rules changed under a running Envoy.
+mod envoy_reload;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
 /// The size of the module and what it asks of a host.

@@ -188,8 +188,10 @@ fn cluster(name: &str, server: &Cluster, breakers: Map, filters: List, settings:
         .maybe("transport_socket", encryption)
         .with(
             "typed_extension_protocol_options",
-            Map::new()
-                .with("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", protocol(server, filters)),
+            Map::new().with(
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                protocol(server, filters),
+            ),
         )
 }
 
@@ -208,7 +210,10 @@ fn protocol(server: &Cluster, filters: List) -> Map {
             "Shorter than servers keep a connection without a request: one that the server is just \
              closing would fail the next request on it.",
         )
-        .with("common_http_protocol_options", Map::new().with("idle_timeout", seconds(server.idle_timeout)).flow())
+        .with(
+            "common_http_protocol_options",
+            Map::new().with("idle_timeout", seconds(server.idle_timeout)).flow(),
+        )
         .with("http_filters", filters.with(codec))
 }
 
