@@ -21,6 +21,9 @@ mod envoy_reload;
 mod hostile;
 /// The size of the module and what it asks of a host.
 mod module;
+/// Ceph RGW as the store: `--features rgw`.
+#[cfg(feature = "rgw")]
+mod rgw;
 /// The table: what a client, an origin and the store see, the same on both hosts.
 mod scenarios;
 /// The streaming path: bad input, and promises.

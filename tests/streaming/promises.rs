@@ -256,7 +256,7 @@ fn whatever_a_client_claims_the_bucket_is_asked_first() {
         store.script.always(
             "GET",
             "/examplebucket/judged",
-            Reply::new(403, &[("x-b2o-bucket", "404/")], "no"),
+            Reply::new(403, &[("proxy-connection", "404/")], "no"),
         );
         assert_eq!(get(gateway.address, "/examplebucket/judged").status, 403, "{host:?}");
         assert_eq!(origin.requests(), Vec::new(), "{host:?}");

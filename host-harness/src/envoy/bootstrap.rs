@@ -8,7 +8,7 @@ use std::time::Duration;
 use back_to_origin::reason::MirrorFailure;
 
 use super::yaml::{List, Map, Yaml};
-use super::{CLUSTERS, DataPath, FILTER, ROUTES, SINCE, Settings, filter, routes, rules};
+use super::{CLUSTERS, DataPath, FILTER, ROUTES, SINCE, Settings, filter, routes};
 use crate::deployment::Loaded;
 
 /// How long a stream may stand still at least.
@@ -115,7 +115,7 @@ fn manager(idle: Duration, settings: &Settings) -> Map {
              would multiply requests to the store, and x-envoy-attempt-count would choose the \
              server. A route's `request_headers_to_remove` comes too late for them.",
         )
-        .with("early_header_mutation_extensions", List::new().with(strip(settings)))
+        .with("early_header_mutation_extensions", List::new().with(strip()))
         .remark("The store has identifiers of its own.")
         .with("generate_request_id", false)
         .remark("A hit keeps the Server header of the store.")
@@ -200,14 +200,9 @@ fn local_replies(path: DataPath) -> Option<Map> {
     }
 }
 
-fn strip(settings: &Settings) -> Map {
+fn strip() -> Map {
     let theirs = Map::new().with("key_matcher", Map::new().with("prefix", "x-envoy-"));
-    let theirs = Map::new().with("remove_on_match", theirs).flow();
-    let mutations = List::new().with(theirs);
-    let mutations = match settings.data_path {
-        DataPath::Callout => mutations,
-        DataPath::Streaming => mutations.with(Map::new().with("remove", rules::JUDGE).flow()),
-    };
+    let mutations = List::new().with(Map::new().with("remove_on_match", theirs).flow());
     Map::new().with("name", "envoy.http.early_header_mutation.header_mutation").with(
         "typed_config",
         Map::typed("envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation")

@@ -123,8 +123,8 @@ fn judge(settings: &Settings) -> List {
         DataPath::Callout => List::new(),
         DataPath::Streaming => List::new()
             .remark(
-                "`404//` for a miss. A delete marker of a versioned bucket says so behind a slash: \
-                 what was deleted stays deleted. An object that once was mirrored goes on saying so.",
+                "`404/` for a miss. A delete marker of a versioned bucket says so behind the slash: \
+                 what was deleted stays deleted. Envoy takes this header off for the client. An object that once was mirrored goes on saying so.",
             )
             .with(rules::judge()),
     }

@@ -25,8 +25,7 @@ pub(super) fn types(path: DataPath) -> List {
 }
 
 pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Settings) -> String {
-    let is_needed = settings.data_path == DataPath::Callout || redirects(loaded);
-    let (remark, config) = if is_needed {
+    let (remark, config) = if is_needed(loaded, settings.data_path) {
         ("", wasm(&plan.configuration, "", module, settings))
     } else {
         (
@@ -41,6 +40,11 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Setti
     Map::new().with("resources", List::new().with(filter)).document(&settings.heading(
         "The filter before the buckets, and the rules of every bucket. Envoy watches this file.",
     ))
+}
+
+/// Whether the module stands before the buckets.
+pub(super) fn is_needed(loaded: &Loaded, path: DataPath) -> bool {
+    path == DataPath::Callout || redirects(loaded)
 }
 
 /// The module, as a filter.

@@ -8,7 +8,7 @@ use back_to_origin::rule::{Action, RuleSet};
 use super::clusters::{mirror, read, signed};
 use super::rules::header;
 use super::yaml::{List, Map};
-use super::{DataPath, Settings, pattern, rules};
+use super::{DataPath, Settings, filter, pattern, rules};
 use crate::deployment::{Addressing, Bucket, Loaded, Plan, Reads};
 
 /// The name of the route configuration.
@@ -35,18 +35,19 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
             DataPath::Callout | DataPath::Streaming => way.plain(routes),
         }
     };
+    let is_filtered = filter::is_needed(loaded, settings.data_path);
     let mut hosts = List::new();
     if let Some(domain) = &deployment.domain {
         for (bucket, rules) in buckets() {
             let host = format!("{}.{}", bucket.name.value, domain.0);
             let domains = [host.clone(), format!("{host}:*")].into_iter().collect();
             let routes = add(List::new(), bucket, &rules.set, Named::Host);
-            hosts = hosts.with(virtual_host(&host, domains, routes, settings));
+            hosts = hosts.with(virtual_host(&host, domains, routes, is_filtered, settings));
         }
     }
     let routes = buckets()
         .fold(List::new(), |routes, (bucket, rules)| add(routes, bucket, &rules.set, Named::Path));
-    hosts = hosts.with(virtual_host("path", List::new().with("*"), routes, settings));
+    hosts = hosts.with(virtual_host("path", List::new().with("*"), routes, is_filtered, settings));
     let routes = Map::typed("envoy.config.route.v3.RouteConfiguration")
         .with("name", NAME)
         .with("virtual_hosts", hosts);
@@ -64,15 +65,28 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
     )))
 }
 
-fn virtual_host(name: &str, domains: List, routes: List, settings: &Settings) -> Map {
+fn virtual_host(
+    name: &str,
+    domains: List,
+    routes: List,
+    is_filtered: bool,
+    settings: &Settings,
+) -> Map {
     let host = Map::new().with("name", name).with("domains", domains);
+    let host = if is_filtered {
+        host
+    } else {
+        let off = Map::typed("envoy.config.route.v3.FilterConfig").with("disabled", true);
+        host.remark(
+            "Nothing stands before the buckets: even a filter that does nothing has a price.",
+        )
+        .with("typed_per_filter_config", Map::new().with(filter::NAME, off))
+    };
     let host = match settings.data_path {
         DataPath::Callout => host,
         DataPath::Streaming => host
             .remark("By it a route knows the second attempt.")
-            .with("include_request_attempt_count", true)
-            .remark("Between the bucket's cluster and the router, and no business of the client's.")
-            .with("response_headers_to_remove", List::new().with(rules::JUDGE)),
+            .with("include_request_attempt_count", true),
     };
     host.with("routes", routes)
 }
@@ -123,6 +137,16 @@ impl Way<'_> {
                 SUBRESOURCES.join(", ")
             ))
             .with(self.read(self.matching([query(), subresource])));
+        let climbing = header(":path", &format!("{}(?:\\?.*)?", pattern::climbing(&above)));
+        routes = routes.remark(
+            "Nor about a key that climbs out of its bucket. Hardly any has two dots or an encoding \
+             to look at.",
+        );
+        for sign in ["..", "%2"] {
+            let signs = Map::new().with("contains", sign);
+            let signs = Map::new().with("name", ":path").with("string_match", signs);
+            routes = routes.with(self.read(self.matching([signs, climbing.clone()])));
+        }
         for rule in rules::in_order(rules) {
             let matching = rules::matching(rule, &above);
             let cluster = match &rule.action {

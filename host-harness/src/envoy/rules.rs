@@ -8,8 +8,11 @@ use back_to_origin::rule::{Action, Rule, RuleSet};
 use super::pattern;
 use super::yaml::{List, Map};
 
-/// The header by which the bucket's cluster tells the router what it was answered.
-pub(super) const JUDGE: &str = "x-b2o-bucket";
+/// The header by which the bucket's cluster tells the router what it was answered. It is between
+/// the two, and no business of the client's: Envoy takes a header of this name, which is about one
+/// connection alone, off every answer by itself. To have one of our own taken off would cost every
+/// hit more than all of the routing.
+const JUDGE: &str = "proxy-connection";
 
 /// The header that names the attempt: it is there from the second on.
 const ATTEMPT: &str = "x-envoy-attempt-count";
@@ -22,7 +25,7 @@ pub(super) fn judge() -> Map {
             .with("append", Map::new().with("header", header).with("append_action", action))
             .flow()
     };
-    let markers = "%RESP(:status)%/%RESP(x-amz-delete-marker)%/%RESP(x-oss-delete-marker)%";
+    let markers = "%RESP(:status)%/%RESP(x-amz-delete-marker?x-oss-delete-marker)%";
     let mutations = List::new()
         .with(append(JUDGE, markers, "OVERWRITE_IF_EXISTS_OR_ADD"))
         .with(append("x-oss-tag", "%RESP(x-amz-meta-x-oss-tag)%", "ADD_IF_ABSENT"));
@@ -122,11 +125,14 @@ pub(super) fn retried(first: &str, origin: &str, way: Map) -> Map {
             .with("cluster_matcher", choice),
         ),
     );
-    let miss = header(JUDGE, "(?i:404/(?:false)?/(?:false)?)");
+    let misses = ["404/", "404/false"].map(|text| {
+        let same = Map::new().with("exact", text).with("ignore_case", true);
+        Map::new().with("name", JUDGE).with("string_match", same).flow()
+    });
     let retry = Map::new()
         .remark("Nothing but the bucket's 404 makes a second attempt: above all no failure to reach it.")
         .with("retry_on", "retriable-headers")
-        .with("retriable_headers", List::new().with(miss.flow()))
+        .with("retriable_headers", misses.into_iter().collect::<List>())
         .with("num_retries", 1_u64)
         .with("refresh_cluster_on_retry", true)
         .remark("The least it takes; the default is 25 ms.")
