@@ -94,7 +94,7 @@ fn answer_until_silent(stream: TcpStream) -> io::Result<()> {
 
 /// Of so many requests, how many fail: bursts, each when the store is about to close the connections
 /// of the one before.
-fn failures(requests: usize, idle_timeout: Duration, enough: usize) -> usize {
+fn failures(requests: usize, idle_timeout: Duration) -> usize {
     const CLIENTS: usize = 200;
     const BURST: usize = 2;
     let origin = Server::start(|_| Reply::new(200, &[], "mirrored"));
@@ -115,9 +115,6 @@ fn failures(requests: usize, idle_timeout: Duration, enough: usize) -> usize {
                 failed += usize::from(answer.status != 200);
             }
         }
-        if failed >= enough {
-            break;
-        }
         // From well before the store closes the first of them to well after the last.
         let early = Duration::from_millis(10);
         let step = Duration::from_millis((round % 20).try_into().unwrap_or_default());
@@ -131,10 +128,12 @@ fn failures(requests: usize, idle_timeout: Duration, enough: usize) -> usize {
 #[test]
 fn no_request_meets_a_connection_that_the_store_closes() {
     // Far below, as a busy machine may let Envoy wait for its turn: seconds do for real ones.
-    assert_eq!(failures(10_000, KEPT / 8, usize::MAX), 0);
+    assert_eq!(failures(10_000, KEPT / 8), 0);
 }
 
 #[test]
 fn requests_fail_where_connections_are_kept_for_longer_than_the_store_keeps_them() {
-    assert!(failures(10_000, KEPT * 10, 1) > 0);
+    let failed = failures(10_000, KEPT * 10);
+    eprintln!("{failed} of 10,000 requests failed, with connections kept for too long");
+    assert!(failed > 0);
 }

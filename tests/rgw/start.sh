@@ -78,7 +78,6 @@ ceph-mon --mkfs --id one --monmap "$folder/monmap" >>"$folder/log/output" 2>&1
 daemon ceph-mon --foreground --id one
 # The identifier must be the one that the storage daemon is made with, or it never comes up.
 number=$(ceph osd new "$storage" 2>>"$folder/log/output")
-ceph osd crush add-bucket here host >>"$folder/log/output" 2>&1
 ceph-osd --mkfs --id "$number" --osd-uuid "$storage" >>"$folder/log/output" 2>&1
 ceph osd crush add "osd.$number" 1.0 host=here root=default >>"$folder/log/output" 2>&1
 daemon ceph-osd --foreground --id "$number"

@@ -54,7 +54,7 @@ fn write(loaded: &Loaded, directory: &Path, admin: Option<SocketAddr>) {
         source: "deployment.yaml".to_owned(),
         trusted: PathBuf::from(Settings::TRUSTED),
     };
-    let files = files(loaded, data_path.module(), &settings).expect("a deployment Envoy can run");
+    let files = files(loaded, b2o::FILTER_WASM, &settings).expect("a deployment Envoy can run");
     let request = loaded.deployment.timeouts.origin;
     install(directory, &files, Running { admin, request }).expect("a folder of our own");
 }

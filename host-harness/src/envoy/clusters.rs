@@ -68,7 +68,7 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Setti
     }
     if settings.data_path == DataPath::Streaming {
         for origin in origins {
-            let filter = Map::new().with("name", filter::NAME).with(
+            let filter = Map::new().with("name", filter::ORIGIN_NAME).with(
                 "typed_config",
                 wasm(&plan.origin_configuration, "-origin", module, settings),
             );

@@ -9,6 +9,10 @@ use crate::deployment::{Loaded, Plan};
 /// The filter's name in the chain.
 pub(super) const NAME: &str = "back-to-origin";
 
+/// The name of the filter on the origins' side. It is another one, since routes that turn a filter
+/// off by its name do so on both sides.
+pub(super) const ORIGIN_NAME: &str = "back-to-origin-mirror";
+
 /// The message that configures it.
 const MESSAGE: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 
