@@ -5,6 +5,7 @@ Arguments: the store's URL, an access key, a secret key, and one of
     prepare                   makes the buckets `plain` and `versioned`; of `versioned` the key
                               `deleted` has been there and is deleted
     put BUCKET KEY TEXT       puts an object
+    marker                    prints what the 404 of `deleted` says of a delete marker, or nothing
     look BUCKET               prints what is there, and which uploads are open, as JSON
 """
 
@@ -13,6 +14,7 @@ import sys
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 endpoint, access, secret, verb, *arguments = sys.argv[1:]
 store = boto3.client(
@@ -39,6 +41,14 @@ def put(bucket, key, text):
     store.put_object(Bucket=bucket, Key=key, Body=text.encode())
 
 
+def marker():
+    try:
+        store.get_object(Bucket="versioned", Key="deleted")
+    except ClientError as error:
+        headers = error.response["ResponseMetadata"]["HTTPHeaders"]
+        print(headers.get("x-amz-delete-marker", ""))
+
+
 def look(bucket):
     objects = {}
     for entry in store.list_objects_v2(Bucket=bucket).get("Contents", []):
@@ -54,4 +64,4 @@ def look(bucket):
     print(json.dumps({"objects": objects, "uploads": [upload["Key"] for upload in uploads]}))
 
 
-{"prepare": prepare, "put": put, "look": look}[verb](*arguments)
+{"prepare": prepare, "put": put, "marker": marker, "look": look}[verb](*arguments)

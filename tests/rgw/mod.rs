@@ -177,12 +177,27 @@ fn what_streams_is_whole_in_ceph() {
             assert!(hit.status == 200 && hit.body == *bytes, "{bucket}/{name}: {hit:?}");
             assert!(hit.header("x-oss-tag").is_some(), "{bucket}/{name}: {hit:?}");
         }
-        assert_eq!(origin.requests(), [], "{bucket}: a hit reached the origin");
+        // What broke off is asked for again by itself.
+        let asked = origin.requests().into_iter().filter(|request| request.path() != b"/broken");
+        assert_eq!(asked.count(), 0, "{bucket}: a hit reached the origin");
     }
 
+    // What was deleted stays deleted where the store says so. Ceph 16 does not: its 404 is that of
+    // an object which never was, and nobody can tell them apart.
+    let says_so = ceph.owner(&["marker"]).trim() == "true";
+    eprintln!("the 404 of a deleted object has a delete marker: {says_so}");
     let deleted = get(envoy, "/versioned/deleted");
-    assert_eq!(deleted.status, 404, "{deleted:?}");
-    assert_eq!(origin.requests(), [], "what was deleted came back from the origin");
+    assert_eq!(deleted.status, if says_so { 404 } else { 200 }, "{deleted:?}");
+    let asked = origin.requests().into_iter().filter(|request| request.path() == b"/deleted");
+    assert_eq!(asked.count(), usize::from(!says_so), "{deleted:?}");
+    for bucket in ["plain", "versioned"] {
+        until("the end of what broke off", || {
+            running.envoy.log().contains(&format!("GET {bucket}/broken: ")).then_some(())
+        });
+        let left = ceph.look(bucket);
+        assert_eq!(left["uploads"], json!([]), "{bucket}");
+        assert!(left["objects"].get("broken").is_none(), "{bucket}: {left}");
+    }
     assert_eq!(running.envoy.vm_failures(), Vec::<String>::new());
 }
 

@@ -63,6 +63,7 @@ END
 # Daemons stay in the foreground, so that they are this script's own to end.
 daemons=()
 end() {
+  exec 2>/dev/null
   # What they hold is to be lost anyway.
   kill -KILL "${daemons[@]}" 2>/dev/null || true
   wait || true
