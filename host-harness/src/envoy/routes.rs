@@ -3,7 +3,7 @@
 //! Owns how a request names its bucket. Nothing is decoded or tidied on the way.
 
 use back_to_origin::http::query::SUBRESOURCES;
-use back_to_origin::rule::{Action, RuleSet};
+use back_to_origin::rule::{Action, Rule, RuleSet};
 
 use super::clusters::{mirror, read, signed};
 use super::rules::header;
@@ -120,6 +120,27 @@ impl Way<'_> {
         };
         let subresource = header(":path", &pattern::subresource());
         let is_signed = self.bucket.reads.value == Reads::Signed;
+        let rules = rules::in_order(rules);
+        let route = |rule: &Rule, matching: Map| {
+            let cluster = match &rule.action {
+                Action::External(_) => None,
+                Action::Mirror(mirror) => plan.origins.get(&mirror.url.origin()),
+            };
+            match (cluster, is_signed) {
+                (None, _) => self.read(matching),
+                (Some(origin), true) => self
+                    .signed(matching, rules::retried(&signed(name), &mirror(origin, plan), way())),
+                (Some(origin), false) => Map::new()
+                    .with("match", matching)
+                    .with("route", rules::retried(&read(name), &mirror(origin, plan), way())),
+            }
+        };
+        let routes = rules
+            .iter()
+            .map_while(|rule| Some((rule, rules::plainly(rule, &above)?)))
+            .fold(routes.remark(PLAINLY), |routes, (rule, matching)| {
+                routes.with(route(rule, matching))
+            });
         let mut routes = if is_signed {
             routes
                 .remark("Writes go on as they came.")
@@ -147,21 +168,9 @@ impl Way<'_> {
             let signs = Map::new().with("name", ":path").with("string_match", signs);
             routes = routes.with(self.read(self.matching([signs, climbing.clone()])));
         }
-        for rule in rules::in_order(rules) {
-            let matching = rules::matching(rule, &above);
-            let cluster = match &rule.action {
-                Action::External(_) => None,
-                Action::Mirror(mirror) => plan.origins.get(&mirror.url.origin()),
-            };
-            let route = match (cluster, is_signed) {
-                (None, _) => self.read(matching),
-                (Some(origin), true) => self
-                    .signed(matching, rules::retried(&signed(name), &mirror(origin, plan), way())),
-                (Some(origin), false) => Map::new()
-                    .with("match", matching)
-                    .with("route", rules::retried(&read(name), &mirror(origin, plan), way())),
-            };
-            routes = routes.remark(&rules::about(rule)).with(route);
+        for rule in rules {
+            routes =
+                routes.remark(&rules::about(rule)).with(route(rule, rules::matching(rule, &above)));
         }
         routes
             .remark("What no rule covers keeps the bucket's own answer.")
@@ -236,6 +245,11 @@ impl Way<'_> {
         Map::new().with("host_rewrite_literal", host).maybe("regex_rewrite", rewrite)
     }
 }
+
+/// Why the rules' routes are there twice.
+const PLAINLY: &str = "The rules in their order, for paths that stand for themselves: nearly all \
+                       requests end here, and no pattern is run. All other paths, and other \
+                       requests, come to the same rules below.";
 
 /// Why a presigned request is not signed again.
 const SIGNED: &str = "Reads are signed with the bucket's own key, whoever the client is; a \

@@ -6,7 +6,7 @@
 use back_to_origin::rule::{Action, Rule, RuleSet};
 
 use super::pattern;
-use super::yaml::{List, Map};
+use super::yaml::{List, Map, Yaml};
 
 /// The header by which the bucket's cluster tells the router what it was answered. It is between
 /// the two, and no business of the client's: Envoy takes a header of this name, which is about one
@@ -83,6 +83,32 @@ pub(super) fn matching(rule: &Rule, above: &str) -> Map {
     }
     let end = header(":path", &pattern::key_end(above, &condition.key_suffix));
     matching.with("headers", List::new().with(end.flow()))
+}
+
+/// The same for a path that stands for itself, as nearly all do: without an encoding, a query, or
+/// dots to resolve. No pattern has to be run for it. `None` where that cannot be said so.
+pub(super) fn plainly(rule: &Rule, above: &str) -> Option<Map> {
+    let (prefix, suffix) = (&rule.condition.key_prefix, &rule.condition.key_suffix);
+    // Behind the last slash nothing but the key can be meant.
+    if suffix.contains('/') {
+        return None;
+    }
+    let is = |how: &str, text: &str| {
+        let text = Map::new().with(how, text);
+        Map::new().with("name", ":path").with("string_match", text)
+    };
+    let lacks = |text: &str| is("contains", text).with("invert_match", true).flow();
+    let get = Map::new().with("name", ":method");
+    let get = get.with("string_match", Map::new().with("exact", "GET"));
+    let mut headers = List::new().with(get.flow());
+    headers.extend(["%", "?", ".."].map(lacks).map(Yaml::from));
+    if !suffix.is_empty() {
+        headers = headers.with(is("suffix", suffix).flow());
+    } else if prefix.is_empty() {
+        // No key is empty.
+        headers = headers.with(is("exact", above).with("invert_match", true).flow());
+    }
+    Some(Map::new().with("prefix", format!("{above}{prefix}")).with("headers", headers))
 }
 
 /// A condition on a header.
