@@ -11,6 +11,7 @@ pub mod envoy;
 pub mod gateway;
 pub mod host;
 pub mod launch;
+pub mod rule_file;
 mod server;
 pub mod store;
 

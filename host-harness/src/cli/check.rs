@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::failure::{Failure, USAGE};
 use super::{colour_out, print};
-use crate::diagnostics::{self, Document, Entry, Report, Weight};
+use crate::diagnostics::{self, Entry, Report, Weight};
+use crate::rule_file;
 
 /// Check a rule file, and point at everything that is wrong with it.
 ///
@@ -78,9 +79,8 @@ pub(super) fn read_rules(path: &Path) -> Result<(Option<RuleSet>, Report), Failu
     let bytes = bytes.map_err(|error| {
         Failure::new(format!("cannot read the rule file {shown}: {error}")).code(USAGE)
     })?;
-    let checked = RuleSet::from_json(&bytes);
-    let report = diagnostics::rules::report(Document::new(shown, &bytes), &checked.findings);
-    Ok((checked.rules, report))
+    let file = rule_file::read(&shown, &bytes, None);
+    Ok((file.rules, file.report))
 }
 
 /// The failure of a command whose rules are refused.

@@ -17,6 +17,7 @@ use super::section::Reading;
 use super::value::{At, Reads, Value};
 use super::{Bucket, Credentials, Deployment};
 use crate::diagnostics::{self, Document, Report, Weight};
+use crate::rule_file;
 
 /// The largest object a filter can receive in Envoy, whose limit is 32 MiB for the whole answer.
 const LARGEST_OBJECT: u64 = 32 * 1024 * 1024 - 1;
@@ -40,7 +41,7 @@ pub struct Loaded {
 pub struct Rules {
     /// The rule file.
     pub path: PathBuf,
-    /// The list of rules as it stands in the file.
+    /// The list of rules, as the filter is given it.
     pub json: serde_json::Value,
     /// The origins its Mirror rules fetch from, as `scheme://host[:port]`.
     pub origins: Vec<String>,
@@ -227,24 +228,13 @@ fn read_rules(
             return None;
         }
     };
-    let checked = RuleSet::from_json(&bytes);
-    if !checked.findings.is_empty() {
-        let document = Document::new(path.display().to_string(), &bytes);
-        let seen = reports.iter().any(|report| report.document == document);
-        if !seen {
-            reports.push(diagnostics::rules::report(document, &checked.findings));
-        }
+    let file = rule_file::read(&path.display().to_string(), &bytes, None);
+    if !file.report.problems.is_empty() && !reports.contains(&file.report) {
+        reports.push(file.report);
     }
-    let rules = checked.rules?;
-    let json = rules_of(serde_json::from_slice(&bytes).ok()?);
-    let origins = rules.origins().collect();
-    Some(Rules { path, json, origins, set: rules })
-}
-
-/// The list of rules in a rule file: the file itself, or what it calls `RoutingRules`.
-fn rules_of(file: serde_json::Value) -> serde_json::Value {
-    let Some(fields) = file.as_object() else { return file };
-    fields.get("RoutingRules").cloned().unwrap_or_default()
+    let (set, website) = (file.rules?, file.website?);
+    let origins = set.origins().collect();
+    Some(Rules { path, json: website.routing_rules(), origins, set })
 }
 
 /// Finds what must not be shown: below `inline`, every text but the public half of the keys.
@@ -262,14 +252,11 @@ fn find_secrets(node: &Node, secret: bool, masks: &mut Vec<std::ops::Range<usize
     }
 }
 
-/// The document with some of its text replaced by as many asterisks.
+/// The document without its secrets.
 fn masked(document: &Document, masks: &[std::ops::Range<usize>]) -> Document {
-    let hide = |(at, c): (usize, char)| match masks.iter().any(|mask| mask.contains(&at)) {
-        true if c != '\n' => "*".repeat(c.len_utf8()),
-        true | false => c.to_string(),
-    };
-    let text = document.text.char_indices().map(hide).collect();
-    Document { path: document.path.clone(), text }
+    let mut document = document.clone();
+    document.mask(masks);
+    document
 }
 
 /// The same where the text has no structure to go by: when it mentions inline keys at all, nothing

@@ -1,0 +1,101 @@
+//! What real clients send, as it was captured from them.
+
+use super::super::{Dialect, Format};
+use super::{file, found};
+
+macro_rules! captured {
+    ($($name:literal)+) => {
+        &[$(($name, include_bytes!(concat!("../../../../tests/fixtures/oss-xml/", $name, ".xml")))),+]
+    };
+}
+
+const CAPTURED: &[(&str, &[u8])] = captured![
+    "awscli-put-bucket-website"
+    "boto3-redirect-all"
+    "boto3-routing-full"
+    "oss2-mirror-full"
+    "oss2-mirror-minimal"
+    "oss2-no-rules"
+    "oss2-unicode-key"
+    "ossv2-25-rules-no-client-check"
+    "ossv2-mirror-full"
+    "ossv2-mirror-minimal"
+];
+
+fn of_s3(name: &str) -> bool {
+    name.starts_with("boto3") || name.starts_with("awscli")
+}
+
+#[test]
+fn every_file_is_taken_apart_and_known() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/oss-xml");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), CAPTURED.len());
+    for (name, bytes) in CAPTURED {
+        let file = file(bytes);
+        assert_eq!(file.format, Some(Format::Xml), "{name}");
+        let dialect = if of_s3(name) { Dialect::S3 } else { Dialect::Oss };
+        assert_eq!(file.dialect, Some(dialect), "{name}");
+        assert!(file.website.is_some(), "{name}: {:?}", found(&file));
+    }
+}
+
+#[test]
+fn every_file_says_the_same_in_every_form_that_can_say_it() {
+    for (name, bytes) in CAPTURED {
+        let website = file(bytes).website.unwrap();
+        let json = website.to_json();
+        assert_eq!(file(&json).website.unwrap(), website, "{name}: {json}");
+        let written = if of_s3(name) { website.to_s3_xml() } else { website.to_oss_xml() };
+        assert_eq!(written.losses, [], "{name}");
+        let again = file(&written.text);
+        assert_eq!(again.website.unwrap(), website, "{name}: {}", written.text);
+        // What is written no longer changes.
+        let website = file(&written.text).website.unwrap();
+        let twice = if of_s3(name) { website.to_s3_xml() } else { website.to_oss_xml() };
+        assert_eq!(twice.text, written.text, "{name}");
+    }
+}
+
+#[test]
+fn booleans_are_written_as_every_client_reads_them() {
+    let (_, bytes) = CAPTURED.iter().find(|(name, _)| *name == "oss2-mirror-full").unwrap();
+    assert!(String::from_utf8_lossy(bytes).contains(">True<"));
+    let text = file(bytes).website.unwrap().to_oss_xml().text;
+    assert!(text.contains("<PassAll>true</PassAll>"), "{text}");
+    assert!(!text.contains(">True<") && !text.contains(">False<"), "{text}");
+}
+
+#[test]
+fn nothing_is_found_in_them_but_what_is_there() {
+    let page = |name: &str| format!("warning not-served /{name}");
+    let pages = [page("IndexDocument"), page("ErrorDocument")];
+    let redirect =
+        |code: &str, element: &str| format!("error {code} /RoutingRules/0/Redirect/{element}");
+    for (name, bytes) in CAPTURED {
+        let mut expected = pages.to_vec();
+        match *name {
+            "awscli-put-bucket-website" => drop(expected.pop()),
+            "boto3-redirect-all" => expected.clear(),
+            "oss2-mirror-full" => expected.extend([
+                "error unsupported-element /RoutingRules/0/Condition/IncludeHeader".to_owned(),
+                redirect("unsupported-element", "MirrorURLSlave"),
+                redirect("unsupported-element", "MirrorURLProbe"),
+                redirect("unsupported-element", "MirrorFollowRedirect"),
+                redirect("unsupported-element", "MirrorCheckMd5"),
+            ]),
+            "ossv2-25-rules-no-client-check" => {
+                expected.push("error too-many /RoutingRules".to_owned());
+            }
+            "ossv2-mirror-full" => expected.clear(),
+            _ => {}
+        }
+        let file = file(bytes);
+        let found: Vec<_> =
+            found(&file).iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
+        if *name == "ossv2-mirror-full" {
+            assert!(found.iter().all(|line| !line.contains("unknown")), "{found:#?}");
+            continue;
+        }
+        assert_eq!(found, expected, "{name}");
+    }
+}
