@@ -8,9 +8,7 @@ use clap::ValueEnum;
 use super::failure::Failure;
 use super::loading::load;
 use super::print;
-use crate::FILTER_WASM;
-use crate::deployment::{Plan, Timeouts};
-use crate::envoy::{self, Change, Running, Settings};
+use crate::envoy::{self, Change, Settings, Target};
 
 /// Write what Envoy needs to run a deployment: its configuration and the module.
 ///
@@ -72,25 +70,17 @@ impl From<DataPath> for envoy::DataPath {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { deployment, out, data_path, trust } = arguments;
     let loaded = load(deployment)?;
-    let source = deployment.file_name().unwrap_or(deployment.as_os_str());
-    let settings = Settings {
+    let target = Target {
         directory: out.clone(),
-        data_path: data_path.map_or(Plan::new(&loaded).path, envoy::DataPath::from),
-        source: source.to_string_lossy().into_owned(),
+        data_path: data_path.map(envoy::DataPath::from),
         trusted: trust.clone(),
     };
-    let files = envoy::files(&loaded, FILTER_WASM, &settings)
-        .map_err(|error| Failure::new(error.to_string()))?;
-    if envoy::needs_trust(&loaded) && !trust.is_file() {
+    let files =
+        target.prepare(deployment, &loaded).map_err(|error| Failure::new(error.to_string()))?;
+    if target.lacks_trust(&loaded) {
         warn(trust);
     }
-    let Timeouts { origin, store } = loaded.deployment.timeouts;
-    let running = Running {
-        admin: loaded.deployment.admin.as_ref().map(|admin| admin.value),
-        request: origin.saturating_add(store),
-    };
-    let changes =
-        envoy::install(out, &files, running).map_err(|error| Failure::new(error.to_string()))?;
+    let changes = files.install().map_err(|error| Failure::new(error.to_string()))?;
     for (name, change) in &changes {
         print(&format!("{change:<9}  {}\n", out.join(name).display()));
     }

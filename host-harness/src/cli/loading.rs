@@ -5,12 +5,17 @@ use std::path::Path;
 
 use super::colour_errors;
 use super::failure::{Failure, USAGE};
-use crate::deployment::{self, LoadError, Loaded};
+use crate::deployment::{self, LoadError, Loaded, RuleSource};
 use crate::diagnostics::Report;
 
 /// Reads a deployment; its warnings, or all that is wrong with it, go to standard error.
 pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
-    match deployment::load(path) {
+    load_with(path, &|_, path| std::fs::read(path))
+}
+
+/// The same with rule files as `rules` gives them.
+pub(super) fn load_with(path: &Path, rules: RuleSource<'_>) -> Result<Loaded, Failure> {
+    match deployment::load_with(path, rules) {
         Ok(loaded) => {
             show(&loaded.warnings);
             Ok(loaded)

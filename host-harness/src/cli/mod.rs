@@ -2,16 +2,19 @@
 //!
 //! Owns arguments, exit codes and nothing else; each command is a few calls into the library.
 
+mod admin;
 mod check;
 mod demo;
 mod envoy;
 mod explain;
 mod failure;
 mod filter;
+mod keeping;
 mod loading;
 mod serve;
 mod signals;
 mod store;
+mod watch;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -33,6 +36,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Admin(admin::Arguments),
     Check(check::Arguments),
     Demo(demo::Arguments),
     Envoy(envoy::Arguments),
@@ -46,6 +50,7 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Admin(arguments) => on_runtime(admin::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Envoy(arguments) => envoy::run(&arguments),

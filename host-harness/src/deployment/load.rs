@@ -15,7 +15,7 @@ use back_to_origin::rule::RuleSet;
 use super::node::{Entry, Kind, Node, SyntaxError};
 use super::section::Reading;
 use super::value::{At, Reads, Value};
-use super::{Bucket, Credentials, Deployment};
+use super::{Api, Bucket, Credentials, Deployment};
 use crate::diagnostics::{self, Document, Report, Weight};
 use crate::rule_file;
 
@@ -93,11 +93,28 @@ impl std::error::Error for LoadError {
 ///
 /// When the file cannot be read or anything in it is not right.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    load_with(path, &from_disk)
+}
+
+/// The same with rule files from elsewhere: `rules` is asked for each bucket's, by the bucket's
+/// name and the file's path.
+///
+/// # Errors
+///
+/// When the file cannot be read or anything in it, or in the rules, is not right.
+pub fn load_with(path: &Path, rules: RuleSource<'_>) -> Result<Loaded, LoadError> {
     let bytes = std::fs::read(path)
         .map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
     let document = Document::new(path.display().to_string(), &bytes);
-    parse(document, directory, &|name| std::env::var_os(name))
+    parse_with(document, directory, &|name| std::env::var_os(name), rules)
+}
+
+/// Where rules come from, by a bucket's name and the path of its rule file.
+pub type RuleSource<'a> = &'a dyn Fn(&str, &Path) -> io::Result<Vec<u8>>;
+
+fn from_disk(_: &str, path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
 }
 
 /// Reads a deployment from its text.
@@ -109,6 +126,15 @@ pub fn parse(
     document: Document,
     directory: &Path,
     environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Loaded, LoadError> {
+    parse_with(document, directory, environment, &from_disk)
+}
+
+fn parse_with(
+    document: Document,
+    directory: &Path,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+    source: RuleSource<'_>,
 ) -> Result<Loaded, LoadError> {
     let mut reading = Reading::new(environment);
     let mut masks = Vec::new();
@@ -129,7 +155,7 @@ pub fn parse(
     if let Some(deployment) = &deployment {
         check(deployment, &mut reading);
         for bucket in &deployment.buckets.value {
-            rules.extend(read_rules(bucket, directory, &mut reading, &mut reports));
+            rules.extend(read_rules(bucket, directory, source, &mut reading, &mut reports));
         }
     }
     let refused = !reading.problems.is_empty()
@@ -148,10 +174,19 @@ pub fn parse(
 
 /// What several fields mean together.
 fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
-    let Deployment { listen, admin, limits, buckets, .. } = deployment;
+    let Deployment { listen, admin, api, limits, buckets, .. } = deployment;
     if let Some(admin) = admin.as_ref().filter(|admin| same_port(admin, listen)) {
         let message = format!("`admin` and `listen` are both {}", admin.value);
         reading.refuse("conflict", &admin.span, message, "give one of them another port");
+    }
+    check_api(api, reading);
+    for (name, other) in [("listen", Some(listen)), ("admin", admin.as_ref())] {
+        if let Some(other) = other.filter(|other| same_port(other, &api.listen)) {
+            // One that is not written is no mistake of the file's.
+            let place = if api.listen.span.is_empty() { &other.span } else { &api.listen.span };
+            let message = format!("`{name}` and the API's `listen` are both {}", other.value);
+            reading.refuse("conflict", place, message, "give one of them another port");
+        }
     }
     if !(1..=LARGEST_OBJECT).contains(&limits.object_bytes.value) {
         let found = limits.object_bytes.value;
@@ -207,6 +242,23 @@ fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
     }
 }
 
+/// Whether the API is safe where it is served.
+fn check_api(api: &Api, reading: &mut Reading<'_>) {
+    if matches!(api.credentials.value, Credentials::None) && !api.listen.value.ip().is_loopback() {
+        let message = format!(
+            "the API has no `credentials`, and {} can be reached from other machines",
+            api.listen.value
+        );
+        let help = "add `credentials`, or listen on a loopback address";
+        reading.refuse("missing-credentials", &api.listen.span, message, help);
+    }
+    if api.credentials.value.has_session_token() {
+        let help = "leave `session_token` out: the API knows no temporary keys";
+        let message = "the API's keys have a `session_token`";
+        reading.refuse("no-effect", &api.credentials.span, message, help);
+    }
+}
+
 fn same_port(a: &At<SocketAddr>, b: &At<SocketAddr>) -> bool {
     a.value == b.value && a.value.port() != 0
 }
@@ -215,11 +267,12 @@ fn same_port(a: &At<SocketAddr>, b: &At<SocketAddr>) -> bool {
 fn read_rules(
     bucket: &Bucket,
     directory: &Path,
+    source: RuleSource<'_>,
     reading: &mut Reading<'_>,
     reports: &mut Vec<Report>,
 ) -> Option<Rules> {
     let path = directory.join(&bucket.rules.value);
-    let bytes = match std::fs::read(&path) {
+    let bytes = match source(&bucket.name.value.0, &path) {
         Ok(bytes) => bytes,
         Err(error) => {
             let message = format!("cannot read the rule file {}: {error}", path.display());

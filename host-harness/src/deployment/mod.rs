@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use credentials::{Credentials, Environment, Inline};
-pub use load::{LoadError, Loaded, Rules, load, parse};
+pub use load::{LoadError, Loaded, RuleSource, Rules, load, load_with, parse};
 pub use plan::Plan;
 pub use reference::reference;
 use section::section;
@@ -47,6 +47,8 @@ section! {
         pub limits: Limits [Computed "each field's own"],
         /// How long the filter waits.
         pub timeouts: Timeouts [Computed "each field's own"],
+        /// Where `b2o admin` takes rules.
+        pub api: Api [Computed "each field's own"],
         /// The buckets, at least one.
         pub buckets: At<Vec<Bucket>> [Required],
     }
@@ -80,6 +82,17 @@ section! {
         pub origin: Duration [Default "10s"],
         /// For the store's answer to a write.
         pub store: Duration [Default "30s"],
+    }
+}
+
+section! {
+    /// The API by which clients of OSS and of S3 manage rules. `b2o admin` serves it.
+    pub struct Api as "api" {
+        /// The address it is served at. Without credentials it must be a loopback address.
+        pub listen: At<SocketAddr> [Default "127.0.0.1:8090"],
+        /// The keys that requests must be signed with. With `none`, everybody on this machine may
+        /// change rules.
+        pub credentials: At<Credentials> [Computed "`none`"],
     }
 }
 

@@ -13,6 +13,7 @@ mod renewal;
 mod routes;
 mod rules;
 mod running;
+mod target;
 #[cfg(test)]
 mod tests;
 mod yaml;
@@ -21,8 +22,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use credentials::CredentialsError;
-pub use directory::{Change, WriteError, replace};
+pub use directory::{Change, WriteError, replace, rewrite};
 pub use renewal::{Running, install};
+pub use target::{Prepared, Target};
 
 use back_to_origin::rule::Action;
 

@@ -41,7 +41,7 @@ pub use self::settings::{
     Secret, Settings, Timeouts,
 };
 use self::upstream::Upstreams;
-use self::worker::{Handle, Order, Worker};
+use self::worker::{Change, Handle, Order, Worker};
 use crate::host::{Plugin, PluginError, PluginParts, Shared, try_configuration};
 
 /// How many connections may wait to be accepted.
@@ -151,8 +151,12 @@ fn check(settings: &Settings) -> Result<(), StartError> {
 }
 
 /// Tries a configuration where it can do no harm.
-fn rehearse(settings: &Settings, configuration: &str) -> Result<(), PluginError> {
-    let clusters: Vec<_> = settings.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+fn rehearse(
+    settings: &Settings,
+    clusters: &[Cluster],
+    configuration: &str,
+) -> Result<(), PluginError> {
+    let clusters: Vec<_> = clusters.iter().map(|cluster| cluster.name.clone()).collect();
     let attempt = |configuration: &str| {
         let (journal, clusters) = (Arc::clone(&settings.journal), clusters.clone());
         try_configuration(&settings.program, &settings.identity, journal, clusters, configuration)
@@ -173,7 +177,7 @@ impl Gateway {
     /// nothing is left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         check(&settings)?;
-        rehearse(&settings, &settings.plugin_configuration)?;
+        rehearse(&settings, &settings.clusters, &settings.plugin_configuration)?;
         let trust = upstream::trust(&settings.clusters).map_err(StartError::Certificates)?;
         let listener = listen(settings.listen)?;
         let admin = settings.admin.map(listen).transpose()?;
@@ -267,19 +271,33 @@ impl Gateway {
         self.workers.iter().all(Handle::is_running)
     }
 
-    /// Gives the filter of every worker another configuration. Requests under way end under the
-    /// old one. Clusters and routes stay as they are.
+    /// Gives the filter of every worker another configuration, and the clusters of it that are not
+    /// there yet. Requests under way end under the old one. What is there stays: clusters, with
+    /// their connections, and routes.
     ///
     /// # Errors
     ///
-    /// When the filter refuses it; it is tried apart first, so that then no worker has changed.
-    pub async fn reconfigure(&mut self, configuration: String) -> Result<(), PluginError> {
-        rehearse(&self.settings, &configuration)?;
+    /// When the filter refuses it, or certificates cannot be read; both are tried apart first, so
+    /// that then no worker has changed.
+    pub async fn reconfigure(
+        &mut self,
+        configuration: String,
+        named: &[Cluster],
+    ) -> Result<(), StartError> {
+        let mut clusters = self.settings.clusters.clone();
+        let is_new = |named: &&Cluster| {
+            self.settings.clusters.iter().all(|cluster| cluster.name != named.name)
+        };
+        clusters.extend(named.iter().filter(is_new).cloned());
+        rehearse(&self.settings, &clusters, &configuration)?;
+        let trust = upstream::trust(&clusters).map_err(StartError::Certificates)?;
         let text: Arc<str> = Arc::from(configuration.as_str());
+        let change = Change { configuration: text, clusters: clusters.clone(), trust };
+        let change = Arc::new(change);
         let mut outcome = Ok(());
         for worker in &self.workers {
             let (done, outcome_here) = oneshot::channel();
-            let sent = worker.orders.send(Order::Reconfigure(Arc::clone(&text), done));
+            let sent = worker.orders.send(Order::Reconfigure(Arc::clone(&change), done));
             let here = match sent {
                 Ok(()) => outcome_here.await.unwrap_or(Err(PluginError::Trapped)),
                 Err(_) => Err(PluginError::Trapped),
@@ -287,7 +305,8 @@ impl Gateway {
             outcome = outcome.and(here);
         }
         self.settings.plugin_configuration = configuration;
-        outcome
+        self.settings.clusters = clusters;
+        outcome.map_err(StartError::Filter)
     }
 
     /// Stops accepting, lets what is under way finish within the drain time, and ends.
