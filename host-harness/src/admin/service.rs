@@ -53,7 +53,7 @@ impl Service {
         let manner = call::manner(&head.headers);
         let host = call::host(&head);
         let id = request_id();
-        let asked = Call::read(&head, self.domain.as_deref());
+        let asked = Call::read(&head, manner, self.domain.as_deref());
         let bucket = asked.as_ref().ok().map(|call| call.bucket.clone());
         let told = match &asked {
             Ok(call) => format!("{} {}?website", head.method, call.bucket),
@@ -80,13 +80,10 @@ impl Service {
                 response
             }
         };
-        let name = match manner {
-            Manner::Oss => "x-oss-request-id",
-            Manner::S3 => "x-amz-request-id",
-        };
-        // Hexadecimal digits: always a header.
+        // Hexadecimal digits: always a header. Who did not sign has no manner; so both have it.
         if let Ok(id) = HeaderValue::try_from(id) {
-            response.headers_mut().insert(name, id);
+            response.headers_mut().insert("x-amz-request-id", id.clone());
+            response.headers_mut().insert("x-oss-request-id", id);
         }
         response
     }
@@ -164,6 +161,10 @@ impl Service {
                 let xml = self.website(manner, bucket)?;
                 Ok(Answer { status: StatusCode::OK, xml: Some(xml) })
             }
+            Operation::Locate => {
+                let xml = location(&self.keeper.region(bucket)?);
+                Ok(Answer { status: StatusCode::OK, xml: Some(xml) })
+            }
             Operation::Put => {
                 // A bucket that is not there is told of before anything that is in the body.
                 self.keeper.kept(bucket)?;
@@ -219,6 +220,15 @@ fn read(manner: Manner, body: &[u8]) -> Result<RuleFile, Refusal> {
         (Some(_), Some(_)) => Ok(file),
         (_, _) => Err(Refusal::rules(&file.report)),
     }
+}
+
+/// The answer to who asks S3 where a bucket is; its first region is nameless.
+fn location(region: &str) -> String {
+    let region = if region == "us-east-1" { "" } else { region };
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<LocationConstraint \
+         xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{region}</LocationConstraint>\n"
+    )
 }
 
 fn document(status: StatusCode, xml: Option<String>) -> Response<Full<Bytes>> {
