@@ -3,12 +3,14 @@
 //! Owns arguments, exit codes and nothing else; each command is a few calls into the library.
 
 mod check;
+mod convert;
 mod demo;
 mod envoy;
 mod explain;
 mod failure;
 mod filter;
 mod loading;
+mod schema;
 mod serve;
 mod signals;
 mod store;
@@ -34,10 +36,12 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Convert(convert::Arguments),
     Demo(demo::Arguments),
     Envoy(envoy::Arguments),
     Explain(explain::Arguments),
     Filter(filter::Arguments),
+    Schema(schema::Arguments),
     Serve(serve::Arguments),
     Store(store::Arguments),
 }
@@ -47,10 +51,12 @@ enum Command {
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Envoy(arguments) => envoy::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Filter(arguments) => filter::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Serve(arguments) => on_runtime(serve::run(arguments)),
         Command::Store(arguments) => on_runtime(store::run(arguments)),
     };

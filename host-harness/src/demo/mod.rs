@@ -207,6 +207,8 @@ fn deployment(
 listen: {gateway}
 timeouts:
   origin: {PATIENCE_SECONDS}s
+origins:
+  allow_internal: true
 buckets:
   - name: {BUCKET}
     endpoint: http://{store}

@@ -47,6 +47,8 @@ section! {
         pub limits: Limits [Computed "each field's own"],
         /// How long the filter waits.
         pub timeouts: Timeouts [Computed "each field's own"],
+        /// Where rules may fetch from.
+        pub origins: Origins [Computed "each field's own"],
         /// The buckets, at least one.
         pub buckets: At<Vec<Bucket>> [Required],
     }
@@ -80,6 +82,15 @@ section! {
         pub origin: Duration [Default "10s"],
         /// For the store's answer to a write.
         pub store: Duration [Default "30s"],
+    }
+}
+
+section! {
+    /// Where rules may fetch from.
+    pub struct Origins as "origins" {
+        /// Whether an origin may be on the inside of a network: a loopback or private address, a
+        /// name without a domain, an internal endpoint. OSS refuses them.
+        pub allow_internal: bool [Default "false"],
     }
 }
 

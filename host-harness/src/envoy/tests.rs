@@ -31,7 +31,8 @@ fn environment(name: &str) -> Option<OsString> {
 fn loaded(text: &str) -> (tempfile::TempDir, Loaded) {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("rules.json"), RULES).unwrap();
-    let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
+    let local = format!("origins: {{ allow_internal: true }}\n{text}");
+    let document = Document::new("deployment.yaml".to_owned(), local.as_bytes());
     let loaded = parse(document, directory.path(), &environment).expect(text);
     (directory, loaded)
 }
@@ -292,7 +293,7 @@ fn streamed(rules: &str, more: &str) -> Vec<File> {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("rules.json"), rules).unwrap();
     let text = format!(
-        "domain: s3.test\nbuckets: [{{ name: abc, endpoint: \"http://127.0.0.1:9000\", \
+        "domain: s3.test\norigins: {{ allow_internal: true }}\nbuckets: [{{ name: abc, endpoint: \"http://127.0.0.1:9000\", \
          rules: rules.json{more} }}]"
     );
     let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());

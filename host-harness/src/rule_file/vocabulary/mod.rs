@@ -7,6 +7,7 @@
 mod redirect;
 mod state;
 
+pub(crate) use redirect::REDIRECT;
 pub(crate) use state::{State, state};
 
 /// Where an element is described by who invented it.
@@ -23,6 +24,16 @@ pub(crate) enum Page {
 }
 
 impl Page {
+    /// What a link to it says.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Oss => "OSS",
+            Self::Ours => "",
+            Self::S3 => "S3",
+            Self::Sdk => "SDK",
+        }
+    }
+
     /// Its address.
     pub(crate) const fn url(self) -> Option<&'static str> {
         match self {
@@ -188,7 +199,7 @@ pub(crate) const ROUTING_RULE: &[Element] = &[
         "When the rule applies: all of it must hold. S3's form may leave it out.",
     )
     .in_s3(),
-    Element::new("Redirect", Shape::Object(redirect::REDIRECT), "What it does then.").in_s3(),
+    Element::new("Redirect", Shape::Object(REDIRECT), "What it does then.").in_s3(),
     Element::new("LuaConfig", Shape::Object(LUA_CONFIG), "A script that OSS runs on the rule.")
         .refusal("rules are data here: no script runs in the gateway")
         .page(Page::Sdk),
@@ -245,7 +256,7 @@ mod tests {
     #[test]
     fn the_filter_knows_the_same_elements() {
         let of_filter: BTreeSet<_> = element::REDIRECT.iter().map(|element| element.name).collect();
-        assert_eq!(names(redirect::REDIRECT), of_filter);
+        assert_eq!(names(REDIRECT), of_filter);
         let known = |lists: &[&'static [&'static str]]| -> BTreeSet<&str> {
             lists.iter().flat_map(|list| list.iter().copied()).collect()
         };
@@ -255,22 +266,21 @@ mod tests {
             known(&[element::ROUTING_RULE, element::CONDITION, elsewhere]),
             rule_and_condition
         );
-        let headers = shape(redirect::REDIRECT, "MirrorHeaders");
+        let headers = shape(REDIRECT, "MirrorHeaders");
         assert_eq!(names(headers), known(&[element::MIRROR_HEADERS]));
         assert_eq!(names(shape(headers, "Set")), known(&[element::SET]));
     }
 
     #[test]
     fn what_is_refused_says_why_and_what_is_honoured_does_not() {
-        for element in redirect::REDIRECT.iter().chain(CONDITION).chain(ROUTING_RULE) {
-            let refused = match state(element.name) {
-                State::Refused | State::RefusedWhenOn => true,
-                State::Honoured | State::Extension | State::Kept => false,
-            };
-            if refused {
-                assert!(!element.refusal.is_empty(), "{}", element.name);
+        for element in REDIRECT.iter().chain(CONDITION).chain(ROUTING_RULE) {
+            match state(element) {
+                State::Refused(why) | State::RefusedWhenOn(why) | State::Kept(why) => {
+                    assert!(!why.is_empty(), "{}", element.name);
+                }
+                State::Honoured | State::Extension => {}
             }
-            let ours = state(element.name) == State::Extension;
+            let ours = state(element) == State::Extension;
             assert_eq!(element.page == Page::Ours, ours, "{}", element.name);
         }
     }

@@ -10,7 +10,7 @@ const ROLE: &str = "roles are Alibaba Cloud's; a private origin takes `MirrorAut
 const NOT_YET: &str = "not honoured yet";
 
 /// What a rule does.
-pub(super) const REDIRECT: &[Element] = &[
+pub(crate) const REDIRECT: &[Element] = &[
     Element::new(
         "RedirectType",
         Shape::Word(&["Mirror", "External", "AliCDN", "Internal"]),
@@ -108,7 +108,7 @@ pub(super) const REDIRECT: &[Element] = &[
     .page(Page::Sdk),
     Element::new(
         "MirrorMultiAlternates",
-        Shape::List("MirrorMultiAlternate", &Shape::Object(ALTERNATE)),
+        Shape::Object(ALTERNATES),
         "More origins, in the order of their numbers.",
     )
     .refusal(NOT_YET)
@@ -155,18 +155,14 @@ pub(super) const REDIRECT: &[Element] = &[
     .page(Page::Sdk),
     Element::new(
         "MirrorReturnHeaders",
-        Shape::List("ReturnHeader", &Shape::Object(PAIR)),
+        Shape::Object(RETURN_HEADERS),
         "Headers that the client gets with the object.",
     )
     .refusal(NOT_YET)
     .page(Page::Sdk),
-    Element::new(
-        "MirrorTaggings",
-        Shape::List("Taggings", &Shape::Object(PAIR)),
-        "Tags of the stored object.",
-    )
-    .refusal(NOT_YET)
-    .page(Page::Sdk),
+    Element::new("MirrorTaggings", Shape::Object(TAGGINGS), "Tags of the stored object.")
+        .refusal(NOT_YET)
+        .page(Page::Sdk),
     Element::new(
         "MirrorSaveOssMeta",
         Shape::Boolean,
@@ -243,6 +239,17 @@ const SET: &[Element] = &[
     Element::new("Key", Shape::Token, "The header's name.").limits(HEADER_NAME),
     Element::new("Value", Shape::Text, "Its value.").limits(HEADER_VALUE),
 ];
+
+const RETURN_HEADERS: &[Element] =
+    &[Element::new("ReturnHeader", Shape::Object(PAIR), "A header.").repeats().page(Page::Sdk)];
+
+const TAGGINGS: &[Element] =
+    &[Element::new("Taggings", Shape::Object(PAIR), "A tag.").repeats().page(Page::Sdk)];
+
+const ALTERNATES: &[Element] =
+    &[Element::new("MirrorMultiAlternate", Shape::Object(ALTERNATE), "An origin.")
+        .repeats()
+        .page(Page::Sdk)];
 
 const PAIR: &[Element] = &[
     Element::new("Key", Shape::Token, "The name.").page(Page::Sdk),
