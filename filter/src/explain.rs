@@ -126,7 +126,7 @@ fn try_rules(rules: &RuleSet, request: &ObjectRequest, status: u16) -> (Vec<Step
     let answer = Answer { status, source: Source::Bucket, deleted: false };
     let mut steps = Vec::new();
     for rule in rules.iter() {
-        let mismatch = matching::mismatch(rule, &request.key, answer);
+        let mismatch = matching::mismatch(rule, request.named(), answer);
         steps.push(Step {
             rule: rule.number,
             redirect_type: rule.action.redirect_type(),
@@ -136,7 +136,7 @@ fn try_rules(rules: &RuleSet, request: &ObjectRequest, status: u16) -> (Vec<Step
             break;
         }
     }
-    let outcome = match matching::first_match(rules, &request.key, answer) {
+    let outcome = match matching::first_match(rules, request.named(), answer) {
         Ok(rule) => act(rule, request),
         Err(pass) => Outcome::Pass { reason: pass.to_string() },
     };

@@ -2,6 +2,7 @@
 
 use crate::http::headers::Headers;
 use crate::http::{Scheme, percent, query};
+use crate::matching::Named;
 use crate::reason::Pass;
 use crate::rule;
 
@@ -80,6 +81,12 @@ impl ObjectRequest {
             return Err(Pass::KeyClimbs);
         }
         Ok(Self { bucket, bucket_in_path, key, query, scheme, authority, headers })
+    }
+
+    /// What of it rules are about.
+    #[must_use]
+    pub fn named(&self) -> Named<'_> {
+        Named { key: &self.key, headers: &self.headers }
     }
 
     /// The Range to be answered. One that hangs on a validator is none: the client's can only be

@@ -117,7 +117,7 @@ impl Visit {
         let nothing = RuleSet::default();
         let rules = configuration.bucket(&request.bucket).map_or(&nothing, |b| &b.rules);
         let answer = Answer { status: 404, source: Source::Bucket, deleted: false };
-        let found = matching::first_match(rules, &request.key, answer);
+        let found = matching::first_match(rules, request.named(), answer);
         let Ok((number, Action::Mirror(mirror))) = found.map(|rule| (rule.number, &rule.action))
         else {
             return Departure::Answer(Refusal {

@@ -42,10 +42,13 @@ pub const ROUTING_RULE: &[&str] = &["RuleNumber", "Condition", "Redirect"];
 
 /// The elements of a `Condition`.
 pub const CONDITION: &[&str] =
-    &["KeyPrefixEquals", "KeySuffixEquals", "HttpErrorCodeReturnedEquals"];
+    &["KeyPrefixEquals", "KeySuffixEquals", "HttpErrorCodeReturnedEquals", "IncludeHeader"];
 
-/// Elements of OSS's `RoutingRule` and `Condition` that are refused.
-pub const REFUSED_ELSEWHERE: &[&str] = &["IncludeHeader", "LuaConfig"];
+/// The elements of an `IncludeHeader`.
+pub const INCLUDE_HEADER: &[&str] = &["Key", "Equals", "StartsWith", "EndsWith"];
+
+/// Elements of OSS's `RoutingRule` that are refused.
+pub const REFUSED_ELSEWHERE: &[&str] = &["LuaConfig"];
 
 /// The elements of `MirrorHeaders`.
 pub const MIRROR_HEADERS: &[&str] = &["PassAll", "Pass", "Remove", "Set"];

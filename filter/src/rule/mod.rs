@@ -4,6 +4,7 @@
 //! can fail. Which rule applies is [`crate::matching`]'s question; what it then does is answered
 //! by [`mirror`] and [`redirect`].
 
+mod condition;
 pub mod element;
 mod key;
 pub mod mirror;
@@ -12,6 +13,7 @@ pub mod redirect;
 #[cfg(test)]
 mod tests;
 
+pub use condition::{Condition, IncludeHeader, Statuses};
 pub use key::KeyRewrite;
 pub(crate) use key::climbs_out;
 pub use mirror::{Mirror, MirrorHeaders, MirrorUrl, TooLarge};
@@ -60,7 +62,7 @@ impl RuleSet {
     }
 
     fn new(rules: Vec<Rule>) -> Self {
-        let any_status = rules.iter().any(|rule| rule.condition.status.is_none());
+        let any_status = rules.iter().any(|rule| rule.condition.statuses.is_empty());
         // Twenty rules at the most: an insertion each is less code in the module than a sort.
         let mut sorted: Vec<Rule> = Vec::with_capacity(rules.len());
         for rule in rules {
@@ -115,17 +117,6 @@ pub struct Rule {
     pub action: Action,
 }
 
-/// `Condition`: all of it must hold.
-#[derive(Clone, Debug, Default)]
-pub struct Condition {
-    /// `KeyPrefixEquals`; empty means any key.
-    pub key_prefix: String,
-    /// `KeySuffixEquals`; empty means any key.
-    pub key_suffix: String,
-    /// `HttpErrorCodeReturnedEquals`; absent means any answer but a 403.
-    pub status: Option<u16>,
-}
-
 /// `Redirect`, by its `RedirectType`.
 #[derive(Clone, Debug)]
 pub enum Action {
@@ -140,6 +131,7 @@ impl Action {
     #[must_use]
     pub const fn redirect_type(&self) -> &'static str {
         match self {
+            Self::External(External { ali_cdn: true, .. }) => "AliCDN",
             Self::External(_) => "External",
             Self::Mirror(_) => "Mirror",
         }

@@ -48,6 +48,12 @@ fn sound_rules_have_no_findings() {
         mirror(r#""MirrorIsExpressTunnel": false, "ReplaceKeyWith": null"#),
         external(r#"{"HostName": "h"}"#),
         external(r#"{"HostName": "127.0.0.1:9100", "Protocol": "http", "HttpRedirectCode": 307}"#),
+        external(r#"{"RedirectType": "AliCDN", "HostName": "h", "PassQueryString": "true"}"#),
+        rule(
+            r#"{"HttpErrorCodeReturnedEquals": "404, 5XX", "IncludeHeader": [{"Key": "a", "Equals": ""}]}"#,
+            r#"{"HostName": "h"}"#,
+        ),
+        rule(r#"{"HttpErrorCodeReturnedEquals": ["404", "5XX", 429]}"#, r#"{"HostName": "h"}"#),
         external(r#"{"HostName": "münchen.example", "ReplaceKeyWith": "${key}.gz"}"#),
         external(
             r#"{"RedirectType": "External", "HttpRedirectCode": "302", "ReplaceKeyPrefixWith": ""}"#,
@@ -80,8 +86,34 @@ fn each_mistake_is_found_at_its_place() {
             vec![("unknown-element", at("/Condition/KeyPrefix="))],
         ),
         (
-            &rule(r#"{"IncludeHeader": []}"#, r#"{"HostName": "h"}"#),
-            vec![("unsupported-element", at("/Condition/IncludeHeader="))],
+            &rule(
+                r#"{"IncludeHeader": [{"Key": "a b"}, {"Equals": "x"}, {"Key": "a", "Is": "x"}]}"#,
+                r#"{"HostName": "h"}"#,
+            ),
+            vec![
+                ("bad-header-name", at("/Condition/IncludeHeader/0/Key")),
+                ("missing-element", at("/Condition/IncludeHeader/1=")),
+                ("unknown-element", at("/Condition/IncludeHeader/2/Is=")),
+            ],
+        ),
+        (
+            &rule(
+                &format!(r#"{{"IncludeHeader": [{}]}}"#, [r#"{"Key": "a"}"#; 11].join(",")),
+                r#"{"HostName": "h"}"#,
+            ),
+            vec![("too-many", at("/Condition/IncludeHeader="))],
+        ),
+        (
+            &rule(r#"{"HttpErrorCodeReturnedEquals": "404,6XX"}"#, r#"{"HostName": "h"}"#),
+            vec![("bad-status", at("/Condition/HttpErrorCodeReturnedEquals"))],
+        ),
+        (
+            &rule(r#"{"HttpErrorCodeReturnedEquals": [404, true]}"#, r#"{"HostName": "h"}"#),
+            vec![("wrong-type", at("/Condition/HttpErrorCodeReturnedEquals/1"))],
+        ),
+        (
+            &rule(r#"{"HttpErrorCodeReturnedEquals": "4XX"}"#, MIRROR),
+            vec![("mirror-status", at("/Condition/HttpErrorCodeReturnedEquals"))],
         ),
         (
             &rule(r#"{"HttpErrorCodeReturnedEquals": 200}"#, r#"{"HostName": "h"}"#),
@@ -99,7 +131,7 @@ fn each_mistake_is_found_at_its_place() {
             vec![("bad-word", at("/Redirect/RedirectType"))],
         ),
         (
-            &rule(C404, r#"{"RedirectType": "AliCDN", "HostName": "h"}"#),
+            &rule(C404, r#"{"RedirectType": "Internal", "HostName": "h"}"#),
             vec![("unsupported-element", at("/Redirect/RedirectType"))],
         ),
         (

@@ -3,10 +3,10 @@
 //! Owns which requests that is for, and what makes the router try again: only the bucket's own word
 //! that it has no such object, never a connection that failed.
 
-use back_to_origin::rule::{Action, Rule, RuleSet};
+use back_to_origin::rule::{Action, IncludeHeader, Rule, RuleSet};
 
 use super::pattern;
-use super::yaml::{List, Map};
+use super::yaml::{List, Map, Yaml};
 
 /// The header by which the bucket's cluster tells the router what it was answered.
 pub(super) const JUDGE: &str = "x-b2o-bucket";
@@ -41,8 +41,11 @@ pub(super) fn mirrors(rules: &RuleSet) -> bool {
 /// The rules that a 404 may be about, in order. What is behind the last that mirrors needs no
 /// route.
 pub(super) fn in_order(rules: &RuleSet) -> Vec<&Rule> {
-    let mut rules: Vec<_> =
-        rules.iter().filter(|rule| matches!(rule.condition.status, None | Some(404))).collect();
+    let about_a_miss = |rule: &&Rule| {
+        let statuses = &rule.condition.statuses;
+        statuses.is_empty() || statuses.contains(404)
+    };
+    let mut rules: Vec<_> = rules.iter().filter(about_a_miss).collect();
     while rules.last().is_some_and(|rule| matches!(rule.action, Action::External(_))) {
         rules.pop();
     }
@@ -57,6 +60,11 @@ pub(super) fn about(rule: &Rule) -> String {
         (false, true) => format!("keys that start with {prefix:?}"),
         (true, false) => format!("keys that end with {suffix:?}"),
         (false, false) => format!("keys that start with {prefix:?} and end with {suffix:?}"),
+    };
+    let headers: Vec<_> = rule.condition.headers.iter().map(ToString::to_string).collect();
+    let keys = match headers.is_empty() {
+        true => keys,
+        false => format!("{keys}, asked for with {}", headers.join(" and ")),
     };
     match &rule.action {
         Action::External(_) => format!(
@@ -75,11 +83,33 @@ pub(super) fn matching(rule: &Rule, above: &str) -> Map {
     let condition = &rule.condition;
     let path = Map::new().with("regex", pattern::key(above, &condition.key_prefix));
     let matching = Map::new().with("safe_regex", path.flow());
-    if condition.key_suffix.is_empty() {
+    let suffix = &condition.key_suffix;
+    let end =
+        (!suffix.is_empty()).then(|| header(":path", &pattern::key_end(above, suffix)).flow());
+    let headers = condition.headers.iter().flat_map(include_header);
+    let headers: Vec<Yaml> = end.into_iter().chain(headers).collect();
+    if headers.is_empty() {
         return matching;
     }
-    let end = header(":path", &pattern::key_end(above, &condition.key_suffix));
-    matching.with("headers", List::new().with(end.flow()))
+    matching.with("headers", headers.into_iter().collect::<List>())
+}
+
+/// An `IncludeHeader`: a condition for each thing it says.
+fn include_header(wanted: &IncludeHeader) -> Vec<Yaml> {
+    let named = || Map::new().with("name", wanted.field());
+    let like = |(word, text): (&str, &Option<String>)| {
+        let text = text.as_deref()?;
+        Some(named().with("string_match", Map::new().with(word, text)).flow())
+    };
+    let said: Vec<Yaml> =
+        [("exact", &wanted.equals), ("prefix", &wanted.starts_with), ("suffix", &wanted.ends_with)]
+            .into_iter()
+            .filter_map(like)
+            .collect();
+    match said.is_empty() {
+        true => vec![named().with("present_match", true).flow()],
+        false => said,
+    }
 }
 
 /// A condition on a header.

@@ -96,7 +96,7 @@ impl OriginSide {
         let deleted = is_delete_marker(&CoreHeaders::from_pairs(answer.iter()));
         let answer = Answer { status: MISSING, source: Source::Bucket, deleted };
         let rules = &configuration.bucket(&request.bucket)?.rules;
-        let rule = first_match(rules, &request.key, answer).ok()?;
+        let rule = first_match(rules, request.named(), answer).ok()?;
         let Action::Mirror(mirror) = &rule.action else { return None };
         let cluster = configuration.cluster_of(&mirror.url.origin());
         let origin = cluster.and_then(|cluster| {

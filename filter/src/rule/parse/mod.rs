@@ -1,9 +1,12 @@
 //! From a document to rules: every finding is collected, then the set is taken or refused whole.
 
+mod condition;
+
+use self::condition::condition;
 use super::element::{self, Kind, Support};
 use super::{
-    Action, Condition, External, KeyRewrite, MAX_RULES, Mirror, MirrorHeaders, MirrorUrl, Rule,
-    RuleSet, TooLarge, mirror,
+    Action, External, KeyRewrite, MAX_RULES, Mirror, MirrorHeaders, MirrorUrl, Rule, RuleSet,
+    Statuses, TooLarge, mirror,
 };
 use crate::finding::{Code, Finding, Place};
 use crate::http::{Scheme, headers};
@@ -60,7 +63,7 @@ fn rule(at: &At<'_>, numbers: &mut Vec<(u32, String)>, findings: &mut Findings) 
         action(redirect, prefix, findings)
     });
     if let (Some(Action::Mirror(_)), Some(condition)) = (&action, &condition) {
-        mirror_status(condition.status, &status_place, findings);
+        mirror_status(&condition.statuses, &status_place, findings);
     }
     Some(Rule { number: number?, condition: condition?, action: action? })
 }
@@ -88,44 +91,26 @@ fn rule_number(
     Some(number)
 }
 
-fn condition(at: &At<'_>, findings: &mut Findings) -> Option<Condition> {
-    let fields = at.object(findings)?;
-    refuse_others(&fields, element::CONDITION, findings);
-    let status = fields.get("HttpErrorCodeReturnedEquals").and_then(|at| {
-        let given = at.integer(findings)?;
-        let status = u16::try_from(given).ok().filter(|status| (400..600).contains(status));
-        if status.is_none() {
-            findings.push(at.wrong(Code::BadStatus, "a status from 400 to 599"));
-        }
-        status
-    });
-    Some(Condition {
-        key_prefix: text(&fields, "KeyPrefixEquals", findings).unwrap_or_default().to_owned(),
-        key_suffix: text(&fields, "KeySuffixEquals", findings).unwrap_or_default().to_owned(),
-        status,
-    })
-}
-
-fn mirror_status(status: Option<u16>, condition: &str, findings: &mut Findings) {
+fn mirror_status(statuses: &Statuses, condition: &str, findings: &mut Findings) {
     let place = Place::value(format!("{condition}/HttpErrorCodeReturnedEquals"));
-    match status {
-        Some(404) => {}
-        Some(other) => findings.push(
-            Finding::error(
-                Code::MirrorStatus,
-                place,
-                format!("a Mirror rule applies to 404 alone, found {other}"),
-            )
-            .help("any other error says nothing about whether the bucket has the object"),
-        ),
-        None => findings.push(
+    if statuses.is_empty() {
+        findings.push(
             Finding::error(
                 Code::MirrorStatus,
                 Place::name(condition),
                 "a Mirror rule needs `HttpErrorCodeReturnedEquals`",
             )
             .help("add \"HttpErrorCodeReturnedEquals\": 404"),
-        ),
+        );
+    } else if !statuses.all(|status| status == 404) {
+        findings.push(
+            Finding::error(
+                Code::MirrorStatus,
+                place,
+                format!("a Mirror rule applies to 404 alone, found {statuses}"),
+            )
+            .help("any other error says nothing about whether the bucket has the object"),
+        );
     }
 }
 
@@ -161,17 +146,17 @@ fn redirect_type(fields: &Fields<'_>, findings: &mut Findings) -> Option<Kind> {
     };
     match at.text(findings)? {
         "Mirror" => Some(Kind::Mirror),
-        "External" => Some(Kind::External),
-        "AliCDN" | "Internal" => {
-            let message = "this RedirectType is OSS's own and not honoured here";
+        "External" | "AliCDN" => Some(Kind::External),
+        "Internal" => {
+            let message = "OSS names the RedirectType Internal and does not say what it does";
             findings.push(
                 Finding::error(Code::UnsupportedElement, Place::value(&at.pointer), message)
-                    .help("use Mirror or External"),
+                    .help("use Mirror, External or AliCDN"),
             );
             None
         }
         _ => {
-            findings.push(at.wrong(Code::BadWord, "Mirror or External"));
+            findings.push(at.wrong(Code::BadWord, "Mirror, External or AliCDN"));
             None
         }
     }
@@ -287,7 +272,15 @@ fn external(fields: &Fields<'_>, key: KeyRewrite, findings: &mut Findings) -> Op
         return None;
     }
     let pass_query_string = flag(fields, "PassQueryString", findings).unwrap_or_default();
-    Some(External { protocol, host_name, key, pass_query_string, code: code.unwrap_or(301) })
+    let ali_cdn = fields.get("RedirectType").is_some_and(|at| at.node.is_text("AliCDN"));
+    Some(External {
+        ali_cdn,
+        protocol,
+        host_name,
+        key,
+        pass_query_string,
+        code: code.unwrap_or(301),
+    })
 }
 
 /// A domain name or an address, perhaps with a port, in the form a URL has it.
@@ -379,7 +372,7 @@ fn set_headers(fields: &Fields<'_>, findings: &mut Findings) -> Vec<(String, Str
             let key = pair.require("Key", findings).cloned();
             let value = pair.require("Value", findings).cloned();
             let name = key.as_ref().and_then(|key| header_name(key, findings));
-            let value = value.and_then(|value| header_value(&value, findings));
+            let value = value.and_then(|value| pair_value(&value, findings));
             if let (Some(key), Some(name)) = (&key, &name)
                 && !mirror::settable(name)
             {
@@ -417,7 +410,7 @@ fn header_name(at: &At<'_>, findings: &mut Findings) -> Option<String> {
     Some(name.to_ascii_lowercase())
 }
 
-fn header_value(at: &At<'_>, findings: &mut Findings) -> Option<String> {
+fn pair_value(at: &At<'_>, findings: &mut Findings) -> Option<String> {
     let value = at.text(findings)?;
     if value.len() > MAX_HEADER_BYTES || !headers::is_value(value.as_bytes()) {
         let expected = "a header value of up to 1,024 bytes without control characters";
