@@ -79,7 +79,22 @@ pub fn first_match<'r>(
     request: Named<'_>,
     answer: Answer,
 ) -> Result<&'r Rule, Pass> {
-    let rule = rules.iter().find(|rule| mismatch(rule, request, answer).is_none());
+    first_match_behind(rules, 0, request, answer)
+}
+
+/// The same among the rules behind one.
+///
+/// # Errors
+///
+/// The reason why the bucket's answer stays.
+pub fn first_match_behind<'r>(
+    rules: &'r RuleSet,
+    number: u32,
+    request: Named<'_>,
+    answer: Answer,
+) -> Result<&'r Rule, Pass> {
+    let rule =
+        rules.iter().find(|rule| rule.number > number && mismatch(rule, request, answer).is_none());
     match rule {
         // The match is made: a later rule must not bring back what was deleted either.
         Some(Rule { action: Action::Mirror(_), .. }) if answer.deleted => Err(Pass::Deleted),
@@ -117,7 +132,8 @@ pub fn mismatch<'r>(rule: &'r Rule, request: Named<'_>, answer: Answer) -> Optio
     let heard = match (answer.source, &rule.action) {
         (Source::Bucket, _) => true,
         (Source::Gateway, Action::External(_)) => answer.status >= 500,
-        (Source::Gateway, Action::Mirror(_)) => false,
+        // Such a rule stores nothing.
+        (Source::Gateway, Action::Mirror(mirror)) => mirror.on_server_error && answer.status >= 500,
     };
     (!heard).then_some(Mismatch::LocalReply)
 }

@@ -56,12 +56,16 @@ impl fmt::Display for Pass {
 }
 
 /// Why an object could not be mirrored: each of these is a 424 MirrorFailed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum MirrorFailure {
     /// The answer broke off, or was more than the host holds, and the origin does not say which.
     Broken,
     /// The key's dot segments would lead out of the MirrorURL's path.
     KeyClimbs,
+    /// The origin redirected more often than is followed.
+    Loop,
+    /// The origin's user metadata is larger than 8 KB.
+    MetadataTooLarge,
     /// The host knows no cluster of that name.
     NoCluster,
     /// More fetches than the limit were under way for as long as one may take.
@@ -73,7 +77,7 @@ pub enum MirrorFailure {
         /// The bytes that arrived.
         found: u64,
     },
-    /// The origin answered with something else than 200 and 404.
+    /// The origin's status is not one that counts.
     Status(u16),
     /// The origin did not answer in time.
     TimedOut,
@@ -82,6 +86,8 @@ pub enum MirrorFailure {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The origin redirected to a server that the configuration does not name.
+    UnknownOrigin(String),
     /// The origin could not be reached.
     Unreachable,
 }
@@ -89,16 +95,19 @@ pub enum MirrorFailure {
 impl MirrorFailure {
     /// A word for it, in metrics.
     #[must_use]
-    pub const fn label(self) -> &'static str {
+    pub const fn label(&self) -> &'static str {
         match self {
             Self::Broken => "broken",
             Self::KeyClimbs => "key_climbs",
+            Self::Loop => "loop",
+            Self::MetadataTooLarge => "metadata_too_large",
             Self::NoCluster => "no_cluster",
             Self::Overloaded => "overloaded",
             Self::Short { .. } => "short",
             Self::Status(_) => "status",
             Self::TimedOut => "timed_out",
             Self::TooLarge { .. } => "too_large",
+            Self::UnknownOrigin(_) => "unknown_origin",
             Self::Unreachable => "unreachable",
         }
     }
@@ -113,6 +122,9 @@ impl fmt::Display for MirrorFailure {
             Self::KeyClimbs => {
                 f.write_str("the key's dot segments lead out of the MirrorURL's path")
             }
+            Self::Loop => f.write_str("the origin redirected more than 10 times"),
+            // OSS's own words.
+            Self::MetadataTooLarge => f.write_str("Meta is too large"),
             Self::NoCluster => f.write_str("the gateway has no cluster for the origin"),
             Self::Overloaded => f.write_str("too many fetches are under way"),
             Self::Short { expected, found } => {
@@ -124,6 +136,12 @@ impl fmt::Display for MirrorFailure {
             Self::TimedOut => f.write_str("the origin did not answer in time"),
             Self::TooLarge { limit } => {
                 write!(f, "the object is larger than the limit of {limit} bytes")
+            }
+            Self::UnknownOrigin(origin) => {
+                write!(
+                    f,
+                    "the origin redirected to {origin}, which the configuration does not name"
+                )
             }
             Self::Unreachable => f.write_str("the origin cannot be reached"),
         }
@@ -137,6 +155,8 @@ pub enum NotStored {
     AlreadyThere,
     /// The bytes stopped coming before the object was whole.
     Broken,
+    /// The bucket failed: whether it has the object, or had it deleted, is not known.
+    BucketFailed,
     /// Too many objects wait to be fetched already.
     Busy,
     /// The origin's object changed while it was fetched, or cannot be told from one that did.
@@ -148,6 +168,8 @@ pub enum NotStored {
         /// The last status, 0 where none came.
         status: u16,
     },
+    /// The rule says not to.
+    ByRule,
     /// The body's length is not the one announced.
     Length {
         /// The length that Content-Length announced.
@@ -181,6 +203,8 @@ impl NotStored {
         match self {
             Self::AlreadyThere => "already_there",
             Self::Broken => "broken",
+            Self::BucketFailed => "bucket_failed",
+            Self::ByRule => "by_rule",
             Self::Busy => "busy",
             Self::Changed => "changed",
             Self::GaveUp { .. } => "gave_up",
@@ -202,6 +226,10 @@ impl fmt::Display for NotStored {
                 f.write_str("the bucket has the object by now, and keeps its own")
             }
             Self::Broken => f.write_str("the bytes stopped coming before the object was whole"),
+            Self::BucketFailed => {
+                f.write_str("the bucket failed, which does not say that it lacks the object")
+            }
+            Self::ByRule => f.write_str("the rule says so"),
             Self::Busy => f.write_str("too many objects wait to be fetched already"),
             Self::Changed => {
                 f.write_str("the origin's object may have changed while it was fetched")

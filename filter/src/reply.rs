@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::http::error_document::{ErrorCode, error_document};
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::range::{self, Part};
+use crate::origin::Passed;
 use crate::reason::MirrorFailure;
 use crate::request::ObjectRequest;
 
@@ -14,10 +15,14 @@ use crate::request::ObjectRequest;
 pub struct Object {
     /// Its bytes, all of them.
     pub body: Rc<Vec<u8>>,
-    /// Its own headers: the content's type and the like.
-    pub headers: HeaderList,
+    /// Its headers for clients: the content's type and the like.
+    pub shown: HeaderList,
+    /// Its headers for the store.
+    pub kept: HeaderList,
     /// Its `x-oss-tag`.
     pub tag: String,
+    /// Where it was found.
+    pub url: String,
 }
 
 /// An answer to a client.
@@ -49,7 +54,7 @@ impl Reply {
     #[must_use]
     pub fn object(object: &Rc<Object>, request: &ObjectRequest) -> Self {
         let size = object.body.len();
-        let mut headers = object.headers.clone();
+        let mut headers = object.shown.clone();
         headers.add("accept-ranges", "bytes");
         headers.add("x-oss-tag", &object.tag);
         match range::part(request.range(), size) {
@@ -82,9 +87,25 @@ impl Reply {
 
     /// 424 MirrorFailed, with its reason.
     #[must_use]
-    pub fn failed(rule: u32, failure: MirrorFailure, request: &ObjectRequest) -> Self {
+    pub fn failed(rule: u32, failure: &MirrorFailure, request: &ObjectRequest) -> Self {
         let message = format!("Mirroring failed. Rule {rule}: {failure}.");
         Self::error(ErrorCode::MirrorFailed, &message, request)
+    }
+
+    /// An answer of the origin's that is the client's as it is.
+    #[must_use]
+    pub fn passed(passed: &Passed, body: &Rc<Vec<u8>>) -> Self {
+        let (size, nothing) = (body.len(), HeaderList::new());
+        let body = match size {
+            0 => Body::Absent,
+            _ => {
+                let (shown, kept) = (nothing.clone(), nothing);
+                let (tag, url) = (String::new(), String::new());
+                let object = Object { body: Rc::clone(body), shown, kept, tag, url };
+                Body::Object(Rc::new(object), 0..size)
+            }
+        };
+        Self { status: passed.status, headers: passed.headers.clone(), body }
     }
 
     /// A redirect.

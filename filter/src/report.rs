@@ -46,7 +46,19 @@ pub enum Outcome<'a> {
         /// The object's URL; absent where none could be made.
         url: Option<&'a str>,
         /// Why.
-        failure: MirrorFailure,
+        failure: &'a MirrorFailure,
+    },
+    /// The origin does not have the object, and the rules behind are tried.
+    FellThrough {
+        /// The object's URL.
+        url: &'a str,
+    },
+    /// The client was sent to the origin at once, and the object is fetched meanwhile.
+    Fetching {
+        /// The status it got.
+        code: u16,
+        /// Its target.
+        location: &'a str,
     },
     /// The client got the object.
     Mirrored {
@@ -58,6 +70,20 @@ pub enum Outcome<'a> {
         client: Option<u16>,
         /// Whether the bucket has the object now; absent for clients that shared another's fetch.
         stored: Option<Result<(), NotStored>>,
+    },
+    /// What was fetched while nobody waited could not be had.
+    NotFetched {
+        /// The object's URL.
+        url: &'a str,
+        /// Why.
+        failure: &'a MirrorFailure,
+    },
+    /// The origin's answer was the client's as it is.
+    Passed {
+        /// The object's URL.
+        url: &'a str,
+        /// The answer's status.
+        status: u16,
     },
     /// The client was redirected by the rule.
     Redirected {
@@ -98,6 +124,18 @@ impl fmt::Display for Outcome<'_> {
             }
             Self::Failed { url: None, failure } => {
                 write!(f, "Mirror, client got 424 MirrorFailed: {failure}")
+            }
+            Self::FellThrough { url } => {
+                write!(f, "Mirror, origin {url} answered 404, the next rule is tried")
+            }
+            Self::Fetching { code, location } => {
+                write!(f, "Mirror, client got {code} to {location}, the object is being fetched")
+            }
+            Self::NotFetched { url, failure } => {
+                write!(f, "Mirror, origin {url}, nobody waits, not stored: {failure}")
+            }
+            Self::Passed { url, status } => {
+                write!(f, "Mirror, origin {url} answered {status}, client got that answer")
             }
             Self::Mirrored { url, bytes, client, stored } => {
                 write!(f, "Mirror, origin {url} answered 200 ({bytes} bytes), ")?;

@@ -24,6 +24,12 @@ pub fn encode_url(url: &str) -> String {
     percent_encode(url.as_bytes(), URL_AS_TEXT).to_string()
 }
 
+/// Encodes what is not ASCII, and leaves the rest as it stands.
+#[must_use]
+pub fn encode_foreign(reference: &str) -> String {
+    percent_encoding::utf8_percent_encode(reference, percent_encoding::CONTROLS).to_string()
+}
+
 /// Decodes a path into the bytes it names. `+` stands for itself.
 ///
 /// Returns `None` for a `%` that two hexadecimal digits do not follow: such a path names no key,

@@ -1,51 +1,75 @@
 //! The origin: the request that fetches an object, and the judgement of what comes back.
 
-use crate::http::headers::{HeaderList, Headers};
-use crate::http::{Scheme, percent, query};
+mod judgement;
+
+use std::sync::Arc;
+
+pub use self::judgement::{Found, Passed, Verdict, judge_size};
+use crate::configuration::Configuration;
+use crate::http::headers::HeaderList;
+use crate::http::location::Place;
+use crate::http::{percent, query};
 use crate::reason::MirrorFailure;
 use crate::request::ObjectRequest;
-use crate::rule::{self, Mirror};
+use crate::rule::{self, Mirror, MirrorUrl};
 
 /// What origins see where no client's `user-agent` is passed: many refuse requests without one.
-const USER_AGENT: &str = concat!("back-to-origin/", env!("CARGO_PKG_VERSION"));
-
-/// The headers of an origin's answer that belong to the object.
-const OBJECT_HEADERS: &[&str] = &[
-    "content-type",
-    "content-encoding",
-    "content-disposition",
-    "content-language",
-    "cache-control",
-    "expires",
-];
-
-/// What S3 itself says of an object whose type nobody gave.
-const NO_TYPE: &str = "application/octet-stream";
+pub(crate) const USER_AGENT: &str = concat!("back-to-origin/", env!("CARGO_PKG_VERSION"));
 
 /// Longer tags do not fit beside other user metadata, of which S3 keeps 2 KB.
 const MAX_TAG_BYTES: usize = 1_800;
+
+/// Words in the names of headers that prove to one server who asks: no other server gets them.
+const SECRETS: [&str; 6] = ["auth", "cookie", "key", "secret", "session", "token"];
 
 /// The request for one object at its origin.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OriginRequest {
     /// The cluster through which the origin is reached.
     pub cluster: String,
-    scheme: Scheme,
-    origin: String,
+    rule: Arc<Mirror>,
+    /// The key the client asked for.
+    key: Vec<u8>,
+    place: Place,
     host: String,
-    path: String,
-    query: String,
     headers: HeaderList,
 }
 
 impl OriginRequest {
-    /// What a rule makes of a client's request.
+    /// What a rule makes of a client's request, at its MirrorURL.
     ///
     /// # Errors
     ///
     /// The key's dot segments would lead out of the MirrorURL's path.
     pub fn build(
-        mirror: &Mirror,
+        mirror: &Arc<Mirror>,
+        request: &ObjectRequest,
+        cluster: &str,
+    ) -> Result<Self, MirrorFailure> {
+        Self::build_at(&mirror.url, mirror, request, cluster)
+    }
+
+    /// The same at each of the rule's URLs, in the order they are asked.
+    ///
+    /// # Errors
+    ///
+    /// As before, or the host has no cluster for one of them.
+    pub fn candidates(
+        mirror: &Arc<Mirror>,
+        request: &ObjectRequest,
+        configuration: &Configuration,
+    ) -> Result<Vec<Self>, MirrorFailure> {
+        let build = |url: &MirrorUrl| {
+            let cluster =
+                configuration.cluster_of(&url.origin()).ok_or(MirrorFailure::NoCluster)?;
+            Self::build_at(url, mirror, request, cluster)
+        };
+        mirror.urls().map(build).collect()
+    }
+
+    fn build_at(
+        url: &MirrorUrl,
+        mirror: &Arc<Mirror>,
         request: &ObjectRequest,
         cluster: &str,
     ) -> Result<Self, MirrorFailure> {
@@ -53,38 +77,92 @@ impl OriginRequest {
         if rule::climbs_out(&key) {
             return Err(MirrorFailure::KeyClimbs);
         }
+        let mut path = percent::encode_key(&key);
+        if !mirror.pass_original_slashes {
+            path = path.trim_start_matches('/').to_owned();
+        }
         let mut headers = mirror.headers.apply(&request.headers);
         for (name, standard) in [("accept", "*/*"), ("user-agent", USER_AGENT)] {
             if headers.get(name).is_none() {
                 headers.add(name, standard);
             }
         }
-        Ok(Self {
-            cluster: cluster.to_owned(),
-            scheme: mirror.url.scheme(),
-            origin: mirror.url.origin(),
-            host: mirror.headers.host().unwrap_or_else(|| mirror.url.authority()).to_owned(),
-            path: format!("{}{}", mirror.url.path(), percent::encode_key(&key)),
-            query: if mirror.pass_query_string {
-                query::for_others(&request.query)
-            } else {
-                String::new()
-            },
-            headers,
-        })
+        let query = match mirror.pass_query_string {
+            true => query::for_others(&request.query),
+            false => String::new(),
+        };
+        let place = Place {
+            scheme: url.scheme(),
+            authority: url.authority().to_owned(),
+            path: format!("{}{path}", url.path()),
+            query,
+        };
+        let host = mirror.headers.host().unwrap_or(&place.authority).to_owned();
+        let (rule, key) = (Arc::clone(mirror), request.key.clone());
+        Ok(Self { cluster: cluster.to_owned(), rule, key, place, host, headers })
+    }
+
+    /// The request that follows a redirect of the origin's. `cluster_of` knows the places that may
+    /// be asked.
+    ///
+    /// # Errors
+    ///
+    /// The place is none of them, or no place at all.
+    pub fn follow<'c>(
+        &self,
+        location: &str,
+        cluster_of: impl Fn(&str) -> Option<&'c str>,
+    ) -> Result<Self, MirrorFailure> {
+        let unknown = |place: &str| MirrorFailure::UnknownOrigin(place.to_owned());
+        let place = self.place.resolve(location).ok_or_else(|| unknown("no HTTP URL"))?;
+        let origin = place.origin();
+        let cluster = cluster_of(&origin).ok_or_else(|| unknown(&origin))?;
+        Ok(self.moved(place, cluster))
+    }
+
+    /// The same at another place. Another server gets nothing that proves to this one who asks, and
+    /// nothing that the rule sets for this one.
+    fn moved(&self, place: Place, cluster: &str) -> Self {
+        let mut moved = self.clone();
+        if place.origin() != self.place.origin() {
+            moved.host.clone_from(&place.authority);
+            moved.headers = HeaderList::new();
+            for (name, value) in self.headers.iter() {
+                let secret = SECRETS.iter().any(|word| name.contains(word));
+                let set = self.rule.headers.set.iter().any(|(known, _)| known == name);
+                if !secret && !set {
+                    moved.headers.add(name, value);
+                }
+            }
+        }
+        moved.place = place;
+        cluster.clone_into(&mut moved.cluster);
+        moved
+    }
+
+    /// The rule it is made by.
+    #[must_use]
+    pub fn rule(&self) -> &Mirror {
+        &self.rule
+    }
+
+    /// The origin, as `scheme://host[:port]`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.place.origin()
     }
 
     /// The object's URL, without the query: it may be one client's secret, and the URL is kept
     /// beside the object.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("{}{}", self.origin, self.path)
+        format!("{}{}", self.place.origin(), self.place.path)
     }
 
     /// The URL a client can be sent to.
     #[must_use]
     pub fn location(&self) -> String {
-        format!("{}{}", self.origin, self.path_and_query())
+        self.place.url()
     }
 
     /// The value of `x-oss-tag`: the word, and the URL in one word. Readers test the first.
@@ -97,140 +175,101 @@ impl OriginRequest {
     /// The headers of the callout.
     #[must_use]
     pub fn call_headers(&self, method: &str) -> HeaderList {
+        let Place { scheme, path, query, .. } = &self.place;
+        let target = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
         let mut headers = HeaderList::new()
             .with(":method", method)
-            .with(":scheme", self.scheme.as_str())
+            .with(":scheme", scheme.as_str())
             .with(":authority", &self.host)
-            .with(":path", self.path_and_query());
+            .with(":path", target);
         headers.extend(&self.headers);
         headers
     }
-
-    fn path_and_query(&self) -> String {
-        if self.query.is_empty() {
-            self.path.clone()
-        } else {
-            format!("{}?{}", self.path, self.query)
-        }
-    }
-}
-
-/// What an origin's answer amounts to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Verdict {
-    /// The origin does not have the object.
-    Absent,
-    /// Nothing can be had of it.
-    Failed(MirrorFailure),
-    /// The whole object is there, with these headers of its own.
-    Object(HeaderList),
-    /// The object is larger than the limit.
-    TooLarge,
-    /// The host gave the answer up: it broke off, or was too large for the host.
-    Unknown,
-}
-
-/// Judges the answer to a GET. `body_bytes` is what the host holds of its body.
-#[must_use]
-pub fn judge(answer: &Headers, body_bytes: u64, limit: u64) -> Verdict {
-    let Some(status) = answer.status() else {
-        return Verdict::Unknown;
-    };
-    match status {
-        200 => {
-            if let Some(expected) = answer.content_length().filter(|length| *length != body_bytes) {
-                return Verdict::Failed(MirrorFailure::Short { expected, found: body_bytes });
-            }
-            if body_bytes > limit {
-                return Verdict::TooLarge;
-            }
-            Verdict::Object(object_headers(answer))
-        }
-        404 => Verdict::Absent,
-        // Envoy answers for an origin that it did not understand, and leaves this header out then.
-        502 | 503 if answer.get("x-envoy-upstream-service-time").is_none() => {
-            Verdict::Failed(MirrorFailure::Unreachable)
-        }
-        504 if answer.get("x-envoy-upstream-service-time").is_none() => {
-            Verdict::Failed(MirrorFailure::TimedOut)
-        }
-        other => Verdict::Failed(MirrorFailure::Status(other)),
-    }
-}
-
-/// Judges the answer to the HEAD that follows an [`Verdict::Unknown`]: only an origin that says
-/// the object is too large makes it so.
-#[must_use]
-pub fn judge_size(answer: &Headers, limit: u64) -> Verdict {
-    match (answer.status(), answer.content_length()) {
-        (Some(200), Some(length)) if length > limit => Verdict::TooLarge,
-        (_, _) => Verdict::Failed(MirrorFailure::Broken),
-    }
-}
-
-/// The headers of an answer that belong to the object.
-pub(crate) fn object_headers(answer: &Headers) -> HeaderList {
-    let mut headers = HeaderList::new();
-    for name in OBJECT_HEADERS {
-        let values: Vec<&[u8]> = answer
-            .iter()
-            .filter(|(found, value)| *found == name.as_bytes() && !value.is_empty())
-            .map(|(_, value)| value)
-            .collect();
-        // One line with commas means what several lines mean (RFC 9110, section 5.3).
-        if !values.is_empty() {
-            headers.add(name, values.join(&b", "[..]));
-        }
-    }
-    if headers.get("content-type").is_none() {
-        headers.add("content-type", NO_TYPE);
-    }
-    headers
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::headers::Headers;
+    use crate::rule::{Action, RuleSet};
+
+    /// The request for a key by a rule with these elements.
+    pub(super) fn request(key: &str, elements: &str) -> OriginRequest {
+        let rules = format!(
+            r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": 404}},
+                "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "https://o/p/" {elements}}}}}]"#
+        );
+        let rules = RuleSet::from_json(rules.as_bytes());
+        let rules = rules.rules.unwrap_or_else(|| panic!("{:?}", rules.findings));
+        let Action::Mirror(mirror) = &rules.iter().next().unwrap().action else { panic!() };
+        let path = format!("/b/{key}");
+        let headers = Headers::from_pairs([
+            (":method", "GET"),
+            (":path", &path),
+            ("accept-language", "de"),
+            ("cookie", "c=1"),
+            ("x-api-key", "k"),
+        ]);
+        let request = ObjectRequest::read(headers, None, |_| true).unwrap();
+        OriginRequest::build(mirror, &request, "c").unwrap()
+    }
 
     #[test]
-    fn answers_are_judged() {
-        use MirrorFailure::{Broken, Short, Status, TimedOut, Unreachable};
-        let genuine = ("x-envoy-upstream-service-time", "1");
-        let typed = |kind: &str| Verdict::Object(HeaderList::new().with("content-type", kind));
-        let cases: Vec<(Vec<(&str, &str)>, u64, Verdict)> = vec![
-            (vec![], 0, Verdict::Unknown),
-            (vec![(":status", "200"), ("content-type", "a/b")], 5, typed("a/b")),
-            (vec![(":status", "200"), ("content-length", "5")], 5, typed(NO_TYPE)),
-            (
-                vec![(":status", "200"), ("content-length", "6")],
-                5,
-                Verdict::Failed(Short { expected: 6, found: 5 }),
-            ),
-            (vec![(":status", "200")], 11, Verdict::TooLarge),
-            (vec![(":status", "206")], 5, Verdict::Failed(Status(206))),
-            (vec![(":status", "302")], 0, Verdict::Failed(Status(302))),
-            (vec![(":status", "404")], 5, Verdict::Absent),
-            (vec![(":status", "503")], 5, Verdict::Failed(Unreachable)),
-            (vec![(":status", "502")], 5, Verdict::Failed(Unreachable)),
-            (vec![(":status", "502"), genuine], 5, Verdict::Failed(Status(502))),
-            (vec![(":status", "503"), genuine], 5, Verdict::Failed(Status(503))),
-            (vec![(":status", "504")], 5, Verdict::Failed(TimedOut)),
-            (vec![(":status", "504"), genuine], 5, Verdict::Failed(Status(504))),
-        ];
-        for (headers, size, expected) in cases {
-            let answer = Headers::from_pairs(headers.clone());
-            assert_eq!(judge(&answer, size, 10), expected, "{headers:?}");
-        }
-        let head =
-            |pairs: &[(&str, &str)]| judge_size(&Headers::from_pairs(pairs.iter().copied()), 10);
-        assert_eq!(head(&[(":status", "200"), ("content-length", "11")]), Verdict::TooLarge);
-        for pairs in [
-            &[][..],
-            &[(":status", "200")],
-            &[(":status", "200"), ("content-length", "9")],
-            &[(":status", "405"), ("content-length", "99")],
+    fn slashes_between_host_and_key_are_one_unless_the_rule_passes_them() {
+        let pass = r#", "MirrorPassOriginalSlashes": true"#;
+        for (key, elements, expected) in [
+            ("a//b", "", "https://o/p/a//b"),
+            ("/a", "", "https://o/p/a"),
+            ("//a//b/", "", "https://o/p/a//b/"),
+            ("//", "", "https://o/p/"),
+            ("/a", pass, "https://o/p//a"),
+            ("//a//b/", pass, "https://o/p///a//b/"),
         ] {
-            assert_eq!(head(pairs), Verdict::Failed(Broken), "{pairs:?}");
+            assert_eq!(request(key, elements).url(), expected, "{key}{elements}");
         }
+    }
+
+    #[test]
+    fn another_server_gets_nothing_that_was_meant_for_the_first() {
+        let request = request(
+            "a",
+            r#", "MirrorHeaders": {"PassAll": true, "Set": [
+                {"Key": "authorization", "Value": "s"}, {"Key": "x-plain", "Value": "s"},
+                {"Key": "host", "Value": "vhost"}]}"#,
+        );
+        let names = |request: &OriginRequest| -> Vec<String> {
+            let headers = request.call_headers("GET");
+            headers.texts().map(|(name, value)| format!("{name}={value}")).collect()
+        };
+        let agent = format!("user-agent={USER_AGENT}");
+        let moved = |to: &str| request.moved(request.place.resolve(to).unwrap(), "d");
+        assert_eq!(
+            names(&moved("http://o/q?x")),
+            [
+                ":method=GET",
+                ":scheme=http",
+                ":authority=o",
+                ":path=/q?x",
+                "accept-language=de",
+                "accept=*/*",
+                &agent
+            ]
+        );
+        assert_eq!(
+            names(&moved("/q")),
+            [
+                ":method=GET",
+                ":scheme=https",
+                ":authority=vhost",
+                ":path=/q",
+                "accept-language=de",
+                "cookie=c=1",
+                "x-api-key=k",
+                "authorization=s",
+                "x-plain=s",
+                "accept=*/*",
+                &agent
+            ]
+        );
     }
 }

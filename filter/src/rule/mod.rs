@@ -6,6 +6,7 @@
 
 mod condition;
 pub mod element;
+mod keeping;
 mod key;
 pub mod mirror;
 mod parse;
@@ -14,10 +15,13 @@ pub mod redirect;
 mod tests;
 
 pub use condition::{Condition, IncludeHeader, Statuses};
+pub use keeping::Keeping;
 pub use key::KeyRewrite;
 pub(crate) use key::climbs_out;
-pub use mirror::{Mirror, MirrorHeaders, MirrorUrl, TooLarge};
+pub use mirror::{Alternates, Mirror, MirrorHeaders, MirrorUrl, TooLarge};
 pub use redirect::External;
+
+use std::sync::Arc;
 
 use crate::finding::{Finding, Severity};
 use crate::json::{At, Node};
@@ -89,10 +93,14 @@ impl RuleSet {
         let mut origins: Vec<String> = Vec::new();
         for rule in self.iter() {
             match &rule.action {
-                Action::Mirror(mirror) if !origins.contains(&mirror.url.origin()) => {
-                    origins.push(mirror.url.origin());
+                Action::Mirror(mirror) => {
+                    for origin in mirror.origins() {
+                        if !origins.contains(&origin) {
+                            origins.push(origin);
+                        }
+                    }
                 }
-                Action::External(_) | Action::Mirror(_) => {}
+                Action::External(_) => {}
             }
         }
         origins.into_iter()
@@ -123,7 +131,7 @@ pub enum Action {
     /// Send the client elsewhere.
     External(External),
     /// Fetch the object, answer with it, write it into the bucket.
-    Mirror(Mirror),
+    Mirror(Arc<Mirror>),
 }
 
 impl Action {

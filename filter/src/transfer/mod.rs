@@ -163,7 +163,7 @@ impl Transfers {
 
     /// A request has been sent to its origin.
     pub fn on_asked(&mut self, stream: StreamId, asked: Rc<Asked>, now: Moment) -> Vec<Effect> {
-        let until = now.after(self.configuration.timeouts.origin);
+        let until = now.after(asked.patience(self.configuration.timeouts.origin));
         self.asked.push((stream, until, asked));
         let mut effects = Vec::new();
         self.keep_time(&mut effects);

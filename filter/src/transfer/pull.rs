@@ -3,7 +3,7 @@
 
 use super::part::Parts;
 use crate::http::headers::{HeaderList, Headers};
-use crate::origin::{self, OriginRequest};
+use crate::origin::OriginRequest;
 use crate::reason::NotStored;
 use crate::retry;
 use crate::worker::{CallAnswer, CallId, Moment};
@@ -100,7 +100,10 @@ impl Pull {
                 if headers.content_length().is_some_and(|length| length != answer.body_bytes) {
                     return self.again(headers, now);
                 }
-                *object = origin::object_headers(headers);
+                let Ok(found) = self.origin.found(headers) else {
+                    return Pulled::Lost(NotStored::Metadata);
+                };
+                *object = found.kept;
                 parts.push(&answer.body);
                 Pulled::Whole
             }
@@ -132,7 +135,10 @@ impl Pull {
             return Pulled::Lost(NotStored::Changed);
         }
         if parts.received() == 0 {
-            *object = origin::object_headers(&answer.headers);
+            let Ok(found) = self.origin.found(&answer.headers) else {
+                return Pulled::Lost(NotStored::Metadata);
+            };
+            *object = found.kept;
             parts.announce(range.size);
         }
         self.validator = validator;

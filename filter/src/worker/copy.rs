@@ -88,7 +88,7 @@ impl Copy {
         Target {
             bucket,
             key: &self.miss.request.key,
-            headers: &self.object.headers,
+            headers: &self.object.kept,
             tag: &self.object.tag,
         }
     }
@@ -110,25 +110,24 @@ impl Worker {
         &mut self,
         miss: Miss,
         waiters: Vec<Waiter>,
+        wanted: Option<u16>,
         object: Rc<Object>,
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
         let first_is_there = waiters.iter().any(|waiter| waiter.first);
-        let result = self.admission(&object);
+        let result = miss.storing().and_then(|()| self.admission(&object));
+        let first_client = match wanted {
+            Some(status) => FirstClient::Answered(status),
+            None if first_is_there => FirstClient::Waiting,
+            None => FirstClient::Left,
+        };
         let call = self.call();
         let state = match result {
             Ok(()) => State::Sending { call, attempts: 1 },
             Err(why) => self.settled(Err(why), now, effects),
         };
-        let copy = Copy {
-            miss,
-            object,
-            waiters,
-            since: now,
-            first_client: if first_is_there { FirstClient::Waiting } else { FirstClient::Left },
-            state,
-        };
+        let copy = Copy { miss, object, waiters, since: now, first_client, state };
         if result.is_ok()
             && let Some(bucket) = self.configuration.bucket(&copy.miss.request.bucket)
         {
@@ -141,7 +140,7 @@ impl Worker {
     /// Whether an object can be stored, after those that are held for nobody have made room.
     fn admission(&mut self, object: &Object) -> Result<(), NotStored> {
         // What cannot be said to the store as the origin said it is not said differently.
-        if object.headers.texts().count() != object.headers.iter().count() {
+        if object.kept.texts().count() != object.kept.iter().count() {
             return Err(NotStored::Metadata);
         }
         let held = |copies: &[Copy]| copies.iter().map(|copy| copy.object.body.len()).sum();
@@ -186,7 +185,7 @@ impl Worker {
                     copy.first_client = FirstClient::Answered(reply.status);
                 } else {
                     let outcome = Outcome::Mirrored {
-                        url: &waiter.miss.origin.url(),
+                        url: &copy.object.url,
                         bytes: copy.object.body.len(),
                         client: Some(reply.status),
                         stored: None,
@@ -300,10 +299,11 @@ impl Worker {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) -> State {
-        effects.push(Effect::Count(match result {
-            Ok(()) => Metric::Stored,
-            Err(_) => Metric::NotStored,
-        }));
+        match result {
+            Ok(()) => effects.push(Effect::Count(Metric::Stored)),
+            Err(NotStored::ByRule) => {}
+            Err(_) => effects.push(Effect::Count(Metric::NotStored)),
+        }
         // What another way brought into the bucket is not this object.
         let linger = match result {
             Err(NotStored::AlreadyThere) => Duration::ZERO,
@@ -332,7 +332,7 @@ fn report(copy: &mut Copy, effects: &mut Vec<Effect>) {
     };
     copy.first_client = FirstClient::Reported;
     let outcome = Outcome::Mirrored {
-        url: &copy.miss.origin.url(),
+        url: &copy.object.url,
         bytes: copy.object.body.len(),
         client,
         stored: Some(result),

@@ -1,25 +1,41 @@
-//! Fetching: one request to the origin for all who miss the same object.
+//! Fetching: one request to the origin for all who miss the same object, or one after another,
+//! where the origin redirects or fails and the rule knows another.
 
 use std::rc::Rc;
 
 use super::{
-    Call, CallAnswer, CallId, Effect, Moment, Refusal, StreamId, Waiter, Worker, same_object,
+    Call, CallAnswer, CallId, Effect, Moment, Refusal, StreamId, Waiter, Worker, health,
+    same_object,
 };
-use crate::exchange::Miss;
+use crate::exchange::{self, Decision, Miss};
 use crate::http::headers::Headers;
 use crate::metric::Metric;
-use crate::origin::{self, Verdict};
+use crate::origin::{self, OriginRequest, USER_AGENT, Verdict};
 use crate::reason::MirrorFailure;
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
 use crate::rule::TooLarge;
+
+/// Redirects of an origin that are followed, one behind the other. OSS's own limit.
+const MAX_HOPS: u32 = 10;
 
 /// One object on its way from its origin.
 #[derive(Debug)]
 pub(super) struct Fetch {
     /// The miss it was begun for.
     miss: Miss,
+    /// What is asked now.
+    origin: OriginRequest,
+    /// What is asked after it.
+    others: Vec<OriginRequest>,
+    /// Where the origin that is asked has redirected to.
+    moved: Option<OriginRequest>,
+    hops: u32,
     pub(super) waiters: Vec<Waiter>,
+    /// What a client got that does not wait; the object is wanted all the same.
+    wanted: Option<u16>,
+    /// When it was begun.
+    since: Moment,
     state: State,
 }
 
@@ -36,7 +52,27 @@ enum State {
 impl Fetch {
     pub(super) fn new(stream: StreamId, miss: Miss, now: Moment) -> Self {
         let waiter = Waiter { stream, miss: miss.clone(), first: true };
-        Self { miss, waiters: vec![waiter], state: State::Queued { since: now } }
+        Self { waiters: vec![waiter], ..Self::of(miss, now) }
+    }
+
+    /// For nobody who waits.
+    pub(super) fn wanted(miss: Miss, now: Moment) -> Self {
+        Self { wanted: miss.origin.rule().async_status, ..Self::of(miss, now) }
+    }
+
+    fn of(miss: Miss, now: Moment) -> Self {
+        let (origin, others) = (miss.origin.clone(), miss.others.clone());
+        Self {
+            miss,
+            origin,
+            others,
+            moved: None,
+            hops: 0,
+            waiters: Vec::new(),
+            wanted: None,
+            since: now,
+            state: State::Queued { since: now },
+        }
     }
 
     pub(super) fn is_for(&self, miss: &Miss) -> bool {
@@ -59,31 +95,73 @@ impl Fetch {
         self.is_calling(call) || self.is_asking(call)
     }
 
+    /// The request that is under way.
+    fn asked(&self) -> &OriginRequest {
+        self.moved.as_ref().unwrap_or(&self.origin)
+    }
+
     fn request(&self, method: &str, timeout: std::time::Duration) -> Call {
+        let origin = self.asked();
         Call {
-            cluster: self.miss.origin.cluster.clone(),
-            headers: self.miss.origin.call_headers(method),
+            cluster: origin.cluster.clone(),
+            headers: origin.call_headers(method),
             body: None,
-            timeout,
+            timeout: origin.timeout(timeout),
         }
     }
 }
 
 impl Worker {
-    pub(super) fn start_fetches(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn start_fetches(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         // Nobody is left to want what was not begun.
-        self.fetches.retain(|fetch| !(fetch.is_queued() && fetch.waiters.is_empty()));
+        self.fetches.retain(|fetch| {
+            !(fetch.is_queued() && fetch.waiters.is_empty() && fetch.wanted.is_none())
+        });
         let limit = usize::try_from(self.configuration.limits.fetches).unwrap_or(usize::MAX);
-        let timeout = self.configuration.timeouts.origin;
         let under_way = self.fetches.iter().filter(|fetch| !fetch.is_queued()).count();
         let queued = self.fetches.iter().filter(|fetch| fetch.is_queued()).count();
         for _ in 0..queued.min(limit.saturating_sub(under_way)) {
-            let call = self.call();
-            if let Some(fetch) = self.fetches.iter_mut().find(|fetch| fetch.is_queued()) {
-                fetch.state = State::Calling(call);
-                effects.push(Effect::Count(Metric::Fetches));
-                effects.push(Effect::Call(call, fetch.request("GET", timeout)));
+            let Some(at) = self.fetches.iter().position(Fetch::is_queued) else { return };
+            if let Some(fetch) = self.fetches.get_mut(at) {
+                fetch.since = now;
             }
+            self.choose(at, now, effects);
+            self.call_origin(at, effects);
+        }
+    }
+
+    /// Takes of a fetch's origins the one that is well first, and has it probed where that is due.
+    fn choose(&mut self, at: usize, now: Moment, effects: &mut Vec<Effect>) {
+        let call = self.call();
+        let Some(fetch) = self.fetches.get_mut(at) else { return };
+        if fetch.others.is_empty() {
+            return;
+        }
+        if let Some(place) = &fetch.miss.origin.rule().alternates.probe {
+            let origin = fetch.miss.origin.origin();
+            let cluster = self.configuration.cluster_of(&place.origin());
+            if let Some(cluster) = cluster.filter(|_| self.health.is_due(place, &origin, now)) {
+                self.health.asks(place, &origin, call, now);
+                let cluster = cluster.to_owned();
+                let headers = health::request(place, USER_AGENT);
+                let timeout = fetch.miss.origin.timeout(self.configuration.timeouts.origin);
+                effects.push(Effect::Call(call, Call { cluster, headers, body: None, timeout }));
+            }
+        }
+        let mut candidates = vec![fetch.origin.clone()];
+        candidates.append(&mut fetch.others);
+        self.health.sort(&mut candidates, now);
+        fetch.origin = candidates.remove(0);
+        fetch.others = candidates;
+    }
+
+    fn call_origin(&mut self, at: usize, effects: &mut Vec<Effect>) {
+        let call = self.call();
+        let timeout = self.configuration.timeouts.origin;
+        if let Some(fetch) = self.fetches.get_mut(at) {
+            fetch.state = State::Calling(call);
+            effects.push(Effect::Count(Metric::Fetches));
+            effects.push(Effect::Call(call, fetch.request("GET", timeout)));
         }
     }
 
@@ -97,7 +175,8 @@ impl Worker {
                 State::AskingSize(_) | State::Calling(_) => false,
             };
             if late {
-                self.end_fetch(at, &Verdict::Failed(MirrorFailure::Overloaded), effects);
+                let verdict = Verdict::Failed(MirrorFailure::Overloaded);
+                self.end_fetch(at, &verdict, Vec::new(), now, effects);
             } else {
                 at += 1;
             }
@@ -111,21 +190,29 @@ impl Worker {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let limit = self.configuration.limits.object_bytes;
-        let verdict = origin::judge(&answer.headers, answer.body_bytes, limit);
+        let Some(fetch) = self.fetches.get(at) else { return };
+        let limit = fetch.asked().limit(&self.configuration.limits);
+        let verdict = fetch.asked().judge(&answer.headers, answer.body_bytes, limit);
+        let is_whole = answer.body.len() as u64 == answer.body_bytes;
         match verdict {
-            Verdict::Object(_) if answer.body.len() as u64 != answer.body_bytes => {
-                self.end_fetch(at, &Verdict::Failed(MirrorFailure::Broken), effects);
+            Verdict::Object(_) | Verdict::Passed(_) if !is_whole => {
+                self.conclude(at, Verdict::Failed(MirrorFailure::Broken), Vec::new(), now, effects);
             }
-            Verdict::Object(headers) => {
-                let Fetch { miss, waiters, state: _ } = self.fetches.remove(at);
-                let tag = miss.origin.tag();
-                let object = Rc::new(Object { body: Rc::new(answer.body), headers, tag });
-                self.store(miss, waiters, object, now, effects);
+            Verdict::Object(found) => {
+                let Fetch { miss, origin, waiters, wanted, .. } = self.fetches.remove(at);
+                let object = Rc::new(Object {
+                    body: Rc::new(answer.body),
+                    shown: found.shown,
+                    kept: found.kept,
+                    tag: origin.tag(),
+                    url: origin.url(),
+                });
+                self.store(miss, waiters, wanted, object, now, effects);
             }
+            Verdict::Moved(location) => self.follow(at, &location, now, effects),
             Verdict::Unknown => self.ask_size(at, effects),
-            Verdict::Absent | Verdict::Failed(_) | Verdict::TooLarge => {
-                self.end_fetch(at, &verdict, effects);
+            Verdict::Absent | Verdict::Failed(_) | Verdict::Passed(_) | Verdict::TooLarge => {
+                self.conclude(at, verdict, answer.body, now, effects);
             }
         }
     }
@@ -134,18 +221,27 @@ impl Worker {
         &mut self,
         at: usize,
         headers: &Headers,
+        now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let verdict = origin::judge_size(headers, self.configuration.limits.object_bytes);
-        self.end_fetch(at, &verdict, effects);
+        let Some(fetch) = self.fetches.get(at) else { return };
+        let limit = fetch.asked().limit(&self.configuration.limits);
+        let verdict = origin::judge_size(headers, limit);
+        self.conclude(at, verdict, Vec::new(), now, effects);
     }
 
-    pub(super) fn on_origin_refused(&mut self, at: usize, why: Refusal, effects: &mut Vec<Effect>) {
+    pub(super) fn on_origin_refused(
+        &mut self,
+        at: usize,
+        why: Refusal,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
         let failure = match why {
             Refusal::NoCluster => MirrorFailure::NoCluster,
             Refusal::NoHost => MirrorFailure::Unreachable,
         };
-        self.end_fetch(at, &Verdict::Failed(failure), effects);
+        self.conclude(at, Verdict::Failed(failure), Vec::new(), now, effects);
     }
 
     fn ask_size(&mut self, at: usize, effects: &mut Vec<Effect>) {
@@ -157,12 +253,144 @@ impl Worker {
         }
     }
 
-    /// Answers all who waited for an object that is not to be had.
-    fn end_fetch(&mut self, at: usize, verdict: &Verdict, effects: &mut Vec<Effect>) {
-        let Fetch { miss: _, waiters, state: _ } = self.fetches.remove(at);
-        for waiter in waiters {
-            self.answer_without_object(&waiter, verdict, effects);
+    /// Whether a fetch may go on: two times what one answer may take have not passed, so that all
+    /// of it takes three at most.
+    fn may_go_on(&self, fetch: &Fetch, now: Moment) -> bool {
+        let timeout = fetch.miss.origin.timeout(self.configuration.timeouts.origin);
+        now < fetch.since.after(timeout.saturating_mul(2))
+    }
+
+    /// The origin has sent the fetch elsewhere: it goes there, where the configuration names that
+    /// place.
+    fn follow(&mut self, at: usize, location: &str, now: Moment, effects: &mut Vec<Effect>) {
+        let configuration = Rc::clone(&self.configuration);
+        let Some(fetch) = self.fetches.get_mut(at) else { return };
+        fetch.hops += 1;
+        let moved = fetch.asked().follow(location, |origin| configuration.cluster_of(origin));
+        let verdict = match moved {
+            _ if fetch.hops > MAX_HOPS => Err(MirrorFailure::Loop),
+            Ok(moved) => {
+                fetch.moved = Some(moved);
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        };
+        let in_time = self.fetches.get(at).is_some_and(|fetch| self.may_go_on(fetch, now));
+        match verdict {
+            Ok(()) if in_time => self.call_origin(at, effects),
+            Ok(()) => {
+                let verdict = Verdict::Failed(MirrorFailure::TimedOut);
+                self.conclude(at, verdict, Vec::new(), now, effects);
+            }
+            Err(failure) => {
+                self.conclude(at, Verdict::Failed(failure), Vec::new(), now, effects);
+            }
         }
+    }
+
+    /// An origin has been heard: where it failed and there is another, that one is asked.
+    fn conclude(
+        &mut self,
+        at: usize,
+        verdict: Verdict,
+        body: Vec<u8>,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        let in_time = self.fetches.get(at).is_some_and(|fetch| self.may_go_on(fetch, now));
+        let Some(fetch) = self.fetches.get_mut(at) else { return };
+        if fetch.others.is_empty() || !fetch.asked().is_failure(&verdict) {
+            return self.end_fetch(at, &verdict, body, now, effects);
+        }
+        self.health.fails(fetch.origin.origin(), now);
+        if !in_time {
+            return self.end_fetch(at, &verdict, body, now, effects);
+        }
+        fetch.origin = fetch.others.remove(0);
+        fetch.moved = None;
+        fetch.hops = 0;
+        self.call_origin(at, effects);
+    }
+
+    /// Answers all who waited for an object that is not to be had.
+    fn end_fetch(
+        &mut self,
+        at: usize,
+        verdict: &Verdict,
+        body: Vec<u8>,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Fetch { miss, origin, waiters, wanted, .. } = self.fetches.remove(at);
+        if wanted.is_some() {
+            let status = MirrorFailure::Status(404);
+            let too_large = MirrorFailure::TooLarge { limit: self.limit(&miss) };
+            let failure = match verdict {
+                Verdict::Absent => &status,
+                Verdict::Failed(failure) => failure,
+                Verdict::Passed(passed) => &MirrorFailure::Status(passed.status),
+                Verdict::TooLarge => &too_large,
+                Verdict::Moved(_) | Verdict::Object(_) | Verdict::Unknown => &MirrorFailure::Broken,
+            };
+            let outcome = Outcome::NotFetched { url: &origin.url(), failure };
+            effects.push(Effect::Log(miss.report.line(&outcome)));
+        }
+        let body = Rc::new(body);
+        for waiter in waiters {
+            let Waiter { stream, miss: own, first } = waiter;
+            // Who was asked last is told, not who was asked first.
+            let waiter = Waiter { stream, miss: Miss { origin: origin.clone(), ..own }, first };
+            match verdict {
+                Verdict::Absent if waiter.miss.origin.rule().fall_through => {
+                    self.fall_through(waiter, now, effects);
+                }
+                Verdict::Passed(passed) => {
+                    let url = waiter.miss.origin.url();
+                    let outcome = Outcome::Passed { url: &url, status: passed.status };
+                    effects.push(Effect::Count(Metric::Mirrored));
+                    effects.push(Effect::Log(waiter.miss.report.line(&outcome)));
+                    self.answer(waiter.stream, Reply::passed(passed, &body), effects);
+                }
+                Verdict::Absent
+                | Verdict::Failed(_)
+                | Verdict::Moved(_)
+                | Verdict::Object(_)
+                | Verdict::TooLarge
+                | Verdict::Unknown => self.answer_without_object(&waiter, verdict, effects),
+            }
+        }
+    }
+
+    /// The origin has nothing, and the rules behind are to be tried.
+    fn fall_through(&mut self, waiter: Waiter, now: Moment, effects: &mut Vec<Effect>) {
+        let configuration = Rc::clone(&self.configuration);
+        let Some(decision) = exchange::fall_through(&configuration, &waiter.miss) else {
+            return self.answer_without_object(&waiter, &Verdict::Absent, effects);
+        };
+        let outcome = Outcome::FellThrough { url: &waiter.miss.origin.url() };
+        effects.push(Effect::Log(waiter.miss.report.line(&outcome)));
+        match decision {
+            Decision::Answer { reply, metric, line } => {
+                effects.push(Effect::Count(metric));
+                effects.push(Effect::Log(line));
+                self.answer(waiter.stream, reply, effects);
+            }
+            Decision::Fetch { reply, line, miss } => {
+                effects.push(Effect::Count(Metric::Redirected));
+                effects.push(Effect::Log(line));
+                self.answer(waiter.stream, reply, effects);
+                self.admit_wanted(*miss, now);
+            }
+            Decision::Mirror(miss) => self.admit(waiter.stream, *miss, now),
+            // Rules never say so of a miss.
+            Decision::Pass(_) | Decision::Tell(_) => {
+                self.answer_without_object(&waiter, &Verdict::Absent, effects);
+            }
+        }
+    }
+
+    fn limit(&self, miss: &Miss) -> u64 {
+        miss.origin.limit(&self.configuration.limits)
     }
 
     pub(super) fn answer_without_object(
@@ -180,7 +408,7 @@ impl Worker {
                 self.answer(waiter.stream, Reply::absent(miss.rule, &miss.request), effects);
                 return;
             }
-            Verdict::TooLarge => match miss.too_large {
+            Verdict::TooLarge => match miss.origin.rule().too_large {
                 TooLarge::Redirect => {
                     let location = miss.origin.location();
                     let outcome = Outcome::TooLarge { location: &location };
@@ -189,12 +417,12 @@ impl Worker {
                     self.answer(waiter.stream, Reply::redirect(302, &location), effects);
                     return;
                 }
-                TooLarge::Fail => {
-                    MirrorFailure::TooLarge { limit: self.configuration.limits.object_bytes }
-                }
+                TooLarge::Fail => &MirrorFailure::TooLarge { limit: self.limit(miss) },
             },
-            Verdict::Failed(failure) => *failure,
-            Verdict::Object(_) | Verdict::Unknown => MirrorFailure::Broken,
+            Verdict::Failed(failure) => failure,
+            Verdict::Moved(_) | Verdict::Object(_) | Verdict::Passed(_) | Verdict::Unknown => {
+                &MirrorFailure::Broken
+            }
         };
         let outcome = Outcome::Failed { url: Some(&url), failure };
         effects.push(Effect::Count(Metric::MirrorFailed));

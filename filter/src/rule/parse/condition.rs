@@ -1,6 +1,7 @@
 //! `Condition`.
 
-use super::{Findings, header_name, pair_value, refuse_others, text};
+use super::headers::{header_name, pair_value};
+use super::{Findings, refuse_others, text};
 use crate::finding::{Code, Finding, Place};
 use crate::json::{At, Node};
 use crate::rule::condition::{Condition, IncludeHeader, MAX_HEADERS, StatusPattern, Statuses};

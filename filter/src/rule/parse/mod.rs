@@ -1,22 +1,17 @@
 //! From a document to rules: every finding is collected, then the set is taken or refused whole.
 
 mod condition;
+mod external;
+mod headers;
+mod mirror;
 
 use self::condition::condition;
+use self::external::external;
+use self::mirror::{check_statuses, mirror};
 use super::element::{self, Kind, Support};
-use super::{
-    Action, External, KeyRewrite, MAX_RULES, Mirror, MirrorHeaders, MirrorUrl, Rule, RuleSet,
-    Statuses, TooLarge, mirror,
-};
+use super::{Action, KeyRewrite, MAX_RULES, Rule, RuleSet};
 use crate::finding::{Code, Finding, Place};
-use crate::http::{Scheme, headers};
 use crate::json::{self, At, Fields, Node};
-
-/// The most entries of each of MirrorHeaders' lists.
-const MAX_HEADERS: usize = 10;
-
-/// The longest name and value of a header in a rule, in bytes.
-const MAX_HEADER_BYTES: usize = 1_024;
 
 type Findings = Vec<Finding>;
 
@@ -62,8 +57,8 @@ fn rule(at: &At<'_>, numbers: &mut Vec<(u32, String)>, findings: &mut Findings) 
         let prefix = condition.as_ref().map_or("", |condition| condition.key_prefix.as_str());
         action(redirect, prefix, findings)
     });
-    if let (Some(Action::Mirror(_)), Some(condition)) = (&action, &condition) {
-        mirror_status(&condition.statuses, &status_place, findings);
+    if let (Some(Action::Mirror(mirror)), Some(condition)) = (&action, &condition) {
+        check_statuses(&condition.statuses, mirror.on_server_error, &status_place, findings);
     }
     Some(Rule { number: number?, condition: condition?, action: action? })
 }
@@ -89,29 +84,6 @@ fn rule_number(
         numbers.push((number, rule));
     }
     Some(number)
-}
-
-fn mirror_status(statuses: &Statuses, condition: &str, findings: &mut Findings) {
-    let place = Place::value(format!("{condition}/HttpErrorCodeReturnedEquals"));
-    if statuses.is_empty() {
-        findings.push(
-            Finding::error(
-                Code::MirrorStatus,
-                Place::name(condition),
-                "a Mirror rule needs `HttpErrorCodeReturnedEquals`",
-            )
-            .help("add \"HttpErrorCodeReturnedEquals\": 404"),
-        );
-    } else if !statuses.all(|status| status == 404) {
-        findings.push(
-            Finding::error(
-                Code::MirrorStatus,
-                place,
-                format!("a Mirror rule applies to 404 alone, found {statuses}"),
-            )
-            .help("any other error says nothing about whether the bucket has the object"),
-        );
-    }
 }
 
 fn action(at: &At<'_>, key_prefix: &str, findings: &mut Findings) -> Option<Action> {
@@ -170,16 +142,14 @@ fn check_element(
     findings: &mut Findings,
 ) {
     let refused = match element.support {
-        Support::Honoured | Support::Extension => false,
-        Support::Refused => true,
-        Support::RefusedWhenOn => at.boolean(findings) == Some(true),
+        Support::Honoured | Support::Extension => None,
+        // OSS's clients write elements they do not use as empty ones.
+        Support::Refused(_) if at.node.is_text("") => None,
+        Support::Refused(why) => Some(why),
+        Support::RefusedWhenOn(why) => at.boolean(findings).unwrap_or_default().then_some(why),
     };
-    if refused {
-        let message = format!("`{}` is an element of OSS that is not honoured here", element.name);
-        findings.push(
-            Finding::error(Code::UnsupportedElement, Place::name(&at.pointer), message)
-                .help("take it out: ignoring it would change what the rule means"),
-        );
+    if let Some(why) = refused {
+        findings.push(unsupported(element.name, why, Place::name(&at.pointer)));
         return;
     }
     let elsewhere = match (element.kind, kind) {
@@ -192,6 +162,13 @@ fn check_element(
         let message = format!("`{}` only has an effect in a rule of type {other}", element.name);
         findings.push(Finding::warning(Code::NoEffect, Place::name(&at.pointer), message));
     }
+}
+
+/// The finding for an element that is not honoured, and why it is not.
+fn unsupported(name: &str, why: &str, place: Place) -> Finding {
+    let message = format!("`{name}` is an element of OSS that is not honoured here: {why}");
+    Finding::error(Code::UnsupportedElement, place, message)
+        .help("take it out: ignoring it would change what the rule means")
 }
 
 fn key_rewrite(
@@ -238,188 +215,6 @@ fn key_rewrite(
     }
 }
 
-fn external(fields: &Fields<'_>, key: KeyRewrite, findings: &mut Findings) -> Option<External> {
-    let protocol = word(fields, "Protocol", "http or https", Scheme::parse, findings);
-    let host_name = fields
-        .get("HostName")
-        .and_then(|at| Some((at, at.text(findings)?)))
-        .filter(|(_, host)| !host.is_empty())
-        .and_then(|(at, host)| host_name(at, host, findings));
-    let code = fields.get("HttpRedirectCode").and_then(|at| {
-        let code = at.integer(findings)?;
-        match code {
-            301 => Some(301),
-            302 => Some(302),
-            307 => Some(307),
-            _ => {
-                findings.push(at.wrong(Code::BadRedirect, "301, 302 or 307"));
-                None
-            }
-        }
-    });
-    let says_where = ["HostName", "Protocol", "HttpRedirectCode", "EnableReplacePrefix"]
-        .into_iter()
-        .chain(["ReplaceKeyPrefixWith", "ReplaceKeyWith"])
-        .any(|name| fields.get(name).is_some());
-    if !says_where {
-        let message = "the rule does not say where to redirect";
-        findings.push(
-            Finding::error(Code::EmptyRedirect, Place::name(fields.pointer()), message).help(
-                "give at least one of HostName, Protocol, ReplaceKeyPrefixWith, ReplaceKeyWith, \
-                 HttpRedirectCode",
-            ),
-        );
-        return None;
-    }
-    let pass_query_string = flag(fields, "PassQueryString", findings).unwrap_or_default();
-    let ali_cdn = fields.get("RedirectType").is_some_and(|at| at.node.is_text("AliCDN"));
-    Some(External {
-        ali_cdn,
-        protocol,
-        host_name,
-        key,
-        pass_query_string,
-        code: code.unwrap_or(301),
-    })
-}
-
-/// A domain name or an address, perhaps with a port, in the form a URL has it.
-fn host_name(at: &At<'_>, host: &str, findings: &mut Findings) -> Option<String> {
-    let plain = !host.contains(['/', '?', '#', '@', '\\'])
-        && !host.chars().any(|c| c.is_control() || c.is_whitespace());
-    let url = plain.then(|| url::Url::parse(&format!("http://{host}/")).ok()).flatten();
-    let Some(url) = url else {
-        findings.push(at.wrong(Code::BadHost, "a domain name, perhaps with a port"));
-        return None;
-    };
-    let name = url.host_str()?;
-    // Not the URL's own port: it drops 80, which is no default for https.
-    let port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
-    Some(port.map_or_else(|| name.to_owned(), |(_, port)| format!("{name}:{port}")))
-}
-
-fn mirror(fields: &Fields<'_>, key: KeyRewrite, findings: &mut Findings) -> Option<Mirror> {
-    let url = fields.require("MirrorURL", findings).and_then(|at| MirrorUrl::read(at, findings));
-    let pass = flag(fields, "PassQueryString", findings);
-    let mirror_pass = flag(fields, "MirrorPassQueryString", findings);
-    let headers =
-        fields.get("MirrorHeaders").and_then(|at| mirror_headers(at, findings)).unwrap_or_default();
-    let too_large = word(
-        fields,
-        "MirrorTooLarge",
-        "Redirect or Fail",
-        |text| match text {
-            "Redirect" => Some(TooLarge::Redirect),
-            "Fail" => Some(TooLarge::Fail),
-            _ => None,
-        },
-        findings,
-    );
-    Some(Mirror {
-        url: url?,
-        key,
-        pass_query_string: mirror_pass.or(pass).unwrap_or_default(),
-        headers,
-        too_large: too_large.unwrap_or_default(),
-    })
-}
-
-fn mirror_headers(at: &At<'_>, findings: &mut Findings) -> Option<MirrorHeaders> {
-    let fields = at.object(findings)?;
-    fields.only(element::MIRROR_HEADERS, findings);
-    let headers = MirrorHeaders {
-        pass_all: flag(&fields, "PassAll", findings).unwrap_or_default(),
-        pass: header_names(&fields, "Pass", findings),
-        remove: header_names(&fields, "Remove", findings),
-        set: set_headers(&fields, findings),
-    };
-    for (name, at) in named_items(&fields, "Pass", &headers.pass) {
-        if mirror::never_passed(name) {
-            let message = format!("`{name}` is never passed to an origin");
-            findings.push(Finding::warning(Code::NoEffect, Place::value(at), message));
-        }
-    }
-    if !headers.remove.is_empty() && !headers.pass_all {
-        let place = Place::name(format!("{}/Remove", fields.pointer()));
-        let message = "`Remove` only takes from what `PassAll` passes";
-        findings.push(Finding::warning(Code::NoEffect, place, message));
-    }
-    Some(headers)
-}
-
-fn named_items<'a>(
-    fields: &Fields<'_>,
-    list: &str,
-    names: &'a [String],
-) -> impl Iterator<Item = (&'a str, String)> {
-    let pointer = format!("{}/{list}", fields.pointer());
-    names.iter().enumerate().map(move |(index, name)| (name.as_str(), format!("{pointer}/{index}")))
-}
-
-fn header_names(fields: &Fields<'_>, name: &str, findings: &mut Findings) -> Vec<String> {
-    header_list(fields, name, findings)
-        .iter()
-        .filter_map(|item| header_name(item, findings))
-        .collect()
-}
-
-fn set_headers(fields: &Fields<'_>, findings: &mut Findings) -> Vec<(String, String)> {
-    header_list(fields, "Set", findings)
-        .iter()
-        .filter_map(|item| {
-            let pair = item.object(findings)?;
-            pair.only(element::SET, findings);
-            let key = pair.require("Key", findings).cloned();
-            let value = pair.require("Value", findings).cloned();
-            let name = key.as_ref().and_then(|key| header_name(key, findings));
-            let value = value.and_then(|value| pair_value(&value, findings));
-            if let (Some(key), Some(name)) = (&key, &name)
-                && !mirror::settable(name)
-            {
-                let message = format!("`{name}` belongs to the message itself and cannot be set");
-                let place = Place::value(&key.pointer);
-                findings.push(Finding::error(Code::BadHeaderName, place, message));
-            }
-            Some((name?, value?))
-        })
-        .collect()
-}
-
-fn header_list<'n>(fields: &Fields<'n>, name: &str, findings: &mut Findings) -> Vec<At<'n>> {
-    let Some(at) = fields.get(name) else {
-        return Vec::new();
-    };
-    let items = at.list(findings).unwrap_or_default();
-    if items.len() > MAX_HEADERS {
-        let message = format!("`{name}` has at most {MAX_HEADERS} entries, found {}", items.len());
-        findings.push(Finding::error(Code::TooMany, Place::name(&at.pointer), message));
-    }
-    items
-}
-
-fn header_name(at: &At<'_>, findings: &mut Findings) -> Option<String> {
-    let name = at.text(findings)?;
-    let valid = !name.is_empty()
-        && name.len() <= MAX_HEADER_BYTES
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if !valid {
-        let expected = "a header name of 1 to 1,024 characters out of 0-9, A-Z, a-z and -";
-        findings.push(at.wrong(Code::BadHeaderName, expected));
-        return None;
-    }
-    Some(name.to_ascii_lowercase())
-}
-
-fn pair_value(at: &At<'_>, findings: &mut Findings) -> Option<String> {
-    let value = at.text(findings)?;
-    if value.len() > MAX_HEADER_BYTES || !headers::is_value(value.as_bytes()) {
-        let expected = "a header value of up to 1,024 bytes without control characters";
-        findings.push(at.wrong(Code::BadHeaderValue, expected));
-        return None;
-    }
-    Some(value.to_owned())
-}
-
 fn text<'n>(fields: &Fields<'n>, name: &str, findings: &mut Findings) -> Option<&'n str> {
     fields.get(name).and_then(|at| at.text(findings))
 }
@@ -448,15 +243,22 @@ fn word<T>(
     value
 }
 
+/// A number from 1.
+fn number(fields: &Fields<'_>, name: &str, most: u64, findings: &mut Findings) -> Option<u64> {
+    let at = fields.get(name)?;
+    let given = at.integer(findings)?;
+    let number = u64::try_from(given).ok().filter(|number| (1..=most).contains(number));
+    if number.is_none() {
+        findings.push(at.wrong(Code::BadLimit, &format!("a number from 1 to {most}")));
+    }
+    number
+}
+
 fn refuse_others(fields: &Fields<'_>, known: &[&str], findings: &mut Findings) {
     for (name, at) in fields.names() {
-        if element::REFUSED_ELSEWHERE.contains(&name) {
-            let message = format!("`{name}` is an element of OSS that is not honoured here");
-            findings.push(Finding::error(
-                Code::UnsupportedElement,
-                Place::name(&at.pointer),
-                message,
-            ));
+        let refused = element::REFUSED_ELSEWHERE.iter().find(|(refused, _)| *refused == name);
+        if let Some((_, why)) = refused {
+            findings.push(unsupported(name, why, Place::name(&at.pointer)));
         } else if !known.contains(&name) {
             findings.push(json::unknown(name, at, known));
         }
