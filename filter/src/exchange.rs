@@ -121,7 +121,7 @@ fn decide(
         return Decision::Pass(Pass::Mirrored);
     }
     let answered = Answer { status, source: source(), deleted: is_delete_marker(answer) };
-    let rule = match matching::first_match(rules, &request.key, answered) {
+    let rule = match matching::first_match(rules, request.named(), answered) {
         Ok(rule) => rule,
         Err(pass) => return keep(pass, answer),
     };

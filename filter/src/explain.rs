@@ -66,6 +66,8 @@ pub enum Outcome {
     },
     /// The object is fetched, given to the client and stored.
     Mirror {
+        /// The method of the request that answers the client.
+        method: &'static str,
         /// The URL it is fetched from.
         url: String,
         /// The headers of that request.
@@ -74,6 +76,8 @@ pub enum Outcome {
         key: String,
         /// Headers it is stored with beside its own, and shown with.
         tag: String,
+        /// Whether its bytes are checked against the digests its origin announces.
+        checked: bool,
         /// What happens when it is too large.
         too_large: String,
     },
@@ -126,7 +130,7 @@ fn try_rules(rules: &RuleSet, request: &ObjectRequest, status: u16) -> (Vec<Step
     let answer = Answer { status, source: Source::Bucket, deleted: false };
     let mut steps = Vec::new();
     for rule in rules.iter() {
-        let mismatch = matching::mismatch(rule, &request.key, answer);
+        let mismatch = matching::mismatch(rule, request.named(), answer);
         steps.push(Step {
             rule: rule.number,
             redirect_type: rule.action.redirect_type(),
@@ -136,7 +140,7 @@ fn try_rules(rules: &RuleSet, request: &ObjectRequest, status: u16) -> (Vec<Step
             break;
         }
     }
-    let outcome = match matching::first_match(rules, &request.key, answer) {
+    let outcome = match matching::first_match(rules, request.named(), answer) {
         Ok(rule) => act(rule, request),
         Err(pass) => Outcome::Pass { reason: pass.to_string() },
     };
@@ -150,10 +154,12 @@ fn act(rule: &Rule, request: &ObjectRequest) -> Outcome {
         }
         Action::Mirror(mirror) => match OriginRequest::build(mirror, request, "") {
             Ok(origin) => Outcome::Mirror {
+                method: request.method.as_str(),
                 url: origin.location(),
-                headers: readable(&origin.call_headers("GET")),
+                headers: readable(&origin.call_headers(request.method.as_str())),
                 key: percent::readable(&request.key),
                 tag: origin.tag(),
+                checked: mirror.check_md5,
                 too_large: match mirror.too_large {
                     TooLarge::Fail => "424 MirrorFailed".to_owned(),
                     TooLarge::Redirect => format!("302 to {}", origin.location()),
@@ -195,8 +201,8 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fail { reason } => write!(f, "then     client gets 424 MirrorFailed: {reason}"),
-            Self::Mirror { url, headers, key, tag, too_large } => {
-                writeln!(f, "origin   GET {url}")?;
+            Self::Mirror { method, url, headers, key, tag, checked, too_large } => {
+                writeln!(f, "origin   {method} {url}")?;
                 for (name, value) in headers {
                     writeln!(f, "         {name}: {value}")?;
                 }
@@ -205,6 +211,12 @@ impl fmt::Display for Outcome {
                     f,
                     "         stored as {key} with {TAG_METADATA}, unless it is there by then"
                 )?;
+                if *checked {
+                    writeln!(
+                        f,
+                        "         not stored unless its bytes have the digests the origin announces"
+                    )?;
+                }
                 writeln!(f, "on 404   client gets 404 NoSuchKey")?;
                 writeln!(f, "else     client gets 424 MirrorFailed")?;
                 write!(f, "too big  client gets {too_large}")
@@ -272,6 +284,31 @@ mod tests {
     }
 
     #[test]
+    fn a_head_and_a_check_are_told() {
+        let rules = RuleSet::from_json(
+            br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404}, "Redirect":
+                {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorCheckMd5": true,
+                 "MirrorAllowHeadObject": true}}]"#,
+        );
+        let question = Question {
+            bucket: "b".to_owned(),
+            method: "HEAD".to_owned(),
+            key: b"k".to_vec(),
+            query: String::new(),
+            headers: Vec::new(),
+            status: 404,
+        };
+        let text = explain(&rules.rules.unwrap(), &question).to_string();
+        for line in [
+            "origin   HEAD http://o/k",
+            "stored as k with x-amz-meta-x-oss-tag, unless it is there by then",
+            "not stored unless its bytes have the digests the origin announces",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+
+    #[test]
     fn a_redirect_is_told_with_the_rules_before_it() {
         assert_eq!(
             ask("GET", "test", "x=1", 404),
@@ -286,7 +323,12 @@ mod tests {
     #[test]
     fn what_no_rule_touches_is_told_too() {
         for (method, query, status, reason) in [
-            ("PUT", "", 404, "only GET is covered"),
+            (
+                "PUT",
+                "",
+                404,
+                "only GET is covered, and HEAD where a rule says MirrorAllowHeadObject",
+            ),
             ("GET", "acl", 404, "the parameter `acl` asks for another operation"),
             ("GET", "", 403, "a 403 does not say whether the object is there"),
             ("GET", "", 200, "the bucket's answer is no error"),

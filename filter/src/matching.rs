@@ -5,7 +5,17 @@
 use std::fmt;
 
 use crate::reason::Pass;
+use crate::request::Method;
 use crate::rule::{Action, Rule, RuleSet};
+
+/// What of a request rules are about.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// What is asked of the object.
+    pub method: Method,
+    /// The object's key, decoded.
+    pub key: &'a [u8],
+}
 
 /// What is known of the bucket's answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,9 +71,15 @@ impl fmt::Display for Mismatch<'_> {
 /// # Errors
 ///
 /// The reason why the bucket's answer stays.
-pub fn first_match<'r>(rules: &'r RuleSet, key: &[u8], answer: Answer) -> Result<&'r Rule, Pass> {
-    let rule = rules.iter().find(|rule| mismatch(rule, key, answer).is_none());
+pub fn first_match<'r>(
+    rules: &'r RuleSet,
+    request: Named<'_>,
+    answer: Answer,
+) -> Result<&'r Rule, Pass> {
+    let rule = rules.iter().find(|rule| mismatch(rule, request, answer).is_none());
     match rule {
+        // A HEAD meets the rule its GET would meet, or none.
+        Some(rule) if request.method == Method::Head && !rule.allows_head() => Err(Pass::Method),
         // The match is made: a later rule must not bring back what was deleted either.
         Some(Rule { action: Action::Mirror(_), .. }) if answer.deleted => Err(Pass::Deleted),
         Some(rule) => Ok(rule),
@@ -76,8 +92,9 @@ pub fn first_match<'r>(rules: &'r RuleSet, key: &[u8], answer: Answer) -> Result
 
 /// Why a rule does not apply, `None` when it does.
 #[must_use]
-pub fn mismatch<'r>(rule: &'r Rule, key: &[u8], answer: Answer) -> Option<Mismatch<'r>> {
+pub fn mismatch<'r>(rule: &'r Rule, request: Named<'_>, answer: Answer) -> Option<Mismatch<'r>> {
     let condition = &rule.condition;
+    let key = request.key;
     if !key.starts_with(condition.key_prefix.as_bytes()) {
         return Some(Mismatch::Prefix(&condition.key_prefix));
     }
@@ -102,6 +119,10 @@ pub fn mismatch<'r>(rule: &'r Rule, key: &[u8], answer: Answer) -> Option<Mismat
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn get(key: &str) -> Named<'_> {
+        Named { method: Method::Get, key: key.as_bytes() }
+    }
 
     const RULES: &str = r#"{"RoutingRules": [
         {"RuleNumber": 30, "Condition": {"KeySuffixEquals": ".jpg", "HttpErrorCodeReturnedEquals": 404},
@@ -138,7 +159,7 @@ mod tests {
         ];
         for (key, status, source, deleted, expected) in cases {
             let answer = Answer { status, source, deleted };
-            let found = first_match(&rules, key.as_bytes(), answer).map(|rule| rule.number);
+            let found = first_match(&rules, get(key), answer).map(|rule| rule.number);
             assert_eq!(found, expected, "{key} {answer:?}");
         }
     }
@@ -150,7 +171,33 @@ mod tests {
         );
         let rules = rules.rules.unwrap();
         let answer = |status| Answer { status, source: Source::Bucket, deleted: false };
-        assert!(first_match(&rules, b"k", answer(403)).is_err());
-        assert!(first_match(&rules, b"k", answer(404)).is_ok());
+        assert!(first_match(&rules, get("k"), answer(403)).is_err());
+        assert!(first_match(&rules, get("k"), answer(404)).is_ok());
+    }
+
+    #[test]
+    fn a_head_meets_the_rule_of_its_get_if_that_allows_it() {
+        let rules = RuleSet::from_json(
+            br#"[
+            {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "a/", "HttpErrorCodeReturnedEquals": 404},
+             "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}},
+            {"RuleNumber": 2, "Condition": {"KeyPrefixEquals": "e/"}, "Redirect": {"HostName": "h"}},
+            {"RuleNumber": 3, "Condition": {"HttpErrorCodeReturnedEquals": 404}, "Redirect":
+             {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorAllowHeadObject": true}}]"#,
+        );
+        let rules = rules.rules.unwrap();
+        let cases = [
+            ("a/x", 404, false, Err(Pass::Method)),
+            ("e/x", 404, false, Err(Pass::Method)),
+            ("x", 404, false, Ok(3)),
+            ("x", 404, true, Err(Pass::Deleted)),
+            ("x", 200, false, Err(Pass::BucketHasIt)),
+        ];
+        for (key, status, deleted, expected) in cases {
+            let answer = Answer { status, source: Source::Bucket, deleted };
+            let request = Named { method: Method::Head, key: key.as_bytes() };
+            let found = first_match(&rules, request, answer).map(|rule| rule.number);
+            assert_eq!(found, expected, "{key} {answer:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The origin: the request that fetches an object, and the judgement of what comes back.
 
+use crate::digest::Check;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::{Scheme, percent, query};
 use crate::reason::MirrorFailure;
@@ -30,6 +31,8 @@ const MAX_TAG_BYTES: usize = 1_800;
 pub struct OriginRequest {
     /// The cluster through which the origin is reached.
     pub cluster: String,
+    /// Whether the digests in its answer count.
+    pub(crate) checks: bool,
     scheme: Scheme,
     origin: String,
     host: String,
@@ -61,6 +64,7 @@ impl OriginRequest {
         }
         Ok(Self {
             cluster: cluster.to_owned(),
+            checks: mirror.check_md5,
             scheme: mirror.url.scheme(),
             origin: mirror.url.origin(),
             host: mirror.headers.host().unwrap_or_else(|| mirror.url.authority()).to_owned(),
@@ -104,6 +108,11 @@ impl OriginRequest {
             .with(":path", self.path_and_query());
         headers.extend(&self.headers);
         headers
+    }
+
+    /// The check of a whole object by the answer that begins to bring it.
+    pub(crate) fn check(&self, answer: &Headers) -> Check {
+        if self.checks { Check::of_whole(answer) } else { Check::default() }
     }
 
     fn path_and_query(&self) -> String {
@@ -155,6 +164,17 @@ pub fn judge(answer: &Headers, body_bytes: u64, limit: u64) -> Verdict {
             Verdict::Failed(MirrorFailure::TimedOut)
         }
         other => Verdict::Failed(MirrorFailure::Status(other)),
+    }
+}
+
+/// Judges the answer to a HEAD in place of a GET: what a client is told of an object must be what
+/// its GET would bring.
+#[must_use]
+pub fn judge_head(answer: &Headers, limit: u64) -> Verdict {
+    match (answer.status(), answer.content_length()) {
+        (Some(200), Some(length)) if length > limit => Verdict::TooLarge,
+        (Some(200), _) => Verdict::Object(object_headers(answer)),
+        (_, _) => judge(answer, 0, limit),
     }
 }
 
@@ -224,6 +244,12 @@ mod tests {
         let head =
             |pairs: &[(&str, &str)]| judge_size(&Headers::from_pairs(pairs.iter().copied()), 10);
         assert_eq!(head(&[(":status", "200"), ("content-length", "11")]), Verdict::TooLarge);
+        let long = [(":status", "200"), ("content-length", "11"), ("content-type", "a/b")];
+        let headers = |length| Headers::from_pairs(long.iter().copied().filter(|p| p.1 != length));
+        assert_eq!(judge_head(&headers(""), 10), Verdict::TooLarge);
+        assert_eq!(judge_head(&headers("11"), 10), typed("a/b"));
+        let absent = Headers::from_pairs([(":status", "404"), ("content-length", "11")]);
+        assert_eq!(judge_head(&absent, 10), Verdict::Absent);
         for pairs in [
             &[][..],
             &[(":status", "200")],

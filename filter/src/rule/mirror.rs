@@ -15,6 +15,10 @@ pub struct Mirror {
     pub key: KeyRewrite,
     /// `MirrorPassQueryString`, or else `PassQueryString`.
     pub pass_query_string: bool,
+    /// `MirrorCheckMd5`: an object that is not what its origin's digests say is not stored.
+    pub check_md5: bool,
+    /// `MirrorAllowHeadObject`: a HEAD is answered by the origin too.
+    pub allow_head: bool,
     /// `MirrorHeaders`.
     pub headers: MirrorHeaders,
     /// `MirrorTooLarge`.

@@ -115,6 +115,17 @@ pub struct Rule {
     pub action: Action,
 }
 
+impl Rule {
+    /// Whether it is about HEAD as it is about GET.
+    #[must_use]
+    pub const fn allows_head(&self) -> bool {
+        match &self.action {
+            Action::External(_) => false,
+            Action::Mirror(mirror) => mirror.allow_head,
+        }
+    }
+}
+
 /// `Condition`: all of it must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Condition {

@@ -309,6 +309,8 @@ fn mirror(fields: &Fields<'_>, key: KeyRewrite, findings: &mut Findings) -> Opti
     let url = fields.require("MirrorURL", findings).and_then(|at| MirrorUrl::read(at, findings));
     let pass = flag(fields, "PassQueryString", findings);
     let mirror_pass = flag(fields, "MirrorPassQueryString", findings);
+    let check_md5 = flag(fields, "MirrorCheckMd5", findings);
+    let allow_head = flag(fields, "MirrorAllowHeadObject", findings);
     let headers =
         fields.get("MirrorHeaders").and_then(|at| mirror_headers(at, findings)).unwrap_or_default();
     let too_large = word(
@@ -326,6 +328,8 @@ fn mirror(fields: &Fields<'_>, key: KeyRewrite, findings: &mut Findings) -> Opti
         url: url?,
         key,
         pass_query_string: mirror_pass.or(pass).unwrap_or_default(),
+        check_md5: check_md5.unwrap_or_default(),
+        allow_head: allow_head.unwrap_or_default(),
         headers,
         too_large: too_large.unwrap_or_default(),
     })

@@ -115,8 +115,8 @@ fn each_mistake_is_found_at_its_place() {
             vec![("duplicate-element", at("/Redirect/MirrorURL="))],
         ),
         (
-            &mirror(r#""MirrorCheckMd5": true"#),
-            vec![("unsupported-element", at("/Redirect/MirrorCheckMd5="))],
+            &mirror(r#""MirrorIsExpressTunnel": true"#),
+            vec![("unsupported-element", at("/Redirect/MirrorIsExpressTunnel="))],
         ),
         (&mirror(r#""MirrorTooLarge": "302""#), vec![("bad-word", at("/Redirect/MirrorTooLarge"))]),
         (

@@ -2,16 +2,20 @@
 
 use std::rc::Rc;
 
+use super::copy::FirstClient;
 use super::{
-    Call, CallAnswer, CallId, Effect, Moment, Refusal, StreamId, Waiter, Worker, same_object,
+    ANSWERS_PER_TURN, Call, CallAnswer, CallId, Effect, Moment, Refusal, StreamId, Waiter, Worker,
+    same_object,
 };
+use crate::digest::Mismatch;
 use crate::exchange::Miss;
 use crate::http::headers::Headers;
 use crate::metric::Metric;
 use crate::origin::{self, Verdict};
-use crate::reason::MirrorFailure;
+use crate::reason::{MirrorFailure, NotStored};
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
+use crate::request::Method;
 use crate::rule::TooLarge;
 
 /// One object on its way from its origin.
@@ -20,14 +24,25 @@ pub(super) struct Fetch {
     /// The miss it was begun for.
     miss: Miss,
     pub(super) waiters: Vec<Waiter>,
+    /// What the origin is asked for.
+    method: Method,
+    /// The HEAD before it, by which the object is wanted whoever waits.
+    head: Option<Head>,
     state: State,
+}
+
+/// A HEAD that has been answered, and is told of when the object is stored.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    client: FirstClient,
+    bytes: u64,
 }
 
 #[derive(Debug)]
 enum State {
     /// The host gave the answer up; the origin is asked how large the object is.
     AskingSize(CallId),
-    /// The origin is asked for the object.
+    /// The origin is asked for the object, or its headers.
     Calling(CallId),
     /// As many as may be are under way already.
     Queued { since: Moment },
@@ -36,11 +51,20 @@ enum State {
 impl Fetch {
     pub(super) fn new(stream: StreamId, miss: Miss, now: Moment) -> Self {
         let waiter = Waiter { stream, miss: miss.clone(), first: true };
-        Self { miss, waiters: vec![waiter], state: State::Queued { since: now } }
+        let method = miss.request.method;
+        let state = State::Queued { since: now };
+        Self { miss, waiters: vec![waiter], method, head: None, state }
     }
 
+    /// Whether what comes of it answers a miss: an object answers a HEAD too.
     pub(super) fn is_for(&self, miss: &Miss) -> bool {
-        same_object(&self.miss, miss)
+        let brings = self.method == Method::Get || miss.request.method == Method::Head;
+        brings && same_object(&self.miss, miss)
+    }
+
+    /// Whether nobody is left to want what was not begun.
+    fn is_forgotten(&self) -> bool {
+        self.is_queued() && self.waiters.is_empty() && self.head.is_none()
     }
 
     pub(super) const fn is_queued(&self) -> bool {
@@ -48,6 +72,14 @@ impl Fetch {
     }
 
     pub(super) fn is_calling(&self, call: CallId) -> bool {
+        self.method == Method::Get && self.calls(call)
+    }
+
+    pub(super) fn is_heading(&self, call: CallId) -> bool {
+        self.method == Method::Head && self.calls(call)
+    }
+
+    fn calls(&self, call: CallId) -> bool {
         matches!(self.state, State::Calling(own) if own == call)
     }
 
@@ -56,7 +88,7 @@ impl Fetch {
     }
 
     pub(super) fn has(&self, call: CallId) -> bool {
-        self.is_calling(call) || self.is_asking(call)
+        self.calls(call) || self.is_asking(call)
     }
 
     fn request(&self, method: &str, timeout: std::time::Duration) -> Call {
@@ -71,8 +103,7 @@ impl Fetch {
 
 impl Worker {
     pub(super) fn start_fetches(&mut self, effects: &mut Vec<Effect>) {
-        // Nobody is left to want what was not begun.
-        self.fetches.retain(|fetch| !(fetch.is_queued() && fetch.waiters.is_empty()));
+        self.fetches.retain(|fetch| !fetch.is_forgotten());
         let limit = usize::try_from(self.configuration.limits.fetches).unwrap_or(usize::MAX);
         let timeout = self.configuration.timeouts.origin;
         let under_way = self.fetches.iter().filter(|fetch| !fetch.is_queued()).count();
@@ -82,7 +113,7 @@ impl Worker {
             if let Some(fetch) = self.fetches.iter_mut().find(|fetch| fetch.is_queued()) {
                 fetch.state = State::Calling(call);
                 effects.push(Effect::Count(Metric::Fetches));
-                effects.push(Effect::Call(call, fetch.request("GET", timeout)));
+                effects.push(Effect::Call(call, fetch.request(fetch.method.as_str(), timeout)));
             }
         }
     }
@@ -118,16 +149,28 @@ impl Worker {
                 self.end_fetch(at, &Verdict::Failed(MirrorFailure::Broken), effects);
             }
             Verdict::Object(headers) => {
-                let Fetch { miss, waiters, state: _ } = self.fetches.remove(at);
+                if let Some(mismatch) = self.mismatch(at, &answer) {
+                    let verdict = Verdict::Failed(MirrorFailure::Digest(mismatch));
+                    return self.end_fetch(at, &verdict, effects);
+                }
+                let Fetch { miss, waiters, head, .. } = self.fetches.remove(at);
                 let tag = miss.origin.tag();
                 let object = Rc::new(Object { body: Rc::new(answer.body), headers, tag });
-                self.store(miss, waiters, object, now, effects);
+                let client = head.map(|head| head.client);
+                self.store(miss, waiters, client, object, now, effects);
             }
             Verdict::Unknown => self.ask_size(at, effects),
             Verdict::Absent | Verdict::Failed(_) | Verdict::TooLarge => {
                 self.end_fetch(at, &verdict, effects);
             }
         }
+    }
+
+    /// What the origin says of the object's bytes, and is not true.
+    fn mismatch(&self, at: usize, answer: &CallAnswer) -> Option<Mismatch> {
+        let mut check = self.fetches.get(at)?.miss.origin.check(&answer.headers);
+        check.update(&answer.body);
+        check.mismatch()
     }
 
     pub(super) fn on_size_answer(
@@ -159,10 +202,67 @@ impl Worker {
 
     /// Answers all who waited for an object that is not to be had.
     fn end_fetch(&mut self, at: usize, verdict: &Verdict, effects: &mut Vec<Effect>) {
-        let Fetch { miss: _, waiters, state: _ } = self.fetches.remove(at);
+        let Fetch { miss, waiters, head, .. } = self.fetches.remove(at);
         for waiter in waiters {
             self.answer_without_object(&waiter, verdict, effects);
         }
+        if let Some(Head { client, bytes }) = head {
+            let why = match verdict {
+                Verdict::Absent => NotStored::OriginRefused(404),
+                Verdict::Failed(failure) => NotStored::from(*failure),
+                Verdict::TooLarge => NotStored::NoMemory,
+                Verdict::Object(_) | Verdict::Unknown => NotStored::Broken,
+            };
+            effects.push(Effect::Count(Metric::NotStored));
+            tell(&miss, bytes, client.status(), Some(Err(why)), effects);
+        }
+    }
+
+    /// The headers of an object have come: whoever asked for them has them, and the object is
+    /// fetched for the bucket.
+    pub(super) fn on_head_answer(
+        &mut self,
+        at: usize,
+        headers: &Headers,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        let own = match origin::judge_head(headers, self.configuration.limits.object_bytes) {
+            Verdict::Object(own) => own,
+            verdict @ (Verdict::Absent
+            | Verdict::Failed(_)
+            | Verdict::TooLarge
+            | Verdict::Unknown) => return self.end_fetch(at, &verdict, effects),
+        };
+        let Fetch { miss, mut waiters, .. } = self.fetches.remove(at);
+        let length = headers.content_length();
+        let bytes = length.unwrap_or_default();
+        let tag = miss.origin.tag();
+        // The others have theirs from the object.
+        let rest = waiters.split_off(waiters.len().min(ANSWERS_PER_TURN));
+        let mut client = FirstClient::Left;
+        for waiter in waiters {
+            let reply = Reply::head(&own, &tag, length);
+            effects.push(Effect::Count(Metric::Mirrored));
+            if waiter.first {
+                client = FirstClient::Answered(reply.status);
+            } else {
+                tell(&waiter.miss, bytes, Some(reply.status), None, effects);
+            }
+            self.answer(waiter.stream, reply, effects);
+        }
+        let fetch =
+            |fetch: &&mut Fetch| fetch.method == Method::Get && same_object(&fetch.miss, &miss);
+        if let Some(copy) = self.copies.iter_mut().find(|copy| copy.serves(&miss)) {
+            copy.waiters.extend(rest);
+        } else if let Some(fetch) = self.fetches.iter_mut().find(fetch) {
+            fetch.waiters.extend(rest);
+        } else {
+            let (head, state) = (Some(Head { client, bytes }), State::Queued { since: now });
+            let fetch = Fetch { miss, waiters: rest, method: Method::Get, head, state };
+            return self.fetches.push(fetch);
+        }
+        tell(&miss, bytes, client.status(), None, effects);
     }
 
     pub(super) fn answer_without_object(
@@ -201,4 +301,17 @@ impl Worker {
         effects.push(Effect::Log(miss.report.line(&outcome)));
         self.answer(waiter.stream, Reply::failed(miss.rule, failure, &miss.request), effects);
     }
+}
+
+/// Tells of one request that an object, or its headers, came for.
+pub(super) fn tell(
+    miss: &Miss,
+    bytes: u64,
+    client: Option<u16>,
+    stored: Option<Result<(), NotStored>>,
+    effects: &mut Vec<Effect>,
+) {
+    let url = miss.origin.url();
+    let outcome = Outcome::Mirrored { url: &url, bytes, client, stored };
+    effects.push(Effect::Log(miss.report.line(&outcome)));
 }

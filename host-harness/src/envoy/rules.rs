@@ -70,16 +70,19 @@ pub(super) fn about(rule: &Rule) -> String {
     }
 }
 
-/// Which requests a rule is about; `above` is what stands before the key in a path.
-pub(super) fn matching(rule: &Rule, above: &str) -> Map {
+/// Which requests a rule is about, of those with a method; `above` is what stands before the key in
+/// a path.
+pub(super) fn matching(rule: &Rule, above: &str, method: Option<Map>) -> Map {
     let condition = &rule.condition;
     let path = Map::new().with("regex", pattern::key(above, &condition.key_prefix));
     let matching = Map::new().with("safe_regex", path.flow());
-    if condition.key_suffix.is_empty() {
+    let end = (!condition.key_suffix.is_empty())
+        .then(|| header(":path", &pattern::key_end(above, &condition.key_suffix)));
+    let headers: Vec<_> = method.into_iter().chain(end).map(Map::flow).collect();
+    if headers.is_empty() {
         return matching;
     }
-    let end = header(":path", &pattern::key_end(above, &condition.key_suffix));
-    matching.with("headers", List::new().with(end.flow()))
+    matching.with("headers", headers.into_iter().collect::<List>())
 }
 
 /// A condition on a header.

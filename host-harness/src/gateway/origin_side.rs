@@ -17,9 +17,10 @@ use back_to_origin::origin::OriginRequest;
 use back_to_origin::reason::MirrorFailure;
 use back_to_origin::reply::{Body, Reply};
 use back_to_origin::report::{Outcome, Report};
-use back_to_origin::request::ObjectRequest;
+use back_to_origin::request::{Method as Asked, ObjectRequest};
 use back_to_origin::rule::Action;
 use bytes::Bytes;
+use http::Method;
 use serde_json::Value;
 
 use crate::host::{Headers, LocalReply, Plugin, PluginError, PluginParts};
@@ -96,7 +97,7 @@ impl OriginSide {
         let deleted = is_delete_marker(&CoreHeaders::from_pairs(answer.iter()));
         let answer = Answer { status: MISSING, source: Source::Bucket, deleted };
         let rules = &configuration.bucket(&request.bucket)?.rules;
-        let rule = first_match(rules, &request.key, answer).ok()?;
+        let rule = first_match(rules, request.named(), answer).ok()?;
         let Action::Mirror(mirror) = &rule.action else { return None };
         let cluster = configuration.cluster_of(&mirror.url.origin());
         let origin = cluster.and_then(|cluster| {
@@ -108,6 +109,10 @@ impl OriginSide {
             cluster: cluster.unwrap_or_default().to_owned(),
             url: origin.map(|origin| origin.url()),
             patience: configuration.timeouts.origin,
+            method: match request.method {
+                Asked::Get => Method::GET,
+                Asked::Head => Method::HEAD,
+            },
             request,
         })
     }
@@ -120,6 +125,8 @@ pub(super) struct Miss {
     /// The cluster of the origin.
     pub(super) cluster: String,
     url: Option<String>,
+    /// What the client asks, and the origin.
+    pub(super) method: Method,
     /// How long the origin may take to begin, and between one piece and the next.
     pub(super) patience: Duration,
 }
@@ -131,7 +138,7 @@ impl Miss {
         let reply = Reply::failed(self.rule, failure, &self.request);
         let body = match reply.body {
             Body::Text(text) => Bytes::from(text),
-            Body::Absent | Body::EmptyObject | Body::Object(..) => Bytes::new(),
+            Body::Absent | Body::Headers(_) | Body::Object(..) => Bytes::new(),
         };
         let local = LocalReply {
             status: reply.status,
