@@ -95,7 +95,11 @@ impl MirrorUrl {
         else {
             return Err("a URL that starts with http:// or https://");
         };
-        let url = url::Url::parse(text).map_err(|_| "a URL with a valid host")?;
+        let url = url::Url::parse(text).map_err(|_| match cfg!(target_arch = "wasm32") {
+            // The module has no Unicode tables; `b2o` writes what it generates in ASCII.
+            true => "a URL with a valid host, in ASCII (xn--...)",
+            false => "a URL with a valid host",
+        })?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err("a URL without user name and password");
         }

@@ -14,7 +14,6 @@ use crate::http::headers::HeaderList;
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::reply::{Body, Reply};
-#[cfg(feature = "streaming")]
 use crate::transfer::Transfers;
 use crate::worker::{CallId, Effect, Moment, StreamId, Worker};
 
@@ -129,7 +128,6 @@ impl Vm {
     }
 
     /// The same with the transfers.
-    #[cfg(feature = "streaming")]
     pub(super) fn with_transfers(&self, act: impl FnOnce(&mut Transfers) -> Vec<Effect>) {
         let effects = self.work.borrow_mut().origin().map(act);
         self.perform(effects.unwrap_or_default());
