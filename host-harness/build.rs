@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const TARGET: &str = "wasm32-wasip1";
-const MODULE: &str = "back_to_origin.wasm";
+const MODULE: &str = "back_to_origin_module.wasm";
 
 /// What an outer cargo, or clippy, sets for its own compiler and must not reach the inner build.
 const SCRUBBED: &[&str] = &[
@@ -42,20 +42,15 @@ fn run() -> Result<(), String> {
     let own = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let root = own.parent().ok_or("this package must lie beside `filter/`")?;
     let out = PathBuf::from(variable("OUT_DIR")?).join("wasm");
-    for path in ["filter/src", "filter/Cargo.toml", "Cargo.toml", "Cargo.lock"] {
+    for path in ["filter/src", "filter/module", "filter/Cargo.toml", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
     println!("cargo::rerun-if-changed=build.rs");
     if !has_target() {
         add_target(root)?;
     }
-    // One module for callouts alone, and a larger one that also knows the origins' side.
-    for (features, name) in [("", "callout.wasm"), ("streaming", "streaming.wasm")] {
-        build(root, &out, features)?;
-        let module = out.join(TARGET).join("wasm").join(MODULE);
-        std::fs::copy(&module, out.join(name))
-            .map_err(|error| format!("the build left no {}: {error}", module.display()))?;
-    }
+    build(&root.join("filter/module"), &out)?;
+    println!("cargo::rustc-env=MODULE={}", out.join(TARGET).join("release").join(MODULE).display());
     Ok(())
 }
 
@@ -88,17 +83,13 @@ fn add_target(root: &Path) -> Result<(), String> {
     }
 }
 
-fn build(root: &Path, out: &Path, features: &str) -> Result<(), String> {
+fn build(module: &Path, out: &Path) -> Result<(), String> {
     let cargo = variable("CARGO")?;
     let mut command = Command::new(cargo);
     command
-        .args(["rustc", "--profile", "wasm", "--package", "back-to-origin", "--lib"])
-        // Beside the rlib, which the module does not need, cargo leaves out the link-time
-        // optimisation.
-        .args(["--crate-type", "cdylib", "--features", features])
-        .args(["--target", TARGET, "--target-dir"])
+        .args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"])
         .arg(out)
-        .current_dir(root);
+        .current_dir(module);
     for (name, _) in env::vars_os() {
         let Some(text) = name.to_str() else { continue };
         let is_profile = text.starts_with("CARGO_PROFILE_") || text.starts_with("CARGO_CFG_");

@@ -5,9 +5,6 @@ use wasmparser::{Parser, Payload, TypeRef};
 /// The most it may weigh.
 const MAX_BYTES: usize = 400_000;
 
-/// The same for the one that also knows the origins' side.
-const MAX_STREAMING_BYTES: usize = 440_000;
-
 /// What Envoy offers of WASI (proxy-wasm-cpp-host, `FOR_ALL_WASI_FUNCTIONS`).
 const WASI: &[&str] = &[
     "args_get",
@@ -29,22 +26,34 @@ const WASI: &[&str] = &[
 ];
 
 #[test]
-fn the_modules_are_small() {
-    for (module, most) in
-        [(b2o::FILTER_WASM, MAX_BYTES), (b2o::STREAMING_FILTER_WASM, MAX_STREAMING_BYTES)]
-    {
-        let size = module.len();
-        assert!(size < most, "the module has {size} bytes, and may have {most}");
-    }
+fn the_module_is_small() {
+    let size = b2o::FILTER_WASM.len();
+    assert!(size < MAX_BYTES, "the module has {size} bytes, and may have {MAX_BYTES}");
 }
 
 #[test]
-fn the_modules_ask_for_nothing_envoy_lacks() {
-    for module in [b2o::FILTER_WASM, b2o::STREAMING_FILTER_WASM] {
-        let (functions, unknown) = imports(module);
-        assert!(functions > 0, "the module imports nothing, so it was not read");
-        assert_eq!(unknown, Vec::<String>::new(), "imports that Envoy does not offer");
-    }
+fn the_module_asks_for_nothing_envoy_lacks() {
+    let (functions, unknown) = imports(b2o::FILTER_WASM);
+    assert!(functions > 0, "the module imports nothing, so it was not read");
+    assert_eq!(unknown, Vec::<String>::new(), "imports that Envoy does not offer");
+}
+
+/// The packages of a lock file, each as its entry up to its dependencies.
+fn packages(lock: &str) -> Vec<&str> {
+    let entries = lock.split("[[package]]").skip(1);
+    entries.map(|entry| entry.split("dependencies = [").next().unwrap_or(entry).trim()).collect()
+}
+
+#[test]
+fn the_module_is_made_of_the_packages_that_are_tested_natively() {
+    let own = packages(include_str!("../filter/module/Cargo.lock"));
+    let all = packages(include_str!("../Cargo.lock"));
+    let others: Vec<_> = own
+        .into_iter()
+        .filter(|package| !all.contains(package))
+        .filter_map(|package| package.lines().next())
+        .collect();
+    assert_eq!(others, ["name = \"back-to-origin-module\"", "name = \"idna_adapter\""]);
 }
 
 /// How many functions a module imports, and which of them Envoy does not offer.

@@ -2,6 +2,7 @@
 
 use back_to_origin::http::headers::Headers;
 use back_to_origin::matching::{Answer, Named, Source, first_match};
+use back_to_origin::request::Method;
 use back_to_origin::rule::RuleSet;
 use divan::{Bencher, black_box};
 
@@ -25,6 +26,6 @@ fn last_rule_applies(bencher: Bencher<'_, '_>, rules: usize) {
     let key = format!("folder-{rules:02}/some/where/below/picture.jpg");
     let answer = Answer { status: 404, source: Source::Bucket, deleted: false };
     let headers = Headers::default();
-    let request = Named { key: key.as_bytes(), headers: &headers };
+    let request = Named { method: Method::Get, key: key.as_bytes(), headers: &headers };
     bencher.bench(|| first_match(black_box(&set), black_box(request), answer).is_ok());
 }

@@ -6,11 +6,14 @@ use std::fmt;
 
 use crate::http::headers::Headers;
 use crate::reason::Pass;
+use crate::request::Method;
 use crate::rule::{Action, IncludeHeader, Rule, RuleSet, Statuses};
 
 /// What of a request rules are about.
 #[derive(Clone, Copy, Debug)]
 pub struct Named<'a> {
+    /// What is asked of the object.
+    pub method: Method,
     /// The object's key, decoded.
     pub key: &'a [u8],
     /// The request's headers.
@@ -96,6 +99,8 @@ pub fn first_match_behind<'r>(
     let rule =
         rules.iter().find(|rule| rule.number > number && mismatch(rule, request, answer).is_none());
     match rule {
+        // A HEAD meets the rule its GET would meet, or none.
+        Some(rule) if request.method == Method::Head && !rule.allows_head() => Err(Pass::Method),
         // The match is made: a later rule must not bring back what was deleted either.
         Some(Rule { action: Action::Mirror(_), .. }) if answer.deleted => Err(Pass::Deleted),
         Some(rule) => Ok(rule),
@@ -143,7 +148,7 @@ mod tests {
     use super::*;
 
     fn named<'a>(key: &'a str, headers: &'a Headers) -> Named<'a> {
-        Named { key: key.as_bytes(), headers }
+        Named { method: Method::Get, key: key.as_bytes(), headers }
     }
 
     const RULES: &str = r#"{"RoutingRules": [
@@ -231,6 +236,33 @@ mod tests {
             let headers = Headers::from_pairs(pairs.iter().copied());
             let found = mismatch(rule, named("k", &headers), answer).map(|why| why.to_string());
             assert_eq!(found.as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_head_meets_the_rule_of_its_get_if_that_allows_it() {
+        let rules = RuleSet::from_json(
+            br#"[
+            {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "a/", "HttpErrorCodeReturnedEquals": 404},
+             "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}},
+            {"RuleNumber": 2, "Condition": {"KeyPrefixEquals": "e/"}, "Redirect": {"HostName": "h"}},
+            {"RuleNumber": 3, "Condition": {"HttpErrorCodeReturnedEquals": 404}, "Redirect":
+             {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorAllowHeadObject": true}}]"#,
+        );
+        let rules = rules.rules.unwrap();
+        let cases = [
+            ("a/x", 404, false, Err(Pass::Method)),
+            ("e/x", 404, false, Err(Pass::Method)),
+            ("x", 404, false, Ok(3)),
+            ("x", 404, true, Err(Pass::Deleted)),
+            ("x", 200, false, Err(Pass::BucketHasIt)),
+        ];
+        for (key, status, deleted, expected) in cases {
+            let answer = Answer { status, source: Source::Bucket, deleted };
+            let headers = Headers::default();
+            let request = Named { method: Method::Head, key: key.as_bytes(), headers: &headers };
+            let found = first_match(&rules, request, answer).map(|rule| rule.number);
+            assert_eq!(found, expected, "{key} {answer:?}");
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::digest::Mismatch;
+
 /// Why the bucket's own answer stays as it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Pass {
@@ -19,7 +21,7 @@ pub enum Pass {
     KeyTooLong,
     /// The gateway made the answer itself; the bucket was not heard.
     LocalReply,
-    /// Not a GET.
+    /// Not a GET, nor a HEAD that the rule is about.
     Method,
     /// The answer is the origin's already.
     Mirrored,
@@ -43,7 +45,7 @@ impl fmt::Display for Pass {
             Self::KeyEncoding => "the path's percent-encoding is broken",
             Self::KeyTooLong => "the key is longer than 1,024 bytes",
             Self::LocalReply => "the gateway made this answer, the bucket was not heard",
-            Self::Method => "only GET is covered",
+            Self::Method => "only GET is covered, and HEAD where a rule says MirrorAllowHeadObject",
             Self::Mirrored => "the answer is the origin's already",
             Self::NoBucket => "the request names no configured bucket",
             Self::NoKey => "the request names no object",
@@ -60,6 +62,8 @@ impl fmt::Display for Pass {
 pub enum MirrorFailure {
     /// The answer broke off, or was more than the host holds, and the origin does not say which.
     Broken,
+    /// The bytes are not those whose digest the origin announced.
+    Digest(Mismatch),
     /// The key's dot segments would lead out of the MirrorURL's path.
     KeyClimbs,
     /// The origin redirected more often than is followed.
@@ -98,6 +102,7 @@ impl MirrorFailure {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Broken => "broken",
+            Self::Digest(_) => "digest",
             Self::KeyClimbs => "key_climbs",
             Self::Loop => "loop",
             Self::MetadataTooLarge => "metadata_too_large",
@@ -113,12 +118,36 @@ impl MirrorFailure {
     }
 }
 
+impl From<&MirrorFailure> for NotStored {
+    /// Why the bucket does not have an object, where no client waited for it any more.
+    fn from(failure: &MirrorFailure) -> Self {
+        match failure {
+            MirrorFailure::Digest(mismatch) => Self::Digest(*mismatch),
+            MirrorFailure::MetadataTooLarge => Self::Metadata,
+            MirrorFailure::NoCluster => Self::NoCluster,
+            MirrorFailure::Overloaded => Self::Busy,
+            MirrorFailure::Short { expected, found } => {
+                Self::Length { expected: *expected, found: *found }
+            }
+            MirrorFailure::Status(status) => Self::OriginRefused(*status),
+            MirrorFailure::TooLarge { .. } => Self::NoMemory,
+            MirrorFailure::Broken
+            | MirrorFailure::KeyClimbs
+            | MirrorFailure::Loop
+            | MirrorFailure::TimedOut
+            | MirrorFailure::UnknownOrigin(_)
+            | MirrorFailure::Unreachable => Self::Broken,
+        }
+    }
+}
+
 impl fmt::Display for MirrorFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broken => {
                 f.write_str("the origin's answer broke off, or is larger than the gateway can hold")
             }
+            Self::Digest(mismatch) => write!(f, "{mismatch}"),
             Self::KeyClimbs => {
                 f.write_str("the key's dot segments lead out of the MirrorURL's path")
             }
@@ -161,6 +190,8 @@ pub enum NotStored {
     Busy,
     /// The origin's object changed while it was fetched, or cannot be told from one that did.
     Changed,
+    /// The bytes are not those whose digest the origin announced.
+    Digest(Mismatch),
     /// The store kept failing.
     GaveUp {
         /// How often it was tried.
@@ -207,6 +238,7 @@ impl NotStored {
             Self::ByRule => "by_rule",
             Self::Busy => "busy",
             Self::Changed => "changed",
+            Self::Digest(_) => "digest",
             Self::GaveUp { .. } => "gave_up",
             Self::Length { .. } => "length",
             Self::Metadata => "metadata",
@@ -234,6 +266,7 @@ impl fmt::Display for NotStored {
             Self::Changed => {
                 f.write_str("the origin's object may have changed while it was fetched")
             }
+            Self::Digest(mismatch) => write!(f, "{mismatch}"),
             Self::OriginFailed { attempts, status: 0 } => {
                 write!(f, "the origin did not answer {attempts} attempts")
             }

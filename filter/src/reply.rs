@@ -8,7 +8,7 @@ use crate::http::headers::{HeaderList, Headers};
 use crate::http::range::{self, Part};
 use crate::origin::Passed;
 use crate::reason::MirrorFailure;
-use crate::request::ObjectRequest;
+use crate::request::{Method, ObjectRequest};
 
 /// An object as it came from its origin.
 #[derive(Debug, Eq, PartialEq)]
@@ -41,8 +41,9 @@ pub struct Reply {
 pub enum Body {
     /// None, and nothing to be said about it.
     Absent,
-    /// An object of no bytes, whose headers still describe it.
-    EmptyObject,
+    /// None, and yet the headers are an object's: one of no bytes, or one of which a HEAD asks for
+    /// the headers alone. Its length, where the origin says it.
+    Headers(Option<u64>),
     /// A part of an object, or all of it.
     Object(Rc<Object>, Range<usize>),
     /// A document made here.
@@ -54,11 +55,12 @@ impl Reply {
     #[must_use]
     pub fn object(object: &Rc<Object>, request: &ObjectRequest) -> Self {
         let size = object.body.len();
-        let mut headers = object.shown.clone();
-        headers.add("accept-ranges", "bytes");
-        headers.add("x-oss-tag", &object.tag);
+        if request.method == Method::Head {
+            return Self::head(&object.shown, &object.tag, Some(size as u64));
+        }
+        let mut headers = described(&object.shown, &object.tag);
         match range::part(request.range(), size) {
-            Part::Whole if size == 0 => Self { status: 200, headers, body: Body::EmptyObject },
+            Part::Whole if size == 0 => Self { status: 200, headers, body: Body::Headers(Some(0)) },
             Part::Whole => {
                 Self { status: 200, headers, body: Body::Object(Rc::clone(object), 0..size) }
             }
@@ -74,6 +76,12 @@ impl Reply {
                 reply
             }
         }
+    }
+
+    /// The headers of an object of this length.
+    #[must_use]
+    pub fn head(own: &HeaderList, tag: &str, length: Option<u64>) -> Self {
+        Self { status: 200, headers: described(own, tag), body: Body::Headers(length) }
     }
 
     /// 404 NoSuchKey: the origin does not have the object either.
@@ -149,7 +157,12 @@ impl Reply {
     pub fn object_bytes(&self) -> usize {
         match &self.body {
             Body::Object(_, bytes) => bytes.len(),
-            Body::Absent | Body::EmptyObject | Body::Text(_) => 0,
+            Body::Absent | Body::Headers(_) | Body::Text(_) => 0,
         }
     }
+}
+
+/// The headers of an object, its length aside.
+fn described(own: &HeaderList, tag: &str) -> HeaderList {
+    own.clone().with("accept-ranges", "bytes").with("x-oss-tag", tag)
 }

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use crate::reason::{MirrorFailure, NotStored};
-use crate::request::ObjectRequest;
+use crate::request::{Method, ObjectRequest};
 
 /// What is to be told of one request.
 #[derive(Clone, Debug)]
 pub struct Report {
+    method: Method,
     object: String,
     status: u16,
     rule: u32,
@@ -17,7 +18,7 @@ impl Report {
     /// A report on a request, the bucket's answer to it, and the rule that applied.
     #[must_use]
     pub fn new(request: &ObjectRequest, status: u16, rule: u32) -> Self {
-        Self { object: request.name(), status, rule }
+        Self { method: request.method, object: request.name(), status, rule }
     }
 
     /// The line.
@@ -29,7 +30,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GET {}: bucket {}, rule {} ", self.object, self.status, self.rule)
+        let Self { method, object, status, rule } = self;
+        write!(f, "{} {object}: bucket {status}, rule {rule} ", method.as_str())
     }
 }
 
@@ -65,7 +67,7 @@ pub enum Outcome<'a> {
         /// The object's URL.
         url: &'a str,
         /// The object's size.
-        bytes: usize,
+        bytes: u64,
         /// The client's status; absent where the client had left.
         client: Option<u16>,
         /// Whether the bucket has the object now; absent for clients that shared another's fetch.

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::configuration::Configuration;
+use crate::digest::Check;
 use crate::http::error_document::ErrorCode;
 use crate::http::headers::{HeaderList, Headers};
 use crate::matching::{self, Answer, Source};
@@ -21,7 +22,7 @@ use crate::origin::{OriginRequest, Passed, Verdict};
 use crate::reason::MirrorFailure;
 use crate::reply::{Body, Reply};
 use crate::report::{Outcome, Report};
-use crate::request::ObjectRequest;
+use crate::request::{Method, ObjectRequest};
 use crate::rule::{Action, RuleSet, TooLarge};
 use crate::transfer::{Plan, TransferId, pull};
 
@@ -94,7 +95,7 @@ pub enum Arrival {
 /// How an object gets into the bucket.
 #[derive(Debug)]
 pub enum Storing {
-    /// By a fetch of its own: the client only wanted a part.
+    /// By a fetch of its own: the client only wanted a part, or the headers.
     Later(Plan, OriginRequest),
     /// On its way through; the request is for the fetch that is needed when that fails.
     Now(Plan, OriginRequest),
@@ -146,7 +147,7 @@ impl Visit {
                 Asked { rule: number, request, origin, report }.fetch(code)
             }
             Ok(origin) => {
-                let mut headers = origin.call_headers("GET");
+                let mut headers = origin.call_headers(request.method.as_str());
                 if let Some(range) = request.range() {
                     headers.add("range", range);
                 }
@@ -170,6 +171,9 @@ impl Visit {
         let ranged = asked.request.range().is_some();
         let status = answer.status().unwrap_or_default();
         Some(match status {
+            200 if asked.request.method == Method::Head => {
+                asked.stream(answer, None, Storing::Later)
+            }
             200 => {
                 let length = answer.content_length();
                 asked.stream(answer, length, Storing::Now)
@@ -258,7 +262,8 @@ impl Asked {
         if rule.proxy_pass {
             return Arrival::Stream { headers, storing: None };
         }
-        let plan = self.plan(found.kept, length, pull::validator(answer));
+        let check = self.origin.check(answer);
+        let plan = Plan { check, ..self.plan(found.kept, length, pull::validator(answer)) };
         let storing = storing(plan, self.origin.clone());
         Arrival::Stream { headers, storing: Some(Box::new(storing)) }
     }
@@ -331,6 +336,7 @@ impl Asked {
             url: self.origin.url(),
             length,
             validator,
+            check: Check::default(),
             report: self.report.clone(),
         }
     }
@@ -362,5 +368,52 @@ impl Asked {
             metric: Metric::MirrorFailed,
             line: self.report.line(&Outcome::Failed { url: Some(&url), failure }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIGURATION: &str = r#"{
+        "role": "origin",
+        "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
+            {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "a/", "HttpErrorCodeReturnedEquals": 404},
+             "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}},
+            {"RuleNumber": 2, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+             "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorAllowHeadObject": true}}]}],
+        "origins": {"http://o": "o"}
+    }"#;
+
+    fn head(path: &str) -> (Visit, Departure) {
+        let configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+        let mut visit = Visit::new();
+        let request =
+            Headers::from_pairs([(":method", "HEAD"), (":path", path), ("range", "bytes=0-1")]);
+        let departure = visit.on_request(&configuration, request);
+        (visit, departure)
+    }
+
+    #[test]
+    fn a_head_travels_as_one_and_the_object_comes_later() {
+        let (mut visit, departure) = head("/b/k");
+        let Departure::Send(headers, _) = departure else { panic!("{departure:?}") };
+        assert_eq!(headers.get(":method"), Some(&b"HEAD"[..]));
+        assert_eq!(headers.get("range"), None, "a HEAD has no range");
+        let answer = [(":status", "200"), ("content-length", "7"), ("content-type", "a/b")];
+        match visit.on_answer(&Headers::from_pairs(answer)) {
+            Some(Arrival::Stream { headers, storing }) => {
+                assert_eq!(headers.get("content-length"), Some(&b"7"[..]));
+                assert_eq!(headers.get("x-oss-tag"), Some(&b"MIRROR http%3A%2F%2Fo%2Fk"[..]));
+                assert!(matches!(storing.as_deref(), Some(Storing::Later(..))), "{storing:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+        let (mut visit, _) = head("/b/k");
+        let arrival = visit.on_answer(&Headers::from_pairs([(":status", "404")]));
+        assert!(matches!(&arrival, Some(Arrival::Answer(no)) if no.reply.status == 404));
+        // The rule of its GET does not allow it.
+        let (_, departure) = head("/b/a/k");
+        assert!(matches!(departure, Departure::Answer(_)), "{departure:?}");
     }
 }

@@ -18,11 +18,20 @@ const CONFIGURATION: &str = r#"{
         {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "m", "HttpErrorCodeReturnedEquals": 404},
          "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/p/", "MirrorPassQueryString": true,
                       "EnableReplacePrefix": true, "ReplaceKeyPrefixWith": "x/",
+                      "MirrorURLSlave": "http://q/p/", "MirrorURLProbe": "http://q/probe?x",
+                      "MirrorFallThrough": true, "TransparentMirrorResponseCodes": "4XX,503",
                       "MirrorHeaders": {"PassAll": true, "Set": [{"Key": "host", "Value": "h"}]}}},
+        {"RuleNumber": 3, "Condition": {"KeyPrefixEquals": "a", "HttpErrorCodeReturnedEquals": "404,503"},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/p/x/", "MirrorAsyncStatus": 303,
+                      "MirrorOnServerError": true, "MirrorUserLastModified": true, "MirrorSaveOssMeta": true}},
+        {"RuleNumber": 4, "Condition": {"KeyPrefixEquals": "p", "HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/p/x/", "MirrorProxyPass": true,
+                      "MirrorReturnHeaders": {"ReturnHeader": [{"Key": "x-key", "Value": "${key}"}]},
+                      "MirrorTaggings": {"Taggings": [{"Key": "k", "Value": "${key}"}]}}},
         {"RuleNumber": 2, "Condition": {"KeySuffixEquals": "r"},
          "Redirect": {"ReplaceKeyWith": "a${key}b", "PassQueryString": true}}
     ]}],
-    "origins": {"http://o": "o"},
+    "origins": {"http://o": "o", "http://q": "q"},
     "limits": {"object_bytes": 64, "memory_bytes": 100, "fetches": 2}
 }"#;
 
@@ -42,7 +51,9 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
         proptest::collection::vec(any::<u8>(), 0..40),
         "(bytes=)?[0-9]{0,22}-[0-9]{0,22}".prop_map(String::into_bytes),
         "/(b|%62)/(m|[a-z%./\\\\]){0,9}r?(\\?[a-zA-Z=&%-]{0,9})?".prop_map(String::into_bytes),
-        prop_oneof!["GET", "200", "404", "503", "true", "10", "b\\.d"].prop_map(String::into_bytes),
+        "(http:)?(//[oqh])?[/.?a\\\\:]{0,4}".prop_map(String::into_bytes),
+        prop_oneof!["GET", "200", "302", "400", "404", "503", "true", "10", "b\\.d"]
+            .prop_map(String::into_bytes),
     ]
 }
 
@@ -58,6 +69,9 @@ fn headers() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
             "if-range",
             "content-length",
             "content-type",
+            "location",
+            "last-modified",
+            "x-oss-meta-a",
             "x-amz-delete-marker",
             "x-amz-meta-x-oss-tag",
             "connection"
@@ -69,7 +83,7 @@ fn headers() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        (headers(), headers(), any::<bool>(), any::<bool>(), "[mr%.a]{1,6}r?").prop_map(
+        (headers(), headers(), any::<bool>(), any::<bool>(), "[mr%.ap]{1,6}r?").prop_map(
             |(mut headers, mut answer, local, plain, key)| {
                 if plain {
                     let path = format!("/b/{key}").into_bytes();
@@ -121,7 +135,8 @@ impl Host {
                         self.waiting.push(stream);
                         self.worker.on_miss(stream, *miss)
                     }
-                    Decision::Answer { .. } | Decision::Pass(_) | Decision::Tag(_) => Vec::new(),
+                    Decision::Fetch { miss, .. } => self.worker.on_wanted(*miss),
+                    Decision::Answer { .. } | Decision::Pass(_) | Decision::Tell(_) => Vec::new(),
                 }
             }
             Event::Wake => self.worker.on_wake(now),
@@ -174,12 +189,13 @@ impl Host {
                 Effect::Call(id, call) => {
                     let get = |name| call.headers.get(name).unwrap_or_default().to_vec();
                     assert!(!get(":path").is_empty() && get(":path")[0] == b'/');
-                    if call.cluster == "o" {
-                        assert_eq!(get(":authority"), b"h");
-                        assert!(get(":path").starts_with(b"/p/x/"), "{:?}", get(":path"));
-                    } else {
+                    if call.cluster == "s" {
                         assert!(get(":path").starts_with(b"/b/"), "{:?}", get(":path"));
                         assert_eq!(get("if-none-match"), b"*");
+                    } else {
+                        // A redirect leads to no server that the configuration does not name.
+                        let authority = get(":authority");
+                        assert!([&b"h"[..], b"o", b"q"].contains(&&authority[..]), "{authority:?}");
                     }
                     self.calls.push(id);
                 }

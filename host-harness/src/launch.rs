@@ -83,7 +83,7 @@ pub async fn gateway(
     plan: &Plan,
     line: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<Launched, LaunchError> {
-    let program = Program::compile(plan.path.module()).map_err(LaunchError::Program)?;
+    let program = Program::compile(crate::FILTER_WASM).map_err(LaunchError::Program)?;
     let domain = plan.routes.domain.clone();
     let settings = Settings {
         listen: deployment.listen.value,

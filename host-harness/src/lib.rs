@@ -14,9 +14,5 @@ pub mod launch;
 mod server;
 pub mod store;
 
-/// The filter, compiled to WebAssembly: the very bytes that go into Envoy, for the path `callout`.
-pub const FILTER_WASM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wasm/callout.wasm"));
-
-/// The same for the path `streaming`: it also knows the origins' side.
-pub const STREAMING_FILTER_WASM: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/wasm/streaming.wasm"));
+/// The filter, compiled to WebAssembly: the very bytes that go into Envoy.
+pub const FILTER_WASM: &[u8] = include_bytes!(env!("MODULE"));

@@ -134,8 +134,7 @@ fn cluster(name: &str, to: SocketAddr) -> Cluster {
 
 /// The module that knows both sides, compiled once for all tests.
 fn program() -> Program {
-    static PROGRAM: LazyLock<Program> = LazyLock::new(|| {
-        Program::compile(b2o::STREAMING_FILTER_WASM).expect("the project's own module")
-    });
+    static PROGRAM: LazyLock<Program> =
+        LazyLock::new(|| Program::compile(b2o::FILTER_WASM).expect("the project's own module"));
     PROGRAM.clone()
 }

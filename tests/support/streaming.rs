@@ -21,8 +21,7 @@ pub(crate) fn bootstrap(setup: &Setup, folder: &Path) -> String {
         source: "deployment.yaml".to_owned(),
         trusted: PathBuf::from(Settings::TRUSTED),
     };
-    let files =
-        files(&loaded, settings.data_path.module(), &settings).expect("a deployment Envoy can run");
+    let files = files(&loaded, b2o::FILTER_WASM, &settings).expect("a deployment Envoy can run");
     let running = Running { admin: None, request: loaded.deployment.timeouts.origin };
     install(&directory, &files, running).expect("a folder of our own");
     let bootstrap = fs::read_to_string(directory.join(BOOTSTRAP)).expect("a bootstrap");

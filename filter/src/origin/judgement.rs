@@ -89,6 +89,20 @@ impl OriginRequest {
         }
     }
 
+    /// Judges the answer to a HEAD in place of a GET: what a client is told of an object must be
+    /// what its GET would bring.
+    #[must_use]
+    pub fn judge_head(&self, answer: &Headers, limit: u64) -> Verdict {
+        match (answer.status(), answer.content_length()) {
+            (Some(200), Some(length)) if length > limit => Verdict::TooLarge,
+            (Some(200), _) => match self.found(answer) {
+                Ok(found) => Verdict::Object(found),
+                Err(failure) => Verdict::Failed(failure),
+            },
+            (_, _) => self.judge(answer, 0, limit),
+        }
+    }
+
     /// Judges an answer of an origin's own that is no object, by its status.
     #[must_use]
     pub fn judge_status(&self, status: u16, answer: &Headers) -> Verdict {
@@ -153,6 +167,7 @@ impl OriginRequest {
         match verdict {
             Verdict::Failed(failure) => match failure {
                 MirrorFailure::Broken
+                | MirrorFailure::Digest(_)
                 | MirrorFailure::Short { .. }
                 | MirrorFailure::TimedOut
                 | MirrorFailure::Unreachable => true,
@@ -251,6 +266,12 @@ mod tests {
         let head =
             |pairs: &[(&str, &str)]| judge_size(&Headers::from_pairs(pairs.iter().copied()), 10);
         assert_eq!(head(&[(":status", "200"), ("content-length", "11")]), Verdict::TooLarge);
+        let long = [(":status", "200"), ("content-length", "11"), ("content-type", "a/b")];
+        let headers = |length| Headers::from_pairs(long.iter().copied().filter(|p| p.1 != length));
+        assert_eq!(plain.judge_head(&headers(""), 10), Verdict::TooLarge);
+        assert_eq!(plain.judge_head(&headers("11"), 10), typed("a/b"));
+        let absent = Headers::from_pairs([(":status", "404"), ("content-length", "11")]);
+        assert_eq!(plain.judge_head(&absent, 10), Verdict::Absent);
         for pairs in [
             &[][..],
             &[(":status", "200")],

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 pub use self::judgement::{Found, Passed, Verdict, judge_size};
 use crate::configuration::Configuration;
-use crate::http::headers::HeaderList;
+use crate::digest::Check;
+use crate::http::headers::{HeaderList, Headers};
 use crate::http::location::Place;
 use crate::http::{percent, query};
 use crate::reason::MirrorFailure;
@@ -140,6 +141,16 @@ impl OriginRequest {
         moved
     }
 
+    /// Whether the digests in its answer count.
+    pub(crate) fn checks(&self) -> bool {
+        self.rule.check_md5
+    }
+
+    /// The check of a whole object by the answer that begins to bring it.
+    pub(crate) fn check(&self, answer: &Headers) -> Check {
+        if self.checks() { Check::of_whole(answer) } else { Check::default() }
+    }
+
     /// The rule it is made by.
     #[must_use]
     pub fn rule(&self) -> &Mirror {
@@ -190,7 +201,6 @@ impl OriginRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::headers::Headers;
     use crate::rule::{Action, RuleSet};
 
     /// The request for a key by a rule with these elements.

@@ -22,6 +22,10 @@ pub struct Mirror {
     pub pass_query_string: bool,
     /// `MirrorPassOriginalSlashes`: slashes that a key begins with stay behind the MirrorURL's.
     pub pass_original_slashes: bool,
+    /// `MirrorCheckMd5`: an object that is not what its origin's digests say is not stored.
+    pub check_md5: bool,
+    /// `MirrorAllowHeadObject`: a HEAD is answered by the origin too.
+    pub allow_head: bool,
     /// `MirrorHeaders`.
     pub headers: MirrorHeaders,
     /// `MirrorFollowRedirect`: an origin's redirect is followed, and not the client's to follow.
@@ -149,7 +153,11 @@ impl MirrorUrl {
         else {
             return Err("a URL that starts with http:// or https://");
         };
-        let url = url::Url::parse(text).map_err(|_| "a URL with a valid host")?;
+        let url = url::Url::parse(text).map_err(|_| match cfg!(target_arch = "wasm32") {
+            // The module has no Unicode tables; `b2o` writes what it generates in ASCII.
+            true => "a URL with a valid host, in ASCII (xn--...)",
+            false => "a URL with a valid host",
+        })?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err("a URL without user name and password");
         }

@@ -125,6 +125,17 @@ pub struct Rule {
     pub action: Action,
 }
 
+impl Rule {
+    /// Whether it is about HEAD as it is about GET.
+    #[must_use]
+    pub fn allows_head(&self) -> bool {
+        match &self.action {
+            Action::External(_) => false,
+            Action::Mirror(mirror) => mirror.allow_head,
+        }
+    }
+}
+
 /// `Redirect`, by its `RedirectType`.
 #[derive(Clone, Debug)]
 pub enum Action {

@@ -46,6 +46,24 @@ fn sound_rules_have_no_findings() {
             r#""MirrorTooLarge": "Fail", "EnableReplacePrefix": true, "ReplaceKeyPrefixWith": "x/""#,
         ),
         mirror(r#""MirrorIsExpressTunnel": false, "ReplaceKeyWith": null"#),
+        mirror(
+            r#""MirrorFollowRedirect": false, "MirrorSNI": true, "TransparentMirrorResponseCodes": "400,404",
+               "MirrorURLSlave": "http://p/", "MirrorURLProbe": "http://p/ok?x", "MirrorSwitchAllErrors": "true",
+               "MirrorMultiAlternates": {"MirrorMultiAlternate": [
+                 {"MirrorMultiAlternateNumber": "2", "MirrorMultiAlternateURL": "http://q/", "MirrorMultiAlternateVpcId": ""},
+                 {"MirrorMultiAlternateNumber": 1, "MirrorMultiAlternateURL": "http://r/"}]}"#,
+        ),
+        mirror(
+            r#""MirrorReturnHeaders": {"ReturnHeader": [{"Key": "cache-control", "Value": "${key}"}]},
+               "MirrorTaggings": {"Taggings": [{"Key": "k", "Value": ""}]}, "MirrorProxyPass": true,
+               "MirrorAsyncStatus": 303, "StorageClass": "STANDARD_IA", "ServerSideEncryption": "aws:kms",
+               "MirrorTimeout": 100, "MirrorMaxSize": "5", "MirrorFallThrough": true,
+               "MirrorTunnelId": "", "MirrorDstVpcId": """#,
+        ),
+        rule(
+            r#"{"HttpErrorCodeReturnedEquals": [404, "5XX"]}"#,
+            r#"{"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorOnServerError": true}"#,
+        ),
         external(r#"{"HostName": "h"}"#),
         external(r#"{"HostName": "127.0.0.1:9100", "Protocol": "http", "HttpRedirectCode": 307}"#),
         external(r#"{"RedirectType": "AliCDN", "HostName": "h", "PassQueryString": "true"}"#),
@@ -143,12 +161,85 @@ fn each_mistake_is_found_at_its_place() {
             vec![("bad-mirror-url", at("/Redirect/MirrorURL"))],
         ),
         (
+            &mirror(r#""MirrorSwitchAllErrors": true, "MirrorURLProbe": "ftp://p/""#),
+            vec![
+                ("bad-mirror-url", at("/Redirect/MirrorURLProbe")),
+                ("no-effect", at("/Redirect/MirrorURLProbe=")),
+                ("no-effect", at("/Redirect/MirrorSwitchAllErrors=")),
+            ],
+        ),
+        (
+            &mirror(
+                r#""MirrorMultiAlternates": {"MirrorMultiAlternate": [
+                    {"MirrorMultiAlternateNumber": 1, "MirrorMultiAlternateURL": "http://q/", "MirrorMultiAlternateVpcId": "v"},
+                    {"MirrorMultiAlternateNumber": 1, "MirrorMultiAlternateURL": "http://r/"},
+                    {"MirrorMultiAlternateURL": "r"}]}"#,
+            ),
+            vec![
+                (
+                    "unsupported-element",
+                    at(
+                        "/Redirect/MirrorMultiAlternates/MirrorMultiAlternate/0/MirrorMultiAlternateVpcId=",
+                    ),
+                ),
+                (
+                    "duplicate-name",
+                    at(
+                        "/Redirect/MirrorMultiAlternates/MirrorMultiAlternate/1/MirrorMultiAlternateNumber",
+                    ),
+                ),
+                ("missing-element", at("/Redirect/MirrorMultiAlternates/MirrorMultiAlternate/2=")),
+                (
+                    "bad-mirror-url",
+                    at(
+                        "/Redirect/MirrorMultiAlternates/MirrorMultiAlternate/2/MirrorMultiAlternateURL",
+                    ),
+                ),
+            ],
+        ),
+        (
+            &mirror(
+                r#""MirrorReturnHeaders": {"ReturnHeader": [{"Key": "ETag", "Value": "x"}, {"Key": "a", "Value": "${x}"}]},
+                   "MirrorTaggings": {"Taggings": [{"Key": "", "Value": "x"}, {"Key": "a", "Value": ""}, {"Key": "a", "Value": ""}]}"#,
+            ),
+            vec![
+                ("bad-header-name", at("/Redirect/MirrorReturnHeaders/ReturnHeader/0/Key")),
+                ("bad-template", at("/Redirect/MirrorReturnHeaders/ReturnHeader/1/Value")),
+                ("bad-tag", at("/Redirect/MirrorTaggings/Taggings/0/Key")),
+                ("duplicate-name", at("/Redirect/MirrorTaggings/Taggings/2/Key")),
+            ],
+        ),
+        (
+            &mirror(
+                r#""MirrorAsyncStatus": 200, "StorageClass": "cold", "ServerSideEncryption": "DES",
+                   "MirrorTimeout": 0, "TransparentMirrorResponseCodes": "200""#,
+            ),
+            vec![
+                ("bad-status", at("/Redirect/TransparentMirrorResponseCodes")),
+                ("bad-limit", at("/Redirect/MirrorTimeout")),
+                ("bad-redirect-code", at("/Redirect/MirrorAsyncStatus")),
+                ("bad-word", at("/Redirect/StorageClass")),
+                ("bad-word", at("/Redirect/ServerSideEncryption")),
+            ],
+        ),
+        (
+            &mirror(r#""MirrorOnServerError": true"#),
+            vec![("no-effect", at("/Condition/HttpErrorCodeReturnedEquals"))],
+        ),
+        (
+            &mirror(r#""MirrorTunnelId": "t", "MirrorUsingRole": true"#),
+            vec![
+                ("unsupported-element", at("/Redirect/MirrorTunnelId=")),
+                ("unsupported-element", at("/Redirect/MirrorUsingRole=")),
+            ],
+        ),
+        (
             &mirror(r#""MirrorURL": "http://p/""#),
             vec![("duplicate-element", at("/Redirect/MirrorURL="))],
         ),
         (
-            &mirror(r#""MirrorCheckMd5": true"#),
-            vec![("unsupported-element", at("/Redirect/MirrorCheckMd5="))],
+            &mirror(r#""MirrorIsExpressTunnel": true"#),
+            vec![("unsupported-element", at("/Redirect/MirrorIsExpressTunnel="))],
         ),
         (&mirror(r#""MirrorTooLarge": "302""#), vec![("bad-word", at("/Redirect/MirrorTooLarge"))]),
         (

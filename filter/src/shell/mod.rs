@@ -5,7 +5,6 @@
 mod host;
 mod root;
 mod stream;
-#[cfg(feature = "streaming")]
 mod visitor;
 mod vm;
 mod work;

@@ -7,12 +7,10 @@ use proxy_wasm::types::{ContextType, LogLevel};
 
 use super::host::{self, Buffer, Map};
 use super::stream::Stream;
-#[cfg(feature = "streaming")]
 use super::visitor::Visitor;
 use super::vm::{Vm, now};
 use super::work::Work;
 use crate::configuration::Configuration;
-#[cfg(feature = "streaming")]
 use crate::configuration::Role;
 use crate::http::headers::Headers;
 use crate::worker::CallAnswer;
@@ -74,10 +72,7 @@ impl RootContext for Root {
             }
         };
         let configuration = Rc::new(configuration);
-        let Some(work) = Work::new(Rc::clone(&configuration)) else {
-            host::log(LogLevel::Error, "the role `origin` takes the module for streaming");
-            return false;
-        };
+        let work = Work::new(Rc::clone(&configuration));
         match Vm::new(self.id, configuration, work) {
             Ok(vm) => {
                 self.vm = Some(Rc::new(vm));
@@ -106,7 +101,6 @@ impl RootContext for Root {
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         match &self.vm {
-            #[cfg(feature = "streaming")]
             Some(vm) if vm.configuration.role == Role::Origin => {
                 Some(Box::new(Visitor::new(id, Rc::clone(vm))))
             }

@@ -14,7 +14,6 @@ use crate::http::headers::HeaderList;
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::reply::{Body, Reply};
-#[cfg(feature = "streaming")]
 use crate::transfer::Transfers;
 use crate::worker::{CallId, Effect, Moment, StreamId, Worker};
 
@@ -129,7 +128,6 @@ impl Vm {
     }
 
     /// The same with the transfers.
-    #[cfg(feature = "streaming")]
     pub(super) fn with_transfers(&self, act: impl FnOnce(&mut Transfers) -> Vec<Effect>) {
         let effects = self.work.borrow_mut().origin().map(act);
         self.perform(effects.unwrap_or_default());
@@ -174,10 +172,12 @@ pub(super) fn answer(reply: &Reply) -> Result<(), host::HostError> {
         Body::Absent => host::send_local_response(reply.status, &reply.headers, b""),
         // Envoy takes type and length off a local reply without a body (http/utility.cc,
         // prepareLocalReply), and they belong to this object: so the held response becomes it.
-        Body::EmptyObject => {
+        Body::Headers(length) => {
             let mut headers = HeaderList::new().with(":status", reply.status.to_string());
             headers.extend(&reply.headers);
-            headers.add("content-length", "0");
+            if let Some(length) = length {
+                headers.add("content-length", length.to_string());
+            }
             host::replace_headers(host::Map::Response, &headers)?;
             host::continue_response()
         }

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use crate::configuration::{Configuration, Role};
-#[cfg(feature = "streaming")]
 use crate::transfer::Transfers;
 use crate::worker::{CallAnswer, CallId, Effect, Moment, Refusal, Worker};
 
@@ -13,19 +12,15 @@ pub(super) enum Work {
     /// On the clients' side.
     Gateway(Worker),
     /// On the origins' side.
-    #[cfg(feature = "streaming")]
     Origin(Transfers),
 }
 
 impl Work {
-    /// Nothing to do yet, in the configured role; `None` where the module does not have it.
-    pub(super) fn new(configuration: Rc<Configuration>) -> Option<Self> {
+    /// Nothing to do yet, in the configured role.
+    pub(super) fn new(configuration: Rc<Configuration>) -> Self {
         match configuration.role {
-            Role::Gateway => Some(Self::Gateway(Worker::new(configuration))),
-            #[cfg(feature = "streaming")]
-            Role::Origin => Some(Self::Origin(Transfers::new(configuration))),
-            #[cfg(not(feature = "streaming"))]
-            Role::Origin => None,
+            Role::Gateway => Self::Gateway(Worker::new(configuration)),
+            Role::Origin => Self::Origin(Transfers::new(configuration)),
         }
     }
 
@@ -33,17 +28,14 @@ impl Work {
     pub(super) const fn gateway(&mut self) -> Option<&mut Worker> {
         match self {
             Self::Gateway(worker) => Some(worker),
-            #[cfg(feature = "streaming")]
             Self::Origin(_) => None,
         }
     }
 
     /// The work on the origins' side, where this is it.
-    #[cfg(feature = "streaming")]
     pub(super) const fn origin(&mut self) -> Option<&mut Transfers> {
         match self {
             Self::Gateway(_) => None,
-            #[cfg(feature = "streaming")]
             Self::Origin(transfers) => Some(transfers),
         }
     }
@@ -52,7 +44,6 @@ impl Work {
     pub(super) fn is_idle(&self) -> bool {
         match self {
             Self::Gateway(worker) => worker.is_idle(),
-            #[cfg(feature = "streaming")]
             Self::Origin(transfers) => transfers.is_idle(),
         }
     }
@@ -61,7 +52,6 @@ impl Work {
     pub(super) fn on_wake(&mut self, now: Moment) -> Vec<Effect> {
         match self {
             Self::Gateway(worker) => worker.on_wake(now),
-            #[cfg(feature = "streaming")]
             Self::Origin(transfers) => transfers.on_wake(now),
         }
     }
@@ -70,7 +60,6 @@ impl Work {
     pub(super) fn on_tick(&mut self, now: Moment) -> Vec<Effect> {
         match self {
             Self::Gateway(worker) => worker.on_tick(now),
-            #[cfg(feature = "streaming")]
             Self::Origin(transfers) => transfers.on_tick(now),
         }
     }
@@ -79,7 +68,6 @@ impl Work {
     pub(super) fn wants_body(&self, call: CallId, body_bytes: u64) -> bool {
         match self {
             Self::Gateway(worker) => worker.wants_body(call, body_bytes),
-            #[cfg(feature = "streaming")]
             Self::Origin(transfers) => transfers.wants_body(call, body_bytes),
         }
     }
@@ -93,7 +81,6 @@ impl Work {
     ) -> Vec<Effect> {
         match self {
             Self::Gateway(worker) => worker.on_call_answer(call, answer, now),
-            #[cfg(feature = "streaming")]
             Self::Origin(transfers) => transfers.on_call_answer(call, answer, now),
         }
     }
@@ -107,7 +94,6 @@ impl Work {
     ) -> Vec<Effect> {
         match self {
             Self::Gateway(worker) => worker.on_call_refused(call, why, now),
-            #[cfg(feature = "streaming")]
             Self::Origin(transfers) => transfers.on_call_refused(call, why, now),
         }
     }

@@ -2,6 +2,7 @@
 //! range, at the store's pace.
 
 use super::part::Parts;
+use crate::digest::Check;
 use crate::http::headers::{HeaderList, Headers};
 use crate::origin::OriginRequest;
 use crate::reason::NotStored;
@@ -104,10 +105,14 @@ impl Pull {
                     return Pulled::Lost(NotStored::Metadata);
                 };
                 *object = found.kept;
+                parts.expect(self.origin.check(headers));
                 parts.push(&answer.body);
                 Pulled::Whole
             }
-            Some(416) if first == 0 => Pulled::Whole,
+            Some(416) if first == 0 => {
+                parts.expect(Check::default());
+                Pulled::Whole
+            }
             Some(200 | 206 | 412 | 416) => Pulled::Lost(NotStored::Changed),
             Some(status @ (404 | 410 | 401 | 403)) => {
                 Pulled::Lost(NotStored::OriginRefused(status))
@@ -133,6 +138,11 @@ impl Pull {
         let is_last = range.last.saturating_add(1) == range.size;
         if !same || (!is_last && validator.is_none()) {
             return Pulled::Lost(NotStored::Changed);
+        }
+        if self.origin.checks()
+            && let Some(mismatch) = parts.expect_range(&answer.headers, &answer.body)
+        {
+            return Pulled::Lost(NotStored::Digest(mismatch));
         }
         if parts.received() == 0 {
             let Ok(found) = self.origin.found(&answer.headers) else {

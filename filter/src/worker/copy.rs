@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::fetch::tell;
 use super::{
     ANSWERS_PER_TURN, Call, CallId, Effect, Moment, Refusal, Ticket, Waiter, Worker, same_object,
 };
@@ -12,7 +13,6 @@ use crate::metric::Metric;
 use crate::origin::Verdict;
 use crate::reason::NotStored;
 use crate::reply::{Object, Reply};
-use crate::report::Outcome;
 use crate::retry;
 use crate::store::{self, Target, Written};
 
@@ -35,11 +35,21 @@ pub(super) struct Copy {
 
 /// The client for which the object was fetched; the line on storing is about its request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum FirstClient {
+pub(super) enum FirstClient {
     Answered(u16),
     Left,
     Reported,
     Waiting,
+}
+
+impl FirstClient {
+    /// What it got, where that is known.
+    pub(super) const fn status(self) -> Option<u16> {
+        match self {
+            Self::Answered(status) => Some(status),
+            Self::Left | Self::Reported | Self::Waiting => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -110,18 +120,17 @@ impl Worker {
         &mut self,
         miss: Miss,
         waiters: Vec<Waiter>,
-        wanted: Option<u16>,
+        first_client: Option<FirstClient>,
         object: Rc<Object>,
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let first_is_there = waiters.iter().any(|waiter| waiter.first);
-        let result = miss.storing().and_then(|()| self.admission(&object));
-        let first_client = match wanted {
-            Some(status) => FirstClient::Answered(status),
-            None if first_is_there => FirstClient::Waiting,
+        let first_client = match first_client {
+            Some(client) => client,
+            None if waiters.iter().any(|waiter| waiter.first) => FirstClient::Waiting,
             None => FirstClient::Left,
         };
+        let result = miss.storing().and_then(|()| self.admission(&object));
         let call = self.call();
         let state = match result {
             Ok(()) => State::Sending { call, attempts: 1 },
@@ -184,13 +193,8 @@ impl Worker {
                 if waiter.first {
                     copy.first_client = FirstClient::Answered(reply.status);
                 } else {
-                    let outcome = Outcome::Mirrored {
-                        url: &copy.object.url,
-                        bytes: copy.object.body.len(),
-                        client: Some(reply.status),
-                        stored: None,
-                    };
-                    effects.push(Effect::Log(waiter.miss.report.line(&outcome)));
+                    let (url, bytes) = (&copy.object.url, copy.object.body.len() as u64);
+                    tell(&waiter.miss, url, bytes, Some(reply.status), None, effects);
                 }
                 self.answer(waiter.stream, reply, effects);
             }
@@ -331,11 +335,6 @@ fn report(copy: &mut Copy, effects: &mut Vec<Effect>) {
         FirstClient::Reported => return,
     };
     copy.first_client = FirstClient::Reported;
-    let outcome = Outcome::Mirrored {
-        url: &copy.object.url,
-        bytes: copy.object.body.len(),
-        client,
-        stored: Some(result),
-    };
-    effects.push(Effect::Log(copy.miss.report.line(&outcome)));
+    let (url, bytes) = (&copy.object.url, copy.object.body.len() as u64);
+    tell(&copy.miss, url, bytes, client, Some(result), effects);
 }

@@ -3,17 +3,20 @@
 
 use std::rc::Rc;
 
+use super::copy::FirstClient;
 use super::{
-    Call, CallAnswer, CallId, Effect, Moment, Refusal, StreamId, Waiter, Worker, health,
-    same_object,
+    ANSWERS_PER_TURN, Call, CallAnswer, CallId, Effect, Moment, Refusal, StreamId, Waiter, Worker,
+    health, same_object,
 };
+use crate::digest::Mismatch;
 use crate::exchange::{self, Decision, Miss};
 use crate::http::headers::Headers;
 use crate::metric::Metric;
 use crate::origin::{self, OriginRequest, USER_AGENT, Verdict};
-use crate::reason::MirrorFailure;
+use crate::reason::{MirrorFailure, NotStored};
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
+use crate::request::Method;
 use crate::rule::TooLarge;
 
 /// Redirects of an origin that are followed, one behind the other. OSS's own limit.
@@ -32,18 +35,28 @@ pub(super) struct Fetch {
     moved: Option<OriginRequest>,
     hops: u32,
     pub(super) waiters: Vec<Waiter>,
-    /// What a client got that does not wait; the object is wanted all the same.
-    wanted: Option<u16>,
     /// When it was begun.
     since: Moment,
+    /// What the origin is asked for.
+    method: Method,
+    /// Who wanted it and does not wait.
+    wanted: Option<Wanted>,
     state: State,
+}
+
+/// A request that has been answered, and is told of when the object is stored.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    client: FirstClient,
+    /// The object's size, where the client was told of the object: by a HEAD.
+    bytes: Option<u64>,
 }
 
 #[derive(Debug)]
 enum State {
     /// The host gave the answer up; the origin is asked how large the object is.
     AskingSize(CallId),
-    /// The origin is asked for the object.
+    /// The origin is asked for the object, or its headers.
     Calling(CallId),
     /// As many as may be are under way already.
     Queued { since: Moment },
@@ -52,15 +65,18 @@ enum State {
 impl Fetch {
     pub(super) fn new(stream: StreamId, miss: Miss, now: Moment) -> Self {
         let waiter = Waiter { stream, miss: miss.clone(), first: true };
-        Self { waiters: vec![waiter], ..Self::of(miss, now) }
+        let method = miss.request.method;
+        Self { waiters: vec![waiter], ..Self::of(miss, method, None, now) }
     }
 
     /// For nobody who waits.
     pub(super) fn wanted(miss: Miss, now: Moment) -> Self {
-        Self { wanted: miss.origin.rule().async_status, ..Self::of(miss, now) }
+        let client = miss.origin.rule().async_status.map(FirstClient::Answered);
+        let wanted = client.map(|client| Wanted { client, bytes: None });
+        Self::of(miss, Method::Get, wanted, now)
     }
 
-    fn of(miss: Miss, now: Moment) -> Self {
+    fn of(miss: Miss, method: Method, wanted: Option<Wanted>, now: Moment) -> Self {
         let (origin, others) = (miss.origin.clone(), miss.others.clone());
         Self {
             miss,
@@ -69,14 +85,22 @@ impl Fetch {
             moved: None,
             hops: 0,
             waiters: Vec::new(),
-            wanted: None,
             since: now,
+            method,
+            wanted,
             state: State::Queued { since: now },
         }
     }
 
+    /// Whether what comes of it answers a miss: an object answers a HEAD too.
     pub(super) fn is_for(&self, miss: &Miss) -> bool {
-        same_object(&self.miss, miss)
+        let brings = self.method == Method::Get || miss.request.method == Method::Head;
+        brings && same_object(&self.miss, miss)
+    }
+
+    /// Whether nobody is left to want what was not begun.
+    fn is_forgotten(&self) -> bool {
+        self.is_queued() && self.waiters.is_empty() && self.wanted.is_none()
     }
 
     pub(super) const fn is_queued(&self) -> bool {
@@ -84,6 +108,14 @@ impl Fetch {
     }
 
     pub(super) fn is_calling(&self, call: CallId) -> bool {
+        self.method == Method::Get && self.calls(call)
+    }
+
+    pub(super) fn is_heading(&self, call: CallId) -> bool {
+        self.method == Method::Head && self.calls(call)
+    }
+
+    fn calls(&self, call: CallId) -> bool {
         matches!(self.state, State::Calling(own) if own == call)
     }
 
@@ -92,7 +124,7 @@ impl Fetch {
     }
 
     pub(super) fn has(&self, call: CallId) -> bool {
-        self.is_calling(call) || self.is_asking(call)
+        self.calls(call) || self.is_asking(call)
     }
 
     /// The request that is under way.
@@ -100,11 +132,11 @@ impl Fetch {
         self.moved.as_ref().unwrap_or(&self.origin)
     }
 
-    fn request(&self, method: &str, timeout: std::time::Duration) -> Call {
+    fn request(&self, method: Method, timeout: std::time::Duration) -> Call {
         let origin = self.asked();
         Call {
             cluster: origin.cluster.clone(),
-            headers: origin.call_headers(method),
+            headers: origin.call_headers(method.as_str()),
             body: None,
             timeout: origin.timeout(timeout),
         }
@@ -113,10 +145,7 @@ impl Fetch {
 
 impl Worker {
     pub(super) fn start_fetches(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        // Nobody is left to want what was not begun.
-        self.fetches.retain(|fetch| {
-            !(fetch.is_queued() && fetch.waiters.is_empty() && fetch.wanted.is_none())
-        });
+        self.fetches.retain(|fetch| !fetch.is_forgotten());
         let limit = usize::try_from(self.configuration.limits.fetches).unwrap_or(usize::MAX);
         let under_way = self.fetches.iter().filter(|fetch| !fetch.is_queued()).count();
         let queued = self.fetches.iter().filter(|fetch| fetch.is_queued()).count();
@@ -161,7 +190,7 @@ impl Worker {
         if let Some(fetch) = self.fetches.get_mut(at) {
             fetch.state = State::Calling(call);
             effects.push(Effect::Count(Metric::Fetches));
-            effects.push(Effect::Call(call, fetch.request("GET", timeout)));
+            effects.push(Effect::Call(call, fetch.request(fetch.method, timeout)));
         }
     }
 
@@ -199,6 +228,10 @@ impl Worker {
                 self.conclude(at, Verdict::Failed(MirrorFailure::Broken), Vec::new(), now, effects);
             }
             Verdict::Object(found) => {
+                if let Some(mismatch) = self.mismatch(at, &answer) {
+                    let verdict = Verdict::Failed(MirrorFailure::Digest(mismatch));
+                    return self.conclude(at, verdict, Vec::new(), now, effects);
+                }
                 let Fetch { miss, origin, waiters, wanted, .. } = self.fetches.remove(at);
                 let object = Rc::new(Object {
                     body: Rc::new(answer.body),
@@ -207,7 +240,8 @@ impl Worker {
                     tag: origin.tag(),
                     url: origin.url(),
                 });
-                self.store(miss, waiters, wanted, object, now, effects);
+                let client = wanted.map(|wanted| wanted.client);
+                self.store(miss, waiters, client, object, now, effects);
             }
             Verdict::Moved(location) => self.follow(at, &location, now, effects),
             Verdict::Unknown => self.ask_size(at, effects),
@@ -215,6 +249,13 @@ impl Worker {
                 self.conclude(at, verdict, answer.body, now, effects);
             }
         }
+    }
+
+    /// What the origin says of the object's bytes, and is not true.
+    fn mismatch(&self, at: usize, answer: &CallAnswer) -> Option<Mismatch> {
+        let mut check = self.fetches.get(at)?.asked().check(&answer.headers);
+        check.update(&answer.body);
+        check.mismatch()
     }
 
     pub(super) fn on_size_answer(
@@ -249,7 +290,7 @@ impl Worker {
         let timeout = self.configuration.timeouts.origin;
         if let Some(fetch) = self.fetches.get_mut(at) {
             fetch.state = State::AskingSize(call);
-            effects.push(Effect::Call(call, fetch.request("HEAD", timeout)));
+            effects.push(Effect::Call(call, fetch.request(Method::Head, timeout)));
         }
     }
 
@@ -288,6 +329,62 @@ impl Worker {
         }
     }
 
+    /// The headers of an object have come: whoever asked for them has them, and the object is
+    /// fetched for the bucket.
+    pub(super) fn on_head_answer(
+        &mut self,
+        at: usize,
+        headers: &Headers,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(fetch) = self.fetches.get(at) else { return };
+        let limit = fetch.asked().limit(&self.configuration.limits);
+        let found = match fetch.asked().judge_head(headers, limit) {
+            Verdict::Object(found) => found,
+            Verdict::Moved(location) => return self.follow(at, &location, now, effects),
+            verdict @ (Verdict::Absent
+            | Verdict::Failed(_)
+            | Verdict::Passed(_)
+            | Verdict::TooLarge
+            | Verdict::Unknown) => {
+                return self.conclude(at, verdict, Vec::new(), now, effects);
+            }
+        };
+        let Fetch { miss, origin, mut waiters, .. } = self.fetches.remove(at);
+        let length = headers.content_length();
+        let bytes = length.unwrap_or_default();
+        let (tag, url) = (origin.tag(), origin.url());
+        // The others have theirs from the object.
+        let rest = waiters.split_off(waiters.len().min(ANSWERS_PER_TURN));
+        let mut client = FirstClient::Left;
+        for waiter in waiters {
+            let reply = Reply::head(&found.shown, &tag, length);
+            effects.push(Effect::Count(Metric::Mirrored));
+            if waiter.first {
+                client = FirstClient::Answered(reply.status);
+            } else {
+                tell(&waiter.miss, &url, bytes, Some(reply.status), None, effects);
+            }
+            self.answer(waiter.stream, reply, effects);
+        }
+        let fetch =
+            |fetch: &&mut Fetch| fetch.method == Method::Get && same_object(&fetch.miss, &miss);
+        if let Some(copy) = self.copies.iter_mut().find(|copy| copy.serves(&miss)) {
+            copy.waiters.extend(rest);
+        } else if let Some(fetch) = self.fetches.iter_mut().find(fetch) {
+            fetch.waiters.extend(rest);
+        } else {
+            let wanted = Wanted { client, bytes: Some(bytes) };
+            let wanted = miss.storing().is_ok().then_some(wanted);
+            if wanted.is_some() || !rest.is_empty() {
+                let fetch = Fetch::of(miss, Method::Get, wanted, now);
+                return self.fetches.push(Fetch { waiters: rest, ..fetch });
+            }
+        }
+        tell(&miss, &url, bytes, client.status(), None, effects);
+    }
+
     /// An origin has been heard: where it failed and there is another, that one is asked.
     fn conclude(
         &mut self,
@@ -322,18 +419,27 @@ impl Worker {
         effects: &mut Vec<Effect>,
     ) {
         let Fetch { miss, origin, waiters, wanted, .. } = self.fetches.remove(at);
-        if wanted.is_some() {
-            let status = MirrorFailure::Status(404);
+        if let Some(Wanted { client, bytes }) = wanted {
             let too_large = MirrorFailure::TooLarge { limit: self.limit(&miss) };
             let failure = match verdict {
-                Verdict::Absent => &status,
-                Verdict::Failed(failure) => failure,
-                Verdict::Passed(passed) => &MirrorFailure::Status(passed.status),
-                Verdict::TooLarge => &too_large,
-                Verdict::Moved(_) | Verdict::Object(_) | Verdict::Unknown => &MirrorFailure::Broken,
+                Verdict::Absent => MirrorFailure::Status(404),
+                Verdict::Failed(failure) => failure.clone(),
+                Verdict::Passed(passed) => MirrorFailure::Status(passed.status),
+                Verdict::TooLarge => too_large,
+                Verdict::Moved(_) | Verdict::Object(_) | Verdict::Unknown => MirrorFailure::Broken,
             };
-            let outcome = Outcome::NotFetched { url: &origin.url(), failure };
-            effects.push(Effect::Log(miss.report.line(&outcome)));
+            effects.push(Effect::Count(Metric::NotStored));
+            let url = origin.url();
+            match bytes {
+                Some(bytes) => {
+                    let why = NotStored::from(&failure);
+                    tell(&miss, &url, bytes, client.status(), Some(Err(why)), effects);
+                }
+                None => {
+                    let outcome = Outcome::NotFetched { url: &url, failure: &failure };
+                    effects.push(Effect::Log(miss.report.line(&outcome)));
+                }
+            }
         }
         let body = Rc::new(body);
         for waiter in waiters {
@@ -429,4 +535,17 @@ impl Worker {
         effects.push(Effect::Log(miss.report.line(&outcome)));
         self.answer(waiter.stream, Reply::failed(miss.rule, failure, &miss.request), effects);
     }
+}
+
+/// Tells of one request that an object, or its headers, came for.
+pub(super) fn tell(
+    miss: &Miss,
+    url: &str,
+    bytes: u64,
+    client: Option<u16>,
+    stored: Option<Result<(), NotStored>>,
+    effects: &mut Vec<Effect>,
+) {
+    let outcome = Outcome::Mirrored { url, bytes, client, stored };
+    effects.push(Effect::Log(miss.report.line(&outcome)));
 }

@@ -257,6 +257,8 @@ impl Worker {
         let mut effects = Vec::new();
         if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_calling(call)) {
             self.on_origin_answer(at, answer, now, &mut effects);
+        } else if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_heading(call)) {
+            self.on_head_answer(at, &answer.headers, now, &mut effects);
         } else if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_asking(call)) {
             self.on_size_answer(at, &answer.headers, now, &mut effects);
         } else if !self.health.on_answer(call, answer.headers.status()) {
@@ -313,7 +315,7 @@ impl Worker {
     /// Answers a client, or lets it be when it has gone.
     fn answer(&mut self, stream: StreamId, reply: Reply, effects: &mut Vec<Effect>) {
         match &reply.body {
-            Body::EmptyObject => {
+            Body::Headers(_) => {
                 self.emptied.push(stream);
             }
             Body::Object(..) => {

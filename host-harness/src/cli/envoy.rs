@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use super::failure::Failure;
 use super::loading::load;
 use super::print;
+use crate::FILTER_WASM;
 use crate::deployment::{Plan, Timeouts};
 use crate::envoy::{self, Change, Running, Settings};
 
@@ -78,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         source: source.to_string_lossy().into_owned(),
         trusted: trust.clone(),
     };
-    let files = envoy::files(&loaded, settings.data_path.module(), &settings)
+    let files = envoy::files(&loaded, FILTER_WASM, &settings)
         .map_err(|error| Failure::new(error.to_string()))?;
     if envoy::needs_trust(&loaded) && !trust.is_file() {
         warn(trust);

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::envoy::DataPath;
 use super::failure::Failure;
 use super::print;
+use crate::FILTER_WASM;
 use crate::envoy;
-use crate::gateway;
 
 /// Write the filter's module, for any proxy that runs proxy-wasm.
 ///
@@ -17,7 +16,6 @@ use crate::gateway;
     after_long_help = "\
 Examples:
   b2o filter --out back_to_origin.wasm
-  b2o filter --path streaming --out back_to_origin.wasm
 
 Exit codes:
   0  the file is there
@@ -28,15 +26,11 @@ pub(super) struct Arguments {
     /// The file to write; it is replaced as a whole, and left alone where it is the same.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// How an object that the bucket lacks reaches the client.
-    #[arg(long = "path", value_enum, default_value_t = DataPath::Callout)]
-    data_path: DataPath,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let module = gateway::DataPath::from(arguments.data_path).module();
-    let change = envoy::replace(&arguments.out, module, false)
+    let change = envoy::replace(&arguments.out, FILTER_WASM, false)
         .map_err(|error| Failure::new(error.to_string()))?;
-    print(&format!("{change}  {}  {} bytes\n", arguments.out.display(), module.len()));
+    print(&format!("{change}  {}  {} bytes\n", arguments.out.display(), FILTER_WASM.len()));
     Ok(())
 }

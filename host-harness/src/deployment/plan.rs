@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::load::Loaded;
 use super::value::{Addressing, DataPath, Reads, parse_endpoint};
@@ -50,7 +51,7 @@ impl Plan {
                     authority: bucket.endpoint.authority(),
                     addressing: bucket.addressing.as_str(),
                 },
-                routing_rules: &rules.json,
+                routing_rules: with_ascii_hosts(&rules.json),
             });
             let reads = reads(bucket.reads.value, bucket.addressing);
             let route = BucketRoute { cluster: cluster.name.clone(), reads };
@@ -115,6 +116,43 @@ fn origin_name(endpoint: &Endpoint) -> String {
     format!("origin-{}-{host}-{}", endpoint.scheme.as_str(), endpoint.port)
 }
 
+/// Rules as the module takes them: it has no Unicode tables, so hosts are in ASCII there.
+pub(super) fn with_ascii_hosts(rules: &Value) -> Value {
+    match rules {
+        Value::Array(items) => items.iter().map(with_ascii_hosts).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| {
+                let value = match value.as_str() {
+                    Some(text) if !text.is_ascii() => Value::String(in_ascii(name, text)),
+                    Some(_) | None => with_ascii_hosts(value),
+                };
+                (name.clone(), value)
+            })
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => rules.clone(),
+    }
+}
+
+/// The text of an element, its host in ASCII where it has one. What is no URL stays, and is refused
+/// by name.
+fn in_ascii(element: &str, text: &str) -> String {
+    let parsed = |text: &str| url::Url::parse(text).ok();
+    let ascii = match element {
+        "HostName" => {
+            let (host, port) = match text.rsplit_once(':') {
+                Some((host, port)) => (host, format!(":{port}")),
+                None => (text, String::new()),
+            };
+            parsed(&format!("http://{host}/"))
+                .and_then(|url| Some(format!("{}{port}", url.host_str()?)))
+        }
+        name if name.contains("URL") => parsed(text).map(String::from),
+        _ => None,
+    };
+    ascii.unwrap_or_else(|| text.to_owned())
+}
+
 #[derive(Serialize)]
 struct Configuration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +170,7 @@ struct ConfiguredBucket<'a> {
     name: &'a str,
     store: ConfiguredStore<'a>,
     #[serde(rename = "RoutingRules")]
-    routing_rules: &'a serde_json::Value,
+    routing_rules: Value,
 }
 
 #[derive(Serialize)]

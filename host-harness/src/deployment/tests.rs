@@ -122,6 +122,28 @@ fn a_plan_names_clusters_and_configures_the_filter() {
 }
 
 #[test]
+fn the_module_gets_hosts_in_ascii_and_nothing_else_changed() {
+    let rules = serde_json::json!([{
+        "RuleNumber": 1,
+        "Condition": { "KeyPrefixEquals": "ä/", "HttpErrorCodeReturnedEquals": 404 },
+        "Redirect": {
+            "RedirectType": "Mirror",
+            "MirrorURL": "https://münchen.example:444/ü/",
+            "MirrorHeaders": { "Set": [{ "Key": "x", "Value": "http://ö/" }] },
+        },
+    }, {
+        "RuleNumber": 2,
+        "Condition": {},
+        "Redirect": { "HostName": "münchen.example:81", "ReplaceKeyWith": "ß" },
+    }]);
+    let given = plan::with_ascii_hosts(&rules);
+    let mut expected = rules;
+    expected[0]["Redirect"]["MirrorURL"] = "https://xn--mnchen-3ya.example:444/%C3%BC/".into();
+    expected[1]["Redirect"]["HostName"] = "xn--mnchen-3ya.example:81".into();
+    assert_eq!(given, expected);
+}
+
+#[test]
 fn objects_may_be_streamed_in_parts_of_any_size_that_memory_holds() {
     let plan = |text: &str| Plan::new(&loaded(&format!("{text}\n{SMALL}")));
     let limits = |plan: &Plan| {

@@ -6,7 +6,7 @@
 use back_to_origin::rule::{Action, IncludeHeader, Rule, RuleSet};
 
 use super::pattern;
-use super::yaml::{List, Map, Yaml};
+use super::yaml::{List, Map};
 
 /// The header by which the bucket's cluster tells the router what it was answered.
 pub(super) const JUDGE: &str = "x-b2o-bucket";
@@ -78,16 +78,16 @@ pub(super) fn about(rule: &Rule) -> String {
     }
 }
 
-/// Which requests a rule is about; `above` is what stands before the key in a path.
-pub(super) fn matching(rule: &Rule, above: &str) -> Map {
+/// Which requests a rule is about, of those with a method; `above` is what stands before the key in
+/// a path.
+pub(super) fn matching(rule: &Rule, above: &str, method: Option<Map>) -> Map {
     let condition = &rule.condition;
     let path = Map::new().with("regex", pattern::key(above, &condition.key_prefix));
     let matching = Map::new().with("safe_regex", path.flow());
     let suffix = &condition.key_suffix;
-    let end =
-        (!suffix.is_empty()).then(|| header(":path", &pattern::key_end(above, suffix)).flow());
+    let end = (!suffix.is_empty()).then(|| header(":path", &pattern::key_end(above, suffix)));
     let headers = condition.headers.iter().flat_map(include_header);
-    let headers: Vec<Yaml> = end.into_iter().chain(headers).collect();
+    let headers: Vec<_> = method.into_iter().chain(end).chain(headers).map(Map::flow).collect();
     if headers.is_empty() {
         return matching;
     }
@@ -95,19 +95,19 @@ pub(super) fn matching(rule: &Rule, above: &str) -> Map {
 }
 
 /// An `IncludeHeader`: a condition for each thing it says.
-fn include_header(wanted: &IncludeHeader) -> Vec<Yaml> {
+fn include_header(wanted: &IncludeHeader) -> Vec<Map> {
     let named = || Map::new().with("name", wanted.field());
     let like = |(word, text): (&str, &Option<String>)| {
         let text = text.as_deref()?;
-        Some(named().with("string_match", Map::new().with(word, text)).flow())
+        Some(named().with("string_match", Map::new().with(word, text)))
     };
-    let said: Vec<Yaml> =
+    let said: Vec<Map> =
         [("exact", &wanted.equals), ("prefix", &wanted.starts_with), ("suffix", &wanted.ends_with)]
             .into_iter()
             .filter_map(like)
             .collect();
     match said.is_empty() {
-        true => vec![named().with("present_match", true).flow()],
+        true => vec![named().with("present_match", true)],
         false => said,
     }
 }

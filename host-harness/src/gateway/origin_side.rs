@@ -17,9 +17,10 @@ use back_to_origin::origin::OriginRequest;
 use back_to_origin::reason::MirrorFailure;
 use back_to_origin::reply::{Body, Reply};
 use back_to_origin::report::{Outcome, Report};
-use back_to_origin::request::ObjectRequest;
+use back_to_origin::request::{Method as Asked, ObjectRequest};
 use back_to_origin::rule::Action;
 use bytes::Bytes;
+use http::Method;
 use serde_json::Value;
 
 use crate::host::{Headers, LocalReply, Plugin, PluginError, PluginParts};
@@ -108,6 +109,10 @@ impl OriginSide {
             cluster: cluster.unwrap_or_default().to_owned(),
             url: origin.map(|origin| origin.url()),
             patience: configuration.timeouts.origin,
+            method: match request.method {
+                Asked::Get => Method::GET,
+                Asked::Head => Method::HEAD,
+            },
             request,
         })
     }
@@ -120,6 +125,8 @@ pub(super) struct Miss {
     /// The cluster of the origin.
     pub(super) cluster: String,
     url: Option<String>,
+    /// What the client asks, and the origin.
+    pub(super) method: Method,
     /// How long the origin may take to begin, and between one piece and the next.
     pub(super) patience: Duration,
 }
@@ -128,10 +135,10 @@ impl Miss {
     /// What the client gets, and what is logged, where the origin gave no answer: the filter is not
     /// told of that.
     pub(super) fn failed(&self, failure: MirrorFailure, details: &str) -> (LocalReply, String) {
-        let reply = Reply::failed(self.rule, failure, &self.request);
+        let reply = Reply::failed(self.rule, &failure, &self.request);
         let body = match reply.body {
             Body::Text(text) => Bytes::from(text),
-            Body::Absent | Body::EmptyObject | Body::Object(..) => Bytes::new(),
+            Body::Absent | Body::Headers(_) | Body::Object(..) => Bytes::new(),
         };
         let local = LocalReply {
             status: reply.status,
@@ -139,7 +146,7 @@ impl Miss {
             headers: reply.headers.iter().collect(),
             body,
         };
-        let outcome = Outcome::Failed { url: self.url.as_deref(), failure };
+        let outcome = Outcome::Failed { url: self.url.as_deref(), failure: &failure };
         (local, Report::new(&self.request, MISSING, self.rule).line(&outcome))
     }
 }

@@ -54,15 +54,6 @@ pub enum DataPath {
 }
 
 impl DataPath {
-    /// The filter that the path takes.
-    #[must_use]
-    pub const fn module(self) -> &'static [u8] {
-        match self {
-            Self::Callout => crate::FILTER_WASM,
-            Self::Streaming => crate::STREAMING_FILTER_WASM,
-        }
-    }
-
     /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

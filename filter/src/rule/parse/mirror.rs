@@ -52,6 +52,8 @@ pub(super) fn mirror(
     Some(Arc::new(Mirror {
         pass_query_string: mirror_pass.or(pass).unwrap_or_default(),
         pass_original_slashes: on("MirrorPassOriginalSlashes").unwrap_or_default(),
+        check_md5: on("MirrorCheckMd5").unwrap_or_default(),
+        allow_head: on("MirrorAllowHeadObject").unwrap_or_default(),
         follow_redirect: on("MirrorFollowRedirect").unwrap_or(true),
         on_server_error: on(element::ON_SERVER_ERROR).unwrap_or_default(),
         fall_through: on("MirrorFallThrough").unwrap_or_default(),

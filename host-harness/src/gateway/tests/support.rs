@@ -58,7 +58,7 @@ pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
 /// The filter itself, compiled once for all tests.
 pub(super) fn filter() -> Program {
     static FILTER: OnceLock<Program> = OnceLock::new();
-    FILTER.get_or_init(|| Program::compile(crate::STREAMING_FILTER_WASM).unwrap()).clone()
+    FILTER.get_or_init(|| Program::compile(crate::FILTER_WASM).unwrap()).clone()
 }
 
 pub(super) fn endpoint(server: &MockServer) -> Endpoint {
