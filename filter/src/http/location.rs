@@ -1,7 +1,7 @@
 //! `Location`: where an answer sends on to, worked out against where it came from (RFC 3986,
 //! section 5).
 
-use super::{Scheme, percent};
+use super::{Scheme, host, percent};
 
 /// A place a request can be sent to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,6 +30,18 @@ impl Place {
         format!("{}{}{query}{}", self.origin(), self.path, self.query)
     }
 
+    /// The place of a URL that says all of it; `None` where it is no HTTP URL.
+    #[must_use]
+    pub fn absolute(url: &str) -> Option<Self> {
+        let nowhere = Self {
+            scheme: Scheme::Http,
+            authority: String::new(),
+            path: "/".to_owned(),
+            query: String::new(),
+        };
+        nowhere.resolve(url).filter(|place| !place.authority.is_empty())
+    }
+
     /// The place that a reference found here means; `None` where it is no HTTP URL.
     #[must_use]
     pub fn resolve(&self, reference: &str) -> Option<Self> {
@@ -37,7 +49,6 @@ impl Place {
         if reference.bytes().any(|byte| byte <= b' ' || byte == b'\\' || byte == 0x7f) {
             return None;
         }
-        let reference = &percent::encode_foreign(reference);
         let (scheme, rest) = match scheme_of(reference) {
             Some((scheme, rest)) => (Scheme::parse(scheme)?, Some(rest.strip_prefix("//")?)),
             None => (self.scheme, reference.strip_prefix("//")),
@@ -45,9 +56,14 @@ impl Place {
         if let Some(rest) = rest {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             let (authority, target) = rest.split_at_checked(end)?;
-            let authority = normal(scheme, authority)?;
+            let authority = host::authority(scheme, authority)?;
             let (path, query) = halves(target);
-            return Some(Self { scheme, authority, path: tidy(path), query: query.to_owned() });
+            return Some(Self {
+                scheme,
+                authority,
+                path: tidy(path),
+                query: percent::encode_foreign(query),
+            });
         }
         let (path, query) = halves(reference);
         let path = match path {
@@ -58,7 +74,12 @@ impl Place {
                 tidy(&format!("{above}/{path}"))
             }
         };
-        Some(Self { scheme, authority: self.authority.clone(), path, query: query.to_owned() })
+        Some(Self {
+            scheme,
+            authority: self.authority.clone(),
+            path,
+            query: percent::encode_foreign(query),
+        })
     }
 }
 
@@ -76,23 +97,6 @@ fn halves(target: &str) -> (&str, &str) {
     target.split_once('?').unwrap_or((target, ""))
 }
 
-/// A host and port as configurations name them; `None` for one with a user in it.
-fn normal(scheme: Scheme, authority: &str) -> Option<String> {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    if authority.is_empty() || !authority.bytes().all(known) {
-        return None;
-    }
-    let authority = authority.to_ascii_lowercase();
-    let port = authority.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
-    match port {
-        Some((host, port)) => {
-            let is_default = port.is_empty() || port.parse() == Ok(scheme.default_port());
-            Some(if is_default { host.to_owned() } else { authority })
-        }
-        None => Some(authority),
-    }
-}
-
 /// A path without dot segments.
 fn tidy(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
@@ -106,7 +110,7 @@ fn tidy(path: &str) -> String {
         }
     }
     let end = if open && !kept.is_empty() { "/" } else { "" };
-    format!("/{}{end}", kept.join("/"))
+    percent::encode_foreign(&format!("/{}{end}", kept.join("/")))
 }
 
 #[cfg(test)]
@@ -139,6 +143,8 @@ mod tests {
             ("/x/.", "https://h.example:8443/x/"),
             ("/a//b", "https://h.example:8443/a//b"),
             ("/%2e%2E/grün", "https://h.example:8443/%2e%2E/gr%C3%BCn"),
+            ("http://gr\u{fc}n.example/", "http://xn--grn-ioa.example/"),
+            ("/<\"x\">", "https://h.example:8443/%3C%22x%22%3E"),
             ("/x:y", "https://h.example:8443/x:y"),
         ];
         for (reference, expected) in cases {
@@ -154,7 +160,6 @@ mod tests {
             "/a b",
             "/a\r\nb",
             "http://h\\@g/",
-            "http://gr\u{fc}n.example/",
         ] {
             assert_eq!(here.resolve(reference), None, "{reference}");
         }

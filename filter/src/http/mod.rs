@@ -4,6 +4,7 @@
 
 pub mod error_document;
 pub mod headers;
+pub mod host;
 pub mod location;
 pub mod percent;
 pub mod query;

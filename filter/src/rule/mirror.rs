@@ -148,31 +148,29 @@ impl MirrorUrl {
         if text.chars().any(|c| c.is_control() || c == ' ') {
             return Err("a URL without blanks or control characters");
         }
-        let Some((Some(scheme), _)) =
+        let Some((Some(_), rest)) =
             text.split_once("://").map(|(scheme, rest)| (Scheme::parse(scheme), rest))
         else {
             return Err("a URL that starts with http:// or https://");
         };
-        let url = url::Url::parse(text).map_err(|_| match cfg!(target_arch = "wasm32") {
-            // The module has no Unicode tables; `b2o` writes what it generates in ASCII.
-            true => "a URL with a valid host, in ASCII (xn--...)",
-            false => "a URL with a valid host",
-        })?;
-        if !url.username().is_empty() || url.password().is_some() {
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if authority.contains('@') {
             return Err("a URL without user name and password");
         }
-        if url.query().is_some() || url.fragment().is_some() {
+        if path.contains(['?', '#']) || authority.contains(['?', '#']) {
             return Err("a URL without a query and a fragment");
         }
         if !text.ends_with('/') {
             return Err("a URL that ends in /");
         }
-        let host = url.host_str().ok_or("a URL with a host")?;
-        let authority = match url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
+        let Some(place) = Place::absolute(text) else {
+            return Err(match cfg!(target_arch = "wasm32") {
+                // The module has no Unicode tables; `b2o` writes what it generates in ASCII.
+                true => "a URL with a valid host, in ASCII (xn--...)",
+                false => "a URL with a valid host",
+            });
         };
-        Ok(Self { scheme, authority, path: url.path().to_owned() })
+        Ok(Self { scheme: place.scheme, authority: place.authority, path: place.path })
     }
 }
 

@@ -126,6 +126,15 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether some of what it does is done before the bucket, though objects stream.
+    #[must_use]
+    pub fn needs_front(&self) -> bool {
+        match &self.action {
+            Action::External(_) => true,
+            Action::Mirror(mirror) => !mirror.streams() || mirror.on_server_error,
+        }
+    }
+
     /// Whether it is about HEAD as it is about GET.
     #[must_use]
     pub fn allows_head(&self) -> bool {

@@ -179,7 +179,7 @@ impl Worker {
         }
         let mut candidates = vec![fetch.origin.clone()];
         candidates.append(&mut fetch.others);
-        self.health.sort(&mut candidates, now);
+        let mut candidates = self.health.sorted(candidates, now);
         fetch.origin = candidates.remove(0);
         fetch.others = candidates;
     }

@@ -32,9 +32,12 @@ struct Probe {
 }
 
 impl Health {
-    /// Puts those that are well first, and otherwise leaves the order.
-    pub(super) fn sort(&self, candidates: &mut [OriginRequest], now: Moment) {
-        candidates.sort_by_key(|candidate| self.is_ill(&candidate.origin(), now));
+    /// Those that are well first, and otherwise in the same order.
+    pub(super) fn sorted(&self, candidates: Vec<OriginRequest>, now: Moment) -> Vec<OriginRequest> {
+        let is_ill = |candidate: &OriginRequest| self.is_ill(&candidate.origin(), now);
+        let (ill, mut well): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_ill);
+        well.extend(ill);
+        well
     }
 
     fn is_ill(&self, origin: &str, now: Moment) -> bool {

@@ -47,6 +47,9 @@ section! {
         pub limits: Limits [Computed "each field's own"],
         /// How long the filter waits.
         pub timeouts: Timeouts [Computed "each field's own"],
+        /// Servers beside those of the rules that an origin may redirect a fetch to. Any other
+        /// redirect is not followed.
+        pub origins: Option<Vec<Endpoint>> [Optional],
         /// The buckets, at least one.
         pub buckets: At<Vec<Bucket>> [Required],
     }

@@ -24,7 +24,7 @@ pub use credentials::CredentialsError;
 pub use directory::{Change, WriteError, replace};
 pub use renewal::{Running, install};
 
-use back_to_origin::rule::Action;
+use back_to_origin::rule::Rule;
 
 use crate::deployment::{Addressing, Loaded, Plan, Reads};
 use yaml::Map;
@@ -162,10 +162,10 @@ pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<
     Ok(files)
 }
 
-/// Whether some rule sends clients elsewhere: only the filter before the buckets does that.
-fn redirects(loaded: &Loaded) -> bool {
+/// Whether some rule does what only the filter before the buckets can do.
+fn needs_front(loaded: &Loaded) -> bool {
     let mut rules = loaded.rules.iter().flat_map(|rules| rules.set.iter());
-    rules.any(|rule| matches!(rule.action, Action::External(_)))
+    rules.any(Rule::needs_front)
 }
 
 /// Whether anything in a deployment is spoken to with TLS.

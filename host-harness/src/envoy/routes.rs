@@ -117,7 +117,7 @@ impl Way<'_> {
         };
         // A HEAD is about a rule where the rule says so, and only then is there a route for it.
         let heads = rules.iter().any(Rule::allows_head);
-        let (operations, others, read) = match heads {
+        let (operations, others, asked) = match heads {
             false => ("GetObject alone", not(method("GET")), "a GET"),
             true => {
                 ("GetObject and HeadObject alone", not(header(":method", "GET|HEAD")), "a read")
@@ -127,15 +127,17 @@ impl Way<'_> {
             .remark(&format!("Rules are about {operations}: not about other methods,"))
             .with(self.read(self.matching([others])))
             .remark(&format!(
-                "and not about {read} that its query makes another operation: {}.",
+                "and not about {asked} that its query makes another operation: {}.",
                 SUBRESOURCES.join(", ")
             ))
             .with(self.read(self.matching([query(), subresource])));
         for rule in rules::in_order(rules) {
             let matching = rules::matching(rule, &above, None);
             let cluster = match &rule.action {
-                Action::External(_) => None,
-                Action::Mirror(mirror) => plan.origins.get(&mirror.url.origin()),
+                Action::Mirror(mirror) if mirror.streams() => {
+                    plan.origins.get(&mirror.url.origin())
+                }
+                Action::External(_) | Action::Mirror(_) => None,
             };
             let route = match (cluster, is_signed) {
                 (None, _) => self.read(matching),

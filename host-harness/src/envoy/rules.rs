@@ -25,7 +25,12 @@ pub(super) fn judge() -> Map {
     let markers = "%RESP(:status)%/%RESP(x-amz-delete-marker)%/%RESP(x-oss-delete-marker)%";
     let mutations = List::new()
         .with(append(JUDGE, markers, "OVERWRITE_IF_EXISTS_OR_ADD"))
-        .with(append("x-oss-tag", "%RESP(x-amz-meta-x-oss-tag)%", "ADD_IF_ABSENT"));
+        .with(append("x-oss-tag", "%RESP(x-amz-meta-x-oss-tag)%", "ADD_IF_ABSENT"))
+        .with(append(
+            "last-modified",
+            "%RESP(x-amz-meta-x-oss-last-modified)%",
+            "OVERWRITE_IF_EXISTS_OR_ADD",
+        ));
     Map::new().with("name", "envoy.filters.http.header_mutation").with(
         "typed_config",
         Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")
@@ -72,9 +77,15 @@ pub(super) fn about(rule: &Rule) -> String {
              them.",
             rule.number
         ),
-        Action::Mirror(mirror) => {
+        Action::Mirror(mirror) if mirror.streams() => {
             format!("Rule {}: {keys}, from {}.", rule.number, mirror.url.origin())
         }
+        Action::Mirror(mirror) => format!(
+            "Rule {}: {keys}, from {}. One answer may not be the last word, so the filter before \
+             the buckets fetches them.",
+            rule.number,
+            mirror.url.origin()
+        ),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Findings, flag, word};
 use crate::finding::{Code, Finding, Place};
-use crate::http::Scheme;
+use crate::http::{Scheme, host};
 use crate::json::{At, Fields};
 use crate::rule::{External, KeyRewrite};
 
@@ -57,15 +57,12 @@ pub(super) fn external(
 
 /// A domain name or an address, perhaps with a port, in the form a URL has it.
 fn host_name(at: &At<'_>, host: &str, findings: &mut Findings) -> Option<String> {
-    let plain = !host.contains(['/', '?', '#', '@', '\\'])
-        && !host.chars().any(|c| c.is_control() || c.is_whitespace());
-    let url = plain.then(|| url::Url::parse(&format!("http://{host}/")).ok()).flatten();
-    let Some(url) = url else {
-        findings.push(at.wrong(Code::BadHost, "a domain name, perhaps with a port"));
-        return None;
-    };
-    let name = url.host_str()?;
-    // Not the URL's own port: it drops 80, which is no default for https.
-    let port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
-    Some(port.map_or_else(|| name.to_owned(), |(_, port)| format!("{name}:{port}")))
+    match host::host_and_port(host) {
+        Some((host, Some(port))) => Some(format!("{host}:{port}")),
+        Some((host, None)) => Some(host),
+        None => {
+            findings.push(at.wrong(Code::BadHost, "a domain name, perhaps with a port"));
+            None
+        }
+    }
 }

@@ -7,7 +7,6 @@ use super::condition::statuses;
 use super::headers::{mirror_headers, return_headers, taggings};
 use super::{Findings, flag, number, text, word};
 use crate::finding::{Code, Finding, Place};
-use crate::http::Scheme;
 use crate::http::location;
 use crate::json::{At, Fields};
 use crate::rule::{
@@ -179,13 +178,7 @@ fn alternate(at: &At<'_>, findings: &mut Findings) -> Option<(i64, MirrorUrl)> {
 }
 
 fn probe(at: &At<'_>, findings: &mut Findings) -> Option<location::Place> {
-    let nowhere = location::Place {
-        scheme: Scheme::Http,
-        authority: String::new(),
-        path: "/".to_owned(),
-        query: String::new(),
-    };
-    let place = nowhere.resolve(at.text(findings)?).filter(|place| !place.authority.is_empty());
+    let place = location::Place::absolute(at.text(findings)?);
     if place.is_none() {
         findings.push(at.wrong(Code::BadMirrorUrl, "a URL that starts with http:// or https://"));
     }
