@@ -104,9 +104,11 @@ impl Reply {
     #[must_use]
     pub fn passed(passed: &Passed, body: &Rc<Vec<u8>>) -> Self {
         let (size, nothing) = (body.len(), HeaderList::new());
-        let body = match size {
-            0 => Body::Absent,
-            _ => {
+        // What a redirect says beside its Location nobody reads.
+        let is_bare = size == 0 || passed.headers.get("location").is_some();
+        let body = match is_bare {
+            true => Body::Absent,
+            false => {
                 let (shown, kept) = (nothing.clone(), nothing);
                 let (tag, url) = (String::new(), String::new());
                 let object = Object { body: Rc::clone(body), shown, kept, tag, url };

@@ -2,6 +2,7 @@
 
 mod digest;
 mod head;
+mod places;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -42,7 +43,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let configuration = Rc::new(Configuration::from_json(CONFIGURATION.as_bytes()).unwrap());
+        Self::of(CONFIGURATION)
+    }
+
+    fn of(configuration: &str) -> Self {
+        let configuration = Rc::new(Configuration::from_json(configuration.as_bytes()).unwrap());
         Self {
             worker: Worker::new(Rc::clone(&configuration)),
             configuration,

@@ -15,7 +15,7 @@ use crate::deployment::{Addressing, Bucket, Loaded, Plan, Reads};
 pub(super) const NAME: &str = "buckets";
 
 /// The headers by which a client signs.
-const SIGNATURE: [&str; 4] =
+pub(super) const SIGNATURE: [&str; 4] =
     ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
 
 /// Where a request has its bucket's name.

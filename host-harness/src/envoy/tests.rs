@@ -421,3 +421,57 @@ fn readdressed_reads_do_not_stream() {
     assert_eq!(error, FilesError::Addressing { bucket: "abc".to_owned() });
     assert!(files(&loaded, b"", &settings()).is_ok());
 }
+
+/// The files of a streaming deployment with these rules.
+fn attempt(rules: &str, reads: &str) -> Result<Vec<File>, FilesError> {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("rules.json"), rules).unwrap();
+    let text = format!(
+        "origins: [\"https://cdn.test\"]\nbuckets: [{{ name: abc, endpoint: \"http://127.0.0.1\", \
+         rules: rules.json, reads: {reads}, credentials: {{ environment: }} }}]"
+    );
+    let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
+    let loaded = parse(document, directory.path(), &environment).expect(&text);
+    files(&loaded, b"", &Settings { data_path: DataPath::Streaming, ..settings() })
+}
+
+#[test]
+fn a_rule_by_a_header_that_a_signed_read_loses_does_not_stream() {
+    let rules = |header| {
+        format!(
+            r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": 404,
+                "IncludeHeader": [{{"Key": "{header}"}}]}},
+                "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "http://o/"}}}}]"#
+        )
+    };
+    for header in ["host", "authorization"] {
+        let error = attempt(&rules(header), "signed").unwrap_err();
+        let expected = FilesError::Header { bucket: "abc".to_owned(), header: header.to_owned() };
+        assert_eq!(error, expected);
+        assert!(attempt(&rules(header), "passthrough").is_ok());
+    }
+    assert!(attempt(&rules("x-client"), "signed").is_ok());
+}
+
+#[test]
+fn what_takes_more_than_one_request_is_fetched_before_the_buckets() {
+    let rules = |more| {
+        format!(
+            r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": 404}},
+                "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "http://o/" {more}}}}}]"#
+        )
+    };
+    let retried = |rules: &str| {
+        let files = attempt(rules, "passthrough").unwrap();
+        let is_retried = text(&files, "routes.yaml").contains("retriable_headers");
+        let is_fetched = text(&files, "filter.yaml").contains("RoutingRules");
+        assert!(text(&files, "clusters.yaml").contains("origin-https-cdn.test-443"));
+        (is_retried, is_fetched)
+    };
+    assert_eq!(retried(&rules("")), (true, false));
+    assert_eq!(retried(&rules(r#", "MirrorURLSlave": "http://p/""#)), (false, true));
+    assert_eq!(retried(&rules(r#", "MirrorFallThrough": true"#)), (false, true));
+    let failing = rules(r#", "MirrorOnServerError": true"#)
+        .replace(r#"Equals": 404"#, r#"Equals": "404,5XX""#);
+    assert_eq!(retried(&failing), (true, true));
+}
