@@ -12,8 +12,10 @@
 //! What is expected comes from OSS's documents and the project's own decisions, not from the code.
 
 mod buckets;
+mod digests;
 mod failures;
 mod header_rules;
+mod heads;
 mod keys;
 mod large;
 mod mirror;
@@ -283,8 +285,8 @@ impl Row {
         self
     }
 
-    /// The origin was asked for the object's size too: a host does not say why it gave an answer
-    /// up, and only the size tells whether it was too large or broke off.
+    /// The origin got a HEAD: a client's, or for the object's size, since a host does not say why it
+    /// gave an answer up, and only the size tells whether it was too large or broke off.
     fn probed(mut self, target: &str) -> Self {
         let headers = Vec::new();
         self.step().fetched.push(Fetched { method: "HEAD", target: target.to_owned(), headers });

@@ -180,6 +180,10 @@ impl<'g> Bench<'g> {
         }
         self.check_headers(name, &step.headers, &answer);
         self.check_body(name, &step.body, &answer.body);
+        // Once the object is stored, what was asked for it has been asked.
+        for stored in &step.stored {
+            self.check_stored(name, stored);
+        }
         let expected: Vec<String> =
             step.fetched.iter().map(|fetched| fetched.describe(&fill)).collect();
         let requests = self.origin.take_requests();
@@ -195,9 +199,6 @@ impl<'g> Bench<'g> {
         }
         if !self.other.take_requests().is_empty() {
             self.fail(name, "requests to the other origin", "none", "some");
-        }
-        for stored in &step.stored {
-            self.check_stored(name, stored);
         }
         Some(answer)
     }
