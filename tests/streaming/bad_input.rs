@@ -648,7 +648,7 @@ impl Bench {
         let rules = json!([{
             "RuleNumber": 1,
             "Condition": { "HttpErrorCodeReturnedEquals": 404 },
-            "Redirect": { "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.url()) },
+            "Redirect": { "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.url()), "MirrorCheckMd5": true },
         }]);
         let mut setup = Setup::new(rules, store.address(), &[origin.address]);
         setup.path = Path::Streaming;
