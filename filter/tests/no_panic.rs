@@ -17,6 +17,7 @@ const CONFIGURATION: &str = r#"{
     "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
         {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "m", "HttpErrorCodeReturnedEquals": 404},
          "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/p/", "MirrorPassQueryString": true,
+                      "MirrorCheckMd5": true, "MirrorAllowHeadObject": true,
                       "EnableReplacePrefix": true, "ReplaceKeyPrefixWith": "x/",
                       "MirrorURLSlave": "http://q/p/", "MirrorURLProbe": "http://q/probe?x",
                       "MirrorFallThrough": true, "TransparentMirrorResponseCodes": "4XX,503",
@@ -52,8 +53,20 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
         "(bytes=)?[0-9]{0,22}-[0-9]{0,22}".prop_map(String::into_bytes),
         "/(b|%62)/(m|[a-z%./\\\\]){0,9}r?(\\?[a-zA-Z=&%-]{0,9})?".prop_map(String::into_bytes),
         "(http:)?(//[oqh])?[/.?a\\\\:]{0,4}".prop_map(String::into_bytes),
-        prop_oneof!["GET", "200", "302", "400", "404", "503", "true", "10", "b\\.d"]
-            .prop_map(String::into_bytes),
+        prop_oneof![
+            "GET",
+            "HEAD",
+            "md5=:AA:,sha-512=",
+            "200",
+            "302",
+            "400",
+            "404",
+            "503",
+            "true",
+            "10",
+            "b\\.d"
+        ]
+        .prop_map(String::into_bytes),
     ]
 }
 
@@ -74,7 +87,10 @@ fn headers() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
             "x-oss-meta-a",
             "x-amz-delete-marker",
             "x-amz-meta-x-oss-tag",
-            "connection"
+            "connection",
+            "content-md5",
+            "repr-digest",
+            "x-amz-checksum-crc32"
         ]
         .prop_map(String::into_bytes),
     ];
@@ -83,17 +99,17 @@ fn headers() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        (headers(), headers(), any::<bool>(), any::<bool>(), "[mr%.ap]{1,6}r?").prop_map(
-            |(mut headers, mut answer, local, plain, key)| {
+        (headers(), headers(), any::<bool>(), any::<bool>(), "[mr%.ap]{1,6}r?", any::<bool>())
+            .prop_map(|(mut headers, mut answer, local, plain, key, head)| {
                 if plain {
+                    let method = if head { "HEAD" } else { "GET" };
                     let path = format!("/b/{key}").into_bytes();
                     headers.insert(0, (b":path".to_vec(), path));
-                    headers.insert(0, (b":method".to_vec(), b"GET".to_vec()));
+                    headers.insert(0, (b":method".to_vec(), method.as_bytes().to_vec()));
                     answer.insert(0, (b":status".to_vec(), b"404".to_vec()));
                 }
                 Event::Request { headers, answer, local }
-            }
-        ),
+            }),
         Just(Event::Wake),
         (0_u64..30_000).prop_map(Event::Tick),
         (0_usize..8).prop_map(Event::StreamEnd),

@@ -192,7 +192,6 @@ fn wanted(path: Path) -> Row {
         .status(303)
         .header("location", "http://{origin}/async/a")
         .body("")
-        .late()
         .stored("/examplebucket/async/a", "x", &[]);
     match path {
         Path::Callout => row.fetched("/async/a"),

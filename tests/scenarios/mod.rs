@@ -13,8 +13,10 @@
 
 mod buckets;
 mod conditions;
+mod digests;
 mod failures;
 mod header_rules;
+mod heads;
 mod keeping;
 mod keys;
 mod large;
@@ -104,8 +106,6 @@ struct Step {
     fetched: Vec<Fetched>,
     asked_of_other: Vec<Fetched>,
     stored: Vec<Stored>,
-    /// Whether the origin is asked at any time.
-    late: bool,
 }
 
 /// What the answer's body must be.
@@ -240,7 +240,6 @@ impl Row {
             fetched: Vec::new(),
             asked_of_other: Vec::new(),
             stored: Vec::new(),
-            late: false,
         });
         self
     }
@@ -309,8 +308,8 @@ impl Row {
         self
     }
 
-    /// The origin was asked for the object's size too: a host does not say why it gave an answer
-    /// up, and only the size tells whether it was too large or broke off.
+    /// The origin got a HEAD: a client's, or for the object's size, since a host does not say why it
+    /// gave an answer up, and only the size tells whether it was too large or broke off.
     fn probed(mut self, target: &str) -> Self {
         let headers = Vec::new();
         self.step().fetched.push(Fetched { method: "HEAD", target: target.to_owned(), headers });
@@ -336,12 +335,6 @@ impl Row {
     fn sent(mut self, name: &'static str, value: &'static str) -> Self {
         let stored = self.step().stored.last_mut();
         stored.expect("what is stored stands before how").sent.push((name, value));
-        self
-    }
-
-    /// The object is fetched while nobody waits for it.
-    fn late(mut self) -> Self {
-        self.step().late = true;
         self
     }
 

@@ -199,9 +199,9 @@ impl<'g> Bench<'g> {
         }
         self.check_headers(name, &step.headers, &answer);
         self.check_body(name, &step.body, &answer.body);
-        // What nobody waits for is asked for at any time, and is there at last.
-        if step.late {
-            step.stored.iter().for_each(|stored| self.check_stored(name, stored));
+        // Once the object is stored, what was asked for it has been asked.
+        for stored in &step.stored {
+            self.check_stored(name, stored);
         }
         let expected: Vec<String> =
             step.fetched.iter().map(|fetched| fetched.describe(&fill)).collect();
@@ -225,9 +225,6 @@ impl<'g> Bench<'g> {
         if expected != found {
             let (expected, found) = (format!("{expected:#?}"), format!("{found:#?}"));
             self.fail(name, "requests to the other origin", &expected, &found);
-        }
-        for stored in &step.stored {
-            self.check_stored(name, stored);
         }
         Some(answer)
     }

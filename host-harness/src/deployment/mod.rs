@@ -71,7 +71,7 @@ section! {
         /// 5242880 bytes.
         pub part_bytes: At<u64> [Default "8388608"],
         /// With `path: streaming`, how many objects are fetched at once for the bucket alone:
-        /// those that clients asked for a part of, or did not wait for.
+        /// those that clients asked for a part or the headers of, or did not wait for.
         pub backfills: At<u64> [Default "4"],
     }
 }

@@ -117,7 +117,7 @@ impl Way<'_> {
         };
         // A HEAD is about a rule where the rule says so, and only then is there a route for it.
         let heads = rules.iter().any(Rule::allows_head);
-        let (operations, others, asked) = match heads {
+        let (operations, others, one) = match heads {
             false => ("GetObject alone", not(method("GET")), "a GET"),
             true => {
                 ("GetObject and HeadObject alone", not(header(":method", "GET|HEAD")), "a read")
@@ -127,7 +127,7 @@ impl Way<'_> {
             .remark(&format!("Rules are about {operations}: not about other methods,"))
             .with(self.read(self.matching([others])))
             .remark(&format!(
-                "and not about {asked} that its query makes another operation: {}.",
+                "and not about {one} that its query makes another operation: {}.",
                 SUBRESOURCES.join(", ")
             ))
             .with(self.read(self.matching([query(), subresource])));

@@ -351,6 +351,29 @@ fn rules_are_routes_in_their_order() {
 }
 
 #[test]
+fn a_head_has_a_route_to_the_origin_where_its_rule_says_so() {
+    let allowed =
+        MIXED.replace(r#""http://a.test/""#, r#""http://a.test/", "MirrorAllowHeadObject": true"#);
+    let methods = |rules: &str| -> Vec<String> {
+        let files = streamed(rules, "");
+        let routes = yaml(&files, ROUTES);
+        let routes = routes["resources"][0]["virtual_hosts"][0]["routes"].as_array().unwrap();
+        let method = |route: &Value| {
+            let headers = route["match"]["headers"].as_array()?;
+            let method = headers.iter().find(|header| header["name"] == ":method")?;
+            let string = &method["string_match"];
+            let value = string["exact"].as_str().or(string["safe_regex"]["regex"].as_str())?;
+            let not = if method["invert_match"] == true { "not " } else { "" };
+            Some(format!("{not}{value}"))
+        };
+        routes.iter().map(|route| method(route).unwrap_or_default()).collect()
+    };
+    assert_eq!(methods(MIXED), ["not GET", "", "", "", "", ""]);
+    // The rule of old/ stands before those behind it, and the last one lets a HEAD be the bucket's.
+    assert_eq!(methods(&allowed), ["not GET|HEAD", "", "", "", "HEAD", "", ""]);
+}
+
+#[test]
 fn a_bucket_that_mirrors_nothing_has_one_route() {
     let rules = r#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
         "Redirect": {"RedirectType": "External", "HostName": "h.test"}}]"#;
