@@ -56,11 +56,13 @@ fn load(text: &str, directory: &Path) -> Loaded {
     let text: String = text
         .lines()
         .filter(|line| {
-            !["listen:", "admin:", "origins:"].iter().any(|field| line.starts_with(field))
+            !["listen:", "admin:", "allow_internal_origins:"]
+                .iter()
+                .any(|field| line.starts_with(field))
         })
         .map(|line| format!("{line}\n"))
         .collect();
-    let ours = "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\norigins: { allow_internal: true }\n";
+    let ours = "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nallow_internal_origins: true\n";
     let text = format!("{ours}{text}");
     let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
     let environment = |name: &str| name.starts_with("AWS_").then(|| "of-the-environment".into());

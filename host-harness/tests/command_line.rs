@@ -229,7 +229,7 @@ fn rules_are_read_again_on_hangup_and_bad_ones_change_nothing() {
     let deployment = file(
         &directory,
         "deployment.yaml",
-        "listen: 127.0.0.1:0\nworkers: 1\norigins: { allow_internal: true }\nbuckets:\n  - name: examplebucket\n    \
+        "listen: 127.0.0.1:0\nworkers: 1\nallow_internal_origins: true\nbuckets:\n  - name: examplebucket\n    \
          endpoint: http://127.0.0.1:1\n    rules: rules.json\n",
     );
     let mut gateway = Running::start(&["serve", &deployment]);
@@ -356,7 +356,8 @@ fn a_deployment_is_checked_with_its_rules() {
     let (code, out, errors) = run(&["check", &path]);
     let expected = format!("{path}: 2 buckets, 2 rules, nothing to report\n");
     assert_eq!((code, out, errors), (Some(0), expected, String::new()));
-    let internal = std::fs::read_to_string(&path).unwrap().replace("allow_internal: true", "{}");
+    let internal =
+        std::fs::read_to_string(&path).unwrap().replace("allow_internal_origins: true", "");
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("rules")).unwrap();
     for name in ["rules/mirror.json", "rules/redirect.json"] {

@@ -207,8 +207,7 @@ fn deployment(
 listen: {gateway}
 timeouts:
   origin: {PATIENCE_SECONDS}s
-origins:
-  allow_internal: true
+allow_internal_origins: true
 buckets:
   - name: {BUCKET}
     endpoint: http://{store}

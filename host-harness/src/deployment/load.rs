@@ -248,7 +248,7 @@ fn surroundings(bucket: &Bucket, deployment: &Deployment) -> Surroundings {
         listen: deployment.listen.value,
         domain: deployment.domain.as_ref().map(|domain| domain.0.clone()),
     };
-    let internal_origins = (!deployment.origins.allow_internal).then_some(Weight::Error);
+    let internal_origins = (!deployment.allow_internal_origins).then_some(Weight::Error);
     Surroundings { bucket: Some(home), internal_origins }
 }
 

@@ -47,8 +47,12 @@ section! {
         pub limits: Limits [Computed "each field's own"],
         /// How long the filter waits.
         pub timeouts: Timeouts [Computed "each field's own"],
-        /// Where rules may fetch from.
-        pub origins: Origins [Computed "each field's own"],
+        /// Servers beside those of the rules that an origin may redirect a fetch to. Any other
+        /// redirect is not followed.
+        pub origins: Option<Vec<Endpoint>> [Optional],
+        /// Whether rules may fetch from the inside of a network: a loopback or private address, a
+        /// name without a domain, an internal endpoint. OSS refuses them.
+        pub allow_internal_origins: bool [Default "false"],
         /// The buckets, at least one.
         pub buckets: At<Vec<Bucket>> [Required],
     }
@@ -70,7 +74,7 @@ section! {
         /// 5242880 bytes.
         pub part_bytes: At<u64> [Default "8388608"],
         /// With `path: streaming`, how many objects are fetched at once for the bucket alone:
-        /// those that clients asked for a part of, or did not wait for.
+        /// those that clients asked for a part or the headers of, or did not wait for.
         pub backfills: At<u64> [Default "4"],
     }
 }
@@ -82,15 +86,6 @@ section! {
         pub origin: Duration [Default "10s"],
         /// For the store's answer to a write.
         pub store: Duration [Default "30s"],
-    }
-}
-
-section! {
-    /// Where rules may fetch from.
-    pub struct Origins as "origins" {
-        /// Whether an origin may be on the inside of a network: a loopback or private address, a
-        /// name without a domain, an internal endpoint. OSS refuses them.
-        pub allow_internal: bool [Default "false"],
     }
 }
 

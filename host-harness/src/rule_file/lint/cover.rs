@@ -11,7 +11,7 @@ pub(super) fn never_matching(rules: &[Rule<'_>]) -> Vec<Problem> {
         let earlier = rules[..index].iter().find(|earlier| {
             earlier.number < rule.number
                 && rule.condition.is_within(&earlier.condition)
-                && !leaves_some(earlier, rule)
+                && !(earlier.is_mirror() && earlier.is_on("MirrorFallThrough"))
         });
         let Some(earlier) = earlier else { continue };
         let message = format!(
@@ -26,13 +26,4 @@ pub(super) fn never_matching(rules: &[Rule<'_>]) -> Vec<Problem> {
         );
     }
     problems
-}
-
-/// Whether a rule leaves requests to a later one though its condition holds.
-fn leaves_some(earlier: &Rule<'_>, later: &Rule<'_>) -> bool {
-    let is_passed_on = earlier.is_on("MirrorFallThrough");
-    let head_is_left = earlier.is_mirror()
-        && !earlier.is_on("MirrorAllowHeadObject")
-        && (later.is_on("MirrorAllowHeadObject") || !later.is_mirror());
-    earlier.is_mirror() && (is_passed_on || head_is_left)
 }

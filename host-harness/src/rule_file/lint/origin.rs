@@ -72,8 +72,8 @@ pub(super) fn internal(rule: &Rule<'_>, weight: Option<Weight>) -> Vec<Problem> 
         let problem =
             Problem::error(Code::InternalOrigin.as_str(), origin.node.span.clone(), message);
         let help = match weight {
-            Weight::Error => "name a public origin, or set `origins: { allow_internal: true }`",
-            Weight::Warning => "a deployment takes it with `origins: { allow_internal: true }`",
+            Weight::Error => "name a public origin, or set `allow_internal_origins: true`",
+            Weight::Warning => "a deployment takes it with `allow_internal_origins: true`",
         };
         problems.push(problem.weighing(weight).at(origin.pointer).help(help));
         hosts.push(host);

@@ -140,7 +140,8 @@ fn statuses(node: &Node) -> Option<BTreeSet<u16>> {
     match &node.kind {
         Kind::Integer(number) => Some([u16::try_from(*number).ok()?].into()),
         Kind::Text(class) => match class.trim().to_ascii_uppercase().as_str() {
-            "4XX" => Some((400..500).collect()),
+            // A 403 says that nobody may know.
+            "4XX" => Some((400..500).filter(|status| *status != 403).collect()),
             "5XX" => Some((500..600).collect()),
             _ => None,
         },

@@ -44,6 +44,7 @@ const AWAY: &str = r#""RedirectType": "External", "HostName": "other.example""#;
 fn a_rule_that_an_earlier_one_covers_never_applies() {
     let prefix = |prefix: &str| format!(r#"{MISSING}, "KeyPrefixEquals": "{prefix}""#);
     let mirror = r#""RedirectType": "Mirror", "MirrorURL": "https://o.example/""#;
+    let passes = &format!(r#"{mirror}, "MirrorFallThrough": true"#);
     let head = &format!(r#"{mirror}, "MirrorAllowHeadObject": true"#);
     let a_and_jpg = &format!(r#"{}, "KeySuffixEquals": ".jpg""#, prefix("a/"));
     let b_and_jpg = &format!(r#"{}, "KeySuffixEquals": ".jpg""#, prefix("a/b/"));
@@ -61,8 +62,11 @@ fn a_rule_that_an_earlier_one_covers_never_applies() {
         (&[(all, AWAY), ("", AWAY)], vec![]),
         (&[(all, AWAY), (r#""HttpErrorCodeReturnedEquals": 503"#, AWAY)], vec![]),
         (&[(all, mirror), (ab, mirror)], never(1)),
-        // A HEAD is left to it.
-        (&[(all, mirror), (ab, head)], vec![]),
+        // A HEAD meets the rule that its GET would meet.
+        (&[(all, mirror), (ab, head)], never(1)),
+        (&[(all, passes), (ab, mirror)], vec![]),
+        (&[(r#""HttpErrorCodeReturnedEquals": "4XX""#, AWAY), (ab, AWAY)], never(1)),
+        (&[(r#""HttpErrorCodeReturnedEquals": [404, "5XX"]"#, AWAY), (ab, AWAY)], never(1)),
     ] {
         assert_eq!(lints(rules), expected, "{rules:?}");
     }

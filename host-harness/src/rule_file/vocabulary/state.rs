@@ -25,15 +25,12 @@ pub(crate) fn state(element: &Element) -> State {
         return match known.support {
             Support::Honoured => State::Honoured,
             Support::Extension => State::Extension,
-            Support::Refused => State::Refused(element.refusal),
-            Support::RefusedWhenOn => State::RefusedWhenOn(element.refusal),
+            Support::Refused(why) => State::Refused(why),
+            Support::RefusedWhenOn(why) => State::RefusedWhenOn(why),
         };
     }
-    if element::REFUSED_ELSEWHERE.contains(&element.name) {
-        State::Refused(element.refusal)
-    } else if element.refusal.is_empty() {
-        State::Honoured
-    } else {
-        State::Kept(element.refusal)
+    match element::REFUSED_ELSEWHERE.iter().find(|(name, _)| *name == element.name) {
+        Some((_, why)) => State::Refused(why),
+        None => element.state,
     }
 }
