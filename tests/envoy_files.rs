@@ -55,10 +55,15 @@ fn write(loaded: &Loaded, directory: &Path) {
 fn load(text: &str, directory: &Path) -> Loaded {
     let text: String = text
         .lines()
-        .filter(|line| !line.starts_with("listen:") && !line.starts_with("admin:"))
+        .filter(|line| {
+            !["listen:", "admin:", "allow_internal_origins:"]
+                .iter()
+                .any(|field| line.starts_with(field))
+        })
         .map(|line| format!("{line}\n"))
         .collect();
-    let text = format!("listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n{text}");
+    let ours = "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nallow_internal_origins: true\n";
+    let text = format!("{ours}{text}");
     let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
     let environment = |name: &str| name.starts_with("AWS_").then(|| "of-the-environment".into());
     deployment::parse(document, directory, &environment).expect("a right deployment")

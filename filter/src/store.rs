@@ -11,6 +11,9 @@ use crate::http::percent;
 /// The user metadata in which a stored object keeps its `x-oss-tag`.
 pub const TAG_METADATA: &str = "x-amz-meta-x-oss-tag";
 
+/// The user metadata in which a stored object keeps its origin's Last-Modified.
+pub const LAST_MODIFIED_METADATA: &str = "x-amz-meta-x-oss-last-modified";
+
 /// Where an object is written, and what is kept beside its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {

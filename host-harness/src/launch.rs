@@ -241,7 +241,7 @@ mod tests {
         }]);
         std::fs::write(directory.path().join("rules.json"), rules.to_string()).unwrap();
         let text = format!(
-            "listen: 127.0.0.1:0\nworkers: 1\npath: streaming\nbuckets:\n  - name: examplebucket\n    \
+            "listen: 127.0.0.1:0\nworkers: 1\npath: streaming\nallow_internal_origins: true\nbuckets:\n  - name: examplebucket\n    \
              endpoint: http://{}\n    rules: rules.json\n",
             store.address()
         );

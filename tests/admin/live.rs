@@ -50,7 +50,7 @@ fn obeyed(path: DataPath) {
     let rules = tempfile::tempdir().expect("a folder for the rules");
     fs::write(rules.path().join("rules.json"), "[]").expect("a folder of our own");
     let deployment = format!(
-        "listen: 127.0.0.1:0\nadmin: {}\nbuckets:\n- name: examplebucket\n  endpoint: http://{}\n  \
+        "listen: 127.0.0.1:0\nadmin: {}\nallow_internal_origins: true\nbuckets:\n- name: examplebucket\n  endpoint: http://{}\n  \
          rules: rules.json\n",
         free_port(),
         store.address()

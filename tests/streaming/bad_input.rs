@@ -141,6 +141,13 @@ fn good(request: &Request, _: usize, object: &Object) -> Reply {
     Reply::object(request, &headers("\"v\""), &object.bytes)
 }
 
+/// What an origin says of an object whose bytes are not the ones it means: an MD5 of none.
+const FALSE: [(&str, &str); 3] = [
+    ("content-type", "text/plain"),
+    ("etag", "\"v\""),
+    ("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
+];
+
 /// A head that announces one length, and a body of another.
 fn announcing(announced: usize, body: &[u8]) -> Reply {
     let head = format!(
@@ -273,6 +280,30 @@ fn origins() -> Vec<Row> {
             Gets::Error(424),
             Kept::Nothing,
         ),
+        origin(
+            "origin announces the digest of other bytes",
+            SMALL,
+            |request, _, object| Reply::object(request, &FALSE, &object.bytes),
+            Gets::All,
+            Kept::Nothing,
+        ),
+        origin(
+            "origin announces the digest of other bytes, of many",
+            LARGE,
+            |request, _, object| Reply::object(request, &FALSE, &object.bytes),
+            Gets::All,
+            Kept::Nothing,
+        ),
+        Row {
+            client: Client::Ranges("bytes=10-19"),
+            ..origin(
+                "origin announces the digest of other bytes in a backfill",
+                LARGE,
+                |request, _, object| Reply::object(request, &FALSE, &object.bytes),
+                Gets::Part,
+                Kept::Nothing,
+            )
+        },
         origin(
             "origin sends no HTTP",
             SMALL,
@@ -617,7 +648,7 @@ impl Bench {
         let rules = json!([{
             "RuleNumber": 1,
             "Condition": { "HttpErrorCodeReturnedEquals": 404 },
-            "Redirect": { "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.url()) },
+            "Redirect": { "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.url()), "MirrorCheckMd5": true },
         }]);
         let mut setup = Setup::new(rules, store.address(), &[origin.address]);
         setup.path = Path::Streaming;

@@ -16,7 +16,7 @@ use crate::worker::{Call, Refusal};
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
-    fn proxy_add_header_map_value(
+    fn proxy_replace_header_map_value(
         map: u32,
         name: *const u8,
         name_len: usize,
@@ -150,10 +150,11 @@ pub(super) fn replace_headers(map: Map, headers: &HeaderList) -> Result<()> {
     check(unsafe { proxy_set_header_map_pairs(map as u32, wire.as_ptr(), wire.len()) })
 }
 
-pub(super) fn add_header(map: Map, name: &str, value: &[u8]) -> Result<()> {
+/// Sets a header, in place of any of its name.
+pub(super) fn set_header(map: Map, name: &str, value: &[u8]) -> Result<()> {
     // SAFETY: the host only reads both buffers.
     check(unsafe {
-        proxy_add_header_map_value(
+        proxy_replace_header_map_value(
             map as u32,
             name.as_ptr(),
             name.len(),

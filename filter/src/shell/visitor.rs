@@ -33,9 +33,15 @@ impl Visitor {
         Action::Pause
     }
 
-    fn stream(&mut self, headers: &HeaderList, storing: Storing, is_empty: bool) -> Action {
+    fn stream(
+        &mut self,
+        headers: &HeaderList,
+        storing: Option<Box<Storing>>,
+        is_empty: bool,
+    ) -> Action {
         self.vm.expect("replace headers", host::replace_headers(Map::Response, headers));
         self.vm.count(Metric::Mirrored);
+        let Some(storing) = storing.map(|storing| *storing) else { return Action::Continue };
         let visit = &mut self.visit;
         let (Storing::Later(plan, _) | Storing::Now(plan, _)) = &storing;
         let line = plan.shared();
@@ -81,6 +87,10 @@ impl HttpContext for Visitor {
         let headers = host::headers(Map::Request).unwrap_or_default();
         match self.visit.on_request(&self.vm.configuration, headers) {
             Departure::Answer(refusal) => self.refuse(&refusal),
+            Departure::Fetch { answer, plan, origin } => {
+                self.vm.with_transfers(|transfers| transfers.backfill(*plan, origin));
+                self.refuse(&answer)
+            }
             Departure::Send(headers, asked) => {
                 match host::replace_headers(Map::Request, &headers) {
                     Ok(()) => {
@@ -103,7 +113,7 @@ impl HttpContext for Visitor {
         self.answered();
         match self.visit.on_answer(&headers) {
             Some(Arrival::Answer(refusal)) => self.refuse(&refusal),
-            Some(Arrival::Stream { headers, storing }) => self.stream(&headers, *storing, is_end),
+            Some(Arrival::Stream { headers, storing }) => self.stream(&headers, storing, is_end),
             None => Action::Continue,
         }
     }

@@ -25,6 +25,7 @@ use self::part::Parts;
 use self::pull::{Pull, Pulled};
 use self::upload::Upload;
 use crate::configuration::Configuration;
+use crate::digest::Check;
 use crate::http::headers::HeaderList;
 use crate::lease::Lease;
 use crate::metric::Metric;
@@ -66,6 +67,8 @@ pub struct Plan {
     pub length: Option<u64>,
     /// Its strong ETag at the origin: by it the rest can be fetched when its stream ends early.
     pub validator: Option<String>,
+    /// What its bytes are checked against, where its rule asks.
+    pub check: Check,
     /// What will be told of it.
     pub report: Report,
 }
@@ -163,7 +166,7 @@ impl Transfers {
 
     /// A request has been sent to its origin.
     pub fn on_asked(&mut self, stream: StreamId, asked: Rc<Asked>, now: Moment) -> Vec<Effect> {
-        let until = now.after(self.configuration.timeouts.origin);
+        let until = now.after(asked.patience(self.configuration.timeouts.origin));
         self.asked.push((stream, until, asked));
         let mut effects = Vec::new();
         self.keep_time(&mut effects);
@@ -218,7 +221,8 @@ impl Transfers {
     ) -> TransferId {
         self.next_id += 1;
         let id = TransferId(self.next_id);
-        let parts = Parts::new(self.configuration.limits.part_bytes, plan.length);
+        let parts =
+            Parts::new(self.configuration.limits.part_bytes, plan.length, plan.check.clone());
         let upload = Upload::Absent;
         let renewal = None;
         self.transfers.push(Transfer { id, plan, parts, flow, origin, pull, upload, renewal });
@@ -256,10 +260,7 @@ impl Transfers {
             (End::Whole, Some(expected)) if expected != found => {
                 transfer.lose(NotStored::Length { expected, found });
             }
-            (End::Whole, _) => {
-                transfer.parts.finish();
-                transfer.flow = Flow::Whole;
-            }
+            (End::Whole, _) => transfer.end_whole(),
         }
         vec![Effect::Wake]
     }
@@ -472,11 +473,19 @@ impl Transfer {
             Pulled::More => None,
             Pulled::Lost(why) => Some(why),
             Pulled::Whole => {
-                self.parts.finish();
-                self.flow = Flow::Whole;
+                self.end_whole();
                 None
             }
         }
+    }
+
+    /// All bytes have come. They are those of the object if nothing that is known speaks against it.
+    fn end_whole(&mut self) {
+        if let Some(mismatch) = self.parts.mismatch() {
+            return self.lose(NotStored::Digest(mismatch));
+        }
+        self.parts.finish();
+        self.flow = Flow::Whole;
     }
 
     fn pulls(&self, call: CallId) -> bool {

@@ -2,8 +2,9 @@
 //! range, at the store's pace.
 
 use super::part::Parts;
+use crate::digest::Check;
 use crate::http::headers::{HeaderList, Headers};
-use crate::origin::{self, OriginRequest};
+use crate::origin::OriginRequest;
 use crate::reason::NotStored;
 use crate::retry;
 use crate::worker::{CallAnswer, CallId, Moment};
@@ -100,11 +101,18 @@ impl Pull {
                 if headers.content_length().is_some_and(|length| length != answer.body_bytes) {
                     return self.again(headers, now);
                 }
-                *object = origin::object_headers(headers);
+                let Ok(found) = self.origin.found(headers) else {
+                    return Pulled::Lost(NotStored::Metadata);
+                };
+                *object = found.kept;
+                parts.expect(self.origin.check(headers));
                 parts.push(&answer.body);
                 Pulled::Whole
             }
-            Some(416) if first == 0 => Pulled::Whole,
+            Some(416) if first == 0 => {
+                parts.expect(Check::default());
+                Pulled::Whole
+            }
             Some(200 | 206 | 412 | 416) => Pulled::Lost(NotStored::Changed),
             Some(status @ (404 | 410 | 401 | 403)) => {
                 Pulled::Lost(NotStored::OriginRefused(status))
@@ -131,8 +139,16 @@ impl Pull {
         if !same || (!is_last && validator.is_none()) {
             return Pulled::Lost(NotStored::Changed);
         }
+        if self.origin.checks()
+            && let Some(mismatch) = parts.expect_range(&answer.headers, &answer.body)
+        {
+            return Pulled::Lost(NotStored::Digest(mismatch));
+        }
         if parts.received() == 0 {
-            *object = origin::object_headers(&answer.headers);
+            let Ok(found) = self.origin.found(&answer.headers) else {
+                return Pulled::Lost(NotStored::Metadata);
+            };
+            *object = found.kept;
             parts.announce(range.size);
         }
         self.validator = validator;

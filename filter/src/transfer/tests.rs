@@ -35,6 +35,7 @@ impl Bench {
 
     fn plan(key: &str, length: Option<u64>) -> (Plan, OriginRequest) {
         let request = ObjectRequest {
+            method: crate::request::Method::Get,
             bucket: "b".to_owned(),
             bucket_in_path: true,
             key: key.as_bytes().to_vec(),
@@ -51,6 +52,7 @@ impl Bench {
             url: "http://o/k".to_owned(),
             length,
             validator: None,
+            check: Check::default(),
             report: Report::new(&request, 404, 1),
         };
         (plan, origin(key))
@@ -340,9 +342,9 @@ fn one_copy_of_an_object_is_enough() {
 
 #[test]
 fn a_huge_object_has_larger_parts_not_more() {
-    let parts = Parts::new(8, Some(1_000_000));
+    let parts = Parts::new(8, Some(1_000_000), Check::default());
     assert_eq!(parts.received(), 0);
-    let mut parts = Parts::new(8, Some(1_000_000));
+    let mut parts = Parts::new(8, Some(1_000_000), Check::default());
     assert!(!parts.push(&[0; 99]), "a part has 100 bytes");
     assert!(parts.push(&[0; 1]));
 }

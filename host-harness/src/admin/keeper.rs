@@ -117,10 +117,11 @@ impl Kept {
         }
     }
 
-    /// A configuration in this file's form, told apart from `of` by its dialect: a file of XML
-    /// stays S3's where S3's form was given and says everything.
-    fn render(&self, website: &Website, of: Dialect) -> Result<String, KeeperError> {
-        let is_xml = match self.file.as_ref().and_then(|file| file.format) {
+    /// A configuration in this file's form: JSON stays JSON and XML stays XML, of S3's form where
+    /// the file has it, or `new` has, and it says everything.
+    fn render(&self, website: &Website, new: Option<Dialect>) -> Result<String, KeeperError> {
+        let file = self.file.as_ref();
+        let is_xml = match file.and_then(|file| file.format) {
             Some(Format::Xml) => true,
             Some(Format::Json) => false,
             None => self.path.extension().is_some_and(|ending| ending == "xml"),
@@ -128,20 +129,28 @@ impl Kept {
         if !is_xml {
             return Ok(self.with_schema(website.to_json()));
         }
-        let s3 = Some(website.to_s3_xml()).filter(|s3| of == Dialect::S3 && s3.losses.is_empty());
-        let Written { text, losses } = s3.unwrap_or_else(|| website.to_xml());
-        let read = rule_file::read(&self.path.display().to_string(), text.as_bytes(), None);
-        match losses.first() {
-            Some(loss) => {
-                Err(KeeperError::Unsaid { path: self.path.clone(), what: loss.message.clone() })
-            }
-            // What is written must be what was meant.
-            None if read.website.as_ref().is_none_or(|read| !means_the_same(read, website)) => {
-                let what = "read again, it would mean something else".to_owned();
-                Err(KeeperError::Unsaid { path: self.path.clone(), what })
-            }
-            None => Ok(text),
+        let s3 = Some(Dialect::S3);
+        let is_s3 = new == s3 || file.is_some_and(|file| file.dialect == s3);
+        let s3 = Some(website).filter(|_| is_s3).map(Website::to_s3_xml);
+        if let Some(Written { text, .. }) = s3.filter(|s3| self.is_faithful(s3, website)) {
+            return Ok(text);
         }
+        let oss = website.to_xml();
+        if self.is_faithful(&oss, website) {
+            return Ok(oss.text);
+        }
+        let what = match oss.losses.into_iter().next() {
+            Some(loss) => loss.message,
+            None => "read again, it would mean something else".to_owned(),
+        };
+        Err(KeeperError::Unsaid { path: self.path.clone(), what })
+    }
+
+    /// Whether what is written is what was meant.
+    fn is_faithful(&self, written: &Written, website: &Website) -> bool {
+        let shown = self.path.display().to_string();
+        let read = rule_file::read(&shown, written.text.as_bytes(), None).website;
+        written.losses.is_empty() && read.is_some_and(|read| means_the_same(&read, website))
     }
 
     /// JSON with the file's own reference to a schema, which belongs to its editor.
@@ -156,7 +165,7 @@ impl Kept {
 }
 
 /// Whether a configuration has nothing in it: no rule and no document.
-pub(super) fn is_nothing(website: &Website) -> bool {
+pub(crate) fn is_nothing(website: &Website) -> bool {
     let json: Value = serde_json::from_str(&website.to_json()).unwrap_or_default();
     let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
     json.as_object().is_some_and(|fields| fields.values().all(is_empty))
@@ -224,7 +233,7 @@ impl Keeper {
     }
 
     /// Changes what is kept for a bucket, while nobody else does. `edit` is given what is there, and
-    /// gives back what is to be there: a configuration that has been read and judged, or nothing.
+    /// gives back what is to be there: a configuration that has been read, or nothing.
     ///
     /// # Errors
     ///
@@ -243,7 +252,7 @@ impl Keeper {
         let Some(website) = &new.website else {
             return Err(KeeperError::Refused(vec![new.report]).into());
         };
-        let text = kept.render(website, new.dialect.unwrap_or(Dialect::Oss))?;
+        let text = kept.render(website, new.dialect)?;
         Ok(self.keep(bucket, &kept, &text)?)
     }
 

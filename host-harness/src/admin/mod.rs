@@ -12,6 +12,7 @@ mod keeper;
 mod keys;
 mod oss_signature;
 mod refusal;
+mod rule_list;
 mod s3_signature;
 mod service;
 #[cfg(test)]
@@ -23,8 +24,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+pub(crate) use keeper::is_nothing;
 pub use keeper::{Keeper, KeeperError, Kept};
 pub use keys::Keys;
+pub use rule_list::{ListError, Move, RuleList, number, read_rule};
 
 use crate::server::{self, Server};
 use s3_signature::Verifier;

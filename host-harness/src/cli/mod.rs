@@ -4,6 +4,7 @@
 
 mod admin;
 mod check;
+mod convert;
 mod demo;
 mod envoy;
 mod explain;
@@ -11,10 +12,13 @@ mod failure;
 mod filter;
 mod keeping;
 mod loading;
+mod rules;
+mod schema;
 mod serve;
 mod signals;
 mod store;
 mod watch;
+mod website;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -38,12 +42,16 @@ struct Arguments {
 enum Command {
     Admin(admin::Arguments),
     Check(check::Arguments),
+    Convert(convert::Arguments),
     Demo(demo::Arguments),
     Envoy(envoy::Arguments),
     Explain(explain::Arguments),
     Filter(filter::Arguments),
+    Rules(rules::Arguments),
+    Schema(schema::Arguments),
     Serve(serve::Arguments),
     Store(store::Arguments),
+    Website(website::Arguments),
 }
 
 /// Reads the command line, does what it asks and says how that went.
@@ -52,12 +60,16 @@ pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Admin(arguments) => on_runtime(admin::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Envoy(arguments) => envoy::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Filter(arguments) => filter::run(&arguments),
+        Command::Rules(arguments) => rules::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Serve(arguments) => on_runtime(serve::run(arguments)),
         Command::Store(arguments) => on_runtime(store::run(arguments)),
+        Command::Website(arguments) => website::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -207,6 +207,7 @@ fn deployment(
 listen: {gateway}
 timeouts:
   origin: {PATIENCE_SECONDS}s
+allow_internal_origins: true
 buckets:
   - name: {BUCKET}
     endpoint: http://{store}

@@ -14,10 +14,10 @@ use back_to_origin::rule::RuleSet;
 
 use super::node::{Entry, Kind, Node, SyntaxError};
 use super::section::Reading;
-use super::value::{At, Reads, Value};
+use super::value::{Addressing, At, Reads, Value};
 use super::{Api, Bucket, Credentials, Deployment};
 use crate::diagnostics::{self, Document, Report, Weight};
-use crate::rule_file;
+use crate::rule_file::{self, Home, Surroundings};
 
 /// The largest object a filter can receive in Envoy, whose limit is 32 MiB for the whole answer.
 const LARGEST_OBJECT: u64 = 32 * 1024 * 1024 - 1;
@@ -155,7 +155,14 @@ fn parse_with(
     if let Some(deployment) = &deployment {
         check(deployment, &mut reading);
         for bucket in &deployment.buckets.value {
-            rules.extend(read_rules(bucket, directory, source, &mut reading, &mut reports));
+            rules.extend(read_rules(
+                bucket,
+                deployment,
+                directory,
+                source,
+                &mut reading,
+                &mut reports,
+            ));
         }
     }
     let refused = !reading.problems.is_empty()
@@ -266,6 +273,7 @@ fn same_port(a: &At<SocketAddr>, b: &At<SocketAddr>) -> bool {
 /// Reads a bucket's rule file; `None` when a problem has been noted.
 fn read_rules(
     bucket: &Bucket,
+    deployment: &Deployment,
     directory: &Path,
     source: RuleSource<'_>,
     reading: &mut Reading<'_>,
@@ -281,13 +289,27 @@ fn read_rules(
             return None;
         }
     };
-    let file = rule_file::read(&path.display().to_string(), &bytes, None);
+    let shown = path.display().to_string();
+    let file = rule_file::read_in(&shown, &bytes, None, &surroundings(bucket, deployment));
     if !file.report.problems.is_empty() && !reports.contains(&file.report) {
         reports.push(file.report);
     }
     let (set, website) = (file.rules?, file.website?);
     let origins = set.origins().collect();
     Some(Rules { path, json: website.routing_rules(), origins, set })
+}
+
+/// What is around a bucket's rules.
+fn surroundings(bucket: &Bucket, deployment: &Deployment) -> Surroundings {
+    let home = Home {
+        name: bucket.name.value.0.clone(),
+        store: bucket.endpoint.clone(),
+        is_virtual: bucket.addressing == Addressing::Virtual,
+        listen: deployment.listen.value,
+        domain: deployment.domain.as_ref().map(|domain| domain.0.clone()),
+    };
+    let internal_origins = (!deployment.allow_internal_origins).then_some(Weight::Error);
+    Surroundings { bucket: Some(home), internal_origins }
 }
 
 /// Finds what must not be shown: below `inline`, every text but the public half of the keys.

@@ -47,6 +47,12 @@ section! {
         pub limits: Limits [Computed "each field's own"],
         /// How long the filter waits.
         pub timeouts: Timeouts [Computed "each field's own"],
+        /// Servers beside those of the rules that an origin may redirect a fetch to. Any other
+        /// redirect is not followed.
+        pub origins: Option<Vec<Endpoint>> [Optional],
+        /// Whether rules may fetch from the inside of a network: a loopback or private address, a
+        /// name without a domain, an internal endpoint. OSS refuses them.
+        pub allow_internal_origins: bool [Default "false"],
         /// Where `b2o admin` takes rules.
         pub api: Api [Computed "each field's own"],
         /// The buckets, at least one.
@@ -70,7 +76,7 @@ section! {
         /// 5242880 bytes.
         pub part_bytes: At<u64> [Default "8388608"],
         /// With `path: streaming`, how many objects are fetched at once for the bucket alone:
-        /// those that clients asked for a part of, or did not wait for.
+        /// those that clients asked for a part or the headers of, or did not wait for.
         pub backfills: At<u64> [Default "4"],
     }
 }

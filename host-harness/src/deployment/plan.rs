@@ -63,6 +63,8 @@ impl Plan {
                 origins.extend(parse_endpoint(origin).map(|endpoint| (origin.clone(), endpoint)));
             }
         }
+        let others = deployment.origins.iter().flatten();
+        origins.extend(others.map(|endpoint| (endpoint.to_string(), endpoint.clone())));
         let named = origins.iter().map(|(url, endpoint)| (url.clone(), origin_name(endpoint)));
         let configured_origins: BTreeMap<_, _> = named.collect();
         for endpoint in origins.values() {

@@ -148,6 +148,16 @@ impl Value for u64 {
     }
 }
 
+impl Value for bool {
+    fn shape() -> String {
+        "`true` or `false`".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        read_text(node, reading, "true or false", "true", |text| text.parse().ok())
+    }
+}
+
 /// How many workers there are.
 impl Value for NonZeroUsize {
     fn shape() -> String {

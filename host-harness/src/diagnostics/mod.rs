@@ -108,6 +108,12 @@ impl Problem {
         Self { weight: Weight::Warning, ..Self::error(code, span, message) }
     }
 
+    /// Makes it weigh more, or less.
+    #[must_use]
+    pub fn weighing(self, weight: Weight) -> Self {
+        Self { weight, ..self }
+    }
+
     /// Says what to do about it.
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Self {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use back_to_origin::reason::MirrorFailure;
+use back_to_origin::rule::Action;
 
 use super::yaml::{List, Map, Yaml};
 use super::{CLUSTERS, DataPath, FILTER, ROUTES, Settings, filter, routes, rules};
@@ -91,9 +92,15 @@ const fn about(path: DataPath) -> &'static str {
     }
 }
 
-/// How long a stream may stand still.
+/// How long a stream may stand still: all requests of one fetch together take three timeouts.
 pub(super) fn idle(loaded: &Loaded) -> Duration {
-    IDLE.max(loaded.deployment.timeouts.origin.saturating_add(MARGIN))
+    let rules = loaded.rules.iter().flat_map(|rules| rules.set.iter());
+    let own = rules.filter_map(|rule| match &rule.action {
+        Action::External(_) => None,
+        Action::Mirror(mirror) => mirror.timeout,
+    });
+    let longest = own.fold(loaded.deployment.timeouts.origin, Duration::max);
+    IDLE.max(longest.saturating_mul(3).saturating_add(MARGIN))
 }
 
 fn manager(idle: Duration, settings: &Settings) -> Map {

@@ -3,7 +3,7 @@
 //! Owns how Envoy runs the module. What the module is told is the plan's.
 
 use super::yaml::{List, Map, Yaml, escape};
-use super::{DataPath, MODULE, Settings, redirects};
+use super::{DataPath, MODULE, Settings, needs_front};
 use crate::deployment::{Loaded, Plan};
 
 /// The filter's name in the chain.
@@ -25,7 +25,7 @@ pub(super) fn types(path: DataPath) -> List {
 }
 
 pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Settings) -> String {
-    let is_needed = settings.data_path == DataPath::Callout || redirects(loaded);
+    let is_needed = settings.data_path == DataPath::Callout || needs_front(loaded);
     let (remark, config) = if is_needed {
         ("", wasm(&plan.configuration, "", module, settings))
     } else {

@@ -3,7 +3,7 @@
 //! Owns how a request names its bucket. Nothing is decoded or tidied on the way.
 
 use back_to_origin::http::query::SUBRESOURCES;
-use back_to_origin::rule::{Action, RuleSet};
+use back_to_origin::rule::{Action, Rule, RuleSet};
 
 use super::clusters::{mirror, read, signed};
 use super::rules::header;
@@ -15,7 +15,7 @@ use crate::deployment::{Addressing, Bucket, Loaded, Plan, Reads};
 pub(super) const NAME: &str = "buckets";
 
 /// The headers by which a client signs.
-const SIGNATURE: [&str; 4] =
+pub(super) const SIGNATURE: [&str; 4] =
     ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
 
 /// Where a request has its bucket's name.
@@ -115,19 +115,29 @@ impl Way<'_> {
         } else {
             routes
         };
+        // A HEAD is about a rule where the rule says so, and only then is there a route for it.
+        let heads = rules.iter().any(Rule::allows_head);
+        let (operations, others, one) = match heads {
+            false => ("GetObject alone", not(method("GET")), "a GET"),
+            true => {
+                ("GetObject and HeadObject alone", not(header(":method", "GET|HEAD")), "a read")
+            }
+        };
         routes = routes
-            .remark("Rules are about GetObject alone: not about other methods,")
-            .with(self.read(self.matching([not(get())])))
+            .remark(&format!("Rules are about {operations}: not about other methods,"))
+            .with(self.read(self.matching([others])))
             .remark(&format!(
-                "and not about a GET that its query makes another operation: {}.",
+                "and not about {one} that its query makes another operation: {}.",
                 SUBRESOURCES.join(", ")
             ))
             .with(self.read(self.matching([query(), subresource])));
         for rule in rules::in_order(rules) {
-            let matching = rules::matching(rule, &above);
+            let matching = rules::matching(rule, &above, None);
             let cluster = match &rule.action {
-                Action::External(_) => None,
-                Action::Mirror(mirror) => plan.origins.get(&mirror.url.origin()),
+                Action::Mirror(mirror) if mirror.streams() => {
+                    plan.origins.get(&mirror.url.origin())
+                }
+                Action::External(_) | Action::Mirror(_) => None,
             };
             let route = match (cluster, is_signed) {
                 (None, _) => self.read(matching),
@@ -137,7 +147,12 @@ impl Way<'_> {
                     .with("match", matching)
                     .with("route", rules::retried(&read(name), &mirror(origin, plan), way())),
             };
-            routes = routes.remark(&rules::about(rule)).with(route);
+            routes = routes.remark(&rules::about(rule));
+            if heads && cluster.is_some() && !rule.allows_head() {
+                let head = rules::matching(rule, &above, Some(method("HEAD")));
+                routes = routes.with(self.read(head)).remark("The same, for a GET.");
+            }
+            routes = routes.with(route);
         }
         routes
             .remark("What no rule covers keeps the bucket's own answer.")
@@ -229,9 +244,9 @@ fn query() -> Map {
     Map::new().with("name", ":path").with("string_match", Map::new().with("contains", "?"))
 }
 
-/// Nothing but a GET.
-fn get() -> Map {
-    Map::new().with("name", ":method").with("string_match", Map::new().with("exact", "GET"))
+/// Nothing but this method.
+fn method(name: &str) -> Map {
+    Map::new().with("name", ":method").with("string_match", Map::new().with("exact", name))
 }
 
 fn presigned() -> Map {

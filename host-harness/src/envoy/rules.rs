@@ -3,7 +3,7 @@
 //! Owns which requests that is for, and what makes the router try again: only the bucket's own word
 //! that it has no such object, never a connection that failed.
 
-use back_to_origin::rule::{Action, Rule, RuleSet};
+use back_to_origin::rule::{Action, IncludeHeader, Rule, RuleSet};
 
 use super::pattern;
 use super::yaml::{List, Map};
@@ -25,7 +25,12 @@ pub(super) fn judge() -> Map {
     let markers = "%RESP(:status)%/%RESP(x-amz-delete-marker)%/%RESP(x-oss-delete-marker)%";
     let mutations = List::new()
         .with(append(JUDGE, markers, "OVERWRITE_IF_EXISTS_OR_ADD"))
-        .with(append("x-oss-tag", "%RESP(x-amz-meta-x-oss-tag)%", "ADD_IF_ABSENT"));
+        .with(append("x-oss-tag", "%RESP(x-amz-meta-x-oss-tag)%", "ADD_IF_ABSENT"))
+        .with(append(
+            "last-modified",
+            "%RESP(x-amz-meta-x-oss-last-modified)%",
+            "OVERWRITE_IF_EXISTS_OR_ADD",
+        ));
     Map::new().with("name", "envoy.filters.http.header_mutation").with(
         "typed_config",
         Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")
@@ -41,8 +46,11 @@ pub(super) fn mirrors(rules: &RuleSet) -> bool {
 /// The rules that a 404 may be about, in order. What is behind the last that mirrors needs no
 /// route.
 pub(super) fn in_order(rules: &RuleSet) -> Vec<&Rule> {
-    let mut rules: Vec<_> =
-        rules.iter().filter(|rule| matches!(rule.condition.status, None | Some(404))).collect();
+    let about_a_miss = |rule: &&Rule| {
+        let statuses = &rule.condition.statuses;
+        statuses.is_empty() || statuses.contains(404)
+    };
+    let mut rules: Vec<_> = rules.iter().filter(about_a_miss).collect();
     while rules.last().is_some_and(|rule| matches!(rule.action, Action::External(_))) {
         rules.pop();
     }
@@ -58,28 +66,61 @@ pub(super) fn about(rule: &Rule) -> String {
         (true, false) => format!("keys that end with {suffix:?}"),
         (false, false) => format!("keys that start with {prefix:?} and end with {suffix:?}"),
     };
+    let headers: Vec<_> = rule.condition.headers.iter().map(ToString::to_string).collect();
+    let keys = match headers.is_empty() {
+        true => keys,
+        false => format!("{keys}, asked for with {}", headers.join(" and ")),
+    };
     match &rule.action {
         Action::External(_) => format!(
             "Rule {}: {keys}. The filter before the buckets redirects; no later rule may mirror \
              them.",
             rule.number
         ),
-        Action::Mirror(mirror) => {
+        Action::Mirror(mirror) if mirror.streams() => {
             format!("Rule {}: {keys}, from {}.", rule.number, mirror.url.origin())
         }
+        Action::Mirror(mirror) => format!(
+            "Rule {}: {keys}, from {}. One answer may not be the last word, so the filter before \
+             the buckets fetches them.",
+            rule.number,
+            mirror.url.origin()
+        ),
     }
 }
 
-/// Which requests a rule is about; `above` is what stands before the key in a path.
-pub(super) fn matching(rule: &Rule, above: &str) -> Map {
+/// Which requests a rule is about, of those with a method; `above` is what stands before the key in
+/// a path.
+pub(super) fn matching(rule: &Rule, above: &str, method: Option<Map>) -> Map {
     let condition = &rule.condition;
     let path = Map::new().with("regex", pattern::key(above, &condition.key_prefix));
     let matching = Map::new().with("safe_regex", path.flow());
-    if condition.key_suffix.is_empty() {
+    let suffix = &condition.key_suffix;
+    let end = (!suffix.is_empty()).then(|| header(":path", &pattern::key_end(above, suffix)));
+    let headers = condition.headers.iter().flat_map(include_header);
+    let headers: Vec<_> = method.into_iter().chain(end).chain(headers).map(Map::flow).collect();
+    if headers.is_empty() {
         return matching;
     }
-    let end = header(":path", &pattern::key_end(above, &condition.key_suffix));
-    matching.with("headers", List::new().with(end.flow()))
+    matching.with("headers", headers.into_iter().collect::<List>())
+}
+
+/// An `IncludeHeader`: a condition for each thing it says.
+fn include_header(wanted: &IncludeHeader) -> Vec<Map> {
+    let named = || Map::new().with("name", wanted.field());
+    let like = |(word, text): (&str, &Option<String>)| {
+        let text = text.as_deref()?;
+        Some(named().with("string_match", Map::new().with(word, text)))
+    };
+    let said: Vec<Map> =
+        [("exact", &wanted.equals), ("prefix", &wanted.starts_with), ("suffix", &wanted.ends_with)]
+            .into_iter()
+            .filter_map(like)
+            .collect();
+    match said.is_empty() {
+        true => vec![named().with("present_match", true)],
+        false => said,
+    }
 }
 
 /// A condition on a header.

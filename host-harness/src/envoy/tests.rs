@@ -31,7 +31,8 @@ fn environment(name: &str) -> Option<OsString> {
 fn loaded(text: &str) -> (tempfile::TempDir, Loaded) {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("rules.json"), RULES).unwrap();
-    let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
+    let local = format!("allow_internal_origins: true\n{text}");
+    let document = Document::new("deployment.yaml".to_owned(), local.as_bytes());
     let loaded = parse(document, directory.path(), &environment).expect(text);
     (directory, loaded)
 }
@@ -292,7 +293,7 @@ fn streamed(rules: &str, more: &str) -> Vec<File> {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("rules.json"), rules).unwrap();
     let text = format!(
-        "domain: s3.test\nbuckets: [{{ name: abc, endpoint: \"http://127.0.0.1:9000\", \
+        "domain: s3.test\nallow_internal_origins: true\nbuckets: [{{ name: abc, endpoint: \"http://127.0.0.1:9000\", \
          rules: rules.json{more} }}]"
     );
     let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
@@ -348,6 +349,29 @@ fn rules_are_routes_in_their_order() {
     for (_, first, _) in ways(&files) {
         assert_eq!(first, "bucket-abc");
     }
+}
+
+#[test]
+fn a_head_has_a_route_to_the_origin_where_its_rule_says_so() {
+    let allowed =
+        MIXED.replace(r#""http://a.test/""#, r#""http://a.test/", "MirrorAllowHeadObject": true"#);
+    let methods = |rules: &str| -> Vec<String> {
+        let files = streamed(rules, "");
+        let routes = yaml(&files, ROUTES);
+        let routes = routes["resources"][0]["virtual_hosts"][0]["routes"].as_array().unwrap();
+        let method = |route: &Value| {
+            let headers = route["match"]["headers"].as_array()?;
+            let method = headers.iter().find(|header| header["name"] == ":method")?;
+            let string = &method["string_match"];
+            let value = string["exact"].as_str().or(string["safe_regex"]["regex"].as_str())?;
+            let not = if method["invert_match"] == true { "not " } else { "" };
+            Some(format!("{not}{value}"))
+        };
+        routes.iter().map(|route| method(route).unwrap_or_default()).collect()
+    };
+    assert_eq!(methods(MIXED), ["not GET", "", "", "", "", ""]);
+    // The rule of old/ stands before those behind it, and the last one lets a HEAD be the bucket's.
+    assert_eq!(methods(&allowed), ["not GET|HEAD", "", "", "", "HEAD", "", ""]);
 }
 
 #[test]
@@ -420,4 +444,58 @@ fn readdressed_reads_do_not_stream() {
     let error = files(&loaded, b"", &streaming).unwrap_err();
     assert_eq!(error, FilesError::Addressing { bucket: "abc".to_owned() });
     assert!(files(&loaded, b"", &settings()).is_ok());
+}
+
+/// The files of a streaming deployment with these rules.
+fn attempt(rules: &str, reads: &str) -> Result<Vec<File>, FilesError> {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("rules.json"), rules).unwrap();
+    let text = format!(
+        "origins: [\"https://cdn.test\"]\nbuckets: [{{ name: abc, endpoint: \"http://127.0.0.1\", \
+         rules: rules.json, reads: {reads}, credentials: {{ environment: }} }}]"
+    );
+    let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
+    let loaded = parse(document, directory.path(), &environment).expect(&text);
+    files(&loaded, b"", &Settings { data_path: DataPath::Streaming, ..settings() })
+}
+
+#[test]
+fn a_rule_by_a_header_that_a_signed_read_loses_does_not_stream() {
+    let rules = |header| {
+        format!(
+            r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": 404,
+                "IncludeHeader": [{{"Key": "{header}"}}]}},
+                "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "http://o/"}}}}]"#
+        )
+    };
+    for header in ["host", "authorization"] {
+        let error = attempt(&rules(header), "signed").unwrap_err();
+        let expected = FilesError::Header { bucket: "abc".to_owned(), header: header.to_owned() };
+        assert_eq!(error, expected);
+        assert!(attempt(&rules(header), "passthrough").is_ok());
+    }
+    assert!(attempt(&rules("x-client"), "signed").is_ok());
+}
+
+#[test]
+fn what_takes_more_than_one_request_is_fetched_before_the_buckets() {
+    let rules = |more| {
+        format!(
+            r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": 404}},
+                "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "http://o/" {more}}}}}]"#
+        )
+    };
+    let retried = |rules: &str| {
+        let files = attempt(rules, "passthrough").unwrap();
+        let is_retried = text(&files, "routes.yaml").contains("retriable_headers");
+        let is_fetched = text(&files, "filter.yaml").contains("RoutingRules");
+        assert!(text(&files, "clusters.yaml").contains("origin-https-cdn.test-443"));
+        (is_retried, is_fetched)
+    };
+    assert_eq!(retried(&rules("")), (true, false));
+    assert_eq!(retried(&rules(r#", "MirrorURLSlave": "http://p/""#)), (false, true));
+    assert_eq!(retried(&rules(r#", "MirrorFallThrough": true"#)), (false, true));
+    let failing = rules(r#", "MirrorOnServerError": true"#)
+        .replace(r#"Equals": 404"#, r#"Equals": "404,5XX""#);
+    assert_eq!(retried(&failing), (true, true));
 }

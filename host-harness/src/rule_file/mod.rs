@@ -8,6 +8,9 @@
 pub mod code;
 mod dialect;
 mod json;
+mod lint;
+mod reference;
+mod schema;
 mod structure;
 mod text;
 pub(crate) mod tree;
@@ -26,6 +29,9 @@ use back_to_origin::rule::RuleSet;
 
 use code::Code;
 pub use dialect::Dialect;
+pub use lint::{Home, Surroundings};
+pub use reference::reference;
+pub use schema::schema;
 use tree::{Field, Kind, Node, Side};
 pub use website::{Website, Written};
 
@@ -65,6 +71,17 @@ const MAX_PROBLEMS: usize = 200;
 /// has S3's.
 #[must_use]
 pub fn read(path: &str, bytes: &[u8], dialect: Option<Dialect>) -> RuleFile {
+    read_in(path, bytes, dialect, &Surroundings::default())
+}
+
+/// The same, where it is known what is around the file.
+#[must_use]
+pub fn read_in(
+    path: &str,
+    bytes: &[u8],
+    dialect: Option<Dialect>,
+    surroundings: &Surroundings,
+) -> RuleFile {
     let bytes = text::unmarked(bytes);
     let mut problems = Vec::new();
     let mut document = Document::new(path, bytes);
@@ -98,6 +115,7 @@ pub fn read(path: &str, bytes: &[u8], dialect: Option<Dialect>) -> RuleFile {
     }));
     problems.extend(findings.iter().map(|finding| problem(&root, finding)));
     problems.extend(not_served(&root));
+    problems.extend(lint::lint(&root, surroundings));
     let is_refused = problems.iter().any(|problem| problem.weight == Weight::Error);
     // The worst first, and no more of them than anybody reads.
     problems.sort_by_key(|problem| problem.weight);

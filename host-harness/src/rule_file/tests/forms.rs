@@ -127,14 +127,16 @@ fn what_s3_cannot_say_is_listed_and_left_out() {
         <HostName>h.example</HostName><PassQueryString>true</PassQueryString></Redirect>";
     let cut = "<RuleNumber>1</RuleNumber><Condition><KeyPrefixEquals>a/</KeyPrefixEquals>\
         <KeySuffixEquals/></Condition><Redirect><RedirectType>External</RedirectType>\
-        <EnableReplacePrefix>true</EnableReplacePrefix><PassQueryString>false</PassQueryString>\
-        </Redirect>";
+        <EnableReplacePrefix>true</EnableReplacePrefix><ReplaceKeyPrefixWith>b/\
+        </ReplaceKeyPrefixWith><PassQueryString>false</PassQueryString></Redirect>";
+    let cut_off = cut.replace(">b/<", "><").replace(">1<", ">6<");
     let suffix = "<RuleNumber>3</RuleNumber><Condition><KeySuffixEquals>.a</KeySuffixEquals>\
         </Condition><Redirect><HostName>h.example</HostName></Redirect>";
     let key = "<RuleNumber>4</RuleNumber><Condition/><Redirect><ReplaceKeyWith>${key}.b\
         </ReplaceKeyWith></Redirect>";
     let mirror = RULE.replace(">1<", ">5<");
-    let written = file(oss(&[said, cut, suffix, key, &mirror])).website.unwrap().to_s3_xml();
+    let written =
+        file(oss(&[said, cut, suffix, key, &mirror, &cut_off])).website.unwrap().to_s3_xml();
     let losses: Vec<_> =
         written.losses.iter().map(|loss| loss.pointer.as_deref().unwrap()).collect();
     assert_eq!(
@@ -145,6 +147,7 @@ fn what_s3_cannot_say_is_listed_and_left_out() {
             "/RoutingRules/2/Condition/KeySuffixEquals",
             "/RoutingRules/3/Redirect/ReplaceKeyWith",
             "/RoutingRules/4/Redirect/RedirectType",
+            "/RoutingRules/5/Redirect/EnableReplacePrefix",
         ]
     );
     let expected = r#"<?xml version="1.0" encoding="UTF-8"?>
@@ -155,7 +158,7 @@ fn what_s3_cannot_say_is_listed_and_left_out() {
         <KeyPrefixEquals>a/</KeyPrefixEquals>
       </Condition>
       <Redirect>
-        <ReplaceKeyPrefixWith></ReplaceKeyPrefixWith>
+        <ReplaceKeyPrefixWith>b/</ReplaceKeyPrefixWith>
       </Redirect>
     </RoutingRule>
     <RoutingRule>

@@ -7,6 +7,7 @@
 mod redirect;
 mod state;
 
+pub(crate) use redirect::REDIRECT;
 pub(crate) use state::{State, state};
 
 /// Where an element is described by who invented it.
@@ -23,6 +24,16 @@ pub(crate) enum Page {
 }
 
 impl Page {
+    /// What a link to it says.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Oss => "OSS",
+            Self::Ours => "",
+            Self::S3 => "S3",
+            Self::Sdk => "SDK",
+        }
+    }
+
     /// Its address.
     pub(crate) const fn url(self) -> Option<&'static str> {
         match self {
@@ -73,8 +84,8 @@ pub(crate) struct Element {
     pub(crate) default: &'static str,
     pub(crate) limits: &'static str,
     pub(crate) meaning: &'static str,
-    /// Why it is not honoured, where it is not.
-    pub(crate) refusal: &'static str,
+    /// What is done with it, where the filter has no table for it.
+    pub(crate) state: State,
     pub(crate) page: Page,
 }
 
@@ -88,7 +99,7 @@ impl Element {
             default: "none",
             limits: "",
             meaning,
-            refusal: "",
+            state: State::Honoured,
             page: Page::Oss,
         }
     }
@@ -109,8 +120,8 @@ impl Element {
         Self { limits, ..self }
     }
 
-    const fn refusal(self, refusal: &'static str) -> Self {
-        Self { refusal, ..self }
+    const fn state(self, state: State) -> Self {
+        Self { state, ..self }
     }
 
     const fn page(self, page: Page) -> Self {
@@ -129,10 +140,10 @@ const POSITIVE: Shape = Shape::Integer(1, i64::MAX);
 pub(crate) const WEBSITE: &[Element] = &[
     Element::new("IndexDocument", Shape::Object(INDEX_DOCUMENT), "The page of a folder.")
         .in_s3()
-        .refusal("kept, and not served here: this is no web site"),
+        .state(State::Kept("kept, and not served: this is no web site")),
     Element::new("ErrorDocument", Shape::Object(ERROR_DOCUMENT), "The page for a missing object.")
         .in_s3()
-        .refusal("kept, and not served here: this is no web site"),
+        .state(State::Kept("kept, and not served: this is no web site")),
     Element::new(
         "RedirectAllRequestsTo",
         Shape::Object(REDIRECT_ALL),
@@ -188,9 +199,8 @@ pub(crate) const ROUTING_RULE: &[Element] = &[
         "When the rule applies: all of it must hold. S3's form may leave it out.",
     )
     .in_s3(),
-    Element::new("Redirect", Shape::Object(redirect::REDIRECT), "What it does then.").in_s3(),
+    Element::new("Redirect", Shape::Object(REDIRECT), "What it does then.").in_s3(),
     Element::new("LuaConfig", Shape::Object(LUA_CONFIG), "A script that OSS runs on the rule.")
-        .refusal("rules are data here: no script runs in the gateway")
         .page(Page::Sdk),
 ];
 
@@ -203,21 +213,21 @@ pub(crate) const CONDITION: &[Element] = &[
         "HttpErrorCodeReturnedEquals",
         Shape::Status,
         "The bucket's status. A Mirror rule needs it, and it is 404. An External rule without it \
-         applies to every answer but a 403.",
+         applies to every answer but a 403. Ours: several, and `4XX` or `5XX`; a class is not about \
+         a 403.",
     )
     .in_s3()
     .limits("400 to 599"),
-    Element::new("IncludeHeader", Shape::Object(INCLUDE_HEADER), "A header the request must have.")
+    Element::new("IncludeHeader", Shape::Object(INCLUDE_HEADER), "A header the request has.")
         .repeats()
-        .limits("10 of them")
-        .refusal("not honoured yet"),
+        .limits("10 of them"),
 ];
 
 const INCLUDE_HEADER: &[Element] = &[
     Element::new("Key", Shape::Token, "The header's name."),
-    Element::new("Equals", Shape::Text, "Its value is this."),
-    Element::new("StartsWith", Shape::Text, "Its value starts with this.").page(Page::Sdk),
-    Element::new("EndsWith", Shape::Text, "Its value ends with this.").page(Page::Sdk),
+    Element::new("Equals", Shape::Text, "Some value of it is this."),
+    Element::new("StartsWith", Shape::Text, "Some value starts with this.").page(Page::Sdk),
+    Element::new("EndsWith", Shape::Text, "Some value ends with this.").page(Page::Sdk),
 ];
 
 const LUA_CONFIG: &[Element] =
@@ -245,33 +255,28 @@ mod tests {
     #[test]
     fn the_filter_knows_the_same_elements() {
         let of_filter: BTreeSet<_> = element::REDIRECT.iter().map(|element| element.name).collect();
-        assert_eq!(names(redirect::REDIRECT), of_filter);
+        assert_eq!(names(REDIRECT), of_filter);
         let known = |lists: &[&'static [&'static str]]| -> BTreeSet<&str> {
             lists.iter().flat_map(|list| list.iter().copied()).collect()
         };
-        let elsewhere = element::REFUSED_ELSEWHERE;
-        let rule_and_condition = names(ROUTING_RULE).union(&names(CONDITION)).copied().collect();
-        assert_eq!(
-            known(&[element::ROUTING_RULE, element::CONDITION, elsewhere]),
-            rule_and_condition
-        );
-        let headers = shape(redirect::REDIRECT, "MirrorHeaders");
+        let mut rule = known(&[element::ROUTING_RULE]);
+        rule.extend(element::REFUSED_ELSEWHERE.iter().map(|(name, _)| name));
+        assert_eq!(names(ROUTING_RULE), rule);
+        assert_eq!(names(CONDITION), known(&[element::CONDITION]));
+        assert_eq!(names(shape(CONDITION, "IncludeHeader")), known(&[element::INCLUDE_HEADER]));
+        let alternates = shape(REDIRECT, "MirrorMultiAlternates");
+        let alternate = shape(alternates, "MirrorMultiAlternate");
+        assert_eq!(names(alternate), known(&[element::ALTERNATE]));
+        let headers = shape(REDIRECT, "MirrorHeaders");
         assert_eq!(names(headers), known(&[element::MIRROR_HEADERS]));
-        assert_eq!(names(shape(headers, "Set")), known(&[element::SET]));
+        assert_eq!(names(shape(headers, "Set")), known(&[element::PAIR]));
     }
 
     #[test]
-    fn what_is_refused_says_why_and_what_is_honoured_does_not() {
-        for element in redirect::REDIRECT.iter().chain(CONDITION).chain(ROUTING_RULE) {
-            let refused = match state(element.name) {
-                State::Refused | State::RefusedWhenOn => true,
-                State::Honoured | State::Extension | State::Kept => false,
-            };
-            if refused {
-                assert!(!element.refusal.is_empty(), "{}", element.name);
-            }
-            let ours = state(element.name) == State::Extension;
-            assert_eq!(element.page == Page::Ours, ours, "{}", element.name);
+    fn extensions_are_described_by_nobody_else() {
+        for element in REDIRECT.iter().chain(CONDITION).chain(ROUTING_RULE) {
+            let is_ours = state(element) == State::Extension;
+            assert_eq!(element.page == Page::Ours, is_ours, "{}", element.name);
         }
     }
 }

@@ -1,16 +1,15 @@
 //! The elements of `Redirect`, in the order they are written and described.
 
-use super::{Element, Page, Shape};
+use back_to_origin::rule::element::ALIBABAS_NETWORK;
+
+use super::{Element, Page, Shape, State};
 
 const HEADER_NAME: &str = "1 to 1,024 characters of 0-9, A-Z, a-z and -";
 const HEADER_VALUE: &str = "1,024 bytes, no line break";
 const URL: &str = "`http(s)://host/[path/]`";
-const CLOUD: &str = "it names the inside of Alibaba Cloud's network";
-const ROLE: &str = "roles are Alibaba Cloud's; a private origin takes `MirrorAuth`";
-const NOT_YET: &str = "not honoured yet";
 
 /// What a rule does.
-pub(super) const REDIRECT: &[Element] = &[
+pub(crate) const REDIRECT: &[Element] = &[
     Element::new(
         "RedirectType",
         Shape::Word(&["Mirror", "External", "AliCDN", "Internal"]),
@@ -72,125 +71,145 @@ pub(super) const REDIRECT: &[Element] = &[
     Element::new(
         "MirrorPassOriginalSlashes",
         Shape::Boolean,
-        "Slashes at the start of the key reach the origin as they are.",
+        "Slashes that the key begins with stay behind the MirrorURL's own.",
     )
-    .default("false")
-    .refusal(NOT_YET),
+    .default("false"),
     Element::new(
         "MirrorFollowRedirect",
         Shape::Boolean,
-        "A redirect of the origin's is followed, up to 10 times; if not, the client gets it.",
+        "The origin's 301, 302, 303, 307 and 308 are followed, up to 10 times, to origins that \
+         the configuration names. `false`: they are the client's.",
     )
-    .default("true")
-    .refusal(NOT_YET),
-    Element::new("MirrorSNI", Shape::Boolean, "The origin's name is told in the TLS handshake.")
-        .refusal(NOT_YET),
-    Element::new("MirrorAuth", Shape::Object(AUTH), "Requests to the origin are signed.")
-        .refusal(NOT_YET)
+    .default("true"),
+    Element::new(
+        "MirrorSNI",
+        Shape::Boolean,
+        "The origin's name is told in the TLS handshake. It always is here.",
+    ),
+    Element::new("MirrorAuth", Shape::Object(AUTH), "Requests to a private origin are signed.")
         .page(Page::Sdk),
-    Element::new("MirrorURLSlave", Shape::Url, "Where to fetch from while the first origin fails.")
-        .limits(URL)
-        .refusal(NOT_YET),
+    Element::new(
+        "MirrorURLSlave",
+        Shape::Url,
+        "A second origin, asked where the first fails: 5xx, silence, broken off, a false digest.",
+    )
+    .limits(URL),
     Element::new(
         "MirrorURLProbe",
         Shape::Url,
-        "While it does not answer 200, `MirrorURLSlave` is asked.",
-    )
-    .refusal(NOT_YET),
+        "While it does not answer 200, the MirrorURL is asked last.",
+    ),
     Element::new(
         "MirrorSwitchAllErrors",
         Shape::Boolean,
-        "Which answers are failures of the first origin: all but 200, 206, 301, 302, 303, 307 and \
-         404, or only 5xx and silence.",
+        "Any answer but 200, 206, 301, 302, 303, 307 and 404 is a failure too.",
     )
     .default("false")
-    .refusal(NOT_YET)
     .page(Page::Sdk),
     Element::new(
         "MirrorMultiAlternates",
-        Shape::List("MirrorMultiAlternate", &Shape::Object(ALTERNATE)),
-        "More origins, in the order of their numbers.",
+        Shape::Object(ALTERNATES),
+        "More origins, behind `MirrorURLSlave`, in the order of their numbers.",
     )
-    .refusal(NOT_YET)
+    .limits("8 are honoured")
     .page(Page::Sdk),
+    Element::new(
+        "MirrorTimeout",
+        Shape::Integer(1, 3_600_000),
+        "How long the origin's whole answer may take, in place of `timeouts.origin`.",
+    )
+    .default("the deployment's")
+    .limits("milliseconds, an hour")
+    .page(Page::Ours),
+    Element::new(
+        "MirrorFallThrough",
+        Shape::Boolean,
+        "Where the origin has nothing, the rules behind are tried.",
+    )
+    .default("false")
+    .page(Page::Ours),
+    Element::new(
+        "MirrorOnServerError",
+        Shape::Boolean,
+        "Lets the rule be about 5xx. The object is served then and not stored: a failing bucket \
+         may have it.",
+    )
+    .default("false")
+    .page(Page::Ours),
     // Mirror: what is asked.
     Element::new(
         "MirrorHeaders",
         Shape::Object(HEADERS),
         "Which of the client's headers the origin gets; without it none.",
     ),
-    Element::new("MirrorAllowHeadObject", Shape::Boolean, "HEAD mirrors too.")
-        .default("false")
-        .refusal(NOT_YET)
-        .page(Page::Sdk),
+    Element::new(
+        "MirrorAllowHeadObject",
+        Shape::Boolean,
+        "A HEAD of a missing object is answered by the origin's HEAD, and the object is stored.",
+    )
+    .default("false")
+    .page(Page::Sdk),
     Element::new(
         "MirrorAllowGetImageInfo",
         Shape::Boolean,
         "Image processing works on an object that is missing.",
     )
-    .refusal("no images are processed here")
     .page(Page::Sdk),
     Element::new(
         "MirrorAllowVideoSnapshot",
         Shape::Boolean,
         "Video snapshots work on an object that is missing.",
     )
-    .refusal("no videos are processed here")
     .page(Page::Sdk),
     // Mirror: what comes of the answer.
     Element::new(
         "MirrorCheckMd5",
         Shape::Boolean,
-        "An object that does not match the origin's Content-MD5 is not stored.",
+        "An object is stored only if its bytes have the digests that its origin announces.",
     )
-    .default("false")
-    .refusal(NOT_YET),
+    .default("false"),
     Element::new(
         "TransparentMirrorResponseCodes",
         Shape::Token,
-        "Statuses of the origin that reach the client with their body, as `400,404`.",
+        "Statuses of the origin that are the client's as they are, as `400,404`; ours: classes.",
     )
     .limits("4xx and 5xx")
-    .refusal(NOT_YET)
     .page(Page::Sdk),
     Element::new(
         "MirrorReturnHeaders",
-        Shape::List("ReturnHeader", &Shape::Object(PAIR)),
-        "Headers that the client gets with the object.",
+        Shape::Object(RETURN_HEADERS),
+        "Headers that clients get with the answer that comes from the origin; they are not kept.",
     )
-    .refusal(NOT_YET)
+    .limits("10 of them")
     .page(Page::Sdk),
-    Element::new(
-        "MirrorTaggings",
-        Shape::List("Taggings", &Shape::Object(PAIR)),
-        "Tags of the stored object.",
-    )
-    .refusal(NOT_YET)
-    .page(Page::Sdk),
+    Element::new("MirrorTaggings", Shape::Object(TAGGINGS), "Tags of the stored object.")
+        .limits("10 of them")
+        .page(Page::Sdk),
     Element::new(
         "MirrorSaveOssMeta",
         Shape::Boolean,
-        "The origin's user metadata is stored with the object.",
+        "The origin's `x-oss-meta-*` and `x-amz-meta-*` are stored with the object.",
     )
-    .refusal(NOT_YET)
+    .default("false")
+    .limits("8 KB")
     .page(Page::Sdk),
     Element::new(
         "MirrorUserLastModified",
         Shape::Boolean,
-        "The stored object keeps the origin's Last-Modified.",
+        "The origin's Last-Modified is kept with the object, and given back by the gateway.",
     )
     .default("false")
-    .refusal(NOT_YET)
     .page(Page::Sdk),
     Element::new("MirrorProxyPass", Shape::Boolean, "The object is answered and not stored.")
-        .refusal(NOT_YET)
+        .default("false")
         .page(Page::Sdk),
     Element::new(
         "MirrorAsyncStatus",
-        Shape::Integer(300, 599),
-        "The client is answered at once with this status, and the object is fetched by itself.",
+        Shape::Integer(300, 399),
+        "The client is sent to the origin at once with this status, and the object is fetched \
+         meanwhile.",
     )
-    .refusal(NOT_YET)
+    .limits("301, 302, 303, 307, 308")
     .page(Page::Sdk),
     Element::new(
         "MirrorTooLarge",
@@ -199,25 +218,34 @@ pub(super) const REDIRECT: &[Element] = &[
     )
     .default("Redirect")
     .page(Page::Ours),
-    // Mirror: Alibaba Cloud's own network.
+    Element::new(
+        "MirrorMaxSize",
+        Shape::Integer(1, 5 << 40),
+        "The largest object that is fetched, by its announced length when streaming.",
+    )
+    .default("the deployment's")
+    .limits("bytes, 5 TiB")
+    .page(Page::Ours),
+    Element::new("StorageClass", Shape::Token, "The storage class of the stored object.")
+        .default("the bucket's")
+        .page(Page::Ours),
+    Element::new(
+        "ServerSideEncryption",
+        Shape::Word(&["AES256", "aws:kms", "aws:kms:dsse"]),
+        "How the store encrypts the object.",
+    )
+    .default("the bucket's")
+    .page(Page::Ours),
+    // Mirror: Alibaba Cloud's own.
     Element::new("MirrorUsingRole", Shape::Boolean, "The origin is a private OSS bucket.")
-        .refusal(ROLE)
         .page(Page::Sdk),
-    Element::new("MirrorRole", Shape::Token, "The role that may read it.")
-        .refusal(ROLE)
-        .page(Page::Sdk),
+    Element::new("MirrorRole", Shape::Token, "The role that may read it.").page(Page::Sdk),
     Element::new("MirrorIsExpressTunnel", Shape::Boolean, "The origin is behind a tunnel.")
-        .refusal(CLOUD)
         .page(Page::Sdk),
-    Element::new("MirrorTunnelId", Shape::Token, "The tunnel.").refusal(CLOUD).page(Page::Sdk),
-    Element::new("MirrorDstRegion", Shape::Token, "The region behind the tunnel.")
-        .refusal(CLOUD)
-        .page(Page::Sdk),
-    Element::new("MirrorDstVpcId", Shape::Token, "The network of `MirrorURL`.")
-        .refusal(CLOUD)
-        .page(Page::Sdk),
+    Element::new("MirrorTunnelId", Shape::Token, "The tunnel.").page(Page::Sdk),
+    Element::new("MirrorDstRegion", Shape::Token, "The region behind the tunnel.").page(Page::Sdk),
+    Element::new("MirrorDstVpcId", Shape::Token, "The network of `MirrorURL`.").page(Page::Sdk),
     Element::new("MirrorDstSlaveVpcId", Shape::Token, "The network of `MirrorURLSlave`.")
-        .refusal(CLOUD)
         .page(Page::Sdk),
 ];
 
@@ -244,9 +272,20 @@ const SET: &[Element] = &[
     Element::new("Value", Shape::Text, "Its value.").limits(HEADER_VALUE),
 ];
 
+const RETURN_HEADERS: &[Element] =
+    &[Element::new("ReturnHeader", Shape::Object(PAIR), "A header.").repeats().page(Page::Sdk)];
+
+const TAGGINGS: &[Element] =
+    &[Element::new("Taggings", Shape::Object(PAIR), "A tag.").repeats().page(Page::Sdk)];
+
+const ALTERNATES: &[Element] =
+    &[Element::new("MirrorMultiAlternate", Shape::Object(ALTERNATE), "An origin.")
+        .repeats()
+        .page(Page::Sdk)];
+
 const PAIR: &[Element] = &[
     Element::new("Key", Shape::Token, "The name.").page(Page::Sdk),
-    Element::new("Value", Shape::Text, "The value.").page(Page::Sdk),
+    Element::new("Value", Shape::Text, "The value; `${key}` stands for the key.").page(Page::Sdk),
 ];
 
 const AUTH: &[Element] = &[
@@ -263,9 +302,9 @@ const ALTERNATE: &[Element] = &[
         .limits(URL)
         .page(Page::Sdk),
     Element::new("MirrorMultiAlternateVpcId", Shape::Token, "Its network.")
-        .refusal(CLOUD)
+        .state(State::Refused(ALIBABAS_NETWORK))
         .page(Page::Sdk),
     Element::new("MirrorMultiAlternateDstRegion", Shape::Token, "Its region.")
-        .refusal(CLOUD)
+        .state(State::Refused(ALIBABAS_NETWORK))
         .page(Page::Sdk),
 ];

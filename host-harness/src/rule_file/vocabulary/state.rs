@@ -2,6 +2,8 @@
 
 use back_to_origin::rule::element::{self, Support};
 
+use super::Element;
+
 /// What is done with an element.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum State {
@@ -9,29 +11,26 @@ pub(crate) enum State {
     Honoured,
     /// It is honoured, and OSS does not have it.
     Extension,
-    /// It is kept and not acted on.
-    Kept,
-    /// Its presence is refused.
-    Refused,
-    /// Its presence is refused unless it is switched off.
-    RefusedWhenOn,
+    /// It is kept and not acted on, for this reason.
+    Kept(&'static str),
+    /// Its presence is refused, for this reason.
+    Refused(&'static str),
+    /// Its presence is refused unless it is switched off, for this reason.
+    RefusedWhenOn(&'static str),
 }
 
-/// What is done with an element below a rule, or with one of the whole file.
-pub(crate) fn state(name: &str) -> State {
-    if let Some(element) = element::REDIRECT.iter().find(|element| element.name == name) {
-        return match element.support {
+/// What is done with an element.
+pub(crate) fn state(element: &Element) -> State {
+    if let Some(known) = element::REDIRECT.iter().find(|known| known.name == element.name) {
+        return match known.support {
             Support::Honoured => State::Honoured,
             Support::Extension => State::Extension,
-            Support::Refused => State::Refused,
-            Support::RefusedWhenOn => State::RefusedWhenOn,
+            Support::Refused(why) => State::Refused(why),
+            Support::RefusedWhenOn(why) => State::RefusedWhenOn(why),
         };
     }
-    if element::REFUSED_ELSEWHERE.contains(&name) {
-        State::Refused
-    } else if matches!(name, "IndexDocument" | "ErrorDocument") {
-        State::Kept
-    } else {
-        State::Honoured
+    match element::REFUSED_ELSEWHERE.iter().find(|(name, _)| *name == element.name) {
+        Some((_, why)) => State::Refused(why),
+        None => element.state,
     }
 }

@@ -7,7 +7,7 @@ mod xml;
 
 use super::code::Code;
 use super::tree::{Field, Kind, Node};
-use super::vocabulary::{State, state};
+use super::vocabulary::{REDIRECT, State, named, state};
 use super::website::Written;
 use crate::diagnostics::Problem;
 
@@ -64,7 +64,8 @@ fn is_oss(rule: &mut Node, pointer: &str, losses: &mut Vec<Problem>) -> bool {
     each_field(rule, |field| {
         if field.name == "Redirect" {
             keep(&mut field.node, |field| {
-                let is_ours = state(&field.name) == State::Extension;
+                let element = named(REDIRECT, &field.name);
+                let is_ours = element.is_some_and(|known| state(known) == State::Extension);
                 if is_ours {
                     let message = format!("OSS has no `{}`", field.name);
                     let pointer = format!("{pointer}/{}", field.name);

@@ -131,9 +131,15 @@ fn redirect(redirect: &Node, pointer: &str, losses: &mut Vec<Problem>) -> Option
         losses.push(loss(&key.node, message).at(format!("{pointer}/ReplaceKeyWith")));
         return None;
     }
+    let is_said = |name| redirect.get(name).and_then(Node::text).is_some_and(|text| text != "");
+    if let Some(cut) = redirect.field("EnableReplacePrefix").filter(|field| field.node.is_true())
+        && !is_said("ReplaceKeyPrefixWith")
+    {
+        let message = "S3 cuts no prefix off: the rule is left out";
+        losses.push(named_loss(cut, message).at(format!("{pointer}/EnableReplacePrefix")));
+        return None;
+    }
     let mut said = redirect.clone();
-    let cuts = redirect.get("EnableReplacePrefix").is_some_and(Node::is_true)
-        && redirect.get("ReplaceKeyPrefixWith").is_none();
     keep(&mut said, |field| match field.name.as_str() {
         "Protocol"
         | "HostName"
@@ -147,10 +153,6 @@ fn redirect(redirect: &Node, pointer: &str, losses: &mut Vec<Problem>) -> Option
             false
         }
     });
-    if let (true, Kind::Object(fields)) = (cuts, &mut said.kind) {
-        let nothing = Kind::Text(String::new());
-        fields.push(Field::implied("ReplaceKeyPrefixWith", nothing, &redirect.span));
-    }
     if said.fields().is_empty() {
         let message = "nothing is left of this redirect that S3 has: the rule is left out";
         losses.push(loss(redirect, message).at(pointer));
