@@ -451,7 +451,8 @@ fn attempt(rules: &str, reads: &str) -> Result<Vec<File>, FilesError> {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("rules.json"), rules).unwrap();
     let text = format!(
-        "origins: [\"https://cdn.test\"]\nbuckets: [{{ name: abc, endpoint: \"http://127.0.0.1\", \
+        "allow_internal_origins: true\norigins: [\"https://cdn.test\"]\n\
+         buckets: [{{ name: abc, endpoint: \"http://127.0.0.1\", \
          rules: rules.json, reads: {reads}, credentials: {{ environment: }} }}]"
     );
     let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());

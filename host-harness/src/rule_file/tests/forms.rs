@@ -105,6 +105,13 @@ fn what_one_form_says_otherwise_than_the_other_is_an_error() {
             s3(&[&format!("<Condition/>{REDIRECT}")]),
             "2:15 error empty-condition /RoutingRules/0/Condition",
         ),
+        (
+            oss(&[]).replace("<RoutingRules>", "<RedirectAllRequestsTo/><RoutingRules>").replace(
+                "<WebsiteConfiguration>",
+                "<WebsiteConfiguration xmlns=\"http://doc.oss-cn-hangzhou.aliyuncs.com\">",
+            ),
+            "1:74 error not-of-oss /RedirectAllRequestsTo",
+        ),
         (s3(&[template]), "2:40 error template-in-s3 /RoutingRules/0/Redirect/ReplaceKeyWith"),
     ] {
         let file = file(&text);
