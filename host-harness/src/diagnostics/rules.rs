@@ -86,7 +86,7 @@ mod tests {
   |                      ^^^^^^^^^^^
   |
   = at: /RoutingRules/0/Condition/KeyPrefix
-  = help: known here: KeyPrefixEquals, KeySuffixEquals, HttpErrorCodeReturnedEquals
+  = help: known here: KeyPrefixEquals, KeySuffixEquals, HttpErrorCodeReturnedEquals, IncludeHeader
 
 error[bad-mirror-url]: expected a URL that starts with http:// or https://, found "www.example.com/a"
  --> rules.json:6:60
