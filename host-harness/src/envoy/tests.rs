@@ -363,7 +363,8 @@ fn a_head_has_a_route_to_the_origin_where_its_rule_says_so() {
             let headers = route["match"]["headers"].as_array()?;
             let method = headers.iter().find(|header| header["name"] == ":method")?;
             let string = &method["string_match"];
-            let value = string["exact"].as_str().or(string["safe_regex"]["regex"].as_str())?;
+            let value =
+                string["exact"].as_str().or_else(|| string["safe_regex"]["regex"].as_str())?;
             let not = if method["invert_match"] == true { "not " } else { "" };
             Some(format!("{not}{value}"))
         };

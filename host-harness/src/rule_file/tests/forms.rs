@@ -198,3 +198,17 @@ fn what_oss_cannot_say_is_listed_and_left_out() {
     let again = file(&written.text).website.unwrap().routing_rules();
     assert_eq!(again[0]["Condition"]["KeyPrefixEquals"], "\u{fffd}\r\n", "{}", written.text);
 }
+
+#[test]
+fn several_statuses_are_a_list_in_json_and_stand_between_commas_in_xml() {
+    let rule = RULE
+        .replace("404", " 404, 5XX")
+        .replace("<RedirectType>", "<MirrorOnServerError>true</MirrorOnServerError><RedirectType>");
+    let rules = right(&oss(&[&rule]), Format::Xml, Dialect::Oss);
+    let statuses = &rules[0]["Condition"]["HttpErrorCodeReturnedEquals"];
+    assert_eq!(statuses, &serde_json::json!([404, "5XX"]));
+    let website = file(oss(&[&rule])).website.unwrap();
+    assert!(website.to_xml().text.contains("Equals>404,5XX</Http"), "{}", website.to_xml().text);
+    assert_eq!(website.to_oss_xml().losses.len(), 1);
+    assert_eq!(website.to_oss_xml().text.matches("RoutingRule>").count(), 0);
+}
