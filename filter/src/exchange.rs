@@ -343,7 +343,10 @@ mod tests {
             let told = match decide("g", "/b/up/x", &answer, Source::Bucket) {
                 Decision::Tell(told) => told,
                 Decision::Pass(_) => HeaderList::new(),
-                other => panic!("{other:?}"),
+                other
+                @ (Decision::Answer { .. } | Decision::Fetch { .. } | Decision::Mirror(_)) => {
+                    panic!("{other:?}")
+                }
             };
             assert_eq!(told.texts().collect::<Vec<_>>(), expected, "{answer:?}");
         }

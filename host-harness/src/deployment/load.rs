@@ -303,7 +303,8 @@ fn read_rules(
 fn surroundings(bucket: &Bucket, deployment: &Deployment) -> Surroundings {
     let home = Home {
         name: bucket.name.value.0.clone(),
-        store: bucket.endpoint.clone(),
+        store_host: bucket.endpoint.host.clone(),
+        store_port: bucket.endpoint.port,
         is_virtual: bucket.addressing == Addressing::Virtual,
         listen: deployment.listen.value,
         domain: deployment.domain.as_ref().map(|domain| domain.0.clone()),

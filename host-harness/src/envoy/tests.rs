@@ -363,7 +363,8 @@ fn a_head_has_a_route_to_the_origin_where_its_rule_says_so() {
             let headers = route["match"]["headers"].as_array()?;
             let method = headers.iter().find(|header| header["name"] == ":method")?;
             let string = &method["string_match"];
-            let value = string["exact"].as_str().or(string["safe_regex"]["regex"].as_str())?;
+            let value =
+                string["exact"].as_str().or_else(|| string["safe_regex"]["regex"].as_str())?;
             let not = if method["invert_match"] == true { "not " } else { "" };
             Some(format!("{not}{value}"))
         };
@@ -451,7 +452,8 @@ fn attempt(rules: &str, reads: &str) -> Result<Vec<File>, FilesError> {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("rules.json"), rules).unwrap();
     let text = format!(
-        "origins: [\"https://cdn.test\"]\nbuckets: [{{ name: abc, endpoint: \"http://127.0.0.1\", \
+        "allow_internal_origins: true\norigins: [\"https://cdn.test\"]\n\
+         buckets: [{{ name: abc, endpoint: \"http://127.0.0.1\", \
          rules: rules.json, reads: {reads}, credentials: {{ environment: }} }}]"
     );
     let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());

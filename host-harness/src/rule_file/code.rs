@@ -45,6 +45,8 @@ codes! {
     Namespace = "namespace";
     /// A rule that an earlier one leaves nothing to.
     NeverMatches = "never-matches";
+    /// An element of S3 in a file of OSS's form.
+    NotOfOss = "not-of-oss";
     /// An element of OSS in a file of S3's form.
     NotOfS3 = "not-of-s3";
     /// An element that is kept, and not served here.

@@ -94,6 +94,17 @@ pub(super) fn from_s3(root: &mut Node, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Tells what OSS does not have.
+pub(super) fn not_of_oss(root: &Node) -> Option<Problem> {
+    let all = root.field("RedirectAllRequestsTo")?;
+    let message = "`RedirectAllRequestsTo` is an element of S3, and this file has OSS's form";
+    Some(
+        Problem::error(Code::NotOfOss.as_str(), all.name_span.clone(), message)
+            .at("/RedirectAllRequestsTo")
+            .help("write a rule of type External without a condition"),
+    )
+}
+
 /// Tells what S3 does not have.
 fn foreign(node: &Node, shape: &Shape, pointer: &str, problems: &mut Vec<Problem>) {
     let object: &[Element] = match shape {

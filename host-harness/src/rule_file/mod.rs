@@ -97,8 +97,9 @@ pub fn read_in(
     document.mask(&secrets(&root));
     let dialect = dialect.or(told).unwrap_or_else(|| dialect::recognise(&root));
     let mut findings = structure::settle(&mut root);
-    if dialect == Dialect::S3 {
-        dialect::from_s3(&mut root, &mut problems);
+    match dialect {
+        Dialect::Oss => problems.extend(dialect::not_of_oss(&root)),
+        Dialect::S3 => dialect::from_s3(&mut root, &mut problems),
     }
     let is_sound = findings.is_empty() && problems.is_empty();
     let checked = RuleSet::from_json(for_filter(&root).json(false).as_bytes());

@@ -50,8 +50,12 @@ fn settle_node(node: &mut Node, shape: &Shape, pointer: &str, findings: &mut Vec
         }
         Shape::Status => settle_status(node, pointer, findings),
         Shape::Text | Shape::Token | Shape::Url | Shape::Word(_) => {
-            if node.text().is_none() {
+            let Kind::Text(text) = &mut node.kind else {
                 findings.push(wrong(node, "a string", pointer));
+                return;
+            };
+            if !matches!(shape, Shape::Text) {
+                *text = text.trim().to_owned();
             }
         }
         Shape::List(_, of) => settle_list(node, of, pointer, findings),
@@ -67,17 +71,44 @@ fn settle_integer(node: &mut Node) {
 
 /// A status, a class of them, or several: as a list in JSON, between commas in XML.
 fn settle_status(node: &mut Node, pointer: &str, findings: &mut Vec<Finding>) {
-    settle_integer(node);
-    if let Some(several) = node.text().filter(|text| text.contains(',')) {
-        let item =
-            |text: &str| Node { kind: Kind::Text(text.trim().to_owned()), span: node.span.clone() };
-        node.kind = Kind::List(several.split(',').map(item).collect());
-    }
-    match &mut node.kind {
-        Kind::List(items) => items.iter_mut().for_each(settle_integer),
-        Kind::Integer(_) | Kind::Text(_) => {}
+    let mut several = Vec::new();
+    collect_statuses(node, &mut several, pointer, findings);
+    node.kind = match (several.pop(), several.is_empty()) {
+        (None, _) => Kind::Text(String::new()),
+        (Some(one), true) => one.kind,
+        (Some(last), false) => {
+            several.push(last);
+            Kind::List(several)
+        }
+    };
+}
+
+fn collect_statuses(
+    node: &Node,
+    several: &mut Vec<Node>,
+    pointer: &str,
+    findings: &mut Vec<Finding>,
+) {
+    match &node.kind {
+        Kind::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                if item.items().is_empty() {
+                    collect_statuses(item, several, &format!("{pointer}/{index}"), findings);
+                } else {
+                    findings.push(wrong(item, "a status", &format!("{pointer}/{index}")));
+                }
+            }
+        }
+        Kind::Text(words) => several.extend(words.split(',').map(|word| {
+            let kind = Kind::Text(word.trim().to_owned());
+            let mut one = Node { kind, span: node.span.clone() };
+            settle_integer(&mut one);
+            one
+        })),
+        Kind::Integer(_) => several.push(node.clone()),
         Kind::Boolean(_) | Kind::Fraction(_) | Kind::Nothing | Kind::Object(_) => {
-            findings.push(wrong(node, "a whole number", pointer));
+            findings.push(wrong(node, "a status", pointer));
+            several.push(node.clone());
         }
     }
 }

@@ -50,6 +50,9 @@ impl Field {
 /// The most elements of one object; none has sixty.
 pub(super) const MAX_FIELDS: usize = 256;
 
+/// The longest name, in bytes.
+const MAX_NAME: usize = 256;
+
 /// The most items of one list; a file of S3's may have fifty rules.
 const MAX_ITEMS: usize = 1_024;
 
@@ -140,9 +143,11 @@ impl Node {
     }
 
     /// The first object or list that has more in it than any file needs: looking for what stands
-    /// twice would take too long.
+    /// twice, or for the name that was meant, would take too long.
     pub(crate) fn overfull(&self) -> Option<&Self> {
-        let is_overfull = self.fields().len() > MAX_FIELDS || self.items().len() > MAX_ITEMS;
+        let is_overfull = self.fields().len() > MAX_FIELDS
+            || self.items().len() > MAX_ITEMS
+            || self.fields().iter().any(|field| field.name.len() > MAX_NAME);
         if is_overfull {
             return Some(self);
         }

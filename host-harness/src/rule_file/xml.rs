@@ -118,13 +118,13 @@ impl Reading<'_> {
                 if node.children().any(|child| child.is_element()) {
                     self.object(node, &[], pointer, depth)
                 } else {
-                    self.leaf(node, matches!(shape, Some(Shape::Text)))
+                    self.leaf(node)
                 }
             }
         }
     }
 
-    fn leaf(&self, node: Xmlish<'_, '_>, as_it_stands: bool) -> Node {
+    fn leaf(&self, node: Xmlish<'_, '_>) -> Node {
         let mut text = String::new();
         let mut span: Option<Range<usize>> = None;
         for child in node.children().filter(|child| child.is_text()) {
@@ -133,13 +133,9 @@ impl Reading<'_> {
             span = Some(start..child.range().end);
         }
         let span = span.unwrap_or_else(|| node.range());
-        if as_it_stands {
-            return Node { kind: Kind::Text(text), span: span };
-        }
         let written = &self.text[span.clone()];
         let start = span.start + written.len() - written.trim_start().len();
-        let span = start..start + written.trim().len();
-        Node { kind: Kind::Text(text.trim().to_owned()), span: span }
+        Node { kind: Kind::Text(text), span: start..start + written.trim().len() }
     }
 
     fn object(

@@ -10,6 +10,7 @@ from unittest import mock
 import boto3
 import botocore.awsrequest
 import botocore.httpsession
+import botocore.utils
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -133,7 +134,8 @@ with mock.patch(clock, lambda *_, **__: past.replace(tzinfo=None)):
 address = own.generate_presigned_url("get_bucket_website", Params={"Bucket": BUCKET})
 unsigned = client(signature_version=botocore.UNSIGNED)
 assert code(unsigned.get_bucket_website) == (403, "AccessDenied")
-session = botocore.httpsession.URLLib3Session()
+proxies = botocore.utils.get_environ_proxies(address)
+session = botocore.httpsession.URLLib3Session(proxies=proxies)
 request = botocore.awsrequest.AWSRequest("GET", address).prepare()
 assert session.send(request).status_code == 403
 

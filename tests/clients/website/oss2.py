@@ -71,7 +71,7 @@ assert (header.key, header.equals) == ("x-client", "web & <app>")
 assert first.redirect.redirect_type == "Mirror"
 assert first.redirect.mirror_url == "https://origin.example.com/base/"
 assert first.redirect.pass_query_string is True
-assert first.redirect.check_md5 is False and first.redirect.mirror_follow_redirect is True
+assert first.redirect.mirror_check_md5 is False and first.redirect.mirror_follow_redirect is True
 headers = first.redirect.mirror_headers
 assert headers.pass_list == ["x-user-id", "accept-language"], headers.pass_list
 assert [(one.key, one.value) for one in headers.set_list] == [("x-token", "t0ken & <v>")]

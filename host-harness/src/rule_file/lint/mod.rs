@@ -14,7 +14,6 @@ use std::net::SocketAddr;
 
 use super::tree::Node;
 use crate::diagnostics::{Problem, Weight};
-use crate::gateway::Endpoint;
 use rule::Rule;
 
 /// What is around a rule file.
@@ -38,8 +37,10 @@ impl Default for Surroundings {
 pub struct Home {
     /// The bucket's name.
     pub name: String,
-    /// The store's endpoint.
-    pub store: Endpoint,
+    /// The host of the store's endpoint.
+    pub store_host: String,
+    /// Its port.
+    pub store_port: u16,
     /// Whether the store expects the name in the host rather than in the path.
     pub is_virtual: bool,
     /// The address the gateway listens on.

@@ -203,13 +203,13 @@ impl Home {
 
     /// Whether this is the store, which expects the bucket's name in the path.
     fn is_store(&self, host: &str, port: u16) -> bool {
-        !self.is_virtual && port == self.store.port && is_host(host, &self.store.host)
+        !self.is_virtual && port == self.store_port && is_host(host, &self.store_host)
     }
 
     /// Whether this is the bucket's name at the store.
     fn is_store_name(&self, host: &str, port: u16) -> bool {
-        let name = format!("{}.{}", self.name, self.store.host);
-        port == self.store.port && host.eq_ignore_ascii_case(&name)
+        let name = format!("{}.{}", self.name, self.store_host);
+        port == self.store_port && host.eq_ignore_ascii_case(&name)
     }
 }
 

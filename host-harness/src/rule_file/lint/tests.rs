@@ -4,11 +4,8 @@ use crate::rule_file::read_in;
 fn home() -> Home {
     Home {
         name: "pictures".to_owned(),
-        store: Endpoint {
-            scheme: crate::gateway::Scheme::Http,
-            host: "store.example".to_owned(),
-            port: 9000,
-        },
+        store_host: "store.example".to_owned(),
+        store_port: 9000,
         is_virtual: false,
         listen: "0.0.0.0:8080".parse().unwrap(),
         domain: Some("s3.example".to_owned()),

@@ -141,6 +141,6 @@ fn hostile_files_are_refused_at_once() {
         assert!(rendered.len() < 1_000_000, "{name}");
         assert_eq!(file.report.entries().len(), file.report.problems.len(), "{name}");
         let took = begun.elapsed();
-        assert!(took < Duration::from_secs(30), "{name} took {took:?}");
+        assert!(took < Duration::from_secs(120), "{name} took {took:?}");
     }
 }

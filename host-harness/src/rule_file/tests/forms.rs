@@ -105,6 +105,13 @@ fn what_one_form_says_otherwise_than_the_other_is_an_error() {
             s3(&[&format!("<Condition/>{REDIRECT}")]),
             "2:15 error empty-condition /RoutingRules/0/Condition",
         ),
+        (
+            oss(&[]).replace("<RoutingRules>", "<RedirectAllRequestsTo/><RoutingRules>").replace(
+                "<WebsiteConfiguration>",
+                "<WebsiteConfiguration xmlns=\"http://doc.oss-cn-hangzhou.aliyuncs.com\">",
+            ),
+            "1:74 error not-of-oss /RedirectAllRequestsTo",
+        ),
         (s3(&[template]), "2:40 error template-in-s3 /RoutingRules/0/Redirect/ReplaceKeyWith"),
     ] {
         let file = file(&text);
@@ -190,4 +197,18 @@ fn what_oss_cannot_say_is_listed_and_left_out() {
     assert_eq!(written.losses.len(), 1);
     let again = file(&written.text).website.unwrap().routing_rules();
     assert_eq!(again[0]["Condition"]["KeyPrefixEquals"], "\u{fffd}\r\n", "{}", written.text);
+}
+
+#[test]
+fn several_statuses_are_a_list_in_json_and_stand_between_commas_in_xml() {
+    let rule = RULE
+        .replace("404", " 404, 5XX")
+        .replace("<RedirectType>", "<MirrorOnServerError>true</MirrorOnServerError><RedirectType>");
+    let rules = right(&oss(&[&rule]), Format::Xml, Dialect::Oss);
+    let statuses = &rules[0]["Condition"]["HttpErrorCodeReturnedEquals"];
+    assert_eq!(statuses, &serde_json::json!([404, "5XX"]));
+    let website = file(oss(&[&rule])).website.unwrap();
+    assert!(website.to_xml().text.contains("Equals>404,5XX</Http"), "{}", website.to_xml().text);
+    assert_eq!(website.to_oss_xml().losses.len(), 1);
+    assert_eq!(website.to_oss_xml().text.matches("RoutingRule>").count(), 0);
 }

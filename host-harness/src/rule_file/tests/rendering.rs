@@ -30,7 +30,7 @@ fn every_finding_is_drawn_where_it_stands() {
   |                      ^^^^^^^^^^^
   |
   = at: /RoutingRules/0/Condition/KeyPrefix
-  = help: known here: KeyPrefixEquals, KeySuffixEquals, HttpErrorCodeReturnedEquals
+  = help: known here: KeyPrefixEquals, KeySuffixEquals, HttpErrorCodeReturnedEquals, IncludeHeader
 
 error[bad-mirror-url]: expected a URL that starts with http:// or https://, found "www.example.com/a"
  --> rules.json:6:60
@@ -115,7 +115,7 @@ fn findings_are_drawn_in_xml_as_in_json() {
   |                   ^^^^^^^^^
   |
   = at: /RoutingRules/0/Condition/KeyPrefix
-  = help: known here: KeyPrefixEquals, KeySuffixEquals, HttpErrorCodeReturnedEquals
+  = help: known here: KeyPrefixEquals, KeySuffixEquals, HttpErrorCodeReturnedEquals, IncludeHeader
 
 error[bad-mirror-url]: expected a URL that starts with http:// or https://, found "www.example.com/a"
  --> rules.json:6:28
