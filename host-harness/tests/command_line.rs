@@ -354,7 +354,7 @@ fn every_mistake_of_a_file_is_found_at_its_line_and_nothing_else() {
 fn a_deployment_is_checked_with_its_rules() {
     let path = sample("deployment.yaml");
     let (code, out, errors) = run(&["check", &path]);
-    let expected = format!("{path}: 2 buckets, 2 rules, nothing to report\n");
+    let expected = format!("{path}: 2 buckets, 3 rules, nothing to report\n");
     assert_eq!((code, out, errors), (Some(0), expected, String::new()));
     let internal =
         std::fs::read_to_string(&path).unwrap().replace("allow_internal_origins: true", "");

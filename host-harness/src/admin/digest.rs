@@ -106,12 +106,13 @@ impl<'h> Checksums<'h> {
 
     fn check(&self, body: &[u8]) -> Result<(), Refusal> {
         let Self { crc32, crc32c, crc64nvme, sha1, sha256 } = self;
-        let mut hasher = ChecksumHasher::default();
-        hasher.crc32 = crc32.map(|_| Crc32::new());
-        hasher.crc32c = crc32c.map(|_| Crc32c::new());
-        hasher.crc64nvme = crc64nvme.map(|_| Crc64Nvme::new());
-        hasher.sha1 = sha1.map(|_| Sha1::new());
-        hasher.sha256 = sha256.map(|_| Sha256::new());
+        let mut hasher = ChecksumHasher {
+            crc32: crc32.map(|_| Crc32::new()),
+            crc32c: crc32c.map(|_| Crc32c::new()),
+            crc64nvme: crc64nvme.map(|_| Crc64Nvme::new()),
+            sha1: sha1.map(|_| Sha1::new()),
+            sha256: sha256.map(|_| Sha256::new()),
+        };
         hasher.update(body);
         let own = hasher.finalize();
         for (name, given, own) in [

@@ -15,7 +15,8 @@ use s3s::dto::{Timestamp, TimestampFormat};
 use sha1::Sha1;
 use tempfile::TempDir;
 
-use super::{Admin, Keeper, Keys, Settings, StartError};
+use super::{Admin, Keeper, KeeperError, Keys, Settings, StartError};
+use crate::envoy::{Settings as TargetSettings, Target};
 use crate::gateway::Secret;
 use crate::rule_file;
 
@@ -403,6 +404,27 @@ async fn without_keys_this_machine_may_ask_in_either_manner() {
         (put.summary().as_str(), put.element("ArgumentName").as_str()),
         ("400 InvalidArgument", "RuleNumber")
     );
+}
+
+#[tokio::test]
+async fn when_envoys_files_cannot_be_written_the_rules_go_back() {
+    let scene = Scene::signed().await;
+    // A folder below a file cannot be made.
+    let target = Target {
+        directory: scene.path("rules.xml").join("envoy"),
+        data_path: None,
+        trusted: TargetSettings::TRUSTED.into(),
+    };
+    let keeper = Keeper { deployment: scene.path("deployment.yaml"), envoy: Some(target) };
+    let before = scene.file("rules.json");
+    let file = || rule_file::read("x", oss(&[mirror(1)]).as_bytes(), None);
+    let change = |bucket| keeper.change(bucket, |_| Ok::<_, KeeperError>(Some(file())));
+    assert!(matches!(change("examplebucket"), Err(KeeperError::Write(_))));
+    assert_eq!(scene.file("rules.json"), before);
+    // Where there was no file, there is none.
+    std::fs::remove_file(scene.path("rules.json")).unwrap();
+    assert!(matches!(change("examplebucket"), Err(KeeperError::Write(_))));
+    assert!(!scene.path("rules.json").exists());
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::failure::Failure;
 use super::keeping::EnvoyFiles;
 use super::loading::load;
-use super::print;
 use super::signals::{Asked, Signals};
+use super::{print, printable};
 use crate::admin::{Admin, Keeper, Keys, Settings, StartError};
 
 /// Serve the API by which clients of OSS and of S3 manage rules.
@@ -56,7 +56,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         keys,
         domain: loaded.deployment.domain.as_ref().map(|domain| domain.0.clone()),
         keeper: Keeper { deployment: deployment.clone(), envoy: envoy.target() },
-        line: Box::new(|line| print(&format!("{line}\n"))),
+        line: Box::new(|line| print(&format!("{}\n", printable(line)))),
     };
     let admin = Admin::start(settings).await.map_err(|error| {
         let failure = Failure::new(error.to_string());

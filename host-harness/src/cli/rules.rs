@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::failure::{Failure, USAGE};
 use super::keeping::{EnvoyFiles, show};
 use super::loading::read_bytes;
-use super::print;
+use super::{print, printable};
 use crate::admin::{Keeper, ListError, Move, RuleList, number, read_rule};
 
 /// List and change the rules of a bucket, one by one.
@@ -217,19 +217,12 @@ fn when(rule: &Value) -> String {
     if !(prefix.is_empty() && suffix.is_empty()) {
         words.push(format!("{prefix}*{suffix}"));
     }
-    match &condition["HttpErrorCodeReturnedEquals"] {
-        Value::Null => {}
-        Value::Array(several) => {
-            words.push(several.iter().map(word).collect::<Vec<_>>().join("|"));
-        }
-        status => words.push(word(status)),
+    let statuses = items(&condition["HttpErrorCodeReturnedEquals"]);
+    if !statuses.is_empty() {
+        words.push(statuses.iter().map(word).collect::<Vec<_>>().join("|"));
     }
-    let headers = match &condition["IncludeHeader"] {
-        Value::Array(headers) => headers.clone(),
-        Value::Null => Vec::new(),
-        header => vec![header.clone()],
-    };
-    for header in &headers {
+    let headers = items(&condition["IncludeHeader"]);
+    for header in headers {
         let name = header["Key"].as_str().unwrap_or_default();
         let tests = [("Equals", "="), ("StartsWith", "^="), ("EndsWith", "$=")];
         for (element, sign) in tests {
@@ -260,6 +253,17 @@ fn then(rule: &Value) -> String {
     format!("{kind} {code} {scheme}//{host}/{key}")
 }
 
+/// What may stand once, or several times in an array.
+fn items(value: &Value) -> &[Value] {
+    match value {
+        Value::Null => &[],
+        Value::Array(items) => items,
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) | Value::String(_) => {
+            std::slice::from_ref(value)
+        }
+    }
+}
+
 fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
@@ -276,14 +280,6 @@ fn table<'r>(rows: impl Iterator<Item = &'r [String; 3]> + Clone) -> String {
     let line =
         |[number, when, then]: &[String; 3]| format!("{number:>first$}  {when:<second$}  {then}\n");
     rows.iter().map(line).collect()
-}
-
-fn printable(cell: &str) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    cell.chars().map(escape).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use back_to_origin::finding;
 use back_to_origin::rule::element::{self, Kind};
 
 use super::code::Code;
-use super::vocabulary::{Element, REDIRECT, Shape, State, WEBSITE, state};
+use super::vocabulary::{Element, Page, REDIRECT, Shape, State, WEBSITE, state};
 
 /// `envoy/RULES.md`.
 #[must_use]
@@ -28,7 +28,7 @@ pub fn reference() -> String {
          *refused* is parsed and kept by `b2o convert`, and no gateway takes it; *refused when\n\
          true* may stand there as long as it is off.\n",
     );
-    describe("WebsiteConfiguration", WEBSITE, &mut page);
+    describe("WebsiteConfiguration", WEBSITE, State::Honoured, &mut page);
     page.push_str("\n## Findings\n\nEvery code that `b2o check` can print.\n\n");
     page.push_str("| Code | Meaning |\n|---|---|\n");
     let of_filter = finding::Code::ALL.iter().map(|code| (code.as_str(), code.description()));
@@ -37,11 +37,17 @@ pub fn reference() -> String {
         // Writing into a string cannot fail.
         let _ = writeln!(page, "| `{code}` | {} |", meaning.trim());
     }
+    page.push('\n');
+    for described in [Page::Oss, Page::S3, Page::Sdk] {
+        let url = described.url().unwrap_or_default();
+        let _ = writeln!(page, "[{}]: {url}", described.title());
+    }
     page
 }
 
-/// The elements of an object, and then those of each of them.
-fn describe(name: &str, elements: &'static [Element], page: &mut String) {
+/// The elements of an object, and then those of each of them; what is inside an element that is
+/// refused is as refused.
+fn describe(name: &str, elements: &'static [Element], around: State, page: &mut String) {
     let _ = write!(page, "\n## {name}\n\n");
     let is_redirect = std::ptr::eq(elements, REDIRECT);
     let (column, line) = if is_redirect { (" Rules |", "---|") } else { ("", "") };
@@ -53,11 +59,11 @@ fn describe(name: &str, elements: &'static [Element], page: &mut String) {
             "" => String::new(),
             limits => format!("; {limits}"),
         };
-        let (value, state) = (value(element), words(&state(element)));
-        let page_of = element
-            .page
-            .url()
-            .map_or_else(String::new, |url| format!(" [{}]({url})", element.page.title()));
+        let (value, state) = (value(element), words(&state_in(element, around)));
+        let page_of = match element.page.url() {
+            Some(_) => format!(" [{}]", element.page.title()),
+            None => String::new(),
+        };
         let Element { name, default, meaning, .. } = element;
         let _ = writeln!(
             page,
@@ -66,8 +72,12 @@ fn describe(name: &str, elements: &'static [Element], page: &mut String) {
     }
     for element in elements {
         match element.shape {
-            Shape::Object(inner) => describe(element.name, inner, page),
-            Shape::List(item, Shape::Object(inner)) => describe(item, inner, page),
+            Shape::Object(inner) => {
+                describe(element.name, inner, state_in(element, around), page);
+            }
+            Shape::List(item, Shape::Object(inner)) => {
+                describe(item, inner, state_in(element, around), page);
+            }
             Shape::Boolean
             | Shape::Integer(..)
             | Shape::List(..)
@@ -77,6 +87,14 @@ fn describe(name: &str, elements: &'static [Element], page: &mut String) {
             | Shape::Url
             | Shape::Word(_) => {}
         }
+    }
+}
+
+/// What is done with an element inside one with which something is done.
+fn state_in(element: &Element, around: State) -> State {
+    match around {
+        State::Honoured | State::Extension | State::RefusedWhenOn(_) => state(element),
+        State::Kept(_) | State::Refused(_) => around,
     }
 }
 

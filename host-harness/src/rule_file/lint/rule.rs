@@ -12,7 +12,7 @@ pub(super) struct Rule<'a> {
     pub(super) number: i64,
     pub(super) pointer: String,
     pub(super) condition: Condition<'a>,
-    /// Where its condition stands, or the rule if it has none.
+    /// Where its condition stands.
     pub(super) span: Range<usize>,
     pub(super) redirect: &'a Node,
 }
@@ -36,16 +36,16 @@ pub(super) struct Header<'a> {
 }
 
 impl<'a> Rule<'a> {
-    /// The rules of a file that have a number and say what they do, in the order they are tried.
+    /// The rules of a file that have all they need, in the order they are tried.
     pub(super) fn all(root: &'a Node) -> Vec<Self> {
         let above = if root.get("RoutingRules").is_some() { "/RoutingRules" } else { "" };
         let rule = |(index, node): (usize, &'a Node)| {
-            let condition = node.field("Condition");
+            let condition = node.field("Condition")?;
             Some(Rule {
                 number: node.get("RuleNumber")?.integer()?,
                 pointer: format!("{above}/{index}"),
-                condition: Condition::of(condition.map(|field| &field.node))?,
-                span: condition.map_or(&node.span, |field| &field.name_span).clone(),
+                condition: Condition::of(&condition.node)?,
+                span: condition.name_span.clone(),
                 redirect: node.get("Redirect")?,
             })
         };
@@ -80,10 +80,10 @@ impl<'a> Rule<'a> {
 
 impl<'a> Condition<'a> {
     /// `None` where it says something that cannot be read.
-    fn of(node: Option<&'a Node>) -> Option<Self> {
-        let text = |name| node.and_then(|node| node.get(name)).and_then(Node::text);
-        let statuses = node.and_then(|node| node.get("HttpErrorCodeReturnedEquals"));
-        let headers = node.and_then(|node| node.get("IncludeHeader")).map_or(&[][..], Node::items);
+    fn of(node: &'a Node) -> Option<Self> {
+        let text = |name| node.get(name).and_then(Node::text);
+        let statuses = node.get("HttpErrorCodeReturnedEquals");
+        let headers = node.get("IncludeHeader").map_or(&[][..], Node::items);
         Some(Self {
             prefix: text("KeyPrefixEquals").unwrap_or_default(),
             suffix: text("KeySuffixEquals").unwrap_or_default(),

@@ -110,7 +110,7 @@ fn what_one_form_says_otherwise_than_the_other_is_an_error() {
                 "<WebsiteConfiguration>",
                 "<WebsiteConfiguration xmlns=\"http://doc.oss-cn-hangzhou.aliyuncs.com\">",
             ),
-            "1:74 error not-of-oss /RedirectAllRequestsTo",
+            "1:72 error not-of-oss /RedirectAllRequestsTo",
         ),
         (s3(&[template]), "2:40 error template-in-s3 /RoutingRules/0/Redirect/ReplaceKeyWith"),
     ] {

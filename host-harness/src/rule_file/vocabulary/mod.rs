@@ -218,7 +218,7 @@ pub(crate) const CONDITION: &[Element] = &[
     )
     .in_s3()
     .limits("400 to 599"),
-    Element::new("IncludeHeader", Shape::Object(INCLUDE_HEADER), "A header the request has.")
+    Element::new("IncludeHeader", Shape::Object(INCLUDE_HEADER), "A header the request has, `host` too; without a word, with any value.")
         .repeats()
         .limits("10 of them"),
 ];

@@ -14,7 +14,8 @@ pub(crate) const REDIRECT: &[Element] = &[
         "RedirectType",
         Shape::Word(&["Mirror", "External", "AliCDN", "Internal"]),
         "What kind of rule it is. Mirror: fetch the object, answer with it, store it. External: \
-         send the client elsewhere.",
+         send the client elsewhere. AliCDN does the same here: the header by which Alibaba's CDN \
+         follows the redirect is documented nowhere. Internal is documented nowhere, and refused.",
     )
     .default("External"),
     // Both kinds.
@@ -78,7 +79,8 @@ pub(crate) const REDIRECT: &[Element] = &[
         "MirrorFollowRedirect",
         Shape::Boolean,
         "The origin's 301, 302, 303, 307 and 308 are followed, up to 10 times, to origins that \
-         the configuration names. `false`: they are the client's.",
+         the configuration names. Another server gets no `Set` header, and nothing whose name \
+         speaks of a secret. `false`: they are the client's.",
     )
     .default("true"),
     Element::new(
@@ -131,8 +133,8 @@ pub(crate) const REDIRECT: &[Element] = &[
     Element::new(
         "MirrorOnServerError",
         Shape::Boolean,
-        "Lets the rule be about 5xx. The object is served then and not stored: a failing bucket \
-         may have it.",
+        "Lets the rule be about 5xx, the gateway's own too. The object is served then and not \
+         stored: a failing bucket may have it, or have had it deleted.",
     )
     .default("false")
     .page(Page::Ours),
@@ -165,7 +167,8 @@ pub(crate) const REDIRECT: &[Element] = &[
     Element::new(
         "MirrorCheckMd5",
         Shape::Boolean,
-        "An object is stored only if its bytes have the digests that its origin announces.",
+        "An object is stored only if its bytes have the digests that its origin announces; \
+         [which](../README.md#digests).",
     )
     .default("false"),
     Element::new(
@@ -188,15 +191,16 @@ pub(crate) const REDIRECT: &[Element] = &[
     Element::new(
         "MirrorSaveOssMeta",
         Shape::Boolean,
-        "The origin's `x-oss-meta-*` and `x-amz-meta-*` are stored with the object.",
+        "The origin's `x-oss-meta-*` and `x-amz-meta-*` become the object's `x-amz-meta-*`.",
     )
     .default("false")
-    .limits("8 KB")
+    .limits("8 KB, of which S3 keeps 2 KB")
     .page(Page::Sdk),
     Element::new(
         "MirrorUserLastModified",
         Shape::Boolean,
-        "The origin's Last-Modified is kept with the object, and given back by the gateway.",
+        "The origin's Last-Modified is kept as `x-amz-meta-x-oss-last-modified`, and given back \
+         by the gateway; conditional requests are still answered by the store's own time.",
     )
     .default("false")
     .page(Page::Sdk),
