@@ -345,7 +345,8 @@ fn every_mistake_of_a_file_is_found_at_its_line_and_nothing_else() {
             (finding["line"].as_u64().unwrap(), finding["code"].as_str().unwrap().into())
         })
         .collect();
-    (expected.sort(), found.sort());
+    expected.sort();
+    found.sort();
     assert_eq!(found, expected);
     assert_eq!((code, &verdict["accepted"]), (Some(1), &false.into()));
 }

@@ -135,15 +135,8 @@ fn take_apart(
     bytes: &[u8],
     problems: &mut Vec<Problem>,
 ) -> (Option<Format>, Option<(Node, Option<Dialect>)>) {
-    let decoded =
-        text::decode(bytes).and_then(|text| text::format(text).map(|format| (text, format)));
-    let (text, format) = match decoded {
-        Ok(decoded) => decoded,
-        Err(problem) => {
-            problems.push(problem);
-            return (None, None);
-        }
-    };
+    let Some(text) = text::decode(bytes, problems) else { return (None, None) };
+    let Some(format) = text::format(text, problems) else { return (None, None) };
     let taken = match format {
         Format::Json => json::read(text, problems).map(|root| (root, None)),
         Format::Xml => xml::parse(text, problems).map(|xml| (xml.root, xml.dialect)),

@@ -76,12 +76,10 @@ fn of_shape(shape: &Shape) -> Value {
             }
             json!({ "anyOf": [number, { "type": "string", "pattern": "^[0-9]+$" }] })
         }
-        Shape::List(_, of) => match of {
-            Shape::Object(elements) if std::ptr::eq(*elements, ROUTING_RULE) => {
-                json!({ "type": "array", "items": { "$ref": "#/definitions/RoutingRule" } })
-            }
-            of => json!({ "type": "array", "items": of_shape(of) }),
-        },
+        Shape::List(_, of) => json!({ "type": "array", "items": of_shape(of) }),
+        Shape::Object(elements) if std::ptr::eq(*elements, ROUTING_RULE) => {
+            json!({ "$ref": "#/definitions/RoutingRule" })
+        }
         Shape::Object(elements) => object(properties(elements), &[]),
         Shape::Status => {
             let one = json!({ "anyOf": [

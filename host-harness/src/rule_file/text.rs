@@ -17,36 +17,45 @@ pub(super) fn unmarked(bytes: &[u8]) -> &[u8] {
 }
 
 /// A text.
-pub(super) fn decode(bytes: &[u8]) -> Result<&str, Problem> {
+pub(super) fn decode<'b>(bytes: &'b [u8], problems: &mut Vec<Problem>) -> Option<&'b str> {
     if bytes.len() > MAX_BYTES {
         let message = format!("expected at most {MAX_BYTES} bytes, found {}", bytes.len());
-        return Err(Problem::error(Code::TooLarge.as_str(), 0..0, message));
+        problems.push(Problem::error(Code::TooLarge.as_str(), 0..0, message));
+        return None;
     }
-    let not_utf_8 = |what: &str, at: usize| {
-        Problem::error(Code::Encoding.as_str(), at..at, format!("expected UTF-8, found {what}"))
-            .help("save the file as UTF-8")
+    let (what, at) = if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        ("UTF-16".to_owned(), 0)
+    } else {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => return Some(text),
+            Err(error) => {
+                let at = error.valid_up_to();
+                (format!("the byte 0x{:02x}", bytes[at]), at)
+            }
+        }
     };
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(not_utf_8("UTF-16", 0));
-    }
-    std::str::from_utf8(bytes).map_err(|error| {
-        let at = error.valid_up_to();
-        not_utf_8(&format!("the byte 0x{:02x}", bytes[at]), at)
-    })
+    let message = format!("expected UTF-8, found {what}");
+    problems.push(
+        Problem::error(Code::Encoding.as_str(), at..at, message).help("save the file as UTF-8"),
+    );
+    None
 }
 
 /// What a text is written in, by its first character.
-pub(super) fn format(text: &str) -> Result<Format, Problem> {
+pub(super) fn format(text: &str, problems: &mut Vec<Problem>) -> Option<Format> {
     match text.trim_start().chars().next() {
-        Some('<') => Ok(Format::Xml),
-        Some('{' | '[') => Ok(Format::Json),
+        Some('<') => Some(Format::Xml),
+        Some('{' | '[') => Some(Format::Json),
         first => {
             let at = text.len() - text.trim_start().len();
             let found = first.map_or_else(|| "nothing".to_owned(), |first| format!("`{first}`"));
             let span = at..at + first.map_or(0, char::len_utf8);
             let message = format!("expected XML or JSON, found {}", found.escape_debug());
-            Err(Problem::error(Syntax.as_str(), span, message)
-                .help("a rule file starts with `<`, `{` or `[`"))
+            problems.push(
+                Problem::error(Syntax.as_str(), span, message)
+                    .help("a rule file starts with `<`, `{` or `[`"),
+            );
+            None
         }
     }
 }
@@ -55,29 +64,36 @@ pub(super) fn format(text: &str) -> Result<Format, Problem> {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn not_decoded(bytes: &[u8], code: &str, at: usize, found: &str) {
+        let mut problems = Vec::new();
+        assert_eq!(decode(bytes, &mut problems), None);
+        let problem = problems.pop().unwrap();
+        assert_eq!((problem.code, problem.span.start), (code, at), "{problem:?}");
+        assert!(problem.message.contains(found), "{problem:?}");
+    }
+
     #[test]
     fn only_utf_8_is_read() {
-        assert_eq!(decode("ä".as_bytes()).unwrap(), "ä");
+        assert_eq!(decode("ä".as_bytes(), &mut Vec::new()), Some("ä"));
         assert_eq!(unmarked(b"\xef\xbb\xbf{}"), b"{}");
-        for (bytes, at, found) in [
-            (&b"\xff\xfe{\0}\0"[..], 0, "UTF-16"),
-            (b"\xfe\xff\0{\0}", 0, "UTF-16"),
-            (b"{\"\xcd\xbc\xc6!\"}", 4, "0xc6"),
-            (b"ab\xe9", 2, "0xe9"),
-        ] {
-            let problem = decode(bytes).unwrap_err();
-            assert_eq!((problem.code, problem.span.start), ("encoding", at), "{problem:?}");
-            assert!(problem.message.contains(found), "{problem:?}");
-        }
-        assert_eq!(decode(&vec![b' '; MAX_BYTES + 1]).unwrap_err().code, "too-large");
+        not_decoded(b"\xff\xfe{\0}\0", "encoding", 0, "UTF-16");
+        not_decoded(b"\xfe\xff\0{\0}", "encoding", 0, "UTF-16");
+        not_decoded(b"{\"\xcd\xbc\xc6!\"}", "encoding", 4, "0xc6");
+        not_decoded(b"ab\xe9", "encoding", 2, "0xe9");
+        not_decoded(&vec![b' '; MAX_BYTES + 1], "too-large", 0, "10485761");
     }
 
     #[test]
     fn the_first_character_tells_what_it_is() {
-        assert_eq!(format(" \n<a/>").unwrap(), Format::Xml);
-        assert_eq!(format("\t{}").unwrap(), Format::Json);
-        assert_eq!(format("[]").unwrap(), Format::Json);
-        assert_eq!(format(" x").unwrap_err().span, 1..2);
-        assert_eq!(format("").unwrap_err().message, "expected XML or JSON, found nothing");
+        let mut problems = Vec::new();
+        assert_eq!(format(" \n<a/>", &mut problems), Some(Format::Xml));
+        assert_eq!(format("\t{}", &mut problems), Some(Format::Json));
+        assert_eq!(format("[]", &mut problems), Some(Format::Json));
+        assert_eq!(problems, []);
+        assert_eq!(format(" x", &mut problems), None);
+        assert_eq!(format("", &mut problems), None);
+        assert_eq!(problems[0].span, 1..2);
+        assert_eq!(problems[1].message, "expected XML or JSON, found nothing");
     }
 }

@@ -129,7 +129,7 @@ impl Reading<'_> {
         let mut span: Option<Range<usize>> = None;
         for child in node.children().filter(|child| child.is_text()) {
             text.push_str(child.text().unwrap_or_default());
-            let start = span.map_or(child.range().start, |span| span.start);
+            let start = span.map_or_else(|| child.range().start, |span| span.start);
             span = Some(start..child.range().end);
         }
         let span = span.unwrap_or_else(|| node.range());
@@ -334,29 +334,21 @@ fn other_encoding(text: &str) -> Option<(&str, Range<usize>)> {
 }
 
 fn syntax(error: &Error, text: &str) -> Problem {
-    match error {
-        Error::DtdDetected => {
-            let at = text.find("<!DOCTYPE").unwrap_or_default();
-            Problem::error(
-                Code::DocumentType.as_str(),
-                at..at + "<!DOCTYPE".len(),
-                "expected no document type",
-            )
-            .help("remove the `<!DOCTYPE ...>`; rules need no entities of their own")
-        }
-        Error::NodesLimitReached => {
-            let message = format!("more than {MAX_NODES} elements and texts");
-            Problem::error(Code::TooLarge.as_str(), 0..0, message)
-        }
-        other => {
-            let at = offset(other.pos(), text);
-            // The place is drawn, so the sentence need not name it again.
-            let message = other.to_string().replace(&format!(" at {}", other.pos()), "");
-            let next = text[at..].chars().next().map_or(0, char::len_utf8);
-            let message = format!("the text is not XML: {message}");
-            Problem::error(Syntax.as_str(), at..at + next, message)
-        }
+    if matches!(error, Error::DtdDetected) {
+        let at = text.find("<!DOCTYPE").unwrap_or_default();
+        let span = at..at + "<!DOCTYPE".len();
+        return Problem::error(Code::DocumentType.as_str(), span, "expected no document type")
+            .help("remove the `<!DOCTYPE ...>`; rules need no entities of their own");
     }
+    if matches!(error, Error::NodesLimitReached) {
+        let message = format!("more than {MAX_NODES} elements and texts");
+        return Problem::error(Code::TooLarge.as_str(), 0..0, message);
+    }
+    let at = offset(error.pos(), text);
+    // The place is drawn, so the sentence need not name it again.
+    let message = error.to_string().replace(&format!(" at {}", error.pos()), "");
+    let next = text[at..].chars().next().map_or(0, char::len_utf8);
+    Problem::error(Syntax.as_str(), at..at + next, format!("the text is not XML: {message}"))
 }
 
 /// The offset of a place that counts lines, and characters in a line, from 1.

@@ -78,7 +78,8 @@ fn may_hold(rule: &Rule<'_>, first: &Rule<'_>) -> bool {
 
 /// The keys a redirect asks this gateway's bucket for; `None` if it leads elsewhere.
 fn comes_back(rule: &Rule<'_>, keys: Keys, home: Option<&Home>) -> Option<Keys> {
-    if !rule.is_redirect() || rule.redirect.get("HostName").is_some_and(|at| at.text().is_none()) {
+    let is_unreadable = rule.redirect.get("HostName").is_some_and(|host| host.text().is_none());
+    if !rule.is_redirect() || is_unreadable || !says_where(rule) {
         return None;
     }
     let keys = keys.rewritten(rule);
@@ -99,4 +100,11 @@ fn comes_back(rule: &Rule<'_>, keys: Keys, home: Option<&Home>) -> Option<Keys> 
         return keys.behind(&format!("{}/", home.name));
     }
     None
+}
+
+/// Whether a redirect says anything of where it leads; if not, that is what is wrong with it.
+fn says_where(rule: &Rule<'_>) -> bool {
+    let words = ["HostName", "Protocol", "HttpRedirectCode", "EnableReplacePrefix"];
+    let others = ["ReplaceKeyPrefixWith", "ReplaceKeyWith"];
+    words.iter().chain(&others).any(|name| rule.redirect.get(name).is_some())
 }

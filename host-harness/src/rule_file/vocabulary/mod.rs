@@ -57,7 +57,7 @@ pub(crate) enum Shape {
     /// A whole number, at least and at most.
     Integer(i64, i64),
     /// An array; in XML, an element around the items, each under this name.
-    List(&'static str, &'static Shape),
+    List(&'static str, &'static Self),
     /// Elements of its own.
     Object(&'static [Element]),
     /// A status; ours: a class such as `4XX`, and several of both.
@@ -246,10 +246,12 @@ mod tests {
     }
 
     fn shape(elements: &'static [Element], name: &str) -> &'static [Element] {
-        match named(elements, name).unwrap().shape {
-            Shape::Object(elements) | Shape::List(_, &Shape::Object(elements)) => elements,
-            other => panic!("{name}: {other:?}"),
-        }
+        let element = named(elements, name).unwrap();
+        let (Shape::Object(elements) | Shape::List(_, &Shape::Object(elements))) = element.shape
+        else {
+            panic!("{name} has no elements");
+        };
+        elements
     }
 
     #[test]

@@ -131,7 +131,8 @@ fn redirect(redirect: &Node, pointer: &str, losses: &mut Vec<Problem>) -> Option
         losses.push(loss(&key.node, message).at(format!("{pointer}/ReplaceKeyWith")));
         return None;
     }
-    let is_said = |name| redirect.get(name).and_then(Node::text).is_some_and(|text| text != "");
+    let is_said =
+        |name| redirect.get(name).and_then(Node::text).is_some_and(|text| !text.is_empty());
     if let Some(cut) = redirect.field("EnableReplacePrefix").filter(|field| field.node.is_true())
         && !is_said("ReplaceKeyPrefixWith")
     {
