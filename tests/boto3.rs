@@ -10,7 +10,7 @@ use crate::support::server::{Reply, Server};
 use crate::support::store::{Files, Keys};
 
 /// The release the tests speak about.
-const VERSION: &str = "1.44.5";
+pub(crate) const VERSION: &str = "1.44.5";
 
 const SCRIPT: &str = include_str!("clients/signed.py");
 

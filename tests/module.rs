@@ -53,7 +53,7 @@ fn the_module_is_made_of_the_packages_that_are_tested_natively() {
         .filter(|package| !all.contains(package))
         .filter_map(|package| package.lines().next())
         .collect();
-    assert_eq!(others, ["name = \"back-to-origin-module\"", "name = \"idna_adapter\""]);
+    assert_eq!(others, ["name = \"back-to-origin-module\""]);
 }
 
 /// How many functions a module imports, and which of them Envoy does not offer.

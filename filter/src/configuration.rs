@@ -111,6 +111,19 @@ pub struct Timeouts {
     pub store: Duration,
 }
 
+/// How much longer than another write the beginning and the completion of a multipart upload may
+/// take. To complete it, the store makes one object of thousands of parts, for which S3 grants
+/// itself minutes; and of one that has begun unheard nobody knows the id, by which it is aborted.
+pub const MULTIPART_TIMES: u32 = 10;
+
+impl Timeouts {
+    /// The same for one attempt to begin or to complete a multipart upload.
+    #[must_use]
+    pub const fn multipart(self) -> Duration {
+        self.store.saturating_mul(MULTIPART_TIMES)
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self { origin: Duration::from_secs(10), store: Duration::from_secs(30) }

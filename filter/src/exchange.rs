@@ -4,22 +4,23 @@
 //! Asked ──bucket's answer──▶ Decided: Pass (the answer stays, perhaps with its tag)
 //!                                     Answer (a redirect, or a refusal to fetch)
 //!                                     Mirror (held; the worker answers)
+//!                                     Fetch (answered at once; the worker fetches)
 //! ```
 //!
 //! A request costs one buffer until the bucket answered with something a rule could act on. What
 //! fetching and storing take is the [`crate::worker`]'s.
 
 use crate::configuration::Configuration;
-use crate::http::headers::Headers;
+use crate::http::headers::{HeaderList, Headers};
 use crate::matching::{self, Answer, Source};
 use crate::metric::Metric;
 use crate::origin::OriginRequest;
-use crate::reason::{MirrorFailure, Pass};
+use crate::reason::{MirrorFailure, NotStored, Pass};
 use crate::reply::Reply;
 use crate::report::{Outcome, Report};
 use crate::request::ObjectRequest;
-use crate::rule::{Action, Mirror, RuleSet, TooLarge};
-use crate::store::TAG_METADATA;
+use crate::rule::{Action, Rule, RuleSet};
+use crate::store::{LAST_MODIFIED_METADATA, TAG_METADATA};
 use crate::worker::Ticket;
 
 /// One request.
@@ -46,12 +47,22 @@ pub enum Decision {
         /// The line for the log.
         line: String,
     },
+    /// The client gets something else at once, and the worker fetches the object meanwhile.
+    Fetch {
+        /// What the client gets.
+        reply: Reply,
+        /// The line for the log.
+        line: String,
+        /// What is fetched.
+        miss: Box<Miss>,
+    },
     /// The answer is held until the worker has the object.
     Mirror(Box<Miss>),
     /// The answer stays.
     Pass(Pass),
-    /// The answer stays, and says that its object once was mirrored.
-    Tag(Vec<u8>),
+    /// The answer stays, and tells with these headers, each in place of any of its name, how its
+    /// object came into the bucket.
+    Tell(HeaderList),
 }
 
 /// A request whose object is to be mirrored.
@@ -63,12 +74,31 @@ pub struct Miss {
     pub request: ObjectRequest,
     /// What the origin is asked.
     pub origin: OriginRequest,
+    /// What others are asked after it, one by one, where it fails.
+    pub others: Vec<OriginRequest>,
     /// The number of the rule.
     pub rule: u32,
-    /// What the client gets when the object is too large.
-    pub too_large: TooLarge,
+    /// The bucket's answer.
+    pub answer: Answer,
     /// What will be told of it.
     pub report: Report,
+}
+
+impl Miss {
+    /// Whether the object is to be stored, or why it is not.
+    ///
+    /// # Errors
+    ///
+    /// The rule says not to, or the bucket has not said that it lacks the object.
+    pub fn storing(&self) -> Result<(), NotStored> {
+        if self.origin.rule().proxy_pass {
+            Err(NotStored::ByRule)
+        } else if self.answer.status >= 500 {
+            Err(NotStored::BucketFailed)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 impl Exchange {
@@ -121,11 +151,28 @@ fn decide(
         return Decision::Pass(Pass::Mirrored);
     }
     let answered = Answer { status, source: source(), deleted: is_delete_marker(answer) };
-    let rule = match matching::first_match(rules, &request.key, answered) {
-        Ok(rule) => rule,
-        Err(pass) => return keep(pass, answer),
-    };
-    let report = Report::new(&request, status, rule.number);
+    match matching::first_match(rules, request.named(), answered) {
+        Ok(rule) => act(configuration, rule, request, ticket, answered),
+        Err(pass) => keep(pass, answer),
+    }
+}
+
+/// What the rules behind one do, whose origin has nothing; `None` when no more applies.
+pub(crate) fn fall_through(configuration: &Configuration, miss: &Miss) -> Option<Decision> {
+    let rules = &configuration.bucket(&miss.request.bucket)?.rules;
+    let (request, answer) = (miss.request.clone(), miss.answer);
+    let rule = matching::first_match_behind(rules, miss.rule, request.named(), answer).ok()?;
+    Some(act(configuration, rule, request, miss.ticket, answer))
+}
+
+fn act(
+    configuration: &Configuration,
+    rule: &Rule,
+    request: ObjectRequest,
+    ticket: Ticket,
+    answer: Answer,
+) -> Decision {
+    let report = Report::new(&request, answer.status, rule.number);
     match &rule.action {
         Action::External(external) => {
             let location = external.location(&request);
@@ -137,42 +184,52 @@ fn decide(
             }
         }
         Action::Mirror(mirror) => {
-            begin_mirror(configuration, mirror, rule.number, request, ticket, report)
+            let rule = rule.number;
+            match OriginRequest::candidates(mirror, &request, configuration) {
+                Ok(mut others) if !others.is_empty() => {
+                    let origin = others.remove(0);
+                    let miss = Miss { ticket, request, origin, others, rule, answer, report };
+                    begin_mirror(miss)
+                }
+                Ok(_) => fail(&report, rule, &MirrorFailure::NoCluster, &request),
+                Err(failure) => fail(&report, rule, &failure, &request),
+            }
         }
     }
 }
 
-fn begin_mirror(
-    configuration: &Configuration,
-    mirror: &Mirror,
-    rule: u32,
-    request: ObjectRequest,
-    ticket: Ticket,
-    report: Report,
-) -> Decision {
-    let built = configuration
-        .cluster_of(&mirror.url.origin())
-        .ok_or(MirrorFailure::NoCluster)
-        .and_then(|cluster| OriginRequest::build(mirror, &request, cluster));
-    match built {
-        Ok(origin) => {
-            let too_large = mirror.too_large;
-            Decision::Mirror(Box::new(Miss { ticket, request, origin, rule, too_large, report }))
-        }
-        Err(failure) => Decision::Answer {
-            reply: Reply::failed(rule, failure, &request),
-            metric: Metric::MirrorFailed,
-            line: report.line(&Outcome::Failed { url: None, failure }),
-        },
+fn fail(report: &Report, rule: u32, failure: &MirrorFailure, request: &ObjectRequest) -> Decision {
+    Decision::Answer {
+        reply: Reply::failed(rule, failure, request),
+        metric: Metric::MirrorFailed,
+        line: report.line(&Outcome::Failed { url: None, failure }),
+    }
+}
+
+fn begin_mirror(miss: Miss) -> Decision {
+    let Some(code) = miss.origin.rule().async_status else {
+        return Decision::Mirror(Box::new(miss));
+    };
+    let location = miss.origin.location();
+    Decision::Fetch {
+        reply: Reply::redirect(code, &location),
+        line: miss.report.line(&Outcome::Fetching { code, location: &location }),
+        miss: Box::new(miss),
     }
 }
 
 /// The bucket's answer stays; an object that came from an origin goes on saying so.
 fn keep(pass: Pass, answer: &Headers) -> Decision {
-    match answer.get(TAG_METADATA) {
-        Some(tag) if answer.get("x-oss-tag").is_none() => Decision::Tag(tag.to_vec()),
-        Some(_) | None => Decision::Pass(pass),
+    let mut told = HeaderList::new();
+    if let (Some(tag), None) = (answer.get(TAG_METADATA), answer.get("x-oss-tag")) {
+        told.add("x-oss-tag", tag);
     }
+    if let Some(time) = answer.get(LAST_MODIFIED_METADATA)
+        && answer.get("last-modified") != Some(time)
+    {
+        told.add("last-modified", time);
+    }
+    if told.iter().next().is_none() { Decision::Pass(pass) } else { Decision::Tell(told) }
 }
 
 /// Whether the object was deleted from a versioned bucket.
@@ -269,13 +326,30 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_tag_is_shown_again_once() {
-        let tagged = [(":status", "200"), (TAG_METADATA, "MIRROR x")];
-        let decision = decide("g", "/b/up/x", &tagged, Source::Bucket);
-        assert!(matches!(&decision, Decision::Tag(tag) if tag == b"MIRROR x"), "{decision:?}");
-        let shown = [(":status", "200"), (TAG_METADATA, "MIRROR x"), ("x-oss-tag", "MIRROR x")];
-        let decision = decide("g", "/b/up/x", &shown, Source::Bucket);
-        assert!(matches!(decision, Decision::Pass(_)), "{decision:?}");
+    fn what_is_kept_of_an_object_is_told_once() {
+        let old = ("last-modified", "Tue, 01 Apr 2025 08:00:00 GMT");
+        let kept = (LAST_MODIFIED_METADATA, old.1);
+        let tag = (TAG_METADATA, "MIRROR x");
+        let cases: [(&[(&str, &str)], &[(&str, &str)]); 6] = [
+            (&[tag], &[("x-oss-tag", "MIRROR x")]),
+            (&[tag, ("x-oss-tag", "MIRROR x")], &[]),
+            (&[kept, ("last-modified", "now")], &[old]),
+            (&[kept, old], &[]),
+            (&[tag, kept], &[("x-oss-tag", "MIRROR x"), old]),
+            (&[old], &[]),
+        ];
+        for (answer, expected) in cases {
+            let answer = [&[(":status", "200")], answer].concat();
+            let told = match decide("g", "/b/up/x", &answer, Source::Bucket) {
+                Decision::Tell(told) => told,
+                Decision::Pass(_) => HeaderList::new(),
+                other
+                @ (Decision::Answer { .. } | Decision::Fetch { .. } | Decision::Mirror(_)) => {
+                    panic!("{other:?}")
+                }
+            };
+            assert_eq!(told.texts().collect::<Vec<_>>(), expected, "{answer:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What one request would do, rule by rule: the engine's own decisions, told and not performed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -8,10 +9,10 @@ use crate::http::headers::{HeaderList, Headers};
 use crate::http::percent;
 use crate::matching::{self, Answer, Source};
 use crate::origin::OriginRequest;
-use crate::reason::Pass;
+use crate::reason::{NotStored, Pass};
 use crate::request::ObjectRequest;
-use crate::rule::{Action, Rule, RuleSet, TooLarge};
-use crate::store::TAG_METADATA;
+use crate::rule::{Action, Mirror, Rule, RuleSet, TooLarge};
+use crate::store::{LAST_MODIFIED_METADATA, TAG_METADATA};
 
 /// A request, and what the bucket answers to it.
 #[derive(Clone, Debug)]
@@ -55,6 +56,15 @@ pub struct Step {
     pub mismatch: Option<String>,
 }
 
+/// What comes of an answer of the origin's, or of something else.
+#[derive(Clone, Debug, Serialize)]
+pub struct Consequence {
+    /// The answer; empty where it is the one before.
+    pub answer: String,
+    /// What comes of it.
+    pub then: String,
+}
+
 /// What happens to the request.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "action")]
@@ -66,16 +76,14 @@ pub enum Outcome {
     },
     /// The object is fetched, given to the client and stored.
     Mirror {
+        /// The method of the request that answers the client.
+        method: &'static str,
         /// The URL it is fetched from.
         url: String,
         /// The headers of that request.
         headers: Vec<(String, String)>,
-        /// The key it is stored under.
-        key: String,
-        /// Headers it is stored with beside its own, and shown with.
-        tag: String,
-        /// What happens when it is too large.
-        too_large: String,
+        /// What comes of each answer.
+        on: Vec<Consequence>,
     },
     /// The bucket's answer stays.
     Pass {
@@ -126,7 +134,7 @@ fn try_rules(rules: &RuleSet, request: &ObjectRequest, status: u16) -> (Vec<Step
     let answer = Answer { status, source: Source::Bucket, deleted: false };
     let mut steps = Vec::new();
     for rule in rules.iter() {
-        let mismatch = matching::mismatch(rule, &request.key, answer);
+        let mismatch = matching::mismatch(rule, request.named(), answer);
         steps.push(Step {
             rule: rule.number,
             redirect_type: rule.action.redirect_type(),
@@ -136,32 +144,122 @@ fn try_rules(rules: &RuleSet, request: &ObjectRequest, status: u16) -> (Vec<Step
             break;
         }
     }
-    let outcome = match matching::first_match(rules, &request.key, answer) {
-        Ok(rule) => act(rule, request),
+    let outcome = match matching::first_match(rules, request.named(), answer) {
+        Ok(rule) => act(rule, request, status),
         Err(pass) => Outcome::Pass { reason: pass.to_string() },
     };
     (steps, outcome)
 }
 
-fn act(rule: &Rule, request: &ObjectRequest) -> Outcome {
+fn act(rule: &Rule, request: &ObjectRequest, status: u16) -> Outcome {
     match &rule.action {
         Action::External(external) => {
             Outcome::Redirect { code: external.code, location: external.location(request) }
         }
         Action::Mirror(mirror) => match OriginRequest::build(mirror, request, "") {
             Ok(origin) => Outcome::Mirror {
+                method: request.method.as_str(),
                 url: origin.location(),
-                headers: readable(&origin.call_headers("GET")),
-                key: percent::readable(&request.key),
-                tag: origin.tag(),
-                too_large: match mirror.too_large {
-                    TooLarge::Fail => "424 MirrorFailed".to_owned(),
-                    TooLarge::Redirect => format!("302 to {}", origin.location()),
-                },
+                headers: readable(&origin.call_headers(request.method.as_str())),
+                on: consequences(rule, mirror, request, &origin, status),
             },
             Err(failure) => Outcome::Fail { reason: failure.to_string() },
         },
     }
+}
+
+fn consequences(
+    rule: &Rule,
+    mirror: &Arc<Mirror>,
+    request: &ObjectRequest,
+    origin: &OriginRequest,
+    status: u16,
+) -> Vec<Consequence> {
+    let mut on = Vec::new();
+    let mut say = |answer: &str, then: String| {
+        on.push(Consequence { answer: answer.to_owned(), then });
+    };
+    let location = origin.location();
+    let alternates = &mirror.alternates;
+    if let Some(code) = mirror.async_status {
+        say("first", format!("client gets {code} to {location}, and the rest is done meanwhile"));
+    }
+    for url in &alternates.urls {
+        let failure = match alternates.switch_all_errors {
+            true => "any error",
+            false => "5xx or silence",
+        };
+        say("or", format!("after {failure}, the same of {}{}", url.origin(), url.path()));
+    }
+    if let Some(probe) = &alternates.probe {
+        let first = mirror.url.origin();
+        say("", format!("{first} comes last while {} does not answer 200", probe.url()));
+    }
+    say("on 200", format!("client gets 200 and x-oss-tag: {}", origin.tag()));
+    for (name, value) in &mirror.keeping.return_headers {
+        let value = value.apply(percent::encode_key(&request.key).as_bytes());
+        say("", format!("and {name}: {}", percent::readable(&value)));
+    }
+    let storing = match (mirror.proxy_pass, status) {
+        (true, _) => Err(NotStored::ByRule),
+        (false, 500..) => Err(NotStored::BucketFailed),
+        (false, _) => Ok(()),
+    };
+    match storing {
+        Ok(()) => {
+            for line in stored(mirror, request) {
+                say("", line);
+            }
+        }
+        Err(why) => say("", format!("nothing is stored: {why}")),
+    }
+    let followed = match mirror.follow_redirect {
+        true => "followed, up to 10 times, to origins that the configuration names",
+        false => "client gets the origin's redirect",
+    };
+    say("on 3xx", followed.to_owned());
+    if !mirror.transparent.is_empty() {
+        say(&format!("on {}", mirror.transparent), "client gets the origin's answer".to_owned());
+    }
+    if !mirror.transparent.contains(404) {
+        let then = match mirror.fall_through {
+            true => format!("the rules behind {} are tried", rule.number),
+            false => "client gets 404 NoSuchKey".to_owned(),
+        };
+        say("on 404", then);
+    }
+    say("else", "client gets 424 MirrorFailed".to_owned());
+    let too_large = match mirror.too_large {
+        TooLarge::Fail => "424 MirrorFailed".to_owned(),
+        TooLarge::Redirect => format!("302 to {location}"),
+    };
+    let limit = match mirror.max_bytes {
+        Some(bytes) => format!(", above {bytes} bytes or what the gateway can hold"),
+        None => String::new(),
+    };
+    say("too big", format!("client gets {too_large}{limit}"));
+    on
+}
+
+/// How the object is stored.
+fn stored(mirror: &Mirror, request: &ObjectRequest) -> Vec<String> {
+    let keeping = &mirror.keeping;
+    let key = percent::readable(&request.key);
+    let mut lines =
+        vec![format!("stored as {key} with {TAG_METADATA}, unless it is there by then")];
+    let mut given = HeaderList::new();
+    keeping.add_stored(&Headers::default(), &request.key, &mut given);
+    lines.extend(given.texts().map(|(name, value)| format!("and with {name}: {value}")));
+    if keeping.last_modified {
+        lines.push(format!("and with the origin's Last-Modified as {LAST_MODIFIED_METADATA}"));
+    }
+    if keeping.metadata {
+        lines.push("and with the origin's user metadata, up to 8 KB".to_owned());
+    }
+    if mirror.check_md5 {
+        lines.push("not stored unless its bytes have the digests the origin announces".to_owned());
+    }
+    lines
 }
 
 /// The headers of a request; what stands in its first line is told by its URL.
@@ -195,19 +293,15 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fail { reason } => write!(f, "then     client gets 424 MirrorFailed: {reason}"),
-            Self::Mirror { url, headers, key, tag, too_large } => {
-                writeln!(f, "origin   GET {url}")?;
+            Self::Mirror { method, url, headers, on } => {
+                write!(f, "origin   {method} {url}")?;
                 for (name, value) in headers {
-                    writeln!(f, "         {name}: {value}")?;
+                    write!(f, "\n         {name}: {value}")?;
                 }
-                writeln!(f, "on 200   client gets 200 and x-oss-tag: {tag}")?;
-                writeln!(
-                    f,
-                    "         stored as {key} with {TAG_METADATA}, unless it is there by then"
-                )?;
-                writeln!(f, "on 404   client gets 404 NoSuchKey")?;
-                writeln!(f, "else     client gets 424 MirrorFailed")?;
-                write!(f, "too big  client gets {too_large}")
+                for Consequence { answer, then } in on {
+                    write!(f, "\n{answer:<8} {then}")?;
+                }
+                Ok(())
             }
             Self::Pass { reason } => write!(f, "then     the bucket's answer stays: {reason}"),
             Self::Redirect { code, location } => {
@@ -263,11 +357,90 @@ mod tests {
                  \x20        user-agent: back-to-origin/{}\n\
                  on 200   client gets 200 and x-oss-tag: MIRROR https%3A%2F%2Fexample.com%2Fdestfolder%2Fexample.txt\n\
                  \x20        stored as examplefolder/example.txt with x-amz-meta-x-oss-tag, unless it is there by then\n\
+                 on 3xx   followed, up to 10 times, to origins that the configuration names\n\
                  on 404   client gets 404 NoSuchKey\n\
                  else     client gets 424 MirrorFailed\n\
                  too big  client gets 302 to https://example.com/destfolder/example.txt?x=1",
                 env!("CARGO_PKG_VERSION")
             )
+        );
+    }
+
+    #[test]
+    fn a_head_and_a_check_are_told() {
+        let rules = RuleSet::from_json(
+            br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404}, "Redirect":
+                {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorCheckMd5": true,
+                 "MirrorAllowHeadObject": true}}]"#,
+        );
+        let question = Question {
+            bucket: "b".to_owned(),
+            method: "HEAD".to_owned(),
+            key: b"k".to_vec(),
+            query: String::new(),
+            headers: Vec::new(),
+            status: 404,
+        };
+        let text = explain(&rules.rules.unwrap(), &question).to_string();
+        for line in [
+            "origin   HEAD http://o/k",
+            "stored as k with x-amz-meta-x-oss-tag, unless it is there by then",
+            "not stored unless its bytes have the digests the origin announces",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn every_element_of_a_mirror_is_told() {
+        let rules = RuleSet::from_json(
+            br#"[{"RuleNumber": 7, "Condition": {"HttpErrorCodeReturnedEquals": "404,5XX"}, "Redirect":
+                {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorURLSlave": "http://p/s/",
+                 "MirrorURLProbe": "http://o/ok", "MirrorSwitchAllErrors": true, "MirrorAsyncStatus": 303,
+                 "MirrorFollowRedirect": false, "TransparentMirrorResponseCodes": "400,403",
+                 "MirrorSaveOssMeta": true, "MirrorUserLastModified": true, "MirrorOnServerError": true,
+                 "MirrorFallThrough": true, "MirrorMaxSize": 5, "MirrorTooLarge": "Fail",
+                 "MirrorTaggings": {"Taggings": [{"Key": "k", "Value": "v"}]}, "StorageClass": "STANDARD_IA",
+                 "MirrorReturnHeaders": {"ReturnHeader": [{"Key": "X-From", "Value": "${key}"}]}}}]"#,
+        );
+        let rules = rules.rules.unwrap_or_else(|| panic!("{:?}", rules.findings));
+        let ask = |status| {
+            let question = Question {
+                bucket: "b".to_owned(),
+                method: "GET".to_owned(),
+                key: b"k".to_vec(),
+                query: String::new(),
+                headers: Vec::new(),
+                status,
+            };
+            explain(&rules, &question).to_string()
+        };
+        let text = ask(404);
+        let end = text.split_once("user-agent").unwrap().1.split_once('\n').unwrap().1;
+        assert_eq!(
+            end,
+            "first    client gets 303 to http://o/k, and the rest is done meanwhile\n\
+             or       after any error, the same of http://p/s/\n\
+             \x20        http://o comes last while http://o/ok does not answer 200\n\
+             on 200   client gets 200 and x-oss-tag: MIRROR http%3A%2F%2Fo%2Fk\n\
+             \x20        and x-from: k\n\
+             \x20        stored as k with x-amz-meta-x-oss-tag, unless it is there by then\n\
+             \x20        and with x-amz-tagging: k=v\n\
+             \x20        and with x-amz-storage-class: STANDARD_IA\n\
+             \x20        and with the origin's Last-Modified as x-amz-meta-x-oss-last-modified\n\
+             \x20        and with the origin's user metadata, up to 8 KB\n\
+             on 3xx   client gets the origin's redirect\n\
+             on 400 or 403 client gets the origin's answer\n\
+             on 404   the rules behind 7 are tried\n\
+             else     client gets 424 MirrorFailed\n\
+             too big  client gets 424 MirrorFailed, above 5 bytes or what the gateway can hold"
+        );
+        let text = ask(503);
+        assert!(
+            text.contains(
+                "nothing is stored: the bucket failed, which does not say that it lacks the object"
+            ),
+            "{text}"
         );
     }
 
@@ -286,7 +459,12 @@ mod tests {
     #[test]
     fn what_no_rule_touches_is_told_too() {
         for (method, query, status, reason) in [
-            ("PUT", "", 404, "only GET is covered"),
+            (
+                "PUT",
+                "",
+                404,
+                "only GET is covered, and HEAD where a rule says MirrorAllowHeadObject",
+            ),
             ("GET", "acl", 404, "the parameter `acl` asks for another operation"),
             ("GET", "", 403, "a 403 does not say whether the object is there"),
             ("GET", "", 200, "the bucket's answer is no error"),

@@ -165,6 +165,8 @@ codes! {
     BadRuleNumber = "bad-rule-number";
     /// A status is not one the bucket can answer with to mean an error.
     BadStatus = "bad-status";
+    /// A tag's key or value is longer than S3 allows, or the key is empty.
+    BadTag = "bad-tag";
     /// A template has a variable other than `${key}`.
     BadTemplate = "bad-template";
     /// A value is none of the words the element knows.

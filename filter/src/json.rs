@@ -40,6 +40,11 @@ impl Node {
         })
     }
 
+    /// Whether it is this string.
+    pub(crate) fn is_text(&self, text: &str) -> bool {
+        matches!(self, Self::Text(own) if own == text)
+    }
+
     const fn kind(&self) -> &'static str {
         match self {
             Self::Bool(_) => "a boolean",

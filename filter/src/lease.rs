@@ -28,6 +28,11 @@ impl Lease {
         Self { slot: format!("back-to-origin/lease/{}", object % SLOTS), object }
     }
 
+    /// A number for the object, which few others have.
+    pub(crate) const fn object(&self) -> u64 {
+        self.object
+    }
+
     /// The name it is kept under.
     #[must_use]
     pub fn slot(&self) -> &str {

@@ -13,6 +13,7 @@
 )]
 
 pub mod configuration;
+pub mod digest;
 pub mod exchange;
 pub mod explain;
 pub mod finding;

@@ -4,8 +4,21 @@
 
 use std::fmt;
 
+use crate::http::headers::Headers;
 use crate::reason::Pass;
-use crate::rule::{Action, Rule, RuleSet};
+use crate::request::Method;
+use crate::rule::{Action, IncludeHeader, Rule, RuleSet, Statuses};
+
+/// What of a request rules are about.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// What is asked of the object.
+    pub method: Method,
+    /// The object's key, decoded.
+    pub key: &'a [u8],
+    /// The request's headers.
+    pub headers: &'a Headers,
+}
 
 /// What is known of the bucket's answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,12 +45,14 @@ pub enum Source {
 pub enum Mismatch<'r> {
     /// A 403, which the rule does not name.
     Forbidden,
+    /// The request lacks the header of an `IncludeHeader`, or has it otherwise.
+    Header(&'r IncludeHeader),
     /// The gateway made the answer itself.
     LocalReply,
     /// The key does not start with `KeyPrefixEquals`.
     Prefix(&'r str),
     /// The status is not `HttpErrorCodeReturnedEquals`.
-    Status(u16),
+    Status(&'r Statuses),
     /// The key does not end with `KeySuffixEquals`.
     Suffix(&'r str),
 }
@@ -46,11 +61,12 @@ impl fmt::Display for Mismatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Forbidden => f.write_str("a 403 must be named by the rule"),
+            Self::Header(header) => write!(f, "the request does not have {header}"),
             Self::LocalReply => {
                 f.write_str("the gateway made this answer, the bucket was not heard")
             }
             Self::Prefix(prefix) => write!(f, "the key does not start with {prefix:?}"),
-            Self::Status(status) => write!(f, "the rule is for status {status}"),
+            Self::Status(statuses) => write!(f, "the rule is for status {statuses}"),
             Self::Suffix(suffix) => write!(f, "the key does not end with {suffix:?}"),
         }
     }
@@ -61,9 +77,30 @@ impl fmt::Display for Mismatch<'_> {
 /// # Errors
 ///
 /// The reason why the bucket's answer stays.
-pub fn first_match<'r>(rules: &'r RuleSet, key: &[u8], answer: Answer) -> Result<&'r Rule, Pass> {
-    let rule = rules.iter().find(|rule| mismatch(rule, key, answer).is_none());
+pub fn first_match<'r>(
+    rules: &'r RuleSet,
+    request: Named<'_>,
+    answer: Answer,
+) -> Result<&'r Rule, Pass> {
+    first_match_behind(rules, 0, request, answer)
+}
+
+/// The same among the rules behind one.
+///
+/// # Errors
+///
+/// The reason why the bucket's answer stays.
+pub fn first_match_behind<'r>(
+    rules: &'r RuleSet,
+    number: u32,
+    request: Named<'_>,
+    answer: Answer,
+) -> Result<&'r Rule, Pass> {
+    let rule =
+        rules.iter().find(|rule| rule.number > number && mismatch(rule, request, answer).is_none());
     match rule {
+        // A HEAD meets the rule its GET would meet, or none.
+        Some(rule) if request.method == Method::Head && !rule.allows_head() => Err(Pass::Method),
         // The match is made: a later rule must not bring back what was deleted either.
         Some(Rule { action: Action::Mirror(_), .. }) if answer.deleted => Err(Pass::Deleted),
         Some(rule) => Ok(rule),
@@ -76,25 +113,32 @@ pub fn first_match<'r>(rules: &'r RuleSet, key: &[u8], answer: Answer) -> Result
 
 /// Why a rule does not apply, `None` when it does.
 #[must_use]
-pub fn mismatch<'r>(rule: &'r Rule, key: &[u8], answer: Answer) -> Option<Mismatch<'r>> {
+pub fn mismatch<'r>(rule: &'r Rule, request: Named<'_>, answer: Answer) -> Option<Mismatch<'r>> {
     let condition = &rule.condition;
+    let key = request.key;
     if !key.starts_with(condition.key_prefix.as_bytes()) {
         return Some(Mismatch::Prefix(&condition.key_prefix));
     }
     if !key.ends_with(condition.key_suffix.as_bytes()) {
         return Some(Mismatch::Suffix(&condition.key_suffix));
     }
-    match condition.status {
-        Some(status) if status != answer.status => return Some(Mismatch::Status(status)),
-        None if answer.status == 403 => return Some(Mismatch::Forbidden),
-        Some(_) | None => {}
+    let statuses = &condition.statuses;
+    if !statuses.is_empty() && !statuses.contains(answer.status) {
+        return Some(Mismatch::Status(statuses));
+    }
+    if answer.status == 403 && !statuses.names(403) {
+        return Some(Mismatch::Forbidden);
+    }
+    if let Some(header) = condition.headers.iter().find(|header| !header.holds(request.headers)) {
+        return Some(Mismatch::Header(header));
     }
     // A gateway that cannot reach the bucket knows that much, and no more: a redirect for 5xx may
     // act on it, and nothing may take it for the bucket's word on an object.
     let heard = match (answer.source, &rule.action) {
         (Source::Bucket, _) => true,
         (Source::Gateway, Action::External(_)) => answer.status >= 500,
-        (Source::Gateway, Action::Mirror(_)) => false,
+        // Such a rule stores nothing.
+        (Source::Gateway, Action::Mirror(mirror)) => mirror.on_server_error && answer.status >= 500,
     };
     (!heard).then_some(Mismatch::LocalReply)
 }
@@ -102,6 +146,10 @@ pub fn mismatch<'r>(rule: &'r Rule, key: &[u8], answer: Answer) -> Option<Mismat
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn named<'a>(key: &'a str, headers: &'a Headers) -> Named<'a> {
+        Named { method: Method::Get, key: key.as_bytes(), headers }
+    }
 
     const RULES: &str = r#"{"RoutingRules": [
         {"RuleNumber": 30, "Condition": {"KeySuffixEquals": ".jpg", "HttpErrorCodeReturnedEquals": 404},
@@ -136,9 +184,10 @@ mod tests {
             ("hidden/x", 403, Bucket, false, Ok(50)),
             ("a/x", 200, Bucket, false, Err(Pass::BucketHasIt)),
         ];
+        let headers = Headers::default();
         for (key, status, source, deleted, expected) in cases {
             let answer = Answer { status, source, deleted };
-            let found = first_match(&rules, key.as_bytes(), answer).map(|rule| rule.number);
+            let found = first_match(&rules, named(key, &headers), answer).map(|rule| rule.number);
             assert_eq!(found, expected, "{key} {answer:?}");
         }
     }
@@ -150,7 +199,70 @@ mod tests {
         );
         let rules = rules.rules.unwrap();
         let answer = |status| Answer { status, source: Source::Bucket, deleted: false };
-        assert!(first_match(&rules, b"k", answer(403)).is_err());
-        assert!(first_match(&rules, b"k", answer(404)).is_ok());
+        let headers = Headers::default();
+        assert!(first_match(&rules, named("k", &headers), answer(403)).is_err());
+        assert!(first_match(&rules, named("k", &headers), answer(404)).is_ok());
+        // A class does not name it either.
+        let rules = RuleSet::from_json(
+            br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": ["4XX", 500]},
+                  "Redirect": {"HostName": "h"}}]"#,
+        );
+        let rules = rules.rules.unwrap();
+        for (status, applies) in [(403, false), (410, true), (500, true), (503, false)] {
+            let found = first_match(&rules, named("k", &headers), answer(status));
+            assert_eq!(found.is_ok(), applies, "{status}");
+        }
+    }
+
+    #[test]
+    fn every_header_of_a_condition_must_be_there() {
+        let rules = RuleSet::from_json(
+            br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404, "IncludeHeader": [
+                    {"Key": "X-Client", "Equals": "web"}, {"Key": "accept", "StartsWith": "image/"}]},
+                  "Redirect": {"HostName": "h"}}]"#,
+        );
+        let rules = rules.rules.unwrap();
+        let rule = rules.iter().next().unwrap();
+        let answer = Answer { status: 404, source: Source::Bucket, deleted: false };
+        let cases: [(&[(&str, &str)], Option<&str>); 3] = [
+            (&[("x-client", "web"), ("accept", "image/png")], None),
+            (
+                &[("x-client", "web"), ("accept", "text/plain")],
+                Some("the request does not have a header `accept` that starts with \"image/\""),
+            ),
+            (&[], Some("the request does not have a header `x-client` that equals \"web\"")),
+        ];
+        for (pairs, expected) in cases {
+            let headers = Headers::from_pairs(pairs.iter().copied());
+            let found = mismatch(rule, named("k", &headers), answer).map(|why| why.to_string());
+            assert_eq!(found.as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_head_meets_the_rule_of_its_get_if_that_allows_it() {
+        let rules = RuleSet::from_json(
+            br#"[
+            {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "a/", "HttpErrorCodeReturnedEquals": 404},
+             "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}},
+            {"RuleNumber": 2, "Condition": {"KeyPrefixEquals": "e/"}, "Redirect": {"HostName": "h"}},
+            {"RuleNumber": 3, "Condition": {"HttpErrorCodeReturnedEquals": 404}, "Redirect":
+             {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorAllowHeadObject": true}}]"#,
+        );
+        let rules = rules.rules.unwrap();
+        let cases = [
+            ("a/x", 404, false, Err(Pass::Method)),
+            ("e/x", 404, false, Err(Pass::Method)),
+            ("x", 404, false, Ok(3)),
+            ("x", 404, true, Err(Pass::Deleted)),
+            ("x", 200, false, Err(Pass::BucketHasIt)),
+        ];
+        for (key, status, deleted, expected) in cases {
+            let answer = Answer { status, source: Source::Bucket, deleted };
+            let headers = Headers::default();
+            let request = Named { method: Method::Head, key: key.as_bytes(), headers: &headers };
+            let found = first_match(&rules, request, answer).map(|rule| rule.number);
+            assert_eq!(found, expected, "{key} {answer:?}");
+        }
     }
 }

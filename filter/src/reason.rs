@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::digest::Mismatch;
+
 /// Why the bucket's own answer stays as it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Pass {
@@ -19,7 +21,7 @@ pub enum Pass {
     KeyTooLong,
     /// The gateway made the answer itself; the bucket was not heard.
     LocalReply,
-    /// Not a GET.
+    /// Not a GET, nor a HEAD that the rule is about.
     Method,
     /// The answer is the origin's already.
     Mirrored,
@@ -43,7 +45,7 @@ impl fmt::Display for Pass {
             Self::KeyEncoding => "the path's percent-encoding is broken",
             Self::KeyTooLong => "the key is longer than 1,024 bytes",
             Self::LocalReply => "the gateway made this answer, the bucket was not heard",
-            Self::Method => "only GET is covered",
+            Self::Method => "only GET is covered, and HEAD where a rule says MirrorAllowHeadObject",
             Self::Mirrored => "the answer is the origin's already",
             Self::NoBucket => "the request names no configured bucket",
             Self::NoKey => "the request names no object",
@@ -56,12 +58,18 @@ impl fmt::Display for Pass {
 }
 
 /// Why an object could not be mirrored: each of these is a 424 MirrorFailed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum MirrorFailure {
     /// The answer broke off, or was more than the host holds, and the origin does not say which.
     Broken,
+    /// The bytes are not those whose digest the origin announced.
+    Digest(Mismatch),
     /// The key's dot segments would lead out of the MirrorURL's path.
     KeyClimbs,
+    /// The origin redirected more often than is followed.
+    Loop,
+    /// The origin's user metadata is larger than 8 KB.
+    MetadataTooLarge,
     /// The host knows no cluster of that name.
     NoCluster,
     /// More fetches than the limit were under way for as long as one may take.
@@ -73,7 +81,7 @@ pub enum MirrorFailure {
         /// The bytes that arrived.
         found: u64,
     },
-    /// The origin answered with something else than 200 and 404.
+    /// The origin's status is not one that counts.
     Status(u16),
     /// The origin did not answer in time.
     TimedOut,
@@ -82,6 +90,8 @@ pub enum MirrorFailure {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The origin redirected to a server that the configuration does not name.
+    UnknownOrigin(String),
     /// The origin could not be reached.
     Unreachable,
 }
@@ -89,17 +99,44 @@ pub enum MirrorFailure {
 impl MirrorFailure {
     /// A word for it, in metrics.
     #[must_use]
-    pub const fn label(self) -> &'static str {
+    pub const fn label(&self) -> &'static str {
         match self {
             Self::Broken => "broken",
+            Self::Digest(_) => "digest",
             Self::KeyClimbs => "key_climbs",
+            Self::Loop => "loop",
+            Self::MetadataTooLarge => "metadata_too_large",
             Self::NoCluster => "no_cluster",
             Self::Overloaded => "overloaded",
             Self::Short { .. } => "short",
             Self::Status(_) => "status",
             Self::TimedOut => "timed_out",
             Self::TooLarge { .. } => "too_large",
+            Self::UnknownOrigin(_) => "unknown_origin",
             Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+impl From<&MirrorFailure> for NotStored {
+    /// Why the bucket does not have an object, where no client waited for it any more.
+    fn from(failure: &MirrorFailure) -> Self {
+        match failure {
+            MirrorFailure::Digest(mismatch) => Self::Digest(*mismatch),
+            MirrorFailure::MetadataTooLarge => Self::Metadata,
+            MirrorFailure::NoCluster => Self::NoCluster,
+            MirrorFailure::Overloaded => Self::Busy,
+            MirrorFailure::Short { expected, found } => {
+                Self::Length { expected: *expected, found: *found }
+            }
+            MirrorFailure::Status(status) => Self::OriginRefused(*status),
+            MirrorFailure::TooLarge { .. } => Self::NoMemory,
+            MirrorFailure::Broken
+            | MirrorFailure::KeyClimbs
+            | MirrorFailure::Loop
+            | MirrorFailure::TimedOut
+            | MirrorFailure::UnknownOrigin(_)
+            | MirrorFailure::Unreachable => Self::Broken,
         }
     }
 }
@@ -110,9 +147,13 @@ impl fmt::Display for MirrorFailure {
             Self::Broken => {
                 f.write_str("the origin's answer broke off, or is larger than the gateway can hold")
             }
+            Self::Digest(mismatch) => write!(f, "{mismatch}"),
             Self::KeyClimbs => {
                 f.write_str("the key's dot segments lead out of the MirrorURL's path")
             }
+            Self::Loop => f.write_str("the origin redirected more than 10 times"),
+            // OSS's own words.
+            Self::MetadataTooLarge => f.write_str("Meta is too large"),
             Self::NoCluster => f.write_str("the gateway has no cluster for the origin"),
             Self::Overloaded => f.write_str("too many fetches are under way"),
             Self::Short { expected, found } => {
@@ -124,6 +165,12 @@ impl fmt::Display for MirrorFailure {
             Self::TimedOut => f.write_str("the origin did not answer in time"),
             Self::TooLarge { limit } => {
                 write!(f, "the object is larger than the limit of {limit} bytes")
+            }
+            Self::UnknownOrigin(origin) => {
+                write!(
+                    f,
+                    "the origin redirected to {origin}, which the configuration does not name"
+                )
             }
             Self::Unreachable => f.write_str("the origin cannot be reached"),
         }
@@ -137,10 +184,14 @@ pub enum NotStored {
     AlreadyThere,
     /// The bytes stopped coming before the object was whole.
     Broken,
+    /// The bucket failed: whether it has the object, or had it deleted, is not known.
+    BucketFailed,
     /// Too many objects wait to be fetched already.
     Busy,
     /// The origin's object changed while it was fetched, or cannot be told from one that did.
     Changed,
+    /// The bytes are not those whose digest the origin announced.
+    Digest(Mismatch),
     /// The store kept failing.
     GaveUp {
         /// How often it was tried.
@@ -148,6 +199,8 @@ pub enum NotStored {
         /// The last status, 0 where none came.
         status: u16,
     },
+    /// The rule says not to.
+    ByRule,
     /// The body's length is not the one announced.
     Length {
         /// The length that Content-Length announced.
@@ -172,6 +225,10 @@ pub enum NotStored {
     NoMemory,
     /// The store refused it for good.
     Refused(u16),
+    /// The store's answer was lost, and it does not let the object be looked at.
+    Unknown,
+    /// The rest of it cannot be fetched: the origin gives no ranges, or no strong ETag with them.
+    Unranged,
 }
 
 impl NotStored {
@@ -181,8 +238,11 @@ impl NotStored {
         match self {
             Self::AlreadyThere => "already_there",
             Self::Broken => "broken",
+            Self::BucketFailed => "bucket_failed",
+            Self::ByRule => "by_rule",
             Self::Busy => "busy",
             Self::Changed => "changed",
+            Self::Digest(_) => "digest",
             Self::GaveUp { .. } => "gave_up",
             Self::Length { .. } => "length",
             Self::Metadata => "metadata",
@@ -191,6 +251,8 @@ impl NotStored {
             Self::OriginFailed { .. } => "origin_failed",
             Self::OriginRefused(_) => "origin_refused",
             Self::Refused(_) => "refused",
+            Self::Unknown => "unknown",
+            Self::Unranged => "unranged",
         }
     }
 }
@@ -199,15 +261,24 @@ impl fmt::Display for NotStored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AlreadyThere => {
-                f.write_str("the bucket has the object by now, and keeps its own")
+                f.write_str("the bucket has the object by now, and keeps what it has")
             }
             Self::Broken => f.write_str("the bytes stopped coming before the object was whole"),
+            Self::BucketFailed => {
+                f.write_str("the bucket failed, which does not say that it lacks the object")
+            }
+            Self::ByRule => f.write_str("the rule says so"),
             Self::Busy => f.write_str("too many objects wait to be fetched already"),
             Self::Changed => {
                 f.write_str("the origin's object may have changed while it was fetched")
             }
+            Self::Digest(mismatch) => write!(f, "{mismatch}"),
             Self::OriginFailed { attempts, status: 0 } => {
-                write!(f, "the origin did not answer {attempts} attempts")
+                write!(
+                    f,
+                    "none of {attempts} answers of the origin came whole, or each was more than the \
+                     gateway can hold"
+                )
             }
             Self::OriginFailed { attempts, status } => {
                 write!(f, "the origin failed {attempts} times, last with {status}")
@@ -226,6 +297,10 @@ impl fmt::Display for NotStored {
             Self::NoCluster => f.write_str("the gateway has no cluster for the store"),
             Self::NoMemory => f.write_str("too much is waiting to be stored already"),
             Self::Refused(status) => write!(f, "the store refused it with {status}"),
+            Self::Unknown => f.write_str("the store was not heard, and may have it all the same"),
+            Self::Unranged => f.write_str(
+                "it has to be fetched in parts, and the origin gives no ranges or no strong ETag",
+            ),
         }
     }
 }

@@ -6,18 +6,23 @@ use std::rc::Rc;
 use crate::http::error_document::{ErrorCode, error_document};
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::range::{self, Part};
+use crate::origin::Passed;
 use crate::reason::MirrorFailure;
-use crate::request::ObjectRequest;
+use crate::request::{Method, ObjectRequest};
 
 /// An object as it came from its origin.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Object {
     /// Its bytes, all of them.
     pub body: Rc<Vec<u8>>,
-    /// Its own headers: the content's type and the like.
-    pub headers: HeaderList,
+    /// Its headers for clients: the content's type and the like.
+    pub shown: HeaderList,
+    /// Its headers for the store.
+    pub kept: HeaderList,
     /// Its `x-oss-tag`.
     pub tag: String,
+    /// Where it was found.
+    pub url: String,
 }
 
 /// An answer to a client.
@@ -36,8 +41,9 @@ pub struct Reply {
 pub enum Body {
     /// None, and nothing to be said about it.
     Absent,
-    /// An object of no bytes, whose headers still describe it.
-    EmptyObject,
+    /// None, and yet the headers are an object's: one of no bytes, or one of which a HEAD asks for
+    /// the headers alone. Its length, where the origin says it.
+    Headers(Option<u64>),
     /// A part of an object, or all of it.
     Object(Rc<Object>, Range<usize>),
     /// A document made here.
@@ -49,11 +55,12 @@ impl Reply {
     #[must_use]
     pub fn object(object: &Rc<Object>, request: &ObjectRequest) -> Self {
         let size = object.body.len();
-        let mut headers = object.headers.clone();
-        headers.add("accept-ranges", "bytes");
-        headers.add("x-oss-tag", &object.tag);
+        if request.method == Method::Head {
+            return Self::head(&object.shown, &object.tag, Some(size as u64));
+        }
+        let mut headers = described(&object.shown, &object.tag);
         match range::part(request.range(), size) {
-            Part::Whole if size == 0 => Self { status: 200, headers, body: Body::EmptyObject },
+            Part::Whole if size == 0 => Self { status: 200, headers, body: Body::Headers(Some(0)) },
             Part::Whole => {
                 Self { status: 200, headers, body: Body::Object(Rc::clone(object), 0..size) }
             }
@@ -71,6 +78,12 @@ impl Reply {
         }
     }
 
+    /// The headers of an object of this length.
+    #[must_use]
+    pub fn head(own: &HeaderList, tag: &str, length: Option<u64>) -> Self {
+        Self { status: 200, headers: described(own, tag), body: Body::Headers(length) }
+    }
+
     /// 404 NoSuchKey: the origin does not have the object either.
     #[must_use]
     pub fn absent(rule: u32, request: &ObjectRequest) -> Self {
@@ -82,9 +95,27 @@ impl Reply {
 
     /// 424 MirrorFailed, with its reason.
     #[must_use]
-    pub fn failed(rule: u32, failure: MirrorFailure, request: &ObjectRequest) -> Self {
+    pub fn failed(rule: u32, failure: &MirrorFailure, request: &ObjectRequest) -> Self {
         let message = format!("Mirroring failed. Rule {rule}: {failure}.");
         Self::error(ErrorCode::MirrorFailed, &message, request)
+    }
+
+    /// An answer of the origin's that is the client's as it is.
+    #[must_use]
+    pub fn passed(passed: &Passed, body: &Rc<Vec<u8>>) -> Self {
+        let (size, nothing) = (body.len(), HeaderList::new());
+        // What a redirect says beside its Location nobody reads.
+        let is_bare = size == 0 || passed.headers.get("location").is_some();
+        let body = match is_bare {
+            true => Body::Absent,
+            false => {
+                let (shown, kept) = (nothing.clone(), nothing);
+                let (tag, url) = (String::new(), String::new());
+                let object = Object { body: Rc::clone(body), shown, kept, tag, url };
+                Body::Object(Rc::new(object), 0..size)
+            }
+        };
+        Self { status: passed.status, headers: passed.headers.clone(), body }
     }
 
     /// A redirect.
@@ -128,7 +159,12 @@ impl Reply {
     pub fn object_bytes(&self) -> usize {
         match &self.body {
             Body::Object(_, bytes) => bytes.len(),
-            Body::Absent | Body::EmptyObject | Body::Text(_) => 0,
+            Body::Absent | Body::Headers(_) | Body::Text(_) => 0,
         }
     }
+}
+
+/// The headers of an object, its length aside.
+fn described(own: &HeaderList, tag: &str) -> HeaderList {
+    own.clone().with("accept-ranges", "bytes").with("x-oss-tag", tag)
 }

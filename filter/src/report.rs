@@ -3,11 +3,12 @@
 use std::fmt;
 
 use crate::reason::{MirrorFailure, NotStored};
-use crate::request::ObjectRequest;
+use crate::request::{Method, ObjectRequest};
 
 /// What is to be told of one request.
 #[derive(Clone, Debug)]
 pub struct Report {
+    method: Method,
     object: String,
     status: u16,
     rule: u32,
@@ -17,7 +18,13 @@ impl Report {
     /// A report on a request, the bucket's answer to it, and the rule that applied.
     #[must_use]
     pub fn new(request: &ObjectRequest, status: u16, rule: u32) -> Self {
-        Self { object: request.name(), status, rule }
+        Self { method: request.method, object: request.name(), status, rule }
+    }
+
+    /// The object's name.
+    #[must_use]
+    pub fn object(&self) -> &str {
+        &self.object
     }
 
     /// The line.
@@ -29,7 +36,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GET {}: bucket {}, rule {} ", self.object, self.status, self.rule)
+        let Self { method, object, status, rule } = self;
+        write!(f, "{} {object}: bucket {status}, rule {rule} ", method.as_str())
     }
 }
 
@@ -46,18 +54,44 @@ pub enum Outcome<'a> {
         /// The object's URL; absent where none could be made.
         url: Option<&'a str>,
         /// Why.
-        failure: MirrorFailure,
+        failure: &'a MirrorFailure,
+    },
+    /// The origin does not have the object, and the rules behind are tried.
+    FellThrough {
+        /// The object's URL.
+        url: &'a str,
+    },
+    /// The client was sent to the origin at once, and the object is fetched meanwhile.
+    Fetching {
+        /// The status it got.
+        code: u16,
+        /// Its target.
+        location: &'a str,
     },
     /// The client got the object.
     Mirrored {
         /// The object's URL.
         url: &'a str,
         /// The object's size.
-        bytes: usize,
+        bytes: u64,
         /// The client's status; absent where the client had left.
         client: Option<u16>,
         /// Whether the bucket has the object now; absent for clients that shared another's fetch.
         stored: Option<Result<(), NotStored>>,
+    },
+    /// What was fetched while nobody waited could not be had.
+    NotFetched {
+        /// The object's URL.
+        url: &'a str,
+        /// Why.
+        failure: &'a MirrorFailure,
+    },
+    /// The origin's answer was the client's as it is.
+    Passed {
+        /// The object's URL.
+        url: &'a str,
+        /// The answer's status.
+        status: u16,
     },
     /// The client was redirected by the rule.
     Redirected {
@@ -98,6 +132,18 @@ impl fmt::Display for Outcome<'_> {
             }
             Self::Failed { url: None, failure } => {
                 write!(f, "Mirror, client got 424 MirrorFailed: {failure}")
+            }
+            Self::FellThrough { url } => {
+                write!(f, "Mirror, origin {url} answered 404, the next rule is tried")
+            }
+            Self::Fetching { code, location } => {
+                write!(f, "Mirror, client got {code} to {location}, the object is being fetched")
+            }
+            Self::NotFetched { url, failure } => {
+                write!(f, "Mirror, origin {url}, nobody waits, not stored: {failure}")
+            }
+            Self::Passed { url, status } => {
+                write!(f, "Mirror, origin {url} answered {status}, client got that answer")
             }
             Self::Mirrored { url, bytes, client, stored } => {
                 write!(f, "Mirror, origin {url} answered 200 ({bytes} bytes), ")?;

@@ -1,16 +1,39 @@
-//! The one operation rules apply to: GetObject, and how a request names its object.
+//! The operations rules apply to, GetObject and HeadObject, and how a request names its object.
 
 use crate::http::headers::Headers;
 use crate::http::{Scheme, percent, query};
+use crate::matching::Named;
 use crate::reason::Pass;
 use crate::rule;
 
 /// The longest key S3 knows, in bytes.
 const MAX_KEY_BYTES: usize = 1_024;
 
+/// What is asked of an object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Method {
+    /// The object.
+    Get,
+    /// Its headers.
+    Head,
+}
+
+impl Method {
+    /// Its name in a request.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+        }
+    }
+}
+
 /// A request for one object.
 #[derive(Clone, Debug)]
 pub struct ObjectRequest {
+    /// What is asked of it.
+    pub method: Method,
     /// The bucket's name.
     pub bucket: String,
     /// Whether the bucket stands in the path rather than in the host.
@@ -32,15 +55,16 @@ impl ObjectRequest {
     ///
     /// # Errors
     ///
-    /// The reason why the request is no GetObject of a configured bucket.
+    /// The reason why the request is no GetObject or HeadObject of a configured bucket.
     pub fn read(
         headers: Headers,
         domain: Option<&str>,
         names_bucket: impl Fn(&str) -> bool,
     ) -> Result<Self, Pass> {
-        if headers.get(":method") != Some(b"GET") {
-            return Err(Pass::Method);
-        }
+        let method = [Method::Get, Method::Head]
+            .into_iter()
+            .find(|method| headers.get(":method") == Some(method.as_str().as_bytes()))
+            .ok_or(Pass::Method)?;
         let target = headers.get(":path").ok_or(Pass::NoKey)?;
         let authority = headers.text(":authority").unwrap_or_default().to_owned();
         let scheme = headers.text(":scheme").and_then(Scheme::parse).unwrap_or(Scheme::Http);
@@ -79,16 +103,23 @@ impl ObjectRequest {
         if rule::climbs_out(&key) {
             return Err(Pass::KeyClimbs);
         }
-        Ok(Self { bucket, bucket_in_path, key, query, scheme, authority, headers })
+        Ok(Self { method, bucket, bucket_in_path, key, query, scheme, authority, headers })
+    }
+
+    /// What of it rules are about.
+    #[must_use]
+    pub fn named(&self) -> Named<'_> {
+        Named { method: self.method, key: &self.key, headers: &self.headers }
     }
 
     /// The Range to be answered. One that hangs on a validator is none: the client's can only be
-    /// that of an object which the bucket does not have.
+    /// that of an object which the bucket does not have. A HEAD has none at all (RFC 9110, section
+    /// 14.2).
     #[must_use]
     pub fn range(&self) -> Option<&[u8]> {
-        match self.headers.get("if-range") {
-            Some(_) => None,
-            None => self.headers.get("range"),
+        match (self.method, self.headers.get("if-range")) {
+            (Method::Get, None) => self.headers.get("range"),
+            (Method::Get, Some(_)) | (Method::Head, _) => None,
         }
     }
 
@@ -148,7 +179,8 @@ mod tests {
         let long = format!("/b/{}", "k".repeat(1_025));
         let cases: &[(&str, &[u8], Pass)] = &[
             ("PUT", b"/b/k", Pass::Method),
-            ("HEAD", b"/b/k", Pass::Method),
+            ("HEAD", b"/b/k?acl", Pass::Subresource("acl")),
+            ("head", b"/b/k", Pass::Method),
             ("GET", b"/", Pass::NoBucket),
             ("GET", b"*", Pass::NoKey),
             ("GET", b"/b", Pass::NoKey),

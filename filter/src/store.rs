@@ -5,11 +5,14 @@
 use std::fmt::Write as _;
 
 use crate::configuration::{Addressing, Bucket};
-use crate::http::headers::HeaderList;
+use crate::http::headers::{HeaderList, Headers};
 use crate::http::percent;
 
 /// The user metadata in which a stored object keeps its `x-oss-tag`.
 pub const TAG_METADATA: &str = "x-amz-meta-x-oss-tag";
+
+/// The user metadata in which a stored object keeps its origin's Last-Modified.
+pub const LAST_MODIFIED_METADATA: &str = "x-amz-meta-x-oss-last-modified";
 
 /// Where an object is written, and what is kept beside its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +35,12 @@ impl Target<'_> {
         self.describe(&mut headers);
         length(&mut headers, size);
         headers
+    }
+
+    /// HeadObject.
+    #[must_use]
+    pub fn head(&self) -> HeaderList {
+        self.request("HEAD", "")
     }
 
     /// CreateMultipartUpload.
@@ -125,6 +134,13 @@ pub fn element<'x>(xml: &'x str, name: &str) -> Option<&'x str> {
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     let text = text.trim();
     (!text.is_empty() && !text.contains(['<', '&'])).then_some(text)
+}
+
+/// Whether the object that a HeadObject found is one that was sent: as long, and mirrored from the
+/// same URL.
+#[must_use]
+pub fn is_same(found: &Headers, size: u64, tag: &str) -> bool {
+    found.content_length() == Some(size) && found.get(TAG_METADATA) == Some(tag.as_bytes())
 }
 
 /// What a store's answer to a write amounts to.

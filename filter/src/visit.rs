@@ -10,18 +10,20 @@
 //! again here, by the same engine, since only rules say what the origin is to be asked.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::configuration::Configuration;
+use crate::digest::Check;
 use crate::http::error_document::ErrorCode;
 use crate::http::headers::{HeaderList, Headers};
 use crate::matching::{self, Answer, Source};
 use crate::metric::Metric;
-use crate::origin::{self, OriginRequest};
+use crate::origin::{OriginRequest, Passed, Verdict};
 use crate::reason::MirrorFailure;
-use crate::reply::Reply;
+use crate::reply::{Body, Reply};
 use crate::report::{Outcome, Report};
-use crate::request::ObjectRequest;
-use crate::rule::{Action, RuleSet};
+use crate::request::{Method, ObjectRequest};
+use crate::rule::{Action, RuleSet, TooLarge};
 use crate::transfer::{Plan, TransferId, pull};
 
 /// One request.
@@ -52,6 +54,15 @@ pub struct Asked {
 pub enum Departure {
     /// The client gets an answer at once.
     Answer(Refusal),
+    /// The client gets an answer at once, and the object is fetched for itself.
+    Fetch {
+        /// What the client gets.
+        answer: Refusal,
+        /// What the bucket gets.
+        plan: Box<Plan>,
+        /// How it is fetched.
+        origin: OriginRequest,
+    },
     /// These headers go to the origin, and no others.
     Send(HeaderList, Rc<Asked>),
 }
@@ -72,19 +83,22 @@ pub struct Refusal {
 pub enum Arrival {
     /// The client gets another answer.
     Answer(Refusal),
-    /// The client gets the body with these headers, and the bucket gets the object.
+    /// The client gets another answer, since it asked for a part that is not there; the bucket gets
+    /// the object.
+    Backfill(Refusal, Box<(Plan, OriginRequest)>),
+    /// The client gets the body with these headers.
     Stream {
         /// The headers.
         headers: HeaderList,
-        /// How the bucket gets it.
-        storing: Box<Storing>,
+        /// How the bucket gets the object, where it gets it.
+        storing: Option<Box<Storing>>,
     },
 }
 
 /// How an object gets into the bucket.
 #[derive(Debug)]
 pub enum Storing {
-    /// By a fetch of its own: the client only wanted a part.
+    /// By a fetch of its own: the client only wanted a part, or the headers.
     Later(Plan, OriginRequest),
     /// On its way through; the request is for the fetch that is needed when that fails.
     Now(Plan, OriginRequest),
@@ -117,7 +131,7 @@ impl Visit {
         let nothing = RuleSet::default();
         let rules = configuration.bucket(&request.bucket).map_or(&nothing, |b| &b.rules);
         let answer = Answer { status: 404, source: Source::Bucket, deleted: false };
-        let found = matching::first_match(rules, &request.key, answer);
+        let found = matching::first_match(rules, request.named(), answer);
         let Ok((number, Action::Mirror(mirror))) = found.map(|rule| (rule.number, &rule.action))
         else {
             return Departure::Answer(Refusal {
@@ -127,13 +141,12 @@ impl Visit {
             });
         };
         let report = Report::new(&request, answer.status, number);
-        let built = configuration
-            .cluster_of(&mirror.url.origin())
-            .ok_or(MirrorFailure::NoCluster)
-            .and_then(|cluster| OriginRequest::build(mirror, &request, cluster));
-        match built {
+        match OriginRequest::new(configuration, mirror, &request) {
+            Ok(origin) if let Some(code) = mirror.async_status => {
+                Asked { rule: number, request, origin, report }.fetch(code)
+            }
             Ok(origin) => {
-                let mut headers = origin.call_headers("GET");
+                let mut headers = origin.call_headers(request.method.as_str());
                 if let Some(range) = request.range() {
                     headers.add("range", range);
                 }
@@ -142,9 +155,9 @@ impl Visit {
                 Departure::Send(headers, asked)
             }
             Err(failure) => Departure::Answer(Refusal {
-                reply: Reply::failed(number, failure, &request),
+                reply: Reply::failed(number, &failure, &request),
                 metric: Metric::MirrorFailed,
-                line: report.line(&Outcome::Failed { url: None, failure }),
+                line: report.line(&Outcome::Failed { url: None, failure: &failure }),
             }),
         }
     }
@@ -157,6 +170,9 @@ impl Visit {
         let ranged = asked.request.range().is_some();
         let status = answer.status().unwrap_or_default();
         Some(match status {
+            200 if asked.request.method == Method::Head => {
+                asked.stream(answer, None, Storing::Later)
+            }
             200 => {
                 let length = answer.content_length();
                 asked.stream(answer, length, Storing::Now)
@@ -164,31 +180,27 @@ impl Visit {
             206 if ranged && answer.get("content-range").is_some() => {
                 asked.stream(answer, None, Storing::Later)
             }
-            404 => asked.absent(),
             416 if ranged => {
                 let message = "The requested range is not satisfiable.";
                 let mut reply = Reply::error(ErrorCode::InvalidRange, message, &asked.request);
                 if let Some(range) = answer.get("content-range") {
                     reply.headers.add("content-range", range);
                 }
-                asked.fail(reply, MirrorFailure::Status(status))
+                let refusal = asked.refuse(reply, &MirrorFailure::Status(status));
+                match asked.origin.rule().proxy_pass {
+                    true => Arrival::Answer(refusal),
+                    false => Arrival::Backfill(refusal, Box::new(asked.later())),
+                }
             }
-            other => {
-                let failure = MirrorFailure::Status(other);
-                let reply = Reply::failed(asked.rule, failure, &asked.request);
-                asked.fail(reply, failure)
-            }
+            other => asked.judge(other, answer),
         })
     }
 
     /// The client has left. What it waited for is wanted in the bucket all the same.
     pub fn on_abandoned(&mut self) -> Option<(Plan, OriginRequest)> {
         match std::mem::replace(&mut self.state, State::Settled) {
-            State::Asked(asked) => {
-                let plan = asked.plan(HeaderList::new(), None, None);
-                Some((plan, asked.origin.clone()))
-            }
-            State::New | State::Settled | State::Streaming(_) => None,
+            State::Asked(asked) if !asked.origin.rule().proxy_pass => Some(asked.later()),
+            State::Asked(_) | State::New | State::Settled | State::Streaming(_) => None,
         }
     }
 
@@ -208,9 +220,9 @@ impl Visit {
 
     /// The body has come to an end; returns the transfer that copied it.
     pub fn on_end(&mut self) -> Option<TransferId> {
-        let transfer = self.transfer();
+        let transfer = self.transfer()?;
         self.state = State::Settled;
-        transfer
+        Some(transfer)
     }
 }
 
@@ -227,19 +239,92 @@ impl Asked {
         length: Option<u64>,
         storing: impl FnOnce(Plan, OriginRequest) -> Storing,
     ) -> Arrival {
-        let own = origin::object_headers(answer);
-        let tag = self.origin.tag();
+        let rule = self.origin.rule();
+        let found = match self.origin.found(answer) {
+            Ok(found) => found,
+            Err(failure) => return self.fail(&failure),
+        };
+        // A part says by its Content-Range how large the whole is; so much is not asked of it.
+        if let (Some(length), Some(limit)) = (length, rule.max_bytes)
+            && length > limit
+        {
+            return self.too_large(limit);
+        }
         let status = answer.text(":status").unwrap_or_default();
         let mut headers = HeaderList::new().with(":status", status);
-        headers.extend(&own);
+        headers.extend(&found.shown);
         for name in ["content-length", "content-range"] {
             if let Some(value) = answer.get(name) {
                 headers.add(name, value);
             }
         }
-        headers.add("x-oss-tag", &tag);
-        let plan = self.plan(own, length, pull::validator(answer));
-        Arrival::Stream { headers, storing: Box::new(storing(plan, self.origin.clone())) }
+        headers.add("x-oss-tag", self.origin.tag());
+        if rule.proxy_pass {
+            return Arrival::Stream { headers, storing: None };
+        }
+        let check = self.origin.check(answer);
+        let plan = Plan { check, ..self.plan(found.kept, length, pull::validator(answer)) };
+        let storing = storing(plan, self.origin.clone());
+        Arrival::Stream { headers, storing: Some(Box::new(storing)) }
+    }
+
+    /// What becomes of an answer that is no object.
+    fn judge(&self, status: u16, answer: &Headers) -> Arrival {
+        match self.origin.judge_status(status, answer) {
+            Verdict::Absent => self.absent(),
+            Verdict::Failed(failure) => self.fail(&failure),
+            Verdict::Passed(Passed { status, headers: own }) => {
+                let url = self.origin.url();
+                if own.get("location").is_some() {
+                    return Arrival::Answer(Refusal {
+                        reply: Reply { status, headers: own, body: Body::Absent },
+                        metric: Metric::Mirrored,
+                        line: self.report.line(&Outcome::Passed { url: &url, status }),
+                    });
+                }
+                let mut headers = HeaderList::new().with(":status", status.to_string());
+                headers.extend(&own);
+                if let Some(length) = answer.get("content-length") {
+                    headers.add("content-length", length);
+                }
+                Arrival::Stream { headers, storing: None }
+            }
+            // A stream has no second request.
+            Verdict::Moved(_) | Verdict::Object(_) | Verdict::TooLarge | Verdict::Unknown => {
+                self.fail(&MirrorFailure::Status(status))
+            }
+        }
+    }
+
+    /// The client goes to the origin by itself, and the object is fetched for itself.
+    fn fetch(self, code: u16) -> Departure {
+        let location = self.origin.location();
+        let plan = Box::new(self.plan(HeaderList::new(), None, None));
+        let answer = Refusal {
+            reply: Reply::redirect(code, &location),
+            metric: Metric::Redirected,
+            line: self.report.line(&Outcome::Fetching { code, location: &location }),
+        };
+        Departure::Fetch { answer, plan, origin: self.origin }
+    }
+
+    fn too_large(&self, limit: u64) -> Arrival {
+        match self.origin.rule().too_large {
+            TooLarge::Fail => self.fail(&MirrorFailure::TooLarge { limit }),
+            TooLarge::Redirect => {
+                let location = self.origin.location();
+                Arrival::Answer(Refusal {
+                    reply: Reply::redirect(302, &location),
+                    metric: Metric::TooLarge,
+                    line: self.report.line(&Outcome::TooLarge { location: &location }),
+                })
+            }
+        }
+    }
+
+    /// How long the origin may take to answer.
+    pub(crate) fn patience(&self, standard: Duration) -> Duration {
+        self.origin.timeout(standard)
     }
 
     fn plan(&self, headers: HeaderList, length: Option<u64>, validator: Option<String>) -> Plan {
@@ -251,8 +336,14 @@ impl Asked {
             url: self.origin.url(),
             length,
             validator,
+            check: Check::default(),
             report: self.report.clone(),
         }
+    }
+
+    /// What a fetch of its own needs to know.
+    fn later(&self) -> (Plan, OriginRequest) {
+        (self.plan(HeaderList::new(), None, None), self.origin.clone())
     }
 
     fn absent(&self) -> Arrival {
@@ -268,19 +359,104 @@ impl Asked {
     #[must_use]
     pub(crate) fn timed_out(&self) -> Refusal {
         let failure = MirrorFailure::TimedOut;
-        self.refuse(Reply::failed(self.rule, failure, &self.request), failure)
+        self.refuse(Reply::failed(self.rule, &failure, &self.request), &failure)
     }
 
-    fn fail(&self, reply: Reply, failure: MirrorFailure) -> Arrival {
-        Arrival::Answer(self.refuse(reply, failure))
+    fn fail(&self, failure: &MirrorFailure) -> Arrival {
+        Arrival::Answer(self.refuse(Reply::failed(self.rule, failure, &self.request), failure))
     }
 
-    fn refuse(&self, reply: Reply, failure: MirrorFailure) -> Refusal {
+    fn refuse(&self, reply: Reply, failure: &MirrorFailure) -> Refusal {
         let url = self.origin.url();
         Refusal {
             reply,
             metric: Metric::MirrorFailed,
             line: self.report.line(&Outcome::Failed { url: Some(&url), failure }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIGURATION: &str = r#"{
+        "role": "origin",
+        "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
+            {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "a/", "HttpErrorCodeReturnedEquals": 404},
+             "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}},
+            {"RuleNumber": 2, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+             "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorAllowHeadObject": true}}]}],
+        "origins": {"http://o": "o"}
+    }"#;
+
+    fn head(path: &str) -> (Visit, Departure) {
+        let configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+        let mut visit = Visit::new();
+        let request =
+            Headers::from_pairs([(":method", "HEAD"), (":path", path), ("range", "bytes=0-1")]);
+        let departure = visit.on_request(&configuration, request);
+        (visit, departure)
+    }
+
+    #[test]
+    fn a_head_travels_as_one_and_the_object_comes_later() {
+        let (mut visit, departure) = head("/b/k");
+        let Departure::Send(headers, _) = departure else { panic!("{departure:?}") };
+        assert_eq!(headers.get(":method"), Some(&b"HEAD"[..]));
+        assert_eq!(headers.get("range"), None, "a HEAD has no range");
+        let answer = [(":status", "200"), ("content-length", "7"), ("content-type", "a/b")];
+        match visit.on_answer(&Headers::from_pairs(answer)) {
+            Some(Arrival::Stream { headers, storing }) => {
+                assert_eq!(headers.get("content-length"), Some(&b"7"[..]));
+                assert_eq!(headers.get("x-oss-tag"), Some(&b"MIRROR http%3A%2F%2Fo%2Fk"[..]));
+                assert!(matches!(storing.as_deref(), Some(Storing::Later(..))), "{storing:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+        let (mut visit, _) = head("/b/k");
+        let arrival = visit.on_answer(&Headers::from_pairs([(":status", "404")]));
+        assert!(matches!(&arrival, Some(Arrival::Answer(no)) if no.reply.status == 404));
+        // The rule of its GET does not allow it.
+        let (_, departure) = head("/b/a/k");
+        assert!(matches!(departure, Departure::Answer(_)), "{departure:?}");
+    }
+
+    fn asked(headers: &[(&str, &str)]) -> Visit {
+        let configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+        let mut visit = Visit::new();
+        let head = [(":method", "GET"), (":path", "/b/k")];
+        let headers = Headers::from_pairs(head.iter().chain(headers).copied());
+        let departure = visit.on_request(&configuration, headers);
+        assert!(matches!(departure, Departure::Send(..)), "{departure:?}");
+        visit
+    }
+
+    #[test]
+    fn whoever_leaves_before_the_answer_leaves_the_object() {
+        let mut visit = asked(&[]);
+        assert_eq!(visit.on_end(), None, "nothing was copied yet");
+        let (plan, _) = visit.on_abandoned().unwrap();
+        assert_eq!((plan.bucket.as_str(), plan.key.as_slice()), ("b", &b"k"[..]));
+        assert!(visit.on_abandoned().is_none(), "once is enough");
+        for status in ["200", "404", "500"] {
+            let mut visit = asked(&[]);
+            let _ = visit.on_answer(&Headers::from_pairs([(":status", status)]));
+            assert!(visit.on_abandoned().is_none(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_part_behind_the_end_is_refused_and_the_object_fetched() {
+        let answer = [(":status", "416"), ("content-range", "bytes */5")];
+        let answer = Headers::from_pairs(answer);
+        let mut visit = asked(&[("range", "bytes=9-")]);
+        let arrival = visit.on_answer(&answer);
+        let Some(Arrival::Backfill(refusal, object)) = arrival else { panic!("{arrival:?}") };
+        assert_eq!((refusal.reply.status, object.0.key.as_slice()), (416, &b"k"[..]));
+        // Who asked for all of it was not told where its end is.
+        let arrival = asked(&[]).on_answer(&answer);
+        let Some(Arrival::Answer(refusal)) = arrival else { panic!("{arrival:?}") };
+        assert_eq!(refusal.reply.status, 424);
     }
 }

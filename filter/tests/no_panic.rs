@@ -17,12 +17,22 @@ const CONFIGURATION: &str = r#"{
     "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
         {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "m", "HttpErrorCodeReturnedEquals": 404},
          "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/p/", "MirrorPassQueryString": true,
+                      "MirrorCheckMd5": true, "MirrorAllowHeadObject": true,
                       "EnableReplacePrefix": true, "ReplaceKeyPrefixWith": "x/",
+                      "MirrorURLSlave": "http://q/p/", "MirrorURLProbe": "http://q/probe?x",
+                      "MirrorFallThrough": true, "TransparentMirrorResponseCodes": "4XX,503",
                       "MirrorHeaders": {"PassAll": true, "Set": [{"Key": "host", "Value": "h"}]}}},
+        {"RuleNumber": 3, "Condition": {"KeyPrefixEquals": "a", "HttpErrorCodeReturnedEquals": "404,503"},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/p/x/", "MirrorAsyncStatus": 303,
+                      "MirrorOnServerError": true, "MirrorUserLastModified": true, "MirrorSaveOssMeta": true}},
+        {"RuleNumber": 4, "Condition": {"KeyPrefixEquals": "p", "HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/p/x/", "MirrorProxyPass": true,
+                      "MirrorReturnHeaders": {"ReturnHeader": [{"Key": "x-key", "Value": "${key}"}]},
+                      "MirrorTaggings": {"Taggings": [{"Key": "k", "Value": "${key}"}]}}},
         {"RuleNumber": 2, "Condition": {"KeySuffixEquals": "r"},
          "Redirect": {"ReplaceKeyWith": "a${key}b", "PassQueryString": true}}
     ]}],
-    "origins": {"http://o": "o"},
+    "origins": {"http://o": "o", "http://q": "q"},
     "limits": {"object_bytes": 64, "memory_bytes": 100, "fetches": 2}
 }"#;
 
@@ -42,7 +52,21 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
         proptest::collection::vec(any::<u8>(), 0..40),
         "(bytes=)?[0-9]{0,22}-[0-9]{0,22}".prop_map(String::into_bytes),
         "/(b|%62)/(m|[a-z%./\\\\]){0,9}r?(\\?[a-zA-Z=&%-]{0,9})?".prop_map(String::into_bytes),
-        prop_oneof!["GET", "200", "404", "503", "true", "10", "b\\.d"].prop_map(String::into_bytes),
+        "(http:)?(//[oqh])?[/.?a\\\\:]{0,4}".prop_map(String::into_bytes),
+        prop_oneof![
+            "GET",
+            "HEAD",
+            "md5=:AA:,sha-512=",
+            "200",
+            "302",
+            "400",
+            "404",
+            "503",
+            "true",
+            "10",
+            "b\\.d"
+        ]
+        .prop_map(String::into_bytes),
     ]
 }
 
@@ -58,9 +82,15 @@ fn headers() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
             "if-range",
             "content-length",
             "content-type",
+            "location",
+            "last-modified",
+            "x-oss-meta-a",
             "x-amz-delete-marker",
             "x-amz-meta-x-oss-tag",
-            "connection"
+            "connection",
+            "content-md5",
+            "repr-digest",
+            "x-amz-checksum-crc32"
         ]
         .prop_map(String::into_bytes),
     ];
@@ -69,17 +99,17 @@ fn headers() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        (headers(), headers(), any::<bool>(), any::<bool>(), "[mr%.a]{1,6}r?").prop_map(
-            |(mut headers, mut answer, local, plain, key)| {
+        (headers(), headers(), any::<bool>(), any::<bool>(), "[mr%.ap]{1,6}r?", any::<bool>())
+            .prop_map(|(mut headers, mut answer, local, plain, key, head)| {
                 if plain {
+                    let method = if head { "HEAD" } else { "GET" };
                     let path = format!("/b/{key}").into_bytes();
                     headers.insert(0, (b":path".to_vec(), path));
-                    headers.insert(0, (b":method".to_vec(), b"GET".to_vec()));
+                    headers.insert(0, (b":method".to_vec(), method.as_bytes().to_vec()));
                     answer.insert(0, (b":status".to_vec(), b"404".to_vec()));
                 }
                 Event::Request { headers, answer, local }
-            }
-        ),
+            }),
         Just(Event::Wake),
         (0_u64..30_000).prop_map(Event::Tick),
         (0_usize..8).prop_map(Event::StreamEnd),
@@ -121,7 +151,8 @@ impl Host {
                         self.waiting.push(stream);
                         self.worker.on_miss(stream, *miss)
                     }
-                    Decision::Answer { .. } | Decision::Pass(_) | Decision::Tag(_) => Vec::new(),
+                    Decision::Fetch { miss, .. } => self.worker.on_wanted(*miss),
+                    Decision::Answer { .. } | Decision::Pass(_) | Decision::Tell(_) => Vec::new(),
                 }
             }
             Event::Wake => self.worker.on_wake(now),
@@ -174,12 +205,13 @@ impl Host {
                 Effect::Call(id, call) => {
                     let get = |name| call.headers.get(name).unwrap_or_default().to_vec();
                     assert!(!get(":path").is_empty() && get(":path")[0] == b'/');
-                    if call.cluster == "o" {
-                        assert_eq!(get(":authority"), b"h");
-                        assert!(get(":path").starts_with(b"/p/x/"), "{:?}", get(":path"));
-                    } else {
+                    if call.cluster == "s" {
                         assert!(get(":path").starts_with(b"/b/"), "{:?}", get(":path"));
                         assert_eq!(get("if-none-match"), b"*");
+                    } else {
+                        // A redirect leads to no server that the configuration does not name.
+                        let authority = get(":authority");
+                        assert!([&b"h"[..], b"o", b"q"].contains(&&authority[..]), "{authority:?}");
                     }
                     self.calls.push(id);
                 }

@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use back_to_origin::configuration::Configuration;
 use back_to_origin::http::headers::Headers;
+use back_to_origin::store::TAG_METADATA;
 use back_to_origin::transfer::{End, TransferId, Transfers};
 use back_to_origin::visit::{Arrival, Departure, Storing, Visit};
 use back_to_origin::worker::{Call, CallAnswer, CallId, Effect, Moment};
+use md5::{Digest as _, Md5};
 use proptest::prelude::*;
 
 const CONFIGURATION: &str = r#"{
     "role": "origin",
     "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
         {"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
-         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]}],
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorCheckMd5": true}}]}],
     "origins": {"http://o": "o"},
     "limits": {"object_bytes": 5, "part_bytes": 5, "memory_bytes": 30}
 }"#;
@@ -65,6 +67,26 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// What the origin says of its object's bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Says {
+    Nothing,
+    /// Their digest, beside a range too.
+    Whole,
+    /// Beside a range, the digest of the range.
+    Message,
+    /// A digest that is not theirs.
+    Falsehood,
+}
+
+fn says() -> impl Strategy<Value = Says> {
+    prop_oneof![Just(Says::Nothing), Just(Says::Whole), Just(Says::Message), Just(Says::Falsehood)]
+}
+
+fn md5(bytes: &[u8]) -> String {
+    Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The object that the origin has: no two of its bytes are alike.
 fn object(size: usize) -> Vec<u8> {
     (0..size).map(|n| u8::try_from(n % 251).unwrap_or_default()).collect()
@@ -76,6 +98,7 @@ struct World {
     object: Vec<u8>,
     /// Whether the origin says how long its object is, and names its version.
     etag: bool,
+    says: Says,
     now: Duration,
     calls: Vec<(CallId, Call)>,
     uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
@@ -109,6 +132,8 @@ impl World {
         let (id, call) = self.calls.remove(at % self.calls.len());
         let answer = match how {
             How::Broken => CallAnswer::default(),
+            // A store that denies what it has cannot be told from one that lacks it.
+            How::Status(404) if header(&call, ":method") == "HEAD" => answer(503, &[], b""),
             How::Status(status) => {
                 // A store that says so has no such upload.
                 if status == 404 && header(&call, ":method") == "DELETE" {
@@ -145,6 +170,9 @@ impl World {
 
     fn origin(&self, call: &Call, changed: bool) -> CallAnswer {
         let range = header(call, "range");
+        if range.is_empty() {
+            return answer(200, &[], &self.object);
+        }
         let (first, last) = range.trim_start_matches("bytes=").split_once('-').expect("a range");
         let first: usize = first.parse().expect("a number");
         let size = self.object.len();
@@ -161,8 +189,25 @@ impl World {
             self.object[first..end].iter().map(|byte| if changed { 255 } else { *byte }).collect();
         let range = format!("bytes {first}-{}/{size}", end - 1);
         let etag = if changed { "\"w\"" } else { "\"v\"" };
-        let headers = [("content-range", range.as_str()), ("etag", etag)];
-        answer(206, if self.etag { &headers } else { &headers[..1] }, &bytes)
+        let whole = if changed { vec![255; size] } else { self.object.clone() };
+        let digest = self.digest(&whole, &bytes);
+        let mut headers = vec![("content-range", range.as_str())];
+        if self.etag {
+            headers.push(("etag", etag));
+        }
+        if let Some(digest) = &digest {
+            headers.push(("content-md5", digest));
+        }
+        answer(206, &headers, &bytes)
+    }
+
+    fn digest(&self, whole: &[u8], message: &[u8]) -> Option<String> {
+        match self.says {
+            Says::Nothing => None,
+            Says::Whole => Some(md5(whole)),
+            Says::Message => Some(md5(message)),
+            Says::Falsehood => Some(md5(b"something else")),
+        }
     }
 
     fn store(&mut self, call: &Call) -> CallAnswer {
@@ -198,6 +243,15 @@ impl World {
             }
             ("DELETE", Some(id)) => match self.uploads.remove(&id) {
                 Some(_) => answer(204, &[], b""),
+                None => answer(404, &[], b""),
+            },
+            ("HEAD", None) => match &self.stored {
+                Some(stored) => {
+                    let length = stored.len().to_string();
+                    let tag = "MIRROR http%3A%2F%2Fo%2Fk";
+                    let headers = [("content-length", length.as_str()), (TAG_METADATA, tag)];
+                    answer(200, &headers, b"")
+                }
                 None => answer(404, &[], b""),
             },
             ("PUT", None) => {
@@ -245,9 +299,13 @@ fn begin(world: &mut World, configuration: &Configuration, announced: bool) -> O
     if world.etag {
         headers.push(("etag", "\"v\""));
     }
+    let digest = world.digest(&world.object, &world.object);
+    if let Some(digest) = &digest {
+        headers.push(("content-md5", digest));
+    }
     match visit.on_answer(&Headers::from_pairs(headers)) {
-        Some(Arrival::Stream { storing, .. }) => match *storing {
-            Storing::Now(plan, origin) => world.transfers.begin(plan, origin),
+        Some(Arrival::Stream { storing, .. }) => match *storing.expect("it is stored") {
+            Storing::Now(plan, origin) => world.transfers.begin(plan, origin, Moment(world.now)),
             Storing::Later(..) => panic!("the whole object is on its way"),
         },
         other => panic!("{other:?}"),
@@ -262,23 +320,30 @@ proptest! {
         size in 0_usize..40,
         announced in any::<bool>(),
         etag in any::<bool>(),
+        says in says(),
+        // A byte that is another one when it has come, where a digest could tell.
+        flipped in proptest::option::of(0_usize..60),
         mut lies in any::<bool>(),
         events in proptest::collection::vec(event(), 0..60),
     ) {
         let configuration = Rc::new(Configuration::from_json(CONFIGURATION.as_bytes()).unwrap());
         let mut world = World {
             transfers: Transfers::new(Rc::clone(&configuration)),
-            object: object(size), etag,
+            object: object(size), etag, says,
             now: Duration::from_secs(1), calls: Vec::new(), uploads: BTreeMap::new(),
             stored: None, created: 0, lines: Vec::new(),
         };
         let id = begin(&mut world, &configuration, announced).expect("the first of its key");
+        let flipped = flipped.filter(|at| *at < size && says != Says::Nothing);
         let mut sent = 0;
         let mut ended = false;
         for event in events {
             match event {
                 Event::Bytes(n) if !ended => {
-                    let bytes = world.object[sent..(sent + n).min(size)].to_vec();
+                    let mut bytes = world.object[sent..(sent + n).min(size)].to_vec();
+                    if let Some(byte) = flipped.and_then(|at| bytes.get_mut(at.wrapping_sub(sent))) {
+                        *byte ^= 0x55;
+                    }
                     sent += bytes.len();
                     let effects = world.transfers.on_bytes(id, &bytes);
                     world.take(effects);
@@ -315,12 +380,23 @@ proptest! {
         prop_assert!(world.calls.is_empty(), "still under way: {:?}", world.calls);
         let (left, told): (Vec<_>, Vec<_>) =
             world.lines.iter().partition(|line| line.contains("could not be aborted"));
+        let told: Vec<_> =
+            told.into_iter().filter(|line| !line.contains("did not confirm")).collect();
         // A store that refuses six times to take an upload back is told of, by its id.
         for id in world.uploads.keys() {
             let is_told = left.iter().any(|line| line.contains(&format!("upload {id} ")));
             prop_assert!(is_told, "left open: {:?}", world.uploads);
         }
         prop_assert_eq!(told.len(), 1, "one line tells of the request");
+        let is_told = told[0].contains("is not equal to MD5 calculated");
+        let is_wrong = flipped.is_some() || says == Says::Falsehood;
+        prop_assert!(!is_told || is_wrong, "nothing was wrong: {}", told[0]);
+        // A digest of nothing is that of no bytes; an empty object may come as a 416 too.
+        prop_assert!(says != Says::Falsehood || size == 0 || world.stored.is_none());
+        // What is told is true: nobody else writes into this bucket.
+        let is_told_stored = told[0].ends_with("stored in the bucket");
+        let is_unknown = told[0].contains("may have it all the same");
+        prop_assert!(is_unknown || is_told_stored == world.stored.is_some(), "{}", told[0]);
         if let Some(stored) = &world.stored {
             // Of an object that changed at the origin, the new version is as good; a mixture is none.
             let new = vec![255; size];

@@ -9,10 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deployment::{Deployment, Plan};
-use crate::gateway::{Gateway, Settings, StartError, Timeouts};
-use crate::host::{
-    Access, Identity, Journal, Level, LogRecord, PluginError, Program, ProgramError, Touch,
-};
+use crate::gateway::{Cluster, Gateway, Settings, StartError, Timeouts};
+use crate::host::{Access, Identity, Journal, Level, LogRecord, Program, ProgramError, Touch};
 use crate::server;
 use crate::store::is_signature;
 
@@ -22,13 +20,11 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Why a gateway did not start, or did not take new rules.
 #[derive(Debug)]
 pub enum LaunchError {
-    /// More has changed than the rules.
+    /// More has changed than the rules and their origins.
     NeedsRestart,
     /// The filter does not run here: a defect.
     Program(ProgramError),
-    /// The filter refuses its new configuration.
-    Refused(PluginError),
-    /// The gateway did not start.
+    /// The gateway did not start, or did not take its new configuration.
     Start(StartError),
 }
 
@@ -36,11 +32,10 @@ impl fmt::Display for LaunchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeedsRestart => f.write_str(
-                "the files name other servers or buckets than at the start; \
+                "the files name other stores or buckets than at the start; \
                  restart the gateway to have those",
             ),
             Self::Program(error) => error.fmt(f),
-            Self::Refused(error) => error.fmt(f),
             Self::Start(StartError::Listen { address, error }) => {
                 write!(f, "the gateway cannot listen on {address}: {}", server::refused(error))
             }
@@ -54,7 +49,6 @@ impl std::error::Error for LaunchError {
         match self {
             Self::NeedsRestart => None,
             Self::Program(error) => Some(error),
-            Self::Refused(error) => Some(error),
             Self::Start(error) => Some(error),
         }
     }
@@ -63,7 +57,7 @@ impl std::error::Error for LaunchError {
 /// A running gateway.
 pub struct Launched {
     gateway: Gateway,
-    servers: String,
+    fixed: String,
 }
 
 impl fmt::Debug for Launched {
@@ -99,12 +93,16 @@ pub async fn gateway(
         journal: Arc::new(Lines { domain, line }),
     };
     let gateway = Gateway::start(settings).await.map_err(LaunchError::Start)?;
-    Ok(Launched { gateway, servers: servers(plan) })
+    Ok(Launched { gateway, fixed: fixed(plan) })
 }
 
-/// What of a plan a running gateway cannot change, to compare.
-fn servers(plan: &Plan) -> String {
-    format!("{:?} {:?} {:?}", plan.clusters, plan.routes, plan.path)
+/// What of a plan a running gateway cannot change, to compare: all but rules and their origins.
+fn fixed(plan: &Plan) -> String {
+    let is_store = |cluster: &&Cluster| {
+        plan.routes.buckets.values().any(|route| route.cluster == cluster.name)
+    };
+    let stores: Vec<_> = plan.clusters.iter().filter(is_store).collect();
+    format!("{stores:?} {:?} {:?}", plan.routes, plan.path)
 }
 
 impl Launched {
@@ -120,18 +118,18 @@ impl Launched {
         self.gateway.admin_address()
     }
 
-    /// Gives the filter another configuration; requests under way end under the old one.
+    /// Gives the filter other rules, with the origins they name; requests under way end under the
+    /// old ones.
     ///
     /// # Errors
     ///
-    /// When the filter refuses it, or more has changed than the filter's configuration. Then
-    /// nothing has changed.
+    /// When the filter refuses them, or more has changed than rules. Then nothing has changed.
     pub async fn reconfigure(&mut self, plan: &Plan) -> Result<(), LaunchError> {
-        if servers(plan) != self.servers {
+        if fixed(plan) != self.fixed {
             return Err(LaunchError::NeedsRestart);
         }
         let configuration = plan.configuration.clone();
-        self.gateway.reconfigure(configuration).await.map_err(LaunchError::Refused)
+        self.gateway.reconfigure(configuration, &plan.clusters).await.map_err(LaunchError::Start)
     }
 
     /// Stops it once the requests under way are answered, though not for long.
@@ -243,7 +241,7 @@ mod tests {
         }]);
         std::fs::write(directory.path().join("rules.json"), rules.to_string()).unwrap();
         let text = format!(
-            "listen: 127.0.0.1:0\nworkers: 1\npath: streaming\nbuckets:\n  - name: examplebucket\n    \
+            "listen: 127.0.0.1:0\nworkers: 1\npath: streaming\nallow_internal_origins: true\nbuckets:\n  - name: examplebucket\n    \
              endpoint: http://{}\n    rules: rules.json\n",
             store.address()
         );

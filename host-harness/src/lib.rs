@@ -3,6 +3,7 @@
 //!
 //! This library is what the binary `b2o` is made of; the integration tests use it too.
 
+pub mod admin;
 pub mod cli;
 pub mod demo;
 pub mod deployment;
@@ -11,6 +12,7 @@ pub mod envoy;
 pub mod gateway;
 pub mod host;
 pub mod launch;
+pub mod rule_file;
 mod server;
 pub mod store;
 

@@ -20,6 +20,7 @@ use files::Files;
 mod files;
 #[cfg(test)]
 mod tests;
+mod uploads;
 
 /// What a store is started with.
 #[derive(Clone, Default)]

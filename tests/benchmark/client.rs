@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::server::slice;
+use crate::server::check;
 
 /// One connection.
 pub(crate) struct Client {
@@ -69,18 +69,4 @@ impl Client {
         }
         Ok(Answer { status, first_byte, last_byte: start.elapsed() })
     }
-}
-
-fn check(at: u64, mut bytes: &[u8]) -> io::Result<()> {
-    let mut at = at;
-    while !bytes.is_empty() {
-        let expected = slice(at, at + bytes.len() as u64);
-        let (now, later) = bytes.split_at(expected.len());
-        if now != expected {
-            return Err(io::Error::other(format!("other bytes than the origin's at {at}")));
-        }
-        at += expected.len() as u64;
-        bytes = later;
-    }
-    Ok(())
 }

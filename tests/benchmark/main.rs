@@ -9,22 +9,22 @@ mod client;
 mod plain;
 /// The origin.
 mod server;
+/// What objects are written into.
+mod store;
 #[allow(dead_code, reason = "shared with the tests, which need all of it")]
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use client::Client;
 use plain::STRAIGHT;
 use serde_json::json;
+use store::{Kind, Store};
 use support::envoy::Envoy;
 use support::gateway::{Path, Setup};
 use support::process::Process;
-use support::store::Files;
 use support::streaming;
 use support::wait::within;
 
@@ -33,7 +33,7 @@ const MIB: u64 = 1 << 20;
 
 /// One line of the table.
 struct Line {
-    what: &'static str,
+    what: String,
     against: String,
     measured: String,
     least: String,
@@ -43,13 +43,18 @@ struct Line {
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let large = if quick { 128 * MIB } else { 1_024 * MIB };
-    let measurements: [&dyn Fn() -> Line; 6] = [
+    let (rounds, count) = if quick { (1, 3_000) } else { (3, 20_000) };
+    let (forgetful, embedded) = (Kind::Forgetful, Kind::Embedded);
+    let measurements: [&dyn Fn() -> Line; 9] = [
         &|| hits(if quick { 3 } else { 15 }),
-        &|| first_byte(if quick { 20 } else { 100 }),
-        &|| large_miss(large, if quick { 1 } else { 3 }),
-        &|| memory(large, 1, 3 * 8 * MIB + 16 * MIB),
-        &|| memory(large, 8, 64 * MIB + 32 * MIB),
-        &|| small_misses(if quick { 3_000 } else { 20_000 }),
+        &|| first_byte(embedded, if quick { 20 } else { 100 }),
+        &|| large_miss(forgetful, large, rounds),
+        &|| large_miss(embedded, large, rounds),
+        &|| memory(forgetful, large, 1),
+        &|| memory(embedded, large, 1),
+        &|| memory(embedded, large, 8),
+        &|| small_misses(forgetful, count),
+        &|| small_misses(embedded, count),
     ];
     println!("| What | Against | Measured | At least | Holds |\n|---|---|---|---|---|");
     for measure in measurements {
@@ -89,34 +94,11 @@ fn running(envoy: Envoy) -> Ours {
     Ours { envoy, address, process }
 }
 
-/// The embedded store, and how many objects have become visible in it.
-fn store() -> (Files, Arc<AtomicU64>) {
-    let stored = Arc::new(AtomicU64::new(0));
-    let counter = Arc::clone(&stored);
-    let files = Files::start_observed(&["examplebucket"], move |answered| {
-        let query = answered.uri.query().unwrap_or_default();
-        let visible = match answered.method.as_str() {
-            "PUT" => query.is_empty(),
-            "POST" => query.contains("uploadId"),
-            _ => false,
-        };
-        if visible && answered.status.is_success() {
-            counter.fetch_add(1, Ordering::SeqCst);
-        }
-    });
-    (files, stored)
-}
-
-fn wait_for(stored: &AtomicU64, count: u64) {
-    within(Duration::from_secs(300), || (stored.load(Ordering::SeqCst) >= count).then_some(()))
-        .unwrap_or_else(|| panic!("{count} objects are not stored"));
-}
-
 /// The processor time of a hit.
 fn hits(rounds: usize) -> Line {
     const REQUESTS: u64 = 8_000;
     const CLIENTS: u64 = 8;
-    let bucket = server::start();
+    let bucket = server::origin();
     let (with, without) = (ours(bucket, bucket), plain_envoy(bucket, bucket));
     let round = |gateway: &Ours| {
         let before = gateway.process.ticks();
@@ -153,7 +135,7 @@ fn hits(rounds: usize) -> Line {
     }
     let ratio = mean(&costs.0) / mean(&costs.1);
     Line {
-        what: "CPU of Envoy per hit, mirror-only rules",
+        what: "CPU of Envoy per hit, mirror-only rules".to_owned(),
         against: format!("the same Envoy without any of ours: {:.1} µs", mean(&costs.1)),
         measured: format!(
             "{ratio:.2}x ({:.1} µs; median of {rounds} rounds {:.2}x)",
@@ -166,10 +148,10 @@ fn hits(rounds: usize) -> Line {
 }
 
 /// The first byte of a miss of 10 MiB.
-fn first_byte(rounds: usize) -> Line {
-    let origin = server::start();
-    let (files, stored) = store();
-    let (with, without) = (ours(files.address(), origin), plain_envoy(files.address(), origin));
+fn first_byte(kind: Kind, rounds: usize) -> Line {
+    let origin = server::origin();
+    let store = Store::start(kind);
+    let (with, without) = (ours(store.address(), origin), plain_envoy(store.address(), origin));
     let size = 10 * MIB;
     let mut ours = Client::connect(with.address).expect("the gateway");
     let mut theirs = Client::connect(without.address).expect("the gateway");
@@ -178,7 +160,7 @@ fn first_byte(rounds: usize) -> Line {
         let miss = ours.get(&format!("/examplebucket/{size}/{number}")).expect("a miss");
         assert_eq!(miss.status, 200);
         // What is stored behind the miss is not to weigh on the others.
-        wait_for(&stored, number + 1);
+        store.wait_for(number + 1);
         let direct = theirs.get(&format!("{STRAIGHT}/{size}/{number}")).expect("an object");
         assert_eq!(direct.status, 200);
         let trip = theirs.get("/examplebucket/none").expect("a 404");
@@ -190,7 +172,7 @@ fn first_byte(rounds: usize) -> Line {
     let (miss, direct, trip) = (median(&mut misses), median(&mut straight), median(&mut trips));
     let bound = 1.5 * direct + trip;
     Line {
-        what: "first byte of a 10 MiB miss",
+        what: "first byte of a 10 MiB miss".to_owned(),
         against: format!(
             "straight through Envoy to the origin: {direct:.2} ms; a round trip to the bucket: \
              {trip:.2} ms"
@@ -202,10 +184,10 @@ fn first_byte(rounds: usize) -> Line {
 }
 
 /// A large miss, until it is stored.
-fn large_miss(size: u64, rounds: usize) -> Line {
-    let origin = server::start();
-    let (files, stored) = store();
-    let (with, without) = (ours(files.address(), origin), plain_envoy(files.address(), origin));
+fn large_miss(kind: Kind, size: u64, rounds: usize) -> Line {
+    let origin = server::origin();
+    let store = Store::start(kind);
+    let (with, without) = (ours(store.address(), origin), plain_envoy(store.address(), origin));
     let mut ours = Client::connect(with.address).expect("the gateway");
     let mut theirs = Client::connect(without.address).expect("the gateway");
     let (mut done, mut client_done, mut straight) = (Vec::new(), Vec::new(), Vec::new());
@@ -216,7 +198,7 @@ fn large_miss(size: u64, rounds: usize) -> Line {
         let key = format!("/examplebucket/{size}/{number}");
         let miss = ours.get(&key).expect("a miss");
         assert_eq!(miss.status, 200);
-        wait_for(&stored, number + 1);
+        store.wait_for(number + 1);
         done.push(start.elapsed().as_secs_f64());
         client_done.push(miss.last_byte.as_secs_f64());
         straight.push(direct.last_byte.as_secs_f64());
@@ -227,7 +209,7 @@ fn large_miss(size: u64, rounds: usize) -> Line {
         (median(&mut done), median(&mut client_done), median(&mut straight));
     let ratio = all / direct;
     Line {
-        what: "time of a 1 GiB miss, write-back included",
+        what: format!("time of a {} miss, write-back into {}", mebibytes(size), kind.name()),
         against: format!("straight through Envoy to the origin, no copy: {direct:.2} s"),
         measured: format!(
             "{ratio:.2}x ({all:.2} s; the client has it after {client:.2} s, {:.2}x)",
@@ -239,13 +221,13 @@ fn large_miss(size: u64, rounds: usize) -> Line {
 }
 
 /// The memory that large misses at once take.
-fn memory(size: u64, at_once: u64, most: u64) -> Line {
-    let origin = server::start();
-    let (files, stored) = store();
-    let gateway = ours(files.address(), origin);
+fn memory(kind: Kind, size: u64, at_once: u64) -> Line {
+    let origin = server::origin();
+    let store = Store::start(kind);
+    let gateway = ours(store.address(), origin);
     let mut first = Client::connect(gateway.address).expect("the gateway");
     assert_eq!(first.get("/examplebucket/1024/first").expect("a miss").status, 200);
-    wait_for(&stored, 1);
+    store.wait_for(1);
     let rest = gateway.process.memory();
     gateway.process.forget_peak();
     std::thread::scope(|scope| {
@@ -261,32 +243,36 @@ fn memory(size: u64, at_once: u64, most: u64) -> Line {
     // Every copy has come to its end, by its line in the log.
     let settled = || gateway.envoy.log().matches(" streamed ").count() as u64 > at_once;
     within(Duration::from_secs(300), || settled().then_some(())).expect("an end of every copy");
-    let kept = stored.load(Ordering::SeqCst) - 1;
+    let kept = store.count() - 1;
     let peak = gateway.process.peak().saturating_sub(rest);
     let failures = gateway.envoy.vm_failures();
     assert!(failures.is_empty(), "{failures:?}");
-    let (what, least) = match at_once {
-        1 => ("Envoy's peak memory above rest, one 1 GiB miss", "at most 3 parts + 16 MiB"),
-        _ => ("Envoy's peak memory above rest, 8 at once", "at most the VM's limit + 32 MiB"),
+    let (most, least) = match at_once {
+        1 => (3 * 8 * MIB + 16 * MIB, "3 parts + 16 MiB"),
+        _ => (64 * MIB + 32 * MIB, "the VM's limit + 32 MiB"),
     };
+    let object = mebibytes(size);
     Line {
-        what,
+        what: format!(
+            "Envoy's peak memory above rest, {at_once} {object} at once, {}",
+            kind.name()
+        ),
         against: format!("at rest: {} MiB", rest / MIB),
         measured: format!("{} MiB ({kept} of {at_once} stored)", peak / MIB),
-        least: format!("{least} ({} MiB)", most / MIB),
+        least: format!("at most {least} ({} MiB)", most / MIB),
         holds: peak <= most,
     }
 }
 
 /// Small misses, until all of them are stored.
-fn small_misses(count: u64) -> Line {
+fn small_misses(kind: Kind, count: u64) -> Line {
     const CLIENTS: u64 = 16;
-    let origin = server::start();
-    let (files, stored) = store();
-    let gateway = ours(files.address(), origin);
+    let origin = server::origin();
+    let store = Store::start(kind);
+    let gateway = ours(store.address(), origin);
     let mut first = Client::connect(gateway.address).expect("the gateway");
     assert_eq!(first.get("/examplebucket/1024/first").expect("a miss").status, 200);
-    wait_for(&stored, 1);
+    store.wait_for(1);
     let (start, used) = (Instant::now(), gateway.process.ticks());
     std::thread::scope(|scope| {
         for number in 0..CLIENTS {
@@ -301,14 +287,14 @@ fn small_misses(count: u64) -> Line {
         }
     });
     let answered = start.elapsed().as_secs_f64();
-    wait_for(&stored, 1 + count);
+    store.wait_for(1 + count);
     let all = start.elapsed().as_secs_f64();
     let used = (gateway.process.ticks() - used) as f64 / 100.0;
     let failures = gateway.envoy.vm_failures();
     assert!(failures.is_empty(), "{failures:?}");
     let rate = count as f64 / all;
     Line {
-        what: "misses a second, 1 KiB, one worker, write-back included",
+        what: format!("misses a second, 1 KiB, one worker, write-back into {}", kind.name()),
         against: "the seed's quota for a whole bucket: 2,000".to_owned(),
         measured: format!(
             "{rate:.0} stored; {:.0} answered ({count} objects; Envoy had {:.0} % of a processor, \
@@ -329,6 +315,13 @@ fn mean(values: &[f64]) -> f64 {
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+fn mebibytes(size: u64) -> String {
+    match size / MIB {
+        1_024 => "1 GiB".to_owned(),
+        mebibytes => format!("{mebibytes} MiB"),
+    }
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -1,9 +1,9 @@
-//! The origin, and a bucket that always hits: bytes as fast as they go, whatever is asked.
+//! The servers of the benchmark: an origin, and a store that costs next to nothing.
 //!
-//! `/<size>/<anything>` is an object of so many bytes, of which a Range gives a part; its content
-//! repeats one block, so that any part of it can be checked without holding it.
+//! `/<anything>/<size>/<anything>` is an object of so many bytes, of which a Range gives a part;
+//! its content repeats one block, so that any part of it can be checked without holding it.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::LazyLock;
 
@@ -20,47 +20,122 @@ pub(crate) static BLOCK: LazyLock<Vec<u8>> = LazyLock::new(|| {
     bytes
 });
 
-/// Starts a server that ends with the process.
-pub(crate) fn start() -> SocketAddr {
+/// A request, of which the body is still to be read.
+#[derive(Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    /// Path and query.
+    pub(crate) target: String,
+    /// The first and the last byte asked for.
+    range: Option<(u64, u64)>,
+    /// The length of the body.
+    pub(crate) length: u64,
+}
+
+/// One client's connection.
+pub(crate) struct Connection {
+    reader: BufReader<TcpStream>,
+    scratch: Vec<u8>,
+}
+
+/// Starts a server that ends with the process, and answers each request by a function.
+pub(crate) fn serve<F>(answer: F) -> SocketAddr
+where
+    F: Fn(&Request, &mut Connection) -> io::Result<()> + Clone + Send + 'static,
+{
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("a bound listener has an address");
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
+            let answer = answer.clone();
             std::thread::spawn(move || {
                 // A client that leaves ends its connection.
-                let _ = serve(stream);
+                let _ = Connection::new(stream).and_then(|mut connection| {
+                    while let Some(request) = connection.request()? {
+                        answer(&request, &mut connection)?;
+                    }
+                    Ok(())
+                });
             });
         }
     });
     address
 }
 
-fn serve(stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut writer = stream;
-    loop {
+/// Starts an origin, which is also a bucket that always hits: whatever is asked for is there.
+pub(crate) fn origin() -> SocketAddr {
+    serve(|request, connection| connection.send_object(request, size(&request.target)))
+}
+
+impl Connection {
+    fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self { reader: BufReader::new(stream), scratch: vec![0; 1 << 18] })
+    }
+
+    /// The next request; `None` when the client has left.
+    fn request(&mut self) -> io::Result<Option<Request>> {
         let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(());
+        if self.reader.read_line(&mut line)? == 0 {
+            return Ok(None);
         }
-        let path = line.split(' ').nth(1).unwrap_or_default();
-        let size = path.split('/').find_map(|part| part.parse::<u64>().ok()).unwrap_or(0);
-        let mut range = None;
+        let mut words = line.split(' ').map(str::to_owned);
+        let (method, target) = (words.next(), words.next());
+        let mut request = Request {
+            method: method.unwrap_or_default(),
+            target: target.unwrap_or_default(),
+            ..Request::default()
+        };
         loop {
-            let mut header = String::new();
-            if reader.read_line(&mut header)? == 0 {
-                return Ok(());
+            line.clear();
+            if self.reader.read_line(&mut line)? == 0 {
+                return Ok(None);
             }
-            if header.trim().is_empty() {
-                break;
-            }
-            if let Some(asked) = header.to_ascii_lowercase().strip_prefix("range: bytes=") {
-                let (first, last) = asked.trim().split_once('-').unwrap_or_default();
-                range = first.parse::<u64>().ok().zip(last.parse::<u64>().ok());
+            let Some((name, value)) = line.trim().split_once(':') else {
+                return Ok(Some(request));
+            };
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => request.length = value.trim().parse().unwrap_or(0),
+                "range" => {
+                    let range = value.trim().strip_prefix("bytes=").and_then(|r| r.split_once('-'));
+                    request.range = range.and_then(|(first, last)| {
+                        first.parse::<u64>().ok().zip(last.parse::<u64>().ok())
+                    });
+                }
+                _ => {}
             }
         }
-        let (first, end, head) = match range {
+    }
+
+    /// Reads so many bytes of an object from a place on, and checks each.
+    pub(crate) fn take_object(&mut self, mut at: u64, length: u64) -> io::Result<()> {
+        let end = at + length;
+        while at < end {
+            let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(self.scratch.len());
+            let count = self.reader.read(&mut self.scratch[..most])?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            check(at, &self.scratch[..count])?;
+            at += count as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads a body that nobody looks at.
+    pub(crate) fn skip(&mut self, length: u64) -> io::Result<()> {
+        io::copy(&mut self.reader.by_ref().take(length), &mut io::sink()).map(drop)
+    }
+
+    /// Sends a head and a short body.
+    pub(crate) fn send(&mut self, head: &str, body: &str) -> io::Result<()> {
+        let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        self.reader.get_mut().write_all(answer.as_bytes())
+    }
+
+    /// Sends an object, or what was asked for of it.
+    pub(crate) fn send_object(&mut self, request: &Request, size: u64) -> io::Result<()> {
+        let (first, end, head) = match request.range {
             Some((first, last)) => {
                 let end = (last + 1).min(size);
                 let range = format!("content-range: bytes {first}-{}/{size}\r\n", end - 1);
@@ -73,6 +148,7 @@ fn serve(stream: TcpStream) -> io::Result<()> {
              content-length: {}\r\n\r\n",
             end - first
         );
+        let writer = self.reader.get_mut();
         writer.write_all(head.as_bytes())?;
         let mut at = first;
         while at < end {
@@ -80,13 +156,33 @@ fn serve(stream: TcpStream) -> io::Result<()> {
             writer.write_all(chunk)?;
             at += chunk.len() as u64;
         }
+        Ok(())
     }
 }
 
+/// The size that a path names.
+pub(crate) fn size(path: &str) -> u64 {
+    path.split('/').find_map(|part| part.parse().ok()).unwrap_or(0)
+}
+
 /// Bytes of an object from a place on, no further than `end`.
-pub(crate) fn slice(at: u64, end: u64) -> &'static [u8] {
+fn slice(at: u64, end: u64) -> &'static [u8] {
     let block = &*BLOCK;
     let start = usize::try_from(at % block.len() as u64).expect("a place in the block");
     let most = usize::try_from(end - at).unwrap_or(usize::MAX);
     &block[start..block.len().min(start.saturating_add(most))]
+}
+
+/// Whether these are an object's bytes from a place on.
+pub(crate) fn check(mut at: u64, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let expected = slice(at, at + bytes.len() as u64);
+        let (now, later) = bytes.split_at(expected.len());
+        if now != expected {
+            return Err(io::Error::other(format!("other bytes than the origin's at {at}")));
+        }
+        at += expected.len() as u64;
+        bytes = later;
+    }
+    Ok(())
 }

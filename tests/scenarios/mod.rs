@@ -12,12 +12,17 @@
 //! What is expected comes from OSS's documents and the project's own decisions, not from the code.
 
 mod buckets;
+mod conditions;
+mod digests;
 mod failures;
 mod header_rules;
+mod heads;
+mod keeping;
 mod keys;
 mod large;
 mod mirror;
 mod passthrough;
+mod places;
 mod queries;
 mod ranges;
 mod redirects;
@@ -75,6 +80,7 @@ struct Row {
     /// Objects in the store before: path, headers, bytes.
     objects: Vec<(&'static str, Vec<(&'static str, &'static str)>, Vec<u8>)>,
     origin: Vec<(String, Reply)>,
+    other: Vec<(String, Reply)>,
     origin_objects: Vec<(String, Vec<(&'static str, &'static str)>, Vec<u8>)>,
     store_first: Vec<(&'static str, String, Vec<Reply>)>,
     store_always: Vec<(&'static str, String, Reply)>,
@@ -98,6 +104,7 @@ struct Step {
     /// Whether the body comes to its end.
     whole: bool,
     fetched: Vec<Fetched>,
+    asked_of_other: Vec<Fetched>,
     stored: Vec<Stored>,
 }
 
@@ -127,6 +134,8 @@ struct Stored {
     path: String,
     bytes: Vec<u8>,
     headers: Vec<(&'static str, Option<String>)>,
+    /// Headers of the request that stored it.
+    sent: Vec<(&'static str, &'static str)>,
 }
 
 /// A row without steps.
@@ -135,6 +144,7 @@ fn row(name: impl Into<String>) -> Row {
         name: name.into(),
         objects: Vec::new(),
         origin: Vec::new(),
+        other: Vec::new(),
         origin_objects: Vec::new(),
         store_first: Vec::new(),
         store_always: Vec::new(),
@@ -161,6 +171,12 @@ impl Row {
     /// The origin answers a path so.
     fn origin(mut self, path: &str, reply: Reply) -> Self {
         self.origin.push((path.to_owned(), reply));
+        self
+    }
+
+    /// The other origin answers a path so.
+    fn other(mut self, path: &str, reply: Reply) -> Self {
+        self.other.push((path.to_owned(), reply));
         self
     }
 
@@ -222,6 +238,7 @@ impl Row {
             body: Body::Any,
             whole: true,
             fetched: Vec::new(),
+            asked_of_other: Vec::new(),
             stored: Vec::new(),
         });
         self
@@ -283,8 +300,16 @@ impl Row {
         self
     }
 
-    /// The origin was asked for the object's size too: a host does not say why it gave an answer
-    /// up, and only the size tells whether it was too large or broke off.
+    /// The other origin got a GET of this target, with these headers beside the usual.
+    fn asked_of_other(mut self, target: &str, headers: &[(&'static str, &str)]) -> Self {
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let fetched = Fetched { method: "GET", target: target.to_owned(), headers };
+        self.step().asked_of_other.push(fetched);
+        self
+    }
+
+    /// The origin got a HEAD: a client's, or for the object's size, since a host does not say why it
+    /// gave an answer up, and only the size tells whether it was too large or broke off.
     fn probed(mut self, target: &str) -> Self {
         let headers = Vec::new();
         self.step().fetched.push(Fetched { method: "HEAD", target: target.to_owned(), headers });
@@ -301,7 +326,15 @@ impl Row {
         let headers =
             headers.iter().map(|(name, value)| (*name, Some((*value).to_owned()))).collect();
         let bytes = bytes.as_ref().to_vec();
-        self.step().stored.push(Stored { path: path.to_owned(), bytes, headers });
+        let sent = Vec::new();
+        self.step().stored.push(Stored { path: path.to_owned(), bytes, headers, sent });
+        self
+    }
+
+    /// The request that stored it had this header.
+    fn sent(mut self, name: &'static str, value: &'static str) -> Self {
+        let stored = self.step().stored.last_mut();
+        stored.expect("what is stored stands before how").sent.push((name, value));
         self
     }
 

@@ -67,14 +67,6 @@ impl Row {
             Path::Streaming => self.fetched_with(path, &[("range", range)]),
         }
     }
-
-    /// A 416 of the origin's brings nothing of the object, so that there is nothing to store.
-    fn stored_where_fetched(self, on: Path, path: &str, bytes: &str) -> Self {
-        match on {
-            Path::Callout => self.stored(path, bytes, &[]),
-            Path::Streaming => self,
-        }
-    }
 }
 
 /// An origin that knows no ranges sends the whole object, and that is streamed.
@@ -97,12 +89,12 @@ fn unsatisfiable(on: Path) -> Vec<Row> {
             .error(416, "InvalidRange", "")
             .header("content-range", "bytes */10")
             .fetched_as(on, "/behind", "bytes=10-")
-            .stored_where_fetched(on, "/examplebucket/behind", "0123456789"),
+            .stored("/examplebucket/behind", "0123456789", &[]),
         asked("a range of an empty object", "/nothing", "", "bytes=0-0")
             .error(416, "InvalidRange", "")
             .header("content-range", "bytes */0")
             .fetched_as(on, "/nothing", "bytes=0-0")
-            .stored_where_fetched(on, "/examplebucket/nothing", ""),
+            .stored("/examplebucket/nothing", "", &[("content-type", "text/plain")]),
         row("a range of what the origin does not have")
             .get("/examplebucket/absent")
             .with("range", "bytes=0-0")

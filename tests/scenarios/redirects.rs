@@ -51,6 +51,14 @@ fn redirects_on(_: Path) -> Group {
         redirect_rule(9, "same-host/", 404, json!({ "ReplaceKeyPrefixWith": "there/" })),
         redirect_rule(10, "protocol/", 404, json!({ "Protocol": "https" })),
         redirect_rule(11, "denied/", 403, json!({ "HostName": host })),
+        redirect_rule(
+            13,
+            "cdn/",
+            404,
+            json!({
+            "RedirectType": "AliCDN", "HostName": host, "Protocol": "https", "PassQueryString": true,
+            "EnableReplacePrefix": true, "ReplaceKeyPrefixWith": "n/", "HttpRedirectCode": 307 })
+        ),
         redirect_rule(12, "down/", 503, json!({ "HostName": host, "HttpRedirectCode": 302 })),
     ]);
     Group::new("redirects", rules, [locations(), conditions()].concat())
@@ -63,6 +71,12 @@ fn locations() -> Vec<Row> {
             "plain/k",
             301,
             "http://example.com/plain/k",
+        ),
+        (
+            "AliCDN is a redirect like another",
+            "cdn/k?v=1&X-Amz-Date=2",
+            307,
+            "https://example.com/n/k?v=1",
         ),
         ("302 and https", "302/k", 302, "https://example.com/302/k"),
         ("307 and a port", "307/k", 307, "http://example.com:8443/307/k"),

@@ -75,6 +75,7 @@ struct Bench<'g> {
     origin: Server,
     origin_script: Script,
     other: Server,
+    other_script: Script,
     store: Option<Store>,
     closed: ClosedPort,
     gateway: Gateway,
@@ -84,7 +85,7 @@ struct Bench<'g> {
 impl<'g> Bench<'g> {
     fn start(group: &'g Group, host: Host, path: Path) -> Self {
         let (origin, origin_script) = origin();
-        let (other, _) = origin_answering("other");
+        let (other, other_script) = origin_answering("other");
         let closed = ClosedPort::reserve();
         let names: Vec<&str> = group.buckets.iter().map(|(name, _)| *name).collect();
         let store = match group.store {
@@ -117,7 +118,19 @@ impl<'g> Bench<'g> {
         };
         let gateway = Gateway::start(host, &setup);
         let failures = Vec::new();
-        Self { group, host, path, origin, origin_script, other, store, closed, gateway, failures }
+        Self {
+            group,
+            host,
+            path,
+            origin,
+            origin_script,
+            other,
+            other_script,
+            store,
+            closed,
+            gateway,
+            failures,
+        }
     }
 
     fn run(mut self) -> Outcome {
@@ -142,9 +155,15 @@ impl<'g> Bench<'g> {
     }
 
     fn prepare(&self, row: &Row) {
-        for (path, reply) in &row.origin {
-            self.origin_script.always("GET", path, reply.clone());
-            self.origin_script.always("HEAD", path, reply.head());
+        let fill = self.fill();
+        for (script, replies) in
+            [(&self.origin_script, &row.origin), (&self.other_script, &row.other)]
+        {
+            for (path, reply) in replies {
+                let reply = reply.clone().filled(|text| fill.text(text));
+                script.always("HEAD", path, reply.head());
+                script.always("GET", path, reply);
+            }
         }
         for (path, headers, body) in &row.origin_objects {
             self.origin_script.object(path, headers, body.as_slice());
@@ -180,6 +199,10 @@ impl<'g> Bench<'g> {
         }
         self.check_headers(name, &step.headers, &answer);
         self.check_body(name, &step.body, &answer.body);
+        // Once the object is stored, what was asked for it has been asked.
+        for stored in &step.stored {
+            self.check_stored(name, stored);
+        }
         let expected: Vec<String> =
             step.fetched.iter().map(|fetched| fetched.describe(&fill)).collect();
         let requests = self.origin.take_requests();
@@ -193,16 +216,21 @@ impl<'g> Bench<'g> {
                 &format!("{found:#?}"),
             );
         }
-        if !self.other.take_requests().is_empty() {
-            self.fail(name, "requests to the other origin", "none", "some");
-        }
-        for stored in &step.stored {
-            self.check_stored(name, stored);
+        let expected: Vec<String> = step
+            .asked_of_other
+            .iter()
+            .map(|fetched| fetched.describe_at(&fill, "{other}"))
+            .collect();
+        let found: Vec<String> = self.other.take_requests().iter().map(describe).collect();
+        if expected != found {
+            let (expected, found) = (format!("{expected:#?}"), format!("{found:#?}"));
+            self.fail(name, "requests to the other origin", &expected, &found);
         }
         Some(answer)
     }
 
-    /// Whether the filter asked for itself, for the bucket: a part by a part, at any time.
+    /// Whether the filter asked for itself, for the bucket: a part by a part, at any time. Of an
+    /// object without bytes there is no part.
     fn is_backfill(&self, request: &Request) -> bool {
         let limits = self.group.limits.as_ref();
         let part = limits.and_then(|limits| limits["part_bytes"].as_u64()).unwrap_or(8 << 20);
@@ -210,8 +238,13 @@ impl<'g> Bench<'g> {
             let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
             Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?))
         };
-        let range = request.header("range").and_then(span);
-        self.path == Path::Streaming && range.is_some_and(|(first, last)| last + 1 - first == part)
+        let mut objects = self.group.rows.iter().flat_map(|row| &row.origin_objects);
+        let is_one = match request.header("range") {
+            Some(range) => span(range).is_some_and(|(first, last)| last + 1 - first == part),
+            None => objects
+                .any(|(path, _, bytes)| path.as_bytes() == request.path() && bytes.is_empty()),
+        };
+        self.path == Path::Streaming && is_one
     }
 
     fn check_headers(&mut self, name: &str, headers: &[(&str, Option<String>)], answer: &Response) {
@@ -252,12 +285,20 @@ impl<'g> Bench<'g> {
             self.fail(name, &format!("the object {path}"), "stored", &format!("none; log:\n{log}"));
             return;
         };
+        let sent = store.put_of(path);
         if object.body != stored.bytes {
             let what = format!("the bytes of {path}");
             self.fail(name, &what, &text(&stored.bytes), &text(&object.body));
         }
         let name = format!("{name}: stored {path}");
         self.check_headers(&name, &stored.headers, &object);
+        for (header, expected) in &stored.sent {
+            let found = sent.as_ref().and_then(|sent| sent.header(header));
+            if found.as_deref() != Some(expected) {
+                let what = format!("the header {header} of the PUT");
+                self.fail(&name, &what, expected, &format!("{found:?}"));
+            }
+        }
     }
 
     /// Once an object that is mirrored last has arrived, nothing earlier is still under way.
@@ -394,9 +435,13 @@ impl Fill {
 impl Fetched {
     /// The request as [`describe`] shows it.
     fn describe(&self, fill: &Fill) -> String {
+        self.describe_at(fill, "{origin}")
+    }
+
+    fn describe_at(&self, fill: &Fill, host: &str) -> String {
         let usual = [
             ("accept", "*/*".to_owned()),
-            ("host", fill.text("{origin}")),
+            ("host", fill.text(host)),
             ("user-agent", USER_AGENT.to_owned()),
         ];
         let usual = usual

@@ -6,7 +6,7 @@ mod bad_input;
 mod promises;
 
 /// Bytes that nobody mistakes for others: no two places of an object are alike.
-fn pattern(seed: u64, size: usize) -> Vec<u8> {
+pub(crate) fn pattern(seed: u64, size: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(size + 8);
     while bytes.len() < size {

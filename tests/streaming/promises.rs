@@ -101,6 +101,7 @@ fn a_large_object_is_streamed_and_stored_whole() {
         assert_eq!(hit.header("etag"), stored.header("etag"), "{host:?}: not the bucket's answer");
         assert_eq!(origin.requests().len(), 0, "{host:?}: asked {asked} times before, and again");
         assert_eq!(store.open_uploads(), Vec::<String>::new(), "{host:?}");
+        assert!(!gateway.log().contains("did not confirm"), "{host:?}: {}", gateway.log());
         assert_eq!(visible.load(Ordering::SeqCst), 2, "{host:?}: writes that make it visible");
         if let Some((process, rest)) = rest {
             // What one VM may hold, and some more; the benchmark measures one download closer.
@@ -256,7 +257,7 @@ fn whatever_a_client_claims_the_bucket_is_asked_first() {
         store.script.always(
             "GET",
             "/examplebucket/judged",
-            Reply::new(403, &[("x-b2o-bucket", "404/")], "no"),
+            Reply::new(403, &[("proxy-connection", "404/")], "no"),
         );
         assert_eq!(get(gateway.address, "/examplebucket/judged").status, 403, "{host:?}");
         assert_eq!(origin.requests(), Vec::new(), "{host:?}");

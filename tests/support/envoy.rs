@@ -79,6 +79,11 @@ impl Envoy {
         format!("{host}:{port}").parse().expect("Envoy names an address")
     }
 
+    /// The address of its admin interface.
+    pub(crate) const fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// The number of its process.
     pub(crate) fn process_id(&self) -> u32 {
         self.process.id()

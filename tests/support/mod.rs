@@ -4,6 +4,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod client;
 pub(crate) mod envoy;
 pub(crate) mod gateway;
+pub(crate) mod generated;
 pub(crate) mod harness;
 pub(crate) mod process;
 pub(crate) mod python;

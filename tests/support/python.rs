@@ -32,7 +32,7 @@ pub(crate) fn package(name: &str, version: &str, dependencies: bool) -> PathBuf 
         fs::remove_dir_all(&unfinished).expect("the rest of a broken fetch can be removed");
     }
     let mut pip = pip(&base);
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--prefer-binary"]);
     if !dependencies {
         pip.arg("--no-deps");
     }

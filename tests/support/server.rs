@@ -88,6 +88,16 @@ impl Reply {
         Self { bytes, then: Then::Keep }
     }
 
+    /// The same, with what stands before the body made anew.
+    pub(crate) fn filled(mut self, fill: impl FnOnce(&str) -> String) -> Self {
+        let end = self.bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+        let (head, body) = self.bytes.split_at(end.unwrap_or_default());
+        if let Ok(head) = std::str::from_utf8(head) {
+            self.bytes = [fill(head).as_bytes(), body].concat();
+        }
+        self
+    }
+
     /// What is left of it for a HEAD: where the headers are whole, nothing is wrong with that.
     pub(crate) fn head(&self) -> Self {
         let end = self.bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n");

@@ -248,6 +248,13 @@ impl Store {
         }
     }
 
+    /// The last request that was to store an object.
+    pub(crate) fn put_of(&self, path: impl AsRef<[u8]>) -> Option<Request> {
+        let mut requests = self.server.requests();
+        requests.retain(|request| request.method == "PUT" && request.path() == path.as_ref());
+        requests.pop()
+    }
+
     /// How often an object was sent to the store, taken or not.
     pub(crate) fn puts(&self, path: impl AsRef<[u8]>) -> usize {
         let requests = self.server.requests();

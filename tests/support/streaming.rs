@@ -59,6 +59,7 @@ fn load(setup: &Setup, folder: &Path) -> Loaded {
         .collect();
     let mut document = json!({
         "listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "buckets": buckets,
+        "allow_internal_origins": true,
     });
     if let Some(domain) = &setup.domain {
         document["domain"] = domain.as_str().into();

@@ -4,6 +4,8 @@
 
 pub mod error_document;
 pub mod headers;
+pub mod host;
+pub mod location;
 pub mod percent;
 pub mod query;
 pub mod range;

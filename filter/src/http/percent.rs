@@ -12,6 +12,17 @@ const URL_AS_TEXT: &AsciiSet =
 /// The same, the separator kept: what SigV4 calls the URI encoding of an object's key.
 const KEY_IN_PATH: &AsciiSet = &URL_AS_TEXT.remove(b'/');
 
+/// What no path or query may have in it (WHATWG URL, the path percent-encode set).
+const FOREIGN: &AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
+
 /// Encodes a key for the path of a request.
 #[must_use]
 pub fn encode_key(key: &[u8]) -> String {
@@ -22,6 +33,12 @@ pub fn encode_key(key: &[u8]) -> String {
 #[must_use]
 pub fn encode_url(url: &str) -> String {
     percent_encode(url.as_bytes(), URL_AS_TEXT).to_string()
+}
+
+/// Encodes what may not stand in a path or a query, and leaves what is encoded already.
+#[must_use]
+pub fn encode_foreign(part: &str) -> String {
+    percent_encoding::utf8_percent_encode(part, FOREIGN).to_string()
 }
 
 /// Decodes a path into the bytes it names. `+` stands for itself.

@@ -9,10 +9,10 @@ pub enum Support {
     Honoured,
     /// It is honoured, and OSS does not have it.
     Extension,
-    /// Its presence is refused.
-    Refused,
-    /// Its presence is refused unless it is switched off.
-    RefusedWhenOn,
+    /// Its presence is refused, unless it is empty, for this reason.
+    Refused(&'static str),
+    /// Its presence is refused unless it is switched off, for this reason.
+    RefusedWhenOn(&'static str),
 }
 
 /// Which kind of rule an element belongs to.
@@ -42,57 +42,93 @@ pub const ROUTING_RULE: &[&str] = &["RuleNumber", "Condition", "Redirect"];
 
 /// The elements of a `Condition`.
 pub const CONDITION: &[&str] =
-    &["KeyPrefixEquals", "KeySuffixEquals", "HttpErrorCodeReturnedEquals"];
+    &["KeyPrefixEquals", "KeySuffixEquals", "HttpErrorCodeReturnedEquals", "IncludeHeader"];
 
-/// Elements of OSS's `RoutingRule` and `Condition` that are refused.
-pub const REFUSED_ELSEWHERE: &[&str] = &["IncludeHeader", "LuaConfig"];
+/// The elements of an `IncludeHeader`.
+pub const INCLUDE_HEADER: &[&str] = &["Key", "Equals", "StartsWith", "EndsWith"];
+
+/// Elements of OSS's `RoutingRule` that are refused, and why.
+pub const REFUSED_ELSEWHERE: &[(&str, &str)] = &[("LuaConfig", "scripts run in OSS alone")];
 
 /// The elements of `MirrorHeaders`.
 pub const MIRROR_HEADERS: &[&str] = &["PassAll", "Pass", "Remove", "Set"];
 
-/// The elements of a `Set` of `MirrorHeaders`.
-pub const SET: &[&str] = &["Key", "Value"];
+/// The elements of a `Set`, a `ReturnHeader` and a `Taggings`.
+pub const PAIR: &[&str] = &["Key", "Value"];
+
+/// The elements of a `MirrorMultiAlternate`.
+pub const ALTERNATE: &[&str] = &[
+    ALTERNATE_NUMBER,
+    "MirrorMultiAlternateURL",
+    "MirrorMultiAlternateVpcId",
+    "MirrorMultiAlternateDstRegion",
+];
+
+/// The place of a `MirrorMultiAlternate` among the others.
+pub(crate) const ALTERNATE_NUMBER: &str = "MirrorMultiAlternateNumber";
+
+/// The extension by which a Mirror rule acts on a bucket that fails.
+pub(crate) const ON_SERVER_ERROR: &str = "MirrorOnServerError";
+
+/// Why elements of express tunnels and private networks are refused.
+pub const ALIBABAS_NETWORK: &str = "it names something in Alibaba Cloud's own network";
+
+/// Why roles are refused.
+const ROLES: &str = "only Alibaba Cloud can take on a role of its own";
+
+/// Why processing is refused.
+const PROCESSING: &str = "images and videos are not processed here";
 
 /// The elements of a `Redirect`, in alphabetical order.
 pub const REDIRECT: &[Element] = &[
     element("EnableReplacePrefix", Support::Honoured, Kind::Both),
     element("HostName", Support::Honoured, Kind::External),
     element("HttpRedirectCode", Support::Honoured, Kind::External),
-    element("MirrorAllowGetImageInfo", Support::RefusedWhenOn, Kind::Mirror),
-    element("MirrorAllowHeadObject", Support::RefusedWhenOn, Kind::Mirror),
-    element("MirrorAllowVideoSnapshot", Support::RefusedWhenOn, Kind::Mirror),
-    element("MirrorAsyncStatus", Support::Refused, Kind::Mirror),
-    element("MirrorAuth", Support::Refused, Kind::Mirror),
-    element("MirrorCheckMd5", Support::RefusedWhenOn, Kind::Mirror),
-    element("MirrorDstRegion", Support::Refused, Kind::Mirror),
-    element("MirrorDstSlaveVpcId", Support::Refused, Kind::Mirror),
-    element("MirrorDstVpcId", Support::Refused, Kind::Mirror),
-    element("MirrorFollowRedirect", Support::Refused, Kind::Mirror),
+    element("MirrorAllowGetImageInfo", Support::RefusedWhenOn(PROCESSING), Kind::Mirror),
+    element("MirrorAllowHeadObject", Support::Honoured, Kind::Mirror),
+    element("MirrorAllowVideoSnapshot", Support::RefusedWhenOn(PROCESSING), Kind::Mirror),
+    element("MirrorAsyncStatus", Support::Honoured, Kind::Mirror),
+    element(
+        "MirrorAuth",
+        Support::Refused("requests to origins are not signed here"),
+        Kind::Mirror,
+    ),
+    element("MirrorCheckMd5", Support::Honoured, Kind::Mirror),
+    element("MirrorDstRegion", Support::Refused(ALIBABAS_NETWORK), Kind::Mirror),
+    element("MirrorDstSlaveVpcId", Support::Refused(ALIBABAS_NETWORK), Kind::Mirror),
+    element("MirrorDstVpcId", Support::Refused(ALIBABAS_NETWORK), Kind::Mirror),
+    element("MirrorFallThrough", Support::Extension, Kind::Mirror),
+    element("MirrorFollowRedirect", Support::Honoured, Kind::Mirror),
     element("MirrorHeaders", Support::Honoured, Kind::Mirror),
-    element("MirrorIsExpressTunnel", Support::RefusedWhenOn, Kind::Mirror),
-    element("MirrorMultiAlternates", Support::Refused, Kind::Mirror),
-    element("MirrorPassOriginalSlashes", Support::Refused, Kind::Mirror),
+    element("MirrorIsExpressTunnel", Support::RefusedWhenOn(ALIBABAS_NETWORK), Kind::Mirror),
+    element("MirrorMaxSize", Support::Extension, Kind::Mirror),
+    element("MirrorMultiAlternates", Support::Honoured, Kind::Mirror),
+    element("MirrorOnServerError", Support::Extension, Kind::Mirror),
+    element("MirrorPassOriginalSlashes", Support::Honoured, Kind::Mirror),
     element("MirrorPassQueryString", Support::Honoured, Kind::Mirror),
-    element("MirrorProxyPass", Support::RefusedWhenOn, Kind::Mirror),
-    element("MirrorReturnHeaders", Support::Refused, Kind::Mirror),
-    element("MirrorRole", Support::Refused, Kind::Mirror),
-    element("MirrorSNI", Support::Refused, Kind::Mirror),
-    element("MirrorSaveOssMeta", Support::RefusedWhenOn, Kind::Mirror),
-    element("MirrorSwitchAllErrors", Support::RefusedWhenOn, Kind::Mirror),
-    element("MirrorTaggings", Support::Refused, Kind::Mirror),
+    element("MirrorProxyPass", Support::Honoured, Kind::Mirror),
+    element("MirrorReturnHeaders", Support::Honoured, Kind::Mirror),
+    element("MirrorRole", Support::Refused(ROLES), Kind::Mirror),
+    element("MirrorSNI", Support::Honoured, Kind::Mirror),
+    element("MirrorSaveOssMeta", Support::Honoured, Kind::Mirror),
+    element("MirrorSwitchAllErrors", Support::Honoured, Kind::Mirror),
+    element("MirrorTaggings", Support::Honoured, Kind::Mirror),
+    element("MirrorTimeout", Support::Extension, Kind::Mirror),
     element("MirrorTooLarge", Support::Extension, Kind::Mirror),
-    element("MirrorTunnelId", Support::Refused, Kind::Mirror),
+    element("MirrorTunnelId", Support::Refused(ALIBABAS_NETWORK), Kind::Mirror),
     element("MirrorURL", Support::Honoured, Kind::Mirror),
-    element("MirrorURLProbe", Support::Refused, Kind::Mirror),
-    element("MirrorURLSlave", Support::Refused, Kind::Mirror),
-    element("MirrorUserLastModified", Support::RefusedWhenOn, Kind::Mirror),
-    element("MirrorUsingRole", Support::RefusedWhenOn, Kind::Mirror),
+    element("MirrorURLProbe", Support::Honoured, Kind::Mirror),
+    element("MirrorURLSlave", Support::Honoured, Kind::Mirror),
+    element("MirrorUserLastModified", Support::Honoured, Kind::Mirror),
+    element("MirrorUsingRole", Support::RefusedWhenOn(ROLES), Kind::Mirror),
     element("PassQueryString", Support::Honoured, Kind::Both),
     element("Protocol", Support::Honoured, Kind::External),
     element("RedirectType", Support::Honoured, Kind::Both),
     element("ReplaceKeyPrefixWith", Support::Honoured, Kind::Both),
     element("ReplaceKeyWith", Support::Honoured, Kind::External),
-    element("TransparentMirrorResponseCodes", Support::Refused, Kind::Mirror),
+    element("ServerSideEncryption", Support::Extension, Kind::Mirror),
+    element("StorageClass", Support::Extension, Kind::Mirror),
+    element("TransparentMirrorResponseCodes", Support::Honoured, Kind::Mirror),
 ];
 
 const fn element(name: &'static str, support: Support, kind: Kind) -> Element {

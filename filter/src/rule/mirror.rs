@@ -1,24 +1,86 @@
 //! `RedirectType` Mirror: where an object is fetched from, and with which headers.
 
-use super::KeyRewrite;
+use std::time::Duration;
+
+use super::{Keeping, KeyRewrite, Statuses};
 use crate::finding::{Code, Finding};
 use crate::http::Scheme;
 use crate::http::headers::{HeaderList, Headers};
+use crate::http::location::Place;
 use crate::json::At;
 
 /// A mirror.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mirror {
     /// `MirrorURL`.
     pub url: MirrorUrl,
+    /// Where else the object may be, in the order it is looked for there.
+    pub alternates: Alternates,
     /// What becomes of the key on the origin's side; the stored key stays the requested one.
     pub key: KeyRewrite,
     /// `MirrorPassQueryString`, or else `PassQueryString`.
     pub pass_query_string: bool,
+    /// `MirrorPassOriginalSlashes`: slashes that a key begins with stay behind the MirrorURL's.
+    pub pass_original_slashes: bool,
+    /// `MirrorCheckMd5`: an object that is not what its origin's digests say is not stored.
+    pub check_md5: bool,
+    /// `MirrorAllowHeadObject`: a HEAD is answered by the origin too.
+    pub allow_head: bool,
     /// `MirrorHeaders`.
     pub headers: MirrorHeaders,
+    /// `MirrorFollowRedirect`: an origin's redirect is followed, and not the client's to follow.
+    pub follow_redirect: bool,
+    /// `TransparentMirrorResponseCodes`: answers that are the client's as they are.
+    pub transparent: Statuses,
     /// `MirrorTooLarge`.
     pub too_large: TooLarge,
+    /// `MirrorMaxSize` (an extension): the largest object that is mirrored, in bytes.
+    pub max_bytes: Option<u64>,
+    /// `MirrorTimeout` (an extension): how long the origin may take, in place of the
+    /// configuration's `origin_ms`.
+    pub timeout: Option<Duration>,
+    /// `MirrorOnServerError` (an extension): the rule also acts where the bucket fails with 5xx.
+    pub on_server_error: bool,
+    /// `MirrorFallThrough` (an extension): where the origin has nothing, later rules are tried.
+    pub fall_through: bool,
+    /// `MirrorProxyPass`: nothing is stored.
+    pub proxy_pass: bool,
+    /// `MirrorAsyncStatus`: the client is sent to the origin with this status at once, and the
+    /// object is fetched meanwhile.
+    pub async_status: Option<u16>,
+    /// What is kept with the object.
+    pub keeping: Keeping,
+}
+
+impl Mirror {
+    /// Every origin the rule speaks to, as `scheme://host[:port]`.
+    pub fn origins(&self) -> impl Iterator<Item = String> {
+        let probe = self.alternates.probe.as_ref().map(Place::origin);
+        self.urls().map(MirrorUrl::origin).chain(probe)
+    }
+
+    /// Where the object may be, in order.
+    pub fn urls(&self) -> impl Iterator<Item = &MirrorUrl> {
+        std::iter::once(&self.url).chain(&self.alternates.urls)
+    }
+
+    /// Whether an object can stream from its origin: whatever the first answer is, no other request
+    /// follows it.
+    #[must_use]
+    pub const fn streams(&self) -> bool {
+        self.alternates.urls.is_empty() && !self.fall_through
+    }
+}
+
+/// Where an object may be that is not to be had at the MirrorURL.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Alternates {
+    /// `MirrorURLSlave`, and then those of `MirrorMultiAlternates` by their numbers.
+    pub urls: Vec<MirrorUrl>,
+    /// `MirrorURLProbe`: what answers 200 while the MirrorURL is to be used.
+    pub probe: Option<Place>,
+    /// `MirrorSwitchAllErrors`: not only 5xx and silence make the next one be asked.
+    pub switch_all_errors: bool,
 }
 
 /// `MirrorTooLarge` (an extension): what the client gets when the object is larger than the host
@@ -86,36 +148,34 @@ impl MirrorUrl {
         if text.chars().any(|c| c.is_control() || c == ' ') {
             return Err("a URL without blanks or control characters");
         }
-        let Some((Some(scheme), _)) =
+        let Some((Some(_), rest)) =
             text.split_once("://").map(|(scheme, rest)| (Scheme::parse(scheme), rest))
         else {
             return Err("a URL that starts with http:// or https://");
         };
-        let url = url::Url::parse(text).map_err(|_| match cfg!(target_arch = "wasm32") {
-            // The module has no Unicode tables; `b2o` writes what it generates in ASCII.
-            true => "a URL with a valid host, in ASCII (xn--...)",
-            false => "a URL with a valid host",
-        })?;
-        if !url.username().is_empty() || url.password().is_some() {
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if authority.contains('@') {
             return Err("a URL without user name and password");
         }
-        if url.query().is_some() || url.fragment().is_some() {
+        if path.contains(['?', '#']) || authority.contains(['?', '#']) {
             return Err("a URL without a query and a fragment");
         }
         if !text.ends_with('/') {
             return Err("a URL that ends in /");
         }
-        let host = url.host_str().ok_or("a URL with a host")?;
-        let authority = match url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
+        let Some(place) = Place::absolute(text) else {
+            return Err(match cfg!(target_arch = "wasm32") {
+                // The module has no Unicode tables; `b2o` writes what it generates in ASCII.
+                true => "a URL with a valid host, in ASCII (xn--...)",
+                false => "a URL with a valid host",
+            });
         };
-        Ok(Self { scheme, authority, path: url.path().to_owned() })
+        Ok(Self { scheme: place.scheme, authority: place.authority, path: place.path })
     }
 }
 
 /// `MirrorHeaders`: which headers an origin gets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MirrorHeaders {
     /// `PassAll`.
     pub pass_all: bool,
@@ -226,6 +286,15 @@ pub(super) fn settable(name: &str) -> bool {
         && !name.starts_with("x-envoy-")
         && name != "range"
         && !name.starts_with("if-")
+}
+
+/// Whether a rule may not give a header to clients: it would say of the message, or of the object's
+/// bytes, what only they can say. The name must be lower case.
+pub(super) fn never_returned(name: &str) -> bool {
+    OF_THE_MESSAGE.contains(&name)
+        || name.starts_with("x-envoy-")
+        || ["accept-ranges", "content-encoding", "content-range", "date", "etag", "x-oss-tag"]
+            .contains(&name)
 }
 
 #[cfg(test)]

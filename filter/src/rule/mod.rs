@@ -4,7 +4,9 @@
 //! can fail. Which rule applies is [`crate::matching`]'s question; what it then does is answered
 //! by [`mirror`] and [`redirect`].
 
+mod condition;
 pub mod element;
+mod keeping;
 mod key;
 pub mod mirror;
 mod parse;
@@ -12,10 +14,14 @@ pub mod redirect;
 #[cfg(test)]
 mod tests;
 
+pub use condition::{Condition, IncludeHeader, Statuses};
+pub use keeping::Keeping;
 pub use key::KeyRewrite;
 pub(crate) use key::climbs_out;
-pub use mirror::{Mirror, MirrorHeaders, MirrorUrl, TooLarge};
+pub use mirror::{Alternates, Mirror, MirrorHeaders, MirrorUrl, TooLarge};
 pub use redirect::External;
+
+use std::sync::Arc;
 
 use crate::finding::{Finding, Severity};
 use crate::json::{At, Node};
@@ -60,7 +66,7 @@ impl RuleSet {
     }
 
     fn new(rules: Vec<Rule>) -> Self {
-        let any_status = rules.iter().any(|rule| rule.condition.status.is_none());
+        let any_status = rules.iter().any(|rule| rule.condition.statuses.is_empty());
         // Twenty rules at the most: an insertion each is less code in the module than a sort.
         let mut sorted: Vec<Rule> = Vec::with_capacity(rules.len());
         for rule in rules {
@@ -87,10 +93,14 @@ impl RuleSet {
         let mut origins: Vec<String> = Vec::new();
         for rule in self.iter() {
             match &rule.action {
-                Action::Mirror(mirror) if !origins.contains(&mirror.url.origin()) => {
-                    origins.push(mirror.url.origin());
+                Action::Mirror(mirror) => {
+                    for origin in mirror.origins() {
+                        if !origins.contains(&origin) {
+                            origins.push(origin);
+                        }
+                    }
                 }
-                Action::External(_) | Action::Mirror(_) => {}
+                Action::External(_) => {}
             }
         }
         origins.into_iter()
@@ -115,15 +125,24 @@ pub struct Rule {
     pub action: Action,
 }
 
-/// `Condition`: all of it must hold.
-#[derive(Clone, Debug, Default)]
-pub struct Condition {
-    /// `KeyPrefixEquals`; empty means any key.
-    pub key_prefix: String,
-    /// `KeySuffixEquals`; empty means any key.
-    pub key_suffix: String,
-    /// `HttpErrorCodeReturnedEquals`; absent means any answer but a 403.
-    pub status: Option<u16>,
+impl Rule {
+    /// Whether some of what it does is done before the bucket, though objects stream.
+    #[must_use]
+    pub fn needs_front(&self) -> bool {
+        match &self.action {
+            Action::External(_) => true,
+            Action::Mirror(mirror) => !mirror.streams() || mirror.on_server_error,
+        }
+    }
+
+    /// Whether it is about HEAD as it is about GET.
+    #[must_use]
+    pub fn allows_head(&self) -> bool {
+        match &self.action {
+            Action::External(_) => false,
+            Action::Mirror(mirror) => mirror.allow_head,
+        }
+    }
 }
 
 /// `Redirect`, by its `RedirectType`.
@@ -132,7 +151,7 @@ pub enum Action {
     /// Send the client elsewhere.
     External(External),
     /// Fetch the object, answer with it, write it into the bucket.
-    Mirror(Mirror),
+    Mirror(Arc<Mirror>),
 }
 
 impl Action {
@@ -140,6 +159,7 @@ impl Action {
     #[must_use]
     pub const fn redirect_type(&self) -> &'static str {
         match self {
+            Self::External(External { ali_cdn: true, .. }) => "AliCDN",
             Self::External(_) => "External",
             Self::Mirror(_) => "Mirror",
         }

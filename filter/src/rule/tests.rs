@@ -46,8 +46,32 @@ fn sound_rules_have_no_findings() {
             r#""MirrorTooLarge": "Fail", "EnableReplacePrefix": true, "ReplaceKeyPrefixWith": "x/""#,
         ),
         mirror(r#""MirrorIsExpressTunnel": false, "ReplaceKeyWith": null"#),
+        mirror(
+            r#""MirrorFollowRedirect": false, "MirrorSNI": true, "TransparentMirrorResponseCodes": "400,404",
+               "MirrorURLSlave": "http://p/", "MirrorURLProbe": "http://p/ok?x", "MirrorSwitchAllErrors": "true",
+               "MirrorMultiAlternates": {"MirrorMultiAlternate": [
+                 {"MirrorMultiAlternateNumber": "2", "MirrorMultiAlternateURL": "http://q/", "MirrorMultiAlternateVpcId": ""},
+                 {"MirrorMultiAlternateNumber": 1, "MirrorMultiAlternateURL": "http://r/"}]}"#,
+        ),
+        mirror(
+            r#""MirrorReturnHeaders": {"ReturnHeader": [{"Key": "cache-control", "Value": "${key}"}]},
+               "MirrorTaggings": {"Taggings": [{"Key": "k", "Value": ""}]}, "MirrorProxyPass": true,
+               "MirrorAsyncStatus": 303, "StorageClass": "STANDARD_IA", "ServerSideEncryption": "aws:kms",
+               "MirrorTimeout": 100, "MirrorMaxSize": "5", "MirrorFallThrough": true,
+               "MirrorTunnelId": "", "MirrorDstVpcId": """#,
+        ),
+        rule(
+            r#"{"HttpErrorCodeReturnedEquals": [404, "5XX"]}"#,
+            r#"{"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorOnServerError": true}"#,
+        ),
         external(r#"{"HostName": "h"}"#),
         external(r#"{"HostName": "127.0.0.1:9100", "Protocol": "http", "HttpRedirectCode": 307}"#),
+        external(r#"{"RedirectType": "AliCDN", "HostName": "h", "PassQueryString": "true"}"#),
+        rule(
+            r#"{"HttpErrorCodeReturnedEquals": "404, 5XX", "IncludeHeader": [{"Key": "a", "Equals": ""}]}"#,
+            r#"{"HostName": "h"}"#,
+        ),
+        rule(r#"{"HttpErrorCodeReturnedEquals": ["404", "5XX", 429]}"#, r#"{"HostName": "h"}"#),
         external(r#"{"HostName": "münchen.example", "ReplaceKeyWith": "${key}.gz"}"#),
         external(
             r#"{"RedirectType": "External", "HttpRedirectCode": "302", "ReplaceKeyPrefixWith": ""}"#,
@@ -80,8 +104,34 @@ fn each_mistake_is_found_at_its_place() {
             vec![("unknown-element", at("/Condition/KeyPrefix="))],
         ),
         (
-            &rule(r#"{"IncludeHeader": []}"#, r#"{"HostName": "h"}"#),
-            vec![("unsupported-element", at("/Condition/IncludeHeader="))],
+            &rule(
+                r#"{"IncludeHeader": [{"Key": "a b"}, {"Equals": "x"}, {"Key": "a", "Is": "x"}]}"#,
+                r#"{"HostName": "h"}"#,
+            ),
+            vec![
+                ("bad-header-name", at("/Condition/IncludeHeader/0/Key")),
+                ("missing-element", at("/Condition/IncludeHeader/1=")),
+                ("unknown-element", at("/Condition/IncludeHeader/2/Is=")),
+            ],
+        ),
+        (
+            &rule(
+                &format!(r#"{{"IncludeHeader": [{}]}}"#, [r#"{"Key": "a"}"#; 11].join(",")),
+                r#"{"HostName": "h"}"#,
+            ),
+            vec![("too-many", at("/Condition/IncludeHeader="))],
+        ),
+        (
+            &rule(r#"{"HttpErrorCodeReturnedEquals": "404,6XX"}"#, r#"{"HostName": "h"}"#),
+            vec![("bad-status", at("/Condition/HttpErrorCodeReturnedEquals"))],
+        ),
+        (
+            &rule(r#"{"HttpErrorCodeReturnedEquals": [404, true]}"#, r#"{"HostName": "h"}"#),
+            vec![("wrong-type", at("/Condition/HttpErrorCodeReturnedEquals/1"))],
+        ),
+        (
+            &rule(r#"{"HttpErrorCodeReturnedEquals": "4XX"}"#, MIRROR),
+            vec![("mirror-status", at("/Condition/HttpErrorCodeReturnedEquals"))],
         ),
         (
             &rule(r#"{"HttpErrorCodeReturnedEquals": 200}"#, r#"{"HostName": "h"}"#),
@@ -99,7 +149,7 @@ fn each_mistake_is_found_at_its_place() {
             vec![("bad-word", at("/Redirect/RedirectType"))],
         ),
         (
-            &rule(C404, r#"{"RedirectType": "AliCDN", "HostName": "h"}"#),
+            &rule(C404, r#"{"RedirectType": "Internal", "HostName": "h"}"#),
             vec![("unsupported-element", at("/Redirect/RedirectType"))],
         ),
         (
@@ -111,12 +161,85 @@ fn each_mistake_is_found_at_its_place() {
             vec![("bad-mirror-url", at("/Redirect/MirrorURL"))],
         ),
         (
+            &mirror(r#""MirrorSwitchAllErrors": true, "MirrorURLProbe": "ftp://p/""#),
+            vec![
+                ("bad-mirror-url", at("/Redirect/MirrorURLProbe")),
+                ("no-effect", at("/Redirect/MirrorURLProbe=")),
+                ("no-effect", at("/Redirect/MirrorSwitchAllErrors=")),
+            ],
+        ),
+        (
+            &mirror(
+                r#""MirrorMultiAlternates": {"MirrorMultiAlternate": [
+                    {"MirrorMultiAlternateNumber": 1, "MirrorMultiAlternateURL": "http://q/", "MirrorMultiAlternateVpcId": "v"},
+                    {"MirrorMultiAlternateNumber": 1, "MirrorMultiAlternateURL": "http://r/"},
+                    {"MirrorMultiAlternateURL": "r"}]}"#,
+            ),
+            vec![
+                (
+                    "unsupported-element",
+                    at(
+                        "/Redirect/MirrorMultiAlternates/MirrorMultiAlternate/0/MirrorMultiAlternateVpcId=",
+                    ),
+                ),
+                (
+                    "duplicate-name",
+                    at(
+                        "/Redirect/MirrorMultiAlternates/MirrorMultiAlternate/1/MirrorMultiAlternateNumber",
+                    ),
+                ),
+                ("missing-element", at("/Redirect/MirrorMultiAlternates/MirrorMultiAlternate/2=")),
+                (
+                    "bad-mirror-url",
+                    at(
+                        "/Redirect/MirrorMultiAlternates/MirrorMultiAlternate/2/MirrorMultiAlternateURL",
+                    ),
+                ),
+            ],
+        ),
+        (
+            &mirror(
+                r#""MirrorReturnHeaders": {"ReturnHeader": [{"Key": "ETag", "Value": "x"}, {"Key": "a", "Value": "${x}"}]},
+                   "MirrorTaggings": {"Taggings": [{"Key": "", "Value": "x"}, {"Key": "a", "Value": ""}, {"Key": "a", "Value": ""}]}"#,
+            ),
+            vec![
+                ("bad-header-name", at("/Redirect/MirrorReturnHeaders/ReturnHeader/0/Key")),
+                ("bad-template", at("/Redirect/MirrorReturnHeaders/ReturnHeader/1/Value")),
+                ("bad-tag", at("/Redirect/MirrorTaggings/Taggings/0/Key")),
+                ("duplicate-name", at("/Redirect/MirrorTaggings/Taggings/2/Key")),
+            ],
+        ),
+        (
+            &mirror(
+                r#""MirrorAsyncStatus": 200, "StorageClass": "cold", "ServerSideEncryption": "DES",
+                   "MirrorTimeout": 0, "TransparentMirrorResponseCodes": "200""#,
+            ),
+            vec![
+                ("bad-status", at("/Redirect/TransparentMirrorResponseCodes")),
+                ("bad-limit", at("/Redirect/MirrorTimeout")),
+                ("bad-redirect-code", at("/Redirect/MirrorAsyncStatus")),
+                ("bad-word", at("/Redirect/StorageClass")),
+                ("bad-word", at("/Redirect/ServerSideEncryption")),
+            ],
+        ),
+        (
+            &mirror(r#""MirrorOnServerError": true"#),
+            vec![("no-effect", at("/Condition/HttpErrorCodeReturnedEquals"))],
+        ),
+        (
+            &mirror(r#""MirrorTunnelId": "t", "MirrorUsingRole": true"#),
+            vec![
+                ("unsupported-element", at("/Redirect/MirrorTunnelId=")),
+                ("unsupported-element", at("/Redirect/MirrorUsingRole=")),
+            ],
+        ),
+        (
             &mirror(r#""MirrorURL": "http://p/""#),
             vec![("duplicate-element", at("/Redirect/MirrorURL="))],
         ),
         (
-            &mirror(r#""MirrorCheckMd5": true"#),
-            vec![("unsupported-element", at("/Redirect/MirrorCheckMd5="))],
+            &mirror(r#""MirrorIsExpressTunnel": true"#),
+            vec![("unsupported-element", at("/Redirect/MirrorIsExpressTunnel="))],
         ),
         (&mirror(r#""MirrorTooLarge": "302""#), vec![("bad-word", at("/Redirect/MirrorTooLarge"))]),
         (

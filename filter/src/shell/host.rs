@@ -16,7 +16,7 @@ use crate::worker::{Call, Refusal};
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
-    fn proxy_add_header_map_value(
+    fn proxy_replace_header_map_value(
         map: u32,
         name: *const u8,
         name_len: usize,
@@ -150,10 +150,11 @@ pub(super) fn replace_headers(map: Map, headers: &HeaderList) -> Result<()> {
     check(unsafe { proxy_set_header_map_pairs(map as u32, wire.as_ptr(), wire.len()) })
 }
 
-pub(super) fn add_header(map: Map, name: &str, value: &[u8]) -> Result<()> {
+/// Sets a header, in place of any of its name.
+pub(super) fn set_header(map: Map, name: &str, value: &[u8]) -> Result<()> {
     // SAFETY: the host only reads both buffers.
     check(unsafe {
-        proxy_add_header_map_value(
+        proxy_replace_header_map_value(
             map as u32,
             name.as_ptr(),
             name.len(),
@@ -179,6 +180,15 @@ pub(super) fn property(path: &[&str]) -> Result<Vec<u8>> {
     let path = path.join("\0");
     // SAFETY: the host reads the path, and the two pointers are valid for the call.
     receive(|data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) })
+}
+
+/// Whether the stream ends since its client has left: by Envoy's response flags, which for an
+/// origin that gave no answer are not set by then.
+pub(super) fn client_left() -> bool {
+    // DownstreamConnectionTermination and DownstreamRemoteReset.
+    const LEFT: u64 = 1 << 14 | 1 << 28;
+    let flags = property(&["response", "flags"]).unwrap_or_default();
+    flags.try_into().is_ok_and(|flags| u64::from_le_bytes(flags) & LEFT != 0)
 }
 
 pub(super) fn send_local_response(status: u16, headers: &HeaderList, body: &[u8]) -> Result<()> {

@@ -9,6 +9,8 @@ use super::host::{self, Buffer, Map};
 use super::vm::{self, Vm};
 use crate::exchange::{Decision, Exchange};
 use crate::matching::Source;
+use crate::metric::Metric;
+use crate::reply::Reply;
 use crate::worker::{StreamId, Worker};
 
 /// One request. Without a configured root it lets everything through.
@@ -43,24 +45,20 @@ impl HttpContext for Stream {
             return Action::Continue;
         };
         match exchange.on_answer(&vm.configuration, &headers, source) {
-            Decision::Answer { reply, metric, line } => {
-                host::log(LogLevel::Info, &line);
-                vm.count(metric);
-                match vm::answer(&reply) {
-                    Ok(()) => Action::Pause,
-                    Err(error) => {
-                        vm.expect("answer", Err(error));
-                        Action::Continue
-                    }
-                }
+            Decision::Answer { reply, metric, line } => answer(vm, &reply, metric, &line),
+            Decision::Fetch { reply, line, miss } => {
+                vm.with_worker(|worker| worker.on_wanted(*miss));
+                answer(vm, &reply, Metric::Redirected, &line)
             }
             Decision::Mirror(miss) => {
                 vm.with_worker(|worker| worker.on_miss(self.id, *miss));
                 Action::Pause
             }
             Decision::Pass(_) => Action::Continue,
-            Decision::Tag(tag) => {
-                vm.expect("add a header", host::add_header(Map::Response, "x-oss-tag", &tag));
+            Decision::Tell(headers) => {
+                for (name, value) in headers.iter() {
+                    vm.expect("set a header", host::set_header(Map::Response, name, value));
+                }
                 Action::Continue
             }
         }
@@ -81,6 +79,19 @@ impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(vm) = &self.vm {
             vm.with_worker(|worker| worker.on_stream_end(self.id));
+        }
+    }
+}
+
+/// Answers in place of the bucket; its own answer is better than none.
+fn answer(vm: &Vm, reply: &Reply, metric: Metric, line: &str) -> Action {
+    host::log(LogLevel::Info, line);
+    vm.count(metric);
+    match vm::answer(reply) {
+        Ok(()) => Action::Pause,
+        Err(error) => {
+            vm.expect("answer", Err(error));
+            Action::Continue
         }
     }
 }

@@ -10,20 +10,23 @@ use super::host::{self, Buffer, Map};
 use super::vm::{self, Vm};
 use crate::http::headers::HeaderList;
 use crate::metric::Metric;
-use crate::transfer::End;
+use crate::origin::OriginRequest;
+use crate::transfer::{End, Plan};
 use crate::visit::{Arrival, Departure, Refusal, Storing, Visit};
-use crate::worker::{Effect, StreamId};
+use crate::worker::{Effect, Moment, StreamId};
 
 /// One request.
 pub(super) struct Visitor {
     id: StreamId,
     vm: Rc<Vm>,
     visit: Visit,
+    /// When the request came here, after the bucket had been asked.
+    since: Moment,
 }
 
 impl Visitor {
-    pub(super) const fn new(id: u32, vm: Rc<Vm>) -> Self {
-        Self { id: StreamId(id), vm, visit: Visit::new() }
+    pub(super) fn new(id: u32, vm: Rc<Vm>) -> Self {
+        Self { id: StreamId(id), vm, visit: Visit::new(), since: vm::now() }
     }
 
     fn refuse(&self, refusal: &Refusal) -> Action {
@@ -33,10 +36,16 @@ impl Visitor {
         Action::Pause
     }
 
-    fn stream(&mut self, headers: &HeaderList, storing: Storing, is_empty: bool) -> Action {
+    fn stream(
+        &mut self,
+        headers: &HeaderList,
+        storing: Option<Box<Storing>>,
+        is_empty: bool,
+    ) -> Action {
         self.vm.expect("replace headers", host::replace_headers(Map::Response, headers));
         self.vm.count(Metric::Mirrored);
-        let visit = &mut self.visit;
+        let Some(storing) = storing.map(|storing| *storing) else { return Action::Continue };
+        let (visit, since) = (&mut self.visit, self.since);
         let (Storing::Later(plan, _) | Storing::Now(plan, _)) = &storing;
         let line = plan.shared();
         // Another worker copies the object: its bytes are the client's alone.
@@ -45,8 +54,8 @@ impl Visitor {
             return Action::Continue;
         }
         self.vm.with_transfers(|transfers| match storing {
-            Storing::Later(plan, origin) => transfers.backfill(plan, origin),
-            Storing::Now(plan, origin) => match transfers.begin(plan, origin) {
+            Storing::Later(plan, origin) => transfers.backfill(plan, origin, since),
+            Storing::Now(plan, origin) => match transfers.begin(plan, origin, since) {
                 Some(transfer) => {
                     visit.copied_by(transfer);
                     Vec::new()
@@ -60,10 +69,17 @@ impl Visitor {
         Action::Continue
     }
 
-    fn answered(&self) {
-        if let Some(transfers) = self.vm.work.borrow_mut().origin() {
-            transfers.on_answered(self.id);
+    /// The object is fetched for itself, unless another worker does that.
+    fn backfill(&self, plan: Plan, origin: OriginRequest) {
+        if self.vm.claim(&plan.lease()) {
+            self.vm.with_transfers(|transfers| transfers.backfill(plan, origin, self.since));
         }
+    }
+
+    /// Nothing more is expected of the origin. False where nothing was.
+    fn answered(&self) -> bool {
+        let mut work = self.vm.work.borrow_mut();
+        work.origin().is_some_and(|transfers| transfers.on_answered(self.id))
     }
 
     fn end(&mut self, end: End) {
@@ -81,12 +97,15 @@ impl HttpContext for Visitor {
         let headers = host::headers(Map::Request).unwrap_or_default();
         match self.visit.on_request(&self.vm.configuration, headers) {
             Departure::Answer(refusal) => self.refuse(&refusal),
+            Departure::Fetch { answer, plan, origin } => {
+                self.backfill(*plan, origin);
+                self.refuse(&answer)
+            }
             Departure::Send(headers, asked) => {
                 match host::replace_headers(Map::Request, &headers) {
                     Ok(()) => {
-                        let id = self.id;
-                        self.vm
-                            .with_transfers(|transfers| transfers.on_asked(id, asked, vm::now()));
+                        let (id, since) = (self.id, self.since);
+                        self.vm.with_transfers(|transfers| transfers.on_asked(id, asked, since));
                         Action::Continue
                     }
                     Err(error) => {
@@ -103,7 +122,12 @@ impl HttpContext for Visitor {
         self.answered();
         match self.visit.on_answer(&headers) {
             Some(Arrival::Answer(refusal)) => self.refuse(&refusal),
-            Some(Arrival::Stream { headers, storing }) => self.stream(&headers, *storing, is_end),
+            Some(Arrival::Backfill(refusal, object)) => {
+                let (plan, origin) = *object;
+                self.backfill(plan, origin);
+                self.refuse(&refusal)
+            }
+            Some(Arrival::Stream { headers, storing }) => self.stream(&headers, storing, is_end),
             None => Action::Continue,
         }
     }
@@ -137,10 +161,14 @@ impl HttpContext for Visitor {
 
 impl Drop for Visitor {
     fn drop(&mut self) {
-        self.answered();
+        let was_asked = self.answered();
         self.end(End::Broken);
-        if let Some((plan, origin)) = self.visit.on_abandoned() {
-            self.vm.with_transfers(|transfers| transfers.backfill(plan, origin));
+        // An origin that cannot be asked now is not asked again: its client has been told so.
+        if was_asked
+            && host::client_left()
+            && let Some((plan, origin)) = self.visit.on_abandoned()
+        {
+            self.backfill(plan, origin);
         }
     }
 }

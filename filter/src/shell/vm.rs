@@ -172,10 +172,12 @@ pub(super) fn answer(reply: &Reply) -> Result<(), host::HostError> {
         Body::Absent => host::send_local_response(reply.status, &reply.headers, b""),
         // Envoy takes type and length off a local reply without a body (http/utility.cc,
         // prepareLocalReply), and they belong to this object: so the held response becomes it.
-        Body::EmptyObject => {
+        Body::Headers(length) => {
             let mut headers = HeaderList::new().with(":status", reply.status.to_string());
             headers.extend(&reply.headers);
-            headers.add("content-length", "0");
+            if let Some(length) = length {
+                headers.add("content-length", length.to_string());
+            }
             host::replace_headers(host::Map::Response, &headers)?;
             host::continue_response()
         }

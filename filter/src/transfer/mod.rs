@@ -8,10 +8,14 @@
 //!    └─ broken off, refused, no memory ─▶ Aborting ─▶ gone ◀─────────────────────────┘
 //! ```
 //!
+//! Where Putting or Completing may have succeeded unheard, Looking at the bucket comes before the
+//! end.
+//!
 //! An object becomes visible by one request, Putting or Completing, and neither is sent before its
 //! last byte has arrived and the length is the one announced. What the client gets does not depend
 //! on any of this. Performs nothing: events and the time in, effects out.
 
+mod object;
 mod part;
 pub(crate) mod pull;
 #[cfg(test)]
@@ -20,11 +24,14 @@ mod upload;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
+use self::object::{Flow, Transfer};
 use self::part::Parts;
-use self::pull::{Pull, Pulled};
+use self::pull::Pull;
 use self::upload::Upload;
 use crate::configuration::Configuration;
+use crate::digest::Check;
 use crate::http::headers::HeaderList;
 use crate::lease::Lease;
 use crate::metric::Metric;
@@ -41,6 +48,12 @@ const MAX_WAITING: usize = 1_000;
 
 /// Bytes of parts under way at once, of all objects: the host holds a second copy of them.
 const UNDER_WAY_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long after the bucket's answer a request may come here: the host retries it first.
+const RETRY_TIME: Duration = Duration::from_secs(1);
+
+/// Objects that are remembered as stored.
+const MAX_STORED: usize = 1_000;
 
 /// What a store may say at most, where its words are wanted.
 const MAX_WORDS: u64 = 64 * 1024;
@@ -66,6 +79,8 @@ pub struct Plan {
     pub length: Option<u64>,
     /// Its strong ETag at the origin: by it the rest can be fetched when its stream ends early.
     pub validator: Option<String>,
+    /// What its bytes are checked against, where its rule asks.
+    pub check: Check,
     /// What will be told of it.
     pub report: Report,
 }
@@ -98,39 +113,11 @@ pub enum End {
     Whole,
 }
 
-/// One object on its way.
-#[derive(Debug)]
-struct Transfer {
-    id: TransferId,
-    plan: Plan,
-    parts: Parts,
-    flow: Flow,
-    origin: OriginRequest,
-    /// The fetch of its own, where there is one.
-    pull: Option<Pull>,
-    upload: Upload,
-    /// When its lease is to be renewed; the first is taken before the transfer begins.
-    renewal: Option<Moment>,
-}
-
 /// An object that waits to be fetched for itself.
 #[derive(Debug)]
 struct Waiting {
     plan: Plan,
     origin: OriginRequest,
-}
-
-/// The origin's side of a transfer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Flow {
-    /// More bytes may come.
-    Flowing,
-    /// It will not be stored.
-    Lost(NotStored),
-    /// It is fetched for itself.
-    Pulling,
-    /// All bytes have come.
-    Whole,
 }
 
 /// The transfers of one VM.
@@ -141,6 +128,9 @@ pub struct Transfers {
     next_call: u64,
     transfers: Vec<Transfer>,
     waiting: VecDeque<Waiting>,
+    /// What came into the bucket lately, and when: requests that began before then missed it, and
+    /// need not copy it again.
+    stored: VecDeque<(u64, Moment)>,
     /// Requests that their origins have not answered yet, and until when they may.
     asked: Vec<(StreamId, Moment, Rc<Asked>)>,
     ticking: bool,
@@ -156,6 +146,7 @@ impl Transfers {
             next_call: 0,
             transfers: Vec::new(),
             waiting: VecDeque::new(),
+            stored: VecDeque::new(),
             asked: Vec::new(),
             ticking: false,
         }
@@ -163,16 +154,19 @@ impl Transfers {
 
     /// A request has been sent to its origin.
     pub fn on_asked(&mut self, stream: StreamId, asked: Rc<Asked>, now: Moment) -> Vec<Effect> {
-        let until = now.after(self.configuration.timeouts.origin);
+        let until = now.after(asked.patience(self.configuration.timeouts.origin));
         self.asked.push((stream, until, asked));
         let mut effects = Vec::new();
         self.keep_time(&mut effects);
         effects
     }
 
-    /// Its origin answers, or nobody waits for that any more.
-    pub fn on_answered(&mut self, stream: StreamId) {
+    /// Its origin answers, or nobody waits for that any more. False where it has been answered
+    /// before, by its origin or for it.
+    pub fn on_answered(&mut self, stream: StreamId) -> bool {
+        let before = self.asked.len();
         self.asked.retain(|(waiting, _, _)| *waiting != stream);
+        self.asked.len() < before
     }
 
     /// Whether no object is under way or waits.
@@ -181,25 +175,45 @@ impl Transfers {
         self.transfers.is_empty() && self.waiting.is_empty()
     }
 
-    /// An object begins to arrive. `None` when it is under way already, or cannot be kept as it
-    /// came: then its bytes are the client's alone.
-    pub fn begin(&mut self, plan: Plan, origin: OriginRequest) -> Option<TransferId> {
+    /// An object begins to arrive, for a request that began at `since`; its lease is ours. `None`
+    /// when it is under way already or stored by now, or cannot be kept as it came: then its bytes
+    /// are the client's alone.
+    pub fn begin(
+        &mut self,
+        plan: Plan,
+        origin: OriginRequest,
+        since: Moment,
+    ) -> Option<TransferId> {
         let kept = plan.headers.texts().count() == plan.headers.iter().count();
-        if !kept || self.transfers.iter().any(|transfer| transfer.plan.is_for(&plan)) {
+        if !kept || self.is_known(&plan, since) {
             return None;
         }
         // The stream brings what a fetch of its own would have to.
         self.waiting.retain(|waiting| !waiting.plan.is_for(&plan));
-        Some(self.add(plan, origin, Flow::Flowing, None))
+        Some(self.add(plan, origin, Flow::Flowing, None, Lease::renewal(since)))
     }
 
-    /// An object is wanted that does not come whole: it is fetched for itself, in its turn.
-    pub fn backfill(&mut self, plan: Plan, origin: OriginRequest) -> Vec<Effect> {
-        let known = self.transfers.iter().any(|transfer| transfer.plan.is_for(&plan))
-            || self.waiting.iter().any(|waiting| waiting.plan.is_for(&plan));
-        if known {
+    /// An object is wanted that does not come whole, by a request that began at `since`: it is
+    /// fetched for itself, in its turn.
+    pub fn backfill(&mut self, plan: Plan, origin: OriginRequest, since: Moment) -> Vec<Effect> {
+        let waits = self.waiting.iter().any(|waiting| waiting.plan.is_for(&plan));
+        if waits || self.is_known(&plan, since) {
             return Vec::new();
         }
+        self.enqueue(plan, origin)
+    }
+
+    /// Whether an object is under way, or has been stored since a request for it began.
+    fn is_known(&self, plan: &Plan, since: Moment) -> bool {
+        let object = plan.lease().object();
+        self.transfers.iter().any(|transfer| transfer.plan.is_for(plan))
+            || self
+                .stored
+                .iter()
+                .any(|(stored, at)| *stored == object && since <= at.after(RETRY_TIME))
+    }
+
+    fn enqueue(&mut self, plan: Plan, origin: OriginRequest) -> Vec<Effect> {
         if self.waiting.len() >= MAX_WAITING {
             let outcome =
                 Outcome::Streamed { url: &plan.url, bytes: 0, stored: Err(NotStored::Busy) };
@@ -215,12 +229,13 @@ impl Transfers {
         origin: OriginRequest,
         flow: Flow,
         pull: Option<Pull>,
+        renewal: Moment,
     ) -> TransferId {
         self.next_id += 1;
         let id = TransferId(self.next_id);
-        let parts = Parts::new(self.configuration.limits.part_bytes, plan.length);
+        let parts =
+            Parts::new(self.configuration.limits.part_bytes, plan.length, plan.check.clone());
         let upload = Upload::Absent;
-        let renewal = None;
         self.transfers.push(Transfer { id, plan, parts, flow, origin, pull, upload, renewal });
         id
     }
@@ -256,10 +271,7 @@ impl Transfers {
             (End::Whole, Some(expected)) if expected != found => {
                 transfer.lose(NotStored::Length { expected, found });
             }
-            (End::Whole, _) => {
-                transfer.parts.finish();
-                transfer.flow = Flow::Whole;
-            }
+            (End::Whole, _) => transfer.end_whole(),
         }
         vec![Effect::Wake]
     }
@@ -299,26 +311,39 @@ impl Transfers {
     /// A callout has been answered, or has failed in the host.
     pub fn on_call_answer(&mut self, call: CallId, answer: CallAnswer, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if let Some(transfer) = self.transfers.iter_mut().find(|transfer| transfer.has(call)) {
-            transfer.on_answer(call, answer, now, &mut effects);
+        let is_unconfirmed =
+            |transfer: &&Transfer| transfer.upload.is_unconfirmed(call, &answer.headers);
+        if let Some(transfer) = self.transfers.iter().find(is_unconfirmed) {
+            effects.push(Effect::Log(format!(
+                "the store did not confirm an upload of {}, which may stay open",
+                transfer.plan.report.object()
+            )));
         }
-        self.turn(now, &mut effects);
+        self.settle(call, answer, now, &mut effects);
         effects
+    }
+
+    fn settle(&mut self, call: CallId, answer: CallAnswer, now: Moment, effects: &mut Vec<Effect>) {
+        let patience = self.configuration.timeouts.store;
+        if let Some(transfer) = self.transfers.iter_mut().find(|transfer| transfer.has(call)) {
+            transfer.on_answer(call, answer, now, patience, effects);
+        }
+        self.turn(now, effects);
     }
 
     /// A callout was not sent.
     pub fn on_call_refused(&mut self, call: CallId, why: NotSent, now: Moment) -> Vec<Effect> {
         match why {
             NotSent::NoCluster => {
-                let mut effects = Vec::new();
                 if let Some(transfer) = self.transfers.iter_mut().find(|t| t.has(call)) {
                     transfer.lose(NotStored::NoCluster);
                 }
-                self.turn(now, &mut effects);
-                effects
             }
-            NotSent::NoHost => self.on_call_answer(call, CallAnswer::default(), now),
+            NotSent::NoHost => {}
         }
+        let mut effects = Vec::new();
+        self.settle(call, CallAnswer::default(), now, &mut effects);
+        effects
     }
 
     /// Sends what is due, and lets go of what is over.
@@ -330,8 +355,8 @@ impl Transfers {
         let mut sending: usize = self.transfers.iter().map(|t| t.parts.under_way()).sum();
         let timeouts = self.configuration.timeouts;
         for transfer in &mut self.transfers {
-            if transfer.renewal.is_none_or(|renewal| now >= renewal) {
-                transfer.renewal = Some(Lease::renewal(now));
+            if now >= transfer.renewal {
+                transfer.renewal = Lease::renewal(now);
                 effects.push(Effect::Lease(transfer.plan.lease()));
             }
             let mut next_call = || {
@@ -365,10 +390,10 @@ impl Transfers {
                 transfer.upload.advance(&mut transfer.parts, transfer.flow, room, now, next_call);
             sending += transfer.parts.under_way() - before;
             for (id, step) in calls {
-                effects.push(Effect::Call(id, step.call(&target, timeouts.store)));
+                effects.push(Effect::Call(id, step.call(&target, timeouts)));
             }
         }
-        self.end_transfers(effects);
+        self.end_transfers(now, effects);
         self.keep_time(effects);
     }
 
@@ -387,7 +412,8 @@ impl Transfers {
         while self.transfers.iter().filter(pulls).count() < self.most_backfills() {
             let Some(Waiting { plan, origin }) = self.waiting.pop_front() else { return };
             let pull = Pull::new(origin.clone());
-            self.add(plan, origin, Flow::Pulling, Some(pull));
+            // Its lease may have ended while it waited.
+            self.add(plan, origin, Flow::Pulling, Some(pull), Moment::default());
         }
     }
 
@@ -403,14 +429,18 @@ impl Transfers {
     }
 
     /// Tells of what is over, and puts on the list what a fetch of its own can still bring.
-    fn end_transfers(&mut self, effects: &mut Vec<Effect>) {
+    fn end_transfers(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let mut again = Vec::new();
+        let mut stored = Vec::new();
         self.transfers.retain(|transfer| {
             let Some(result) = transfer.upload.is_over(transfer.flow) else { return true };
             let passing = matches!(result, Err(NotStored::Broken | NotStored::NoMemory));
             if passing && transfer.pull.is_none() {
                 again.push((transfer.plan.clone(), transfer.origin.clone()));
                 return false;
+            }
+            if matches!(result, Ok(()) | Err(NotStored::AlreadyThere)) {
+                stored.push(transfer.plan.lease().object());
             }
             effects.push(Effect::Count(match result {
                 Ok(()) => Metric::Stored,
@@ -425,8 +455,24 @@ impl Transfers {
             false
         });
         for (plan, origin) in again {
-            effects.append(&mut self.backfill(plan, origin));
+            effects.append(&mut self.enqueue(plan, origin));
         }
+        for object in stored {
+            self.remember(object, now);
+        }
+    }
+
+    /// An object is in the bucket, for as long as a request that missed it may be answered late.
+    fn remember(&mut self, object: u64, now: Moment) {
+        let patience = self.configuration.timeouts.origin;
+        while self
+            .stored
+            .front()
+            .is_some_and(|(_, at)| self.stored.len() >= MAX_STORED || now > at.after(patience))
+        {
+            self.stored.pop_front();
+        }
+        self.stored.push_back((object, now));
     }
 
     fn held(&self) -> usize {
@@ -441,79 +487,5 @@ impl Transfers {
         self.transfers
             .iter_mut()
             .find(|transfer| transfer.id == id && transfer.flow == Flow::Flowing)
-    }
-}
-
-impl Transfer {
-    fn on_answer(
-        &mut self,
-        call: CallId,
-        answer: CallAnswer,
-        now: Moment,
-        effects: &mut Vec<Effect>,
-    ) {
-        let failed = match self.parts.on_answer(call, &answer, now) {
-            Some(result) => result.err(),
-            None if self.pulls(call) => self.on_range(answer, now),
-            None => self.upload.on_answer(call, &answer, now, effects),
-        };
-        if let Some(why) = failed {
-            self.lose(why);
-        }
-    }
-
-    /// A range of a fetch of its own has arrived; returns why the object is lost, where it is.
-    fn on_range(&mut self, answer: CallAnswer, now: Moment) -> Option<NotStored> {
-        if self.flow != Flow::Pulling {
-            return None;
-        }
-        let pull = self.pull.as_mut()?;
-        match pull.on_answer(answer, &mut self.parts, &mut self.plan.headers, now) {
-            Pulled::More => None,
-            Pulled::Lost(why) => Some(why),
-            Pulled::Whole => {
-                self.parts.finish();
-                self.flow = Flow::Whole;
-                None
-            }
-        }
-    }
-
-    fn pulls(&self, call: CallId) -> bool {
-        self.pull.as_ref().is_some_and(|pull| pull.has(call))
-    }
-
-    /// Whether time brings it on.
-    fn waits(&self) -> bool {
-        self.flow == Flow::Pulling || self.upload.waits()
-    }
-
-    /// Whether a call is one of this transfer's.
-    fn has(&self, call: CallId) -> bool {
-        self.parts.has(call) || self.upload.has(call) || self.pulls(call)
-    }
-
-    /// The stream is not copied any further; the rest is fetched for itself, where it is sure to
-    /// be the rest of the same object.
-    fn suspend(&mut self, why: NotStored) {
-        self.parts.rewind();
-        let received = self.parts.received();
-        let pull = match (&self.plan.validator, self.plan.length) {
-            _ if received == 0 => Pull::new(self.origin.clone()),
-            (Some(validator), Some(size)) => {
-                Pull::resume(self.origin.clone(), validator.clone(), size)
-            }
-            (None, _) | (_, None) => return self.lose(why),
-        };
-        self.pull = Some(pull);
-        self.flow = Flow::Pulling;
-    }
-
-    /// The object will not be stored: what is held of it is let go, the first reason stays.
-    fn lose(&mut self, why: NotStored) {
-        if !matches!(self.flow, Flow::Lost(_)) {
-            self.flow = Flow::Lost(why);
-        }
-        self.parts.give_up();
     }
 }

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use crate::digest::{Check, Mismatch};
+use crate::http::headers::Headers;
 use crate::reason::NotStored;
 use crate::retry;
 use crate::store::{self, Written};
@@ -29,6 +31,9 @@ pub(super) struct Parts {
     size: usize,
     announced: Option<u64>,
     received: u64,
+    /// The check of the bytes received, and as it was at the last full part.
+    check: Check,
+    checked: Check,
     filling: Vec<u8>,
     full: Vec<Part>,
     /// Those of the parts that are stored, by number less one.
@@ -53,13 +58,15 @@ enum State {
 }
 
 impl Parts {
-    pub(super) fn new(part_bytes: u64, announced: Option<u64>) -> Self {
+    pub(super) fn new(part_bytes: u64, announced: Option<u64>, check: Check) -> Self {
         // An object that is announced to be huge has larger parts, so that they are few enough.
         let size = part_bytes.max(announced.unwrap_or_default().div_ceil(MAX_PARTS));
         Self {
             size: usize::try_from(size).unwrap_or(usize::MAX),
             announced,
             received: 0,
+            checked: check.clone(),
+            check,
             filling: Vec::new(),
             full: Vec::new(),
             etags: Vec::new(),
@@ -76,6 +83,7 @@ impl Parts {
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.filling.extend_from_slice(now);
             self.received += now.len() as u64;
+            self.check.update(now);
             bytes = later;
             if self.filling.len() == self.size {
                 self.close();
@@ -88,6 +96,7 @@ impl Parts {
     pub(super) fn push_part(&mut self, bytes: Vec<u8>) {
         if self.filling.is_empty() && bytes.len() == self.size {
             self.received += bytes.len() as u64;
+            self.check.update(&bytes);
             self.filling = bytes;
             self.close();
         } else {
@@ -107,9 +116,20 @@ impl Parts {
         self.announced = Some(size);
     }
 
-    /// The size of every part but the last.
-    pub(super) const fn size(&self) -> usize {
-        self.size
+    /// The object comes whole, and this is what is known of its bytes.
+    pub(super) fn expect(&mut self, check: Check) {
+        self.check = check;
+    }
+
+    /// A range comes next; this is what is said of it, and of the object. Returns what is wrong.
+    pub(super) fn expect_range(&mut self, answer: &Headers, range: &[u8]) -> Option<Mismatch> {
+        let is_first = self.received == 0;
+        self.check.on_range(answer, range, is_first)
+    }
+
+    /// What is announced of the object, and not true of the bytes received.
+    pub(super) fn mismatch(&self) -> Option<Mismatch> {
+        self.check.mismatch()
     }
 
     /// The most that is fetched at once: a part, as far as a host holds that much of an answer.
@@ -137,6 +157,7 @@ impl Parts {
     pub(super) fn rewind(&mut self) {
         self.received -= self.filling.len() as u64;
         self.filling = Vec::new();
+        self.check = self.checked.clone();
     }
 
     pub(super) const fn received(&self) -> u64 {
@@ -286,6 +307,7 @@ impl Parts {
 
     fn close(&mut self) {
         self.etags.push(None);
+        self.checked = self.check.clone();
         let number = u32::try_from(self.etags.len()).unwrap_or(u32::MAX);
         let bytes = Rc::new(std::mem::take(&mut self.filling));
         let state = State::Due(Moment::default());

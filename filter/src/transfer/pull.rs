@@ -3,7 +3,7 @@
 
 use super::part::Parts;
 use crate::http::headers::{HeaderList, Headers};
-use crate::origin::{self, OriginRequest};
+use crate::origin::OriginRequest;
 use crate::reason::NotStored;
 use crate::retry;
 use crate::worker::{CallAnswer, CallId, Moment};
@@ -15,6 +15,8 @@ pub(super) struct Pull {
     /// What the ranges have in common; without it two of them may be of different objects.
     validator: Option<String>,
     size: Option<u64>,
+    /// Whether a range is asked for: an object of no bytes has none.
+    ranged: bool,
     attempts: u32,
     state: State,
 }
@@ -39,7 +41,7 @@ pub(super) enum Pulled {
 impl Pull {
     pub(super) fn new(origin: OriginRequest) -> Self {
         let state = State::Due(Moment::default());
-        Self { origin, validator: None, size: None, attempts: 0, state }
+        Self { origin, validator: None, size: None, ranged: true, attempts: 0, state }
     }
 
     /// Goes on behind the bytes that are there, if the object is still the one they are of.
@@ -73,7 +75,9 @@ impl Pull {
         let first = parts.received();
         let last = first.saturating_add(parts.range() as u64).saturating_sub(1);
         let mut headers = self.origin.call_headers("GET");
-        headers.add("range", format!("bytes={first}-{last}"));
+        if self.ranged {
+            headers.add("range", format!("bytes={first}-{last}"));
+        }
         if let Some(validator) = &self.validator {
             headers.add("if-match", validator);
         }
@@ -100,11 +104,20 @@ impl Pull {
                 if headers.content_length().is_some_and(|length| length != answer.body_bytes) {
                     return self.again(headers, now);
                 }
-                *object = origin::object_headers(headers);
+                let Ok(found) = self.origin.found(headers) else {
+                    return Pulled::Lost(NotStored::Metadata);
+                };
+                *object = found.kept;
+                parts.expect(self.origin.check(headers));
                 parts.push(&answer.body);
                 Pulled::Whole
             }
-            Some(416) if first == 0 => Pulled::Whole,
+            Some(200) if first == 0 => Pulled::Lost(NotStored::Unranged),
+            Some(416) if first == 0 && self.ranged => {
+                self.ranged = false;
+                self.state = State::Due(Moment::default());
+                Pulled::More
+            }
             Some(200 | 206 | 412 | 416) => Pulled::Lost(NotStored::Changed),
             Some(status @ (404 | 410 | 401 | 403)) => {
                 Pulled::Lost(NotStored::OriginRefused(status))
@@ -128,11 +141,22 @@ impl Pull {
             return Pulled::Lost(NotStored::Broken);
         }
         let is_last = range.last.saturating_add(1) == range.size;
-        if !same || (!is_last && validator.is_none()) {
+        if !same {
             return Pulled::Lost(NotStored::Changed);
         }
+        if !is_last && validator.is_none() {
+            return Pulled::Lost(NotStored::Unranged);
+        }
+        if self.origin.checks()
+            && let Some(mismatch) = parts.expect_range(&answer.headers, &answer.body)
+        {
+            return Pulled::Lost(NotStored::Digest(mismatch));
+        }
         if parts.received() == 0 {
-            *object = origin::object_headers(&answer.headers);
+            let Ok(found) = self.origin.found(&answer.headers) else {
+                return Pulled::Lost(NotStored::Metadata);
+            };
+            *object = found.kept;
             parts.announce(range.size);
         }
         self.validator = validator;

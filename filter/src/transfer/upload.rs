@@ -1,15 +1,24 @@
 //! The store's side of a transfer: one PutObject, or a multipart upload that is completed or
 //! aborted.
+//!
+//! What makes an object visible may have been done though its answer was lost, and then a second
+//! attempt is refused. So once there was a second one, a refusal says nothing: the object in the
+//! bucket is looked at.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Flow;
+use super::object::Flow;
 use super::part::Parts;
+use crate::configuration::Timeouts;
+use crate::http::headers::Headers;
 use crate::reason::NotStored;
 use crate::retry;
 use crate::store::{self, Target, Written};
 use crate::worker::{Call, CallAnswer, CallId, Effect, Moment};
+
+/// How often a bucket is looked at that does not have the object yet.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// What the store has of an object.
 #[derive(Debug)]
@@ -22,6 +31,16 @@ pub(super) enum Upload {
     Completing { id: String, attempt: Attempt },
     /// Perhaps an upload.
     Creating(Attempt),
+    /// Perhaps the whole object: the bucket is looked at.
+    Looking {
+        /// The upload, where there is one.
+        id: Option<String>,
+        attempt: Attempt,
+        /// Until when a completion that nobody heard of may still be under way.
+        until: Moment,
+        /// Why the object is not stored, if it is not there.
+        why: NotStored,
+    },
     /// Nothing more will be asked.
     Over(Result<(), NotStored>),
     /// An upload and some of its parts.
@@ -66,6 +85,11 @@ impl Attempt {
         matches!(self.state, AttemptState::Due(_))
     }
 
+    /// Whether an earlier one may have done what this one was refused.
+    const fn is_repeated(&self) -> bool {
+        self.made > 1
+    }
+
     /// Another attempt, or the reason why there is none.
     fn again(&mut self, status: Option<u16>, now: Moment) -> Result<(), NotStored> {
         match retry::next_attempt(self.made, now) {
@@ -86,12 +110,18 @@ pub(super) enum Step {
     Abort { id: String },
     Complete { id: String, etags: Vec<String> },
     Create,
+    Look,
     Part { id: String, number: u32, bytes: Rc<Vec<u8>> },
     Put { bytes: Rc<Vec<u8>> },
 }
 
 impl Step {
-    pub(super) fn call(self, target: &Target<'_>, timeout: Duration) -> Call {
+    pub(super) fn call(self, target: &Target<'_>, timeouts: Timeouts) -> Call {
+        let timeout = match self {
+            Self::Complete { .. } | Self::Create => timeouts.multipart(),
+            Self::Abort { .. } | Self::Look => timeouts.store,
+            Self::Part { .. } | Self::Put { .. } => timeouts.store,
+        };
         let (headers, body) = match self {
             Self::Abort { id } => (target.abort_upload(&id), None),
             Self::Complete { id, etags } => {
@@ -99,6 +129,7 @@ impl Step {
                 (target.complete_upload(&id), Some(Rc::new(body)))
             }
             Self::Create => (target.create_upload(), None),
+            Self::Look => (target.head(), None),
             Self::Part { id, number, bytes } => (target.upload_part(&id, number), Some(bytes)),
             Self::Put { bytes } => (target.put(bytes.len()), Some(bytes)),
         };
@@ -131,6 +162,9 @@ impl Upload {
             }
             Self::Creating(attempt) => {
                 attempt.begin(now, call).map(|call| (call, Step::Create)).into_iter().collect()
+            }
+            Self::Looking { attempt, .. } => {
+                attempt.begin(now, call).map(|call| (call, Step::Look)).into_iter().collect()
             }
             Self::Open { id } => parts
                 .due(room, now, &mut call)
@@ -170,6 +204,7 @@ impl Upload {
                 | Self::Aborting { .. }
                 | Self::Completing { .. }
                 | Self::Creating(_)
+                | Self::Looking { .. }
                 | Self::Open { .. }
                 | Self::Over(_)
                 | Self::Putting(_),
@@ -184,26 +219,37 @@ impl Upload {
             Self::Aborting { attempt, .. }
             | Self::Completing { attempt, .. }
             | Self::Creating(attempt)
+            | Self::Looking { attempt, .. }
             | Self::Putting(attempt) => attempt.is(call),
             Self::Absent | Self::Open { .. } | Self::Over(_) => false,
         }
+    }
+
+    /// Whether an upload may have come to be of which nobody heard. The host's own answers lack the
+    /// time that a server took.
+    pub(super) fn is_unconfirmed(&self, call: CallId, answer: &Headers) -> bool {
+        let is_created = matches!(self, Self::Creating(attempt) if attempt.is(call));
+        is_created && answer.get("x-envoy-upstream-service-time").is_none()
     }
 
     /// Whether the body of an answer says more than its status.
     pub(super) fn wants_words(&self, call: CallId) -> bool {
         match self {
             Self::Completing { attempt, .. } | Self::Creating(attempt) => attempt.is(call),
-            Self::Aborting { .. } | Self::Putting(_) => false,
+            Self::Aborting { .. } | Self::Looking { .. } | Self::Putting(_) => false,
             Self::Absent | Self::Open { .. } | Self::Over(_) => false,
         }
     }
 
-    /// Takes an answer; returns why the object is lost, where it is.
+    /// Takes an answer; returns why the object is lost, where it is. `is_ours` judges the headers
+    /// of an object in the bucket, and `patience` is for what nobody has heard of.
     pub(super) fn on_answer(
         &mut self,
         call: CallId,
         answer: &CallAnswer,
         now: Moment,
+        patience: Duration,
+        is_ours: impl FnOnce(&Headers) -> bool,
         effects: &mut Vec<Effect>,
     ) -> Option<NotStored> {
         if !self.has(call) {
@@ -214,13 +260,22 @@ impl Upload {
         let written = store::judge(status);
         match self {
             Self::Absent | Self::Open { .. } | Self::Over(_) => None,
-            Self::Putting(attempt) => match conclude(written) {
-                Some(result) => {
-                    *self = Self::Over(result);
-                    None
-                }
-                None => attempt.again(status, now).err(),
-            },
+            Self::Putting(attempt) => {
+                let failure = match conclude(written) {
+                    Some(Ok(())) => {
+                        *self = Self::Over(Ok(()));
+                        return None;
+                    }
+                    Some(Err(why)) => why,
+                    None => attempt.again(status, now).err()?,
+                };
+                *self = if attempt.is_repeated() {
+                    Self::look(None, failure, now, patience)
+                } else {
+                    Self::Over(Err(failure))
+                };
+                None
+            }
             Self::Creating(attempt) => {
                 let id = store::element(words, "UploadId");
                 match (conclude(written), id) {
@@ -242,16 +297,43 @@ impl Upload {
                 }
             }
             // S3 can begin a 200 before it knows how the completion ends.
-            Self::Completing { attempt, .. } => {
+            Self::Completing { id, attempt } => {
                 let turned = written == Written::Done && words.contains("<Error>");
-                match conclude(if turned { Written::Failed } else { written }) {
+                let failure = match conclude(if turned { Written::Failed } else { written }) {
                     Some(Ok(())) => {
                         *self = Self::Over(Ok(()));
-                        None
+                        return None;
                     }
-                    Some(Err(why)) => Some(why),
-                    None => attempt.again(status, now).err(),
+                    Some(Err(why)) => why,
+                    None => attempt.again(status, now).err()?,
+                };
+                if attempt.is_repeated() {
+                    *self = Self::look(Some(std::mem::take(id)), failure, now, patience);
+                    return None;
                 }
+                Some(failure)
+            }
+            Self::Looking { id, attempt, until, why } => {
+                let failure = match (status, written) {
+                    (Some(200), _) if is_ours(&answer.headers) => {
+                        *self = Self::Over(Ok(()));
+                        return None;
+                    }
+                    (Some(200), _) => NotStored::AlreadyThere,
+                    (Some(404), _) | (_, Written::Failed) if now < *until => {
+                        attempt.state = AttemptState::Due(now.after(LOOK_PERIOD));
+                        return None;
+                    }
+                    (Some(404), _) => *why,
+                    // Who may write an object may not always read it.
+                    (_, Written::AlreadyThere | Written::Done) => NotStored::Unknown,
+                    (_, Written::Failed | Written::Refused(_)) => NotStored::Unknown,
+                };
+                *self = match id.take() {
+                    Some(id) => Self::Aborting { id, attempt: Attempt::FIRST },
+                    None => Self::Over(Ok(())),
+                };
+                Some(failure)
             }
             Self::Aborting { id, attempt } => {
                 let gone = matches!(written, Written::Done) || status == Some(404);
@@ -261,7 +343,7 @@ impl Upload {
                     (false, Ok(())) => {}
                     (false, Err(why)) => {
                         effects.push(Effect::Log(format!(
-                            "the upload {id} could not be aborted and stays open: {why}"
+                            "the upload {id} could not be aborted and may be open still: {why}"
                         )));
                         *self = Self::Over(Ok(()));
                     }
@@ -271,18 +353,21 @@ impl Upload {
         }
     }
 
+    fn look(id: Option<String>, why: NotStored, now: Moment, patience: Duration) -> Self {
+        Self::Looking { id, attempt: Attempt::FIRST, until: now.after(patience), why }
+    }
+
     /// How it ended, once it has. Of a lost object the reason is the flow's.
     pub(super) const fn is_over(&self, flow: Flow) -> Option<Result<(), NotStored>> {
         match (self, flow) {
-            (Self::Over(Ok(())), Flow::Lost(why)) => Some(Err(why)),
-            (Self::Over(result), Flow::Flowing | Flow::Lost(_) | Flow::Pulling | Flow::Whole) => {
-                Some(*result)
-            }
+            (Self::Over(_), Flow::Lost(why)) => Some(Err(why)),
+            (Self::Over(result), Flow::Flowing | Flow::Pulling | Flow::Whole) => Some(*result),
             (
                 Self::Absent
                 | Self::Aborting { .. }
                 | Self::Completing { .. }
                 | Self::Creating(_)
+                | Self::Looking { .. }
                 | Self::Open { .. }
                 | Self::Putting(_),
                 Flow::Flowing | Flow::Lost(_) | Flow::Pulling | Flow::Whole,
@@ -296,6 +381,7 @@ impl Upload {
             Self::Aborting { attempt, .. }
             | Self::Completing { attempt, .. }
             | Self::Creating(attempt)
+            | Self::Looking { attempt, .. }
             | Self::Putting(attempt) => attempt.waits(),
             Self::Open { .. } => true,
             Self::Absent | Self::Over(_) => false,

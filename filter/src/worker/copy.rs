@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::fetch::tell;
 use super::{
     ANSWERS_PER_TURN, Call, CallId, Effect, Moment, Refusal, Ticket, Waiter, Worker, same_object,
 };
@@ -12,7 +13,6 @@ use crate::metric::Metric;
 use crate::origin::Verdict;
 use crate::reason::NotStored;
 use crate::reply::{Object, Reply};
-use crate::report::Outcome;
 use crate::retry;
 use crate::store::{self, Target, Written};
 
@@ -35,11 +35,21 @@ pub(super) struct Copy {
 
 /// The client for which the object was fetched; the line on storing is about its request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum FirstClient {
+pub(super) enum FirstClient {
     Answered(u16),
     Left,
     Reported,
     Waiting,
+}
+
+impl FirstClient {
+    /// What it got, where that is known.
+    pub(super) const fn status(self) -> Option<u16> {
+        match self {
+            Self::Answered(status) => Some(status),
+            Self::Left | Self::Reported | Self::Waiting => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -74,13 +84,8 @@ impl Copy {
         }
     }
 
-    /// Whether the store has settled and nobody waits.
-    pub(super) fn is_done(&self) -> bool {
-        self.is_spare()
-    }
-
     /// Whether it only stays for requests that may not come.
-    fn is_spare(&self) -> bool {
+    pub(super) fn is_spare(&self) -> bool {
         matches!(self.state, State::Settled { .. }) && self.waiters.is_empty()
     }
 
@@ -88,7 +93,7 @@ impl Copy {
         Target {
             bucket,
             key: &self.miss.request.key,
-            headers: &self.object.headers,
+            headers: &self.object.kept,
             tag: &self.object.tag,
         }
     }
@@ -110,25 +115,23 @@ impl Worker {
         &mut self,
         miss: Miss,
         waiters: Vec<Waiter>,
+        first_client: Option<FirstClient>,
         object: Rc<Object>,
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let first_is_there = waiters.iter().any(|waiter| waiter.first);
-        let result = self.admission(&object);
+        let first_client = match first_client {
+            Some(client) => client,
+            None if waiters.iter().any(|waiter| waiter.first) => FirstClient::Waiting,
+            None => FirstClient::Left,
+        };
+        let result = miss.storing().and_then(|()| self.admission(&object));
         let call = self.call();
         let state = match result {
             Ok(()) => State::Sending { call, attempts: 1 },
             Err(why) => self.settled(Err(why), now, effects),
         };
-        let copy = Copy {
-            miss,
-            object,
-            waiters,
-            since: now,
-            first_client: if first_is_there { FirstClient::Waiting } else { FirstClient::Left },
-            state,
-        };
+        let copy = Copy { miss, object, waiters, since: now, first_client, state };
         if result.is_ok()
             && let Some(bucket) = self.configuration.bucket(&copy.miss.request.bucket)
         {
@@ -141,7 +144,7 @@ impl Worker {
     /// Whether an object can be stored, after those that are held for nobody have made room.
     fn admission(&mut self, object: &Object) -> Result<(), NotStored> {
         // What cannot be said to the store as the origin said it is not said differently.
-        if object.headers.texts().count() != object.headers.iter().count() {
+        if object.kept.texts().count() != object.kept.iter().count() {
             return Err(NotStored::Metadata);
         }
         let held = |copies: &[Copy]| copies.iter().map(|copy| copy.object.body.len()).sum();
@@ -185,13 +188,8 @@ impl Worker {
                 if waiter.first {
                     copy.first_client = FirstClient::Answered(reply.status);
                 } else {
-                    let outcome = Outcome::Mirrored {
-                        url: &waiter.miss.origin.url(),
-                        bytes: copy.object.body.len(),
-                        client: Some(reply.status),
-                        stored: None,
-                    };
-                    effects.push(Effect::Log(waiter.miss.report.line(&outcome)));
+                    let (url, bytes) = (&copy.object.url, copy.object.body.len() as u64);
+                    tell(&waiter.miss, url, bytes, Some(reply.status), None, effects);
                 }
                 self.answer(waiter.stream, reply, effects);
             }
@@ -300,10 +298,11 @@ impl Worker {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) -> State {
-        effects.push(Effect::Count(match result {
-            Ok(()) => Metric::Stored,
-            Err(_) => Metric::NotStored,
-        }));
+        match result {
+            Ok(()) => effects.push(Effect::Count(Metric::Stored)),
+            Err(NotStored::ByRule) => {}
+            Err(_) => effects.push(Effect::Count(Metric::NotStored)),
+        }
         // What another way brought into the bucket is not this object.
         let linger = match result {
             Err(NotStored::AlreadyThere) => Duration::ZERO,
@@ -331,11 +330,6 @@ fn report(copy: &mut Copy, effects: &mut Vec<Effect>) {
         FirstClient::Reported => return,
     };
     copy.first_client = FirstClient::Reported;
-    let outcome = Outcome::Mirrored {
-        url: &copy.miss.origin.url(),
-        bytes: copy.object.body.len(),
-        client,
-        stored: Some(result),
-    };
-    effects.push(Effect::Log(copy.miss.report.line(&outcome)));
+    let (url, bytes) = (&copy.object.url, copy.object.body.len() as u64);
+    tell(&copy.miss, url, bytes, client, Some(result), effects);
 }

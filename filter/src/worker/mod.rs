@@ -16,6 +16,7 @@
 
 mod copy;
 mod fetch;
+mod health;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use self::copy::Copy;
 use self::fetch::Fetch;
+use self::health::Health;
 use crate::configuration::Configuration;
 use crate::exchange::Miss;
 use crate::http::headers::{HeaderList, Headers};
@@ -135,6 +137,9 @@ pub struct Worker {
     next_ticket: u64,
     next_call: u64,
     arrived: Vec<(StreamId, Miss)>,
+    /// Objects that nobody waits for.
+    wanted: Vec<Miss>,
+    health: Health,
     fetches: Vec<Fetch>,
     copies: Vec<Copy>,
     /// Bytes that the host holds for clients that are being answered.
@@ -153,6 +158,8 @@ impl Worker {
             next_ticket: 0,
             next_call: 0,
             arrived: Vec::new(),
+            wanted: Vec::new(),
+            health: Health::default(),
             fetches: Vec::new(),
             copies: Vec::new(),
             answering: Vec::new(),
@@ -164,7 +171,10 @@ impl Worker {
     /// Whether nothing is under way, and nobody waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.arrived.is_empty() && self.fetches.is_empty() && self.copies.iter().all(Copy::is_done)
+        self.arrived.is_empty()
+            && self.wanted.is_empty()
+            && self.fetches.is_empty()
+            && self.copies.iter().all(Copy::is_spare)
     }
 
     /// A ticket for a request that begins now.
@@ -176,6 +186,12 @@ impl Worker {
     /// A stream's response is held for an object.
     pub fn on_miss(&mut self, stream: StreamId, miss: Miss) -> Vec<Effect> {
         self.arrived.push((stream, miss));
+        vec![Effect::Wake]
+    }
+
+    /// An object is to be fetched for which nobody waits.
+    pub fn on_wanted(&mut self, miss: Miss) -> Vec<Effect> {
+        self.wanted.push(miss);
         vec![Effect::Wake]
     }
 
@@ -212,6 +228,9 @@ impl Worker {
         for (stream, miss) in std::mem::take(&mut self.arrived) {
             self.admit(stream, miss, now);
         }
+        for miss in std::mem::take(&mut self.wanted) {
+            self.admit_wanted(miss, now);
+        }
         self.turn(now, &mut effects);
         effects
     }
@@ -238,9 +257,11 @@ impl Worker {
         let mut effects = Vec::new();
         if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_calling(call)) {
             self.on_origin_answer(at, answer, now, &mut effects);
+        } else if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_heading(call)) {
+            self.on_head_answer(at, &answer.headers, now, &mut effects);
         } else if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_asking(call)) {
-            self.on_size_answer(at, &answer.headers, &mut effects);
-        } else {
+            self.on_size_answer(at, &answer.headers, now, &mut effects);
+        } else if !self.health.on_answer(call, answer.headers.status()) {
             self.on_store_answer(call, answer.headers.status(), now, &mut effects);
         }
         self.turn(now, &mut effects);
@@ -251,8 +272,8 @@ impl Worker {
     pub fn on_call_refused(&mut self, call: CallId, why: Refusal, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         if let Some(at) = self.fetches.iter().position(|fetch| fetch.has(call)) {
-            self.on_origin_refused(at, why, &mut effects);
-        } else {
+            self.on_origin_refused(at, why, now, &mut effects);
+        } else if !self.health.on_answer(call, None) {
             self.on_store_refused(call, why, now, &mut effects);
         }
         self.turn(now, &mut effects);
@@ -270,9 +291,18 @@ impl Worker {
         }
     }
 
+    /// The same for one that nobody waits for.
+    fn admit_wanted(&mut self, miss: Miss, now: Moment) {
+        let known = self.copies.iter().any(|copy| copy.serves(&miss))
+            || self.fetches.iter().any(|fetch| fetch.is_for(&miss));
+        if !known {
+            self.fetches.push(Fetch::wanted(miss, now));
+        }
+    }
+
     /// What is due after every event.
     fn turn(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        self.start_fetches(effects);
+        self.start_fetches(now, effects);
         self.answer_waiters(now, effects);
         self.copies.retain(|copy| !copy.is_over(now));
         let waits = self.fetches.iter().any(Fetch::is_queued) || !self.copies.is_empty();
@@ -285,7 +315,7 @@ impl Worker {
     /// Answers a client, or lets it be when it has gone.
     fn answer(&mut self, stream: StreamId, reply: Reply, effects: &mut Vec<Effect>) {
         match &reply.body {
-            Body::EmptyObject => {
+            Body::Headers(_) => {
                 self.emptied.push(stream);
             }
             Body::Object(..) => {
@@ -302,7 +332,11 @@ impl Worker {
     }
 }
 
-/// Whether two misses want the same of the same origin, and of the same bucket.
+/// Whether two misses want the same of the same origin, and of the same bucket, to the same end.
 fn same_object(a: &Miss, b: &Miss) -> bool {
-    a.origin == b.origin && a.request.bucket == b.request.bucket && a.request.key == b.request.key
+    a.rule == b.rule
+        && a.origin == b.origin
+        && a.storing() == b.storing()
+        && a.request.bucket == b.request.bucket
+        && a.request.key == b.request.key
 }

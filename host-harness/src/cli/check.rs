@@ -1,34 +1,39 @@
-//! `b2o check`: is a rule file right, and if not, where.
+//! `b2o check`: is a file right, and if not, where.
 
 use std::path::{Path, PathBuf};
 
-use back_to_origin::rule::RuleSet;
 use serde::Serialize;
 
 use super::failure::{Failure, USAGE};
+use super::loading::read_rules;
 use super::{colour_out, print};
-use crate::diagnostics::{self, Document, Entry, Report, Weight};
+use crate::deployment::{self, LoadError};
+use crate::diagnostics::{self, Entry, Report, Weight};
 
-/// Check a rule file, and point at everything that is wrong with it.
+/// Check a rule file, or a deployment with all of its rule files, and point at what is wrong.
 ///
-/// It says what the filter would say: rules it refuses are refused by Envoy and by `b2o serve`
-/// too. A deployment file is no rule file; `b2o serve` checks it with all of its rule files.
+/// Rules are XML or JSON, in OSS's form or in S3's. What is an error is refused by Envoy and by
+/// `b2o serve` too; a warning is taken, and hardly means what its author meant. What depends on
+/// where the gateway and the bucket are is only found in a deployment.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
     after_long_help = "\
 Examples:
   b2o check envoy/rules/mirror.json
-  b2o check --json envoy/rules/mirror.json
+  b2o check --json website.xml
+  b2o check envoy/deployment.yaml
+
+envoy/RULES.md describes every element, and every code of a finding.
 
 Exit codes:
   0  no errors; warnings may have been printed
-  1  the rules are refused
+  1  the file is refused
   2  wrong usage, or the file cannot be read"
 )]
 pub(super) struct Arguments {
-    /// The rule file: JSON with `RoutingRules`; `-` is standard input.
-    rules: PathBuf,
+    /// The rule file, XML or JSON, `-` for standard input; or a deployment file, `.yaml` or `.yml`.
+    file: PathBuf,
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -41,51 +46,72 @@ struct Verdict<'a> {
     findings: Vec<Entry<'a>>,
 }
 
+/// What came of reading a file.
+struct Checked {
+    file: String,
+    /// What it has, in words; `None` when it is refused.
+    content: Option<String>,
+    reports: Vec<Report>,
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (rules, report) = read_rules(&arguments.rules)?;
-    let path = &report.document.path;
+    let is_yaml = |extension| extension == "yaml" || extension == "yml";
+    let checked = match arguments.file.extension().is_some_and(is_yaml) {
+        true => check_deployment(&arguments.file)?,
+        false => check_rules(&arguments.file)?,
+    };
+    let Checked { file, content, reports } = &checked;
     if arguments.json {
-        let (accepted, findings) = (rules.is_some(), report.entries());
-        let verdict = Verdict { file: path, accepted, findings };
+        let findings = reports.iter().flat_map(Report::entries).collect();
+        let verdict = Verdict { file, accepted: content.is_some(), findings };
         // Strings, numbers and booleans: nothing JSON cannot say.
         print(&(serde_json::to_string_pretty(&verdict).unwrap_or_default() + "\n"));
     } else {
-        print(&report.render(colour_out()));
+        reports.iter().for_each(|report| print(&report.render(colour_out())));
     }
-    let tally = tally(&report);
-    match rules {
-        Some(rules) if !arguments.json => {
-            let count = rules.iter().count();
-            let rules = if count == 1 { "1 rule" } else { &format!("{count} rules") };
+    let count = |weight| reports.iter().map(|report| report.count(weight)).sum();
+    let tally = diagnostics::tally(count(Weight::Error), count(Weight::Warning));
+    match content {
+        Some(content) if !arguments.json => {
             let tally = if tally.is_empty() { "nothing to report" } else { &tally };
-            print(&format!("{path}: {rules}, {tally}\n"));
+            print(&format!("{file}: {content}, {tally}\n"));
             Ok(())
         }
         Some(_) => Ok(()),
-        None => Err(refusal(path, &tally)),
+        None => Err(refusal(file, &tally)),
     }
 }
 
-/// Reads a rule file; that it is wrong is no failure yet.
-pub(super) fn read_rules(path: &Path) -> Result<(Option<RuleSet>, Report), Failure> {
-    let (shown, bytes) = if path.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        let read = std::io::Read::read_to_end(&mut std::io::stdin(), &mut bytes);
-        ("<stdin>".to_owned(), read.map(|_| bytes))
-    } else {
-        (path.display().to_string(), std::fs::read(path))
-    };
-    let bytes = bytes.map_err(|error| {
-        Failure::new(format!("cannot read the rule file {shown}: {error}")).code(USAGE)
-    })?;
-    let checked = RuleSet::from_json(&bytes);
-    let report = diagnostics::rules::report(Document::new(shown, &bytes), &checked.findings);
-    Ok((checked.rules, report))
+fn check_rules(path: &Path) -> Result<Checked, Failure> {
+    let file = read_rules(path)?;
+    let content = file.rules.map(|rules| counted(rules.iter().count(), "rule"));
+    let (file, reports) = (file.report.document.path.clone(), vec![file.report]);
+    Ok(Checked { file, content, reports })
+}
+
+fn check_deployment(path: &Path) -> Result<Checked, Failure> {
+    let file = path.display().to_string();
+    match deployment::load(path) {
+        Ok(loaded) => {
+            let rules = loaded.rules.iter().map(|rules| rules.set.iter().count()).sum();
+            let buckets = counted(loaded.rules.len(), "bucket");
+            let content = Some(format!("{buckets}, {}", counted(rules, "rule")));
+            Ok(Checked { file, content, reports: loaded.warnings })
+        }
+        Err(LoadError::Refused(reports)) => Ok(Checked { file, content: None, reports }),
+        Err(error @ LoadError::Unreadable { .. }) => {
+            Err(Failure::new(error.to_string()).code(USAGE))
+        }
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// The failure of a command whose rules are refused.
 pub(super) fn refusal(path: &str, tally: &str) -> Failure {
-    Failure::new(format!("{path}: {tally}; the filter would refuse these rules"))
+    Failure::new(format!("{path}: {tally}; no gateway takes it"))
 }
 
 /// How many errors and warnings a report has.

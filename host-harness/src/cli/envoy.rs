@@ -8,9 +8,7 @@ use clap::ValueEnum;
 use super::failure::Failure;
 use super::loading::load;
 use super::print;
-use crate::FILTER_WASM;
-use crate::deployment::{Plan, Timeouts};
-use crate::envoy::{self, Change, Running, Settings};
+use crate::envoy::{self, Change, Settings, Target};
 
 /// Write what Envoy needs to run a deployment: its configuration and the module.
 ///
@@ -19,14 +17,17 @@ use crate::envoy::{self, Change, Running, Settings};
 /// Files are replaced as a whole, those that stay the same are not touched, and a deployment with
 /// an error changes nothing.
 ///
-/// Written for Envoy 1.40. By the path `callout` the filter fetches an object, answers with it and
-/// writes it into the bucket.
+/// By the path `streaming`, the default, Envoy's own router tries a miss again at the origin: bytes
+/// stream to the client, of objects of any size, and a hit never enters the module. That takes Envoy
+/// 1.39 or later. By the path `callout` the filter fetches an object, up to 32 MiB, answers with it
+/// and writes it into the bucket: the portable form, for any Envoy and as a base for Istio.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
     after_long_help = "\
 Examples:
   b2o envoy envoy/deployment.yaml --out /tmp/envoy
+  b2o envoy envoy/deployment.yaml --out /tmp/envoy --path callout
   envoy --config-path /tmp/envoy/envoy.yaml
 
 Keys for signing that stand in the deployment file go into DIR/credentials, which only its owner
@@ -54,7 +55,7 @@ pub(super) struct Arguments {
 /// How an object reaches the client.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum DataPath {
-    /// Through the filter's memory.
+    /// Whole, through the filter's memory. For any Envoy.
     Callout,
     /// From the origin through Envoy, copied into the bucket on the way. Needs Envoy 1.39 or later.
     Streaming,
@@ -72,25 +73,17 @@ impl From<DataPath> for envoy::DataPath {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { deployment, out, data_path, trust } = arguments;
     let loaded = load(deployment)?;
-    let source = deployment.file_name().unwrap_or(deployment.as_os_str());
-    let settings = Settings {
+    let target = Target {
         directory: out.clone(),
-        data_path: data_path.map_or(Plan::new(&loaded).path, envoy::DataPath::from),
-        source: source.to_string_lossy().into_owned(),
+        data_path: data_path.map(envoy::DataPath::from),
         trusted: trust.clone(),
     };
-    let files = envoy::files(&loaded, FILTER_WASM, &settings)
-        .map_err(|error| Failure::new(error.to_string()))?;
-    if envoy::needs_trust(&loaded) && !trust.is_file() {
+    let files =
+        target.prepare(deployment, &loaded).map_err(|error| Failure::new(error.to_string()))?;
+    if target.lacks_trust(&loaded) {
         warn(trust);
     }
-    let Timeouts { origin, store } = loaded.deployment.timeouts;
-    let running = Running {
-        admin: loaded.deployment.admin.as_ref().map(|admin| admin.value),
-        request: origin.saturating_add(store),
-    };
-    let changes =
-        envoy::install(out, &files, running).map_err(|error| Failure::new(error.to_string()))?;
+    let changes = files.install().map_err(|error| Failure::new(error.to_string()))?;
     for (name, change) in &changes {
         print(&format!("{change:<9}  {}\n", out.join(name).display()));
     }
@@ -99,10 +92,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let usual = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads =
         if workers == usual { String::new() } else { format!(" --concurrency {workers}") };
+    if data_path.is_none() && loaded.deployment.path.span.is_empty() {
+        tell_of_the_default();
+    }
     let restart = changes.contains(&(envoy::BOOTSTRAP, Change::Replaced));
     let advice = if restart { "restart Envoy to have all of it" } else { "run it with" };
     print(&format!("{advice}: {command}{threads}\n"));
     Ok(())
+}
+
+/// Nobody chose the path, so nobody may know what it takes.
+fn tell_of_the_default() {
+    let _ = writeln!(
+        std::io::stderr(),
+        "note: these files need Envoy {} or later: earlier ones cannot choose another server for a \
+         retry, which is how a miss streams from the origin\n  \
+         help: --path callout writes the portable form, for earlier ones and as a base for Istio; \
+         `path: streaming` in the deployment file, or --path streaming, says that you know",
+        envoy::SINCE
+    );
 }
 
 fn warn(trust: &Path) {

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use back_to_origin::explain::{Question, explain};
 
-use super::check::{read_rules, refusal, tally};
+use super::check::{refusal, tally};
 use super::failure::Failure;
+use super::loading::read_rules;
 use super::{colour_out, print};
 
 /// Say what a rule file does with a request the bucket could not answer, and why.
@@ -17,7 +18,7 @@ use super::{colour_out, print};
     after_long_help = "\
 Examples:
   b2o explain envoy/rules/mirror.json --key examplefolder/example.txt
-  b2o explain envoy/rules/redirect.json --key old/a.txt --status 404 --json
+  b2o explain website.xml --key old/a.txt --status 404 --json
   b2o explain envoy/rules/mirror-headers.json --key examplefolder/a --query x=1 -H 'aaa-header: aaa'
 
 Exit codes:
@@ -26,7 +27,7 @@ Exit codes:
   2  wrong usage, or the file cannot be read"
 )]
 pub(super) struct Arguments {
-    /// The rule file: JSON with `RoutingRules`; `-` is standard input.
+    /// The rule file, XML or JSON; `-` is standard input.
     rules: PathBuf,
     /// The object's key, decoded and without a leading slash.
     #[arg(long, value_name = "KEY")]
@@ -52,8 +53,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (rules, report) = read_rules(&arguments.rules)?;
-    let Some(rules) = rules else {
+    let file = read_rules(&arguments.rules)?;
+    let Some(rules) = file.rules else {
+        let report = file.report;
         print(&report.render(colour_out()));
         return Err(refusal(&report.document.path, &tally(&report)));
     };

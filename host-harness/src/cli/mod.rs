@@ -2,16 +2,23 @@
 //!
 //! Owns arguments, exit codes and nothing else; each command is a few calls into the library.
 
+mod admin;
 mod check;
+mod convert;
 mod demo;
 mod envoy;
 mod explain;
 mod failure;
 mod filter;
+mod keeping;
 mod loading;
+mod rules;
+mod schema;
 mod serve;
 mod signals;
 mod store;
+mod watch;
+mod website;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -33,26 +40,36 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Admin(admin::Arguments),
     Check(check::Arguments),
+    Convert(convert::Arguments),
     Demo(demo::Arguments),
     Envoy(envoy::Arguments),
     Explain(explain::Arguments),
     Filter(filter::Arguments),
+    Rules(rules::Arguments),
+    Schema(schema::Arguments),
     Serve(serve::Arguments),
     Store(store::Arguments),
+    Website(website::Arguments),
 }
 
 /// Reads the command line, does what it asks and says how that went.
 #[must_use]
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Admin(arguments) => on_runtime(admin::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Envoy(arguments) => envoy::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Filter(arguments) => filter::run(&arguments),
+        Command::Rules(arguments) => rules::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Serve(arguments) => on_runtime(serve::run(arguments)),
         Command::Store(arguments) => on_runtime(store::run(arguments)),
+        Command::Website(arguments) => website::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,6 +93,15 @@ fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), 
 fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Text from elsewhere as it may reach a terminal: control characters are escaped.
+fn printable(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
 }
 
 /// Whether what is printed there may be coloured.

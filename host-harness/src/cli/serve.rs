@@ -1,20 +1,23 @@
 //! `b2o serve`: a gateway from a deployment file.
 
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use super::loading::load;
+use super::loading::load_with;
 use super::print;
 use super::signals::{Asked, Signals};
-use crate::deployment::Plan;
+use super::watch::Watched;
+use crate::deployment::{Loaded, Plan};
 use crate::gateway::StartError;
 use crate::launch::{self, LaunchError, Launched};
 
 /// Run a gateway from a deployment file.
 ///
-/// All problems of the file and of its rule files are shown before anything starts. SIGHUP reads
-/// the rules again; a set with an error is refused and the old one stays.
+/// All problems of the file and of its rule files are shown before anything starts. Rule files that
+/// change are read again at once, and on SIGHUP; a set with an error is refused and the old one
+/// stays.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -39,7 +42,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let path = arguments.deployment;
     let mut signals = Signals::listen()
         .map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))?;
-    let loaded = load(&path)?;
+    let (loaded, mut watched) = read(&path)?;
     let line = |line: &str| print(&format!("{line}\n"));
     let gateway = launch::gateway(&loaded.deployment, &Plan::new(&loaded), line).await;
     let mut gateway = gateway.map_err(|error| refused(&error))?;
@@ -49,28 +52,54 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     print("ready\n");
     loop {
-        match signals.next().await {
+        let asked = tokio::select! {
+            asked = signals.next() => asked,
+            () = watched.changed() => Asked::Reload,
+        };
+        match asked {
             Asked::Stop => break,
-            Asked::Reload => reload(&path, &mut gateway).await,
+            Asked::Reload => {
+                watched.look();
+                if let Some(files) = reload(&path, &mut gateway).await {
+                    watched = files;
+                }
+            }
         }
     }
     gateway.stop().await;
     Ok(())
 }
 
-/// Reads the files again. Whatever is wrong with them, the gateway goes on as it was.
-async fn reload(path: &Path, gateway: &mut Launched) {
-    let result = match load(path) {
-        Ok(loaded) => {
-            gateway.reconfigure(&Plan::new(&loaded)).await.map_err(|error| refused(&error))
+/// Reads a deployment, and watches its rule files from before they are read.
+fn read(path: &Path) -> Result<(Loaded, Watched), Failure> {
+    let watched = RefCell::new(Watched::default());
+    let source = |_: &str, path: &Path| {
+        watched.borrow_mut().watch(path);
+        std::fs::read(path)
+    };
+    let loaded = load_with(path, &source)?;
+    Ok((loaded, watched.into_inner()))
+}
+
+/// Reads the files again, and gives back those to watch. Whatever is wrong with them, the gateway
+/// goes on as it was.
+async fn reload(path: &Path, gateway: &mut Launched) -> Option<Watched> {
+    let result = match read(path) {
+        Ok((loaded, watched)) => {
+            let taken = gateway.reconfigure(&Plan::new(&loaded)).await;
+            taken.map(|()| watched).map_err(|error| refused(&error))
         }
         Err(failure) => Err(failure),
     };
     match result {
-        Ok(()) => print("the rules were read again\n"),
+        Ok(watched) => {
+            print("the rules were read again\n");
+            Some(watched)
+        }
         Err(failure) => {
             let failure = failure.help("the old rules stay");
             let _ = write!(std::io::stderr(), "{failure}");
+            None
         }
     }
 }
@@ -81,9 +110,9 @@ fn refused(error: &LaunchError) -> Failure {
     match error {
         LaunchError::Start(StartError::Listen { .. }) => failure
             .help("stop what listens there, or change `listen` or `admin` in the deployment file"),
-        LaunchError::NeedsRestart
-        | LaunchError::Program(_)
-        | LaunchError::Refused(_)
-        | LaunchError::Start(_) => failure,
+        LaunchError::Start(StartError::Protocol { .. }) => {
+            failure.help("leave out the bucket's `protocol`, or run the deployment in Envoy")
+        }
+        LaunchError::NeedsRestart | LaunchError::Program(_) | LaunchError::Start(_) => failure,
     }
 }

@@ -166,7 +166,7 @@ Mirror: what the bucket lacks comes from the origin and stays in the bucket.
   curl -i {at}/examplefolder/slow.txt
     424 MirrorFailed after {PATIENCE_SECONDS} seconds: the origin takes longer
   curl -i {at}/examplefolder/big.bin
-    302 to the origin: 16 MiB are over the limit of 8 MiB
+    200: 16 MiB, straight through from the origin, and into the bucket in two parts
   curl -i -H 'aaa-header: aaa' -H 'bbb-header: bbb' '{at}/headers/seen.txt?x=1'
     200: what the origin was sent, with MirrorHeaders at work
 
@@ -207,6 +207,7 @@ fn deployment(
 listen: {gateway}
 timeouts:
   origin: {PATIENCE_SECONDS}s
+allow_internal_origins: true
 buckets:
   - name: {BUCKET}
     endpoint: http://{store}

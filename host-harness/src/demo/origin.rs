@@ -12,7 +12,7 @@ use http_body_util::Full;
 /// How long the slow object takes: longer than the demo's gateway waits.
 const SLOW: Duration = Duration::from_secs(super::PATIENCE_SECONDS + 3);
 
-/// The size of the big object: larger than the demo's gateway fetches.
+/// The size of the big object: more than one part of an upload.
 const BIG_BYTES: usize = 16 * 1024 * 1024;
 
 /// An image of one pixel.

@@ -80,7 +80,7 @@ async fn a_missing_object_comes_from_the_origin_and_stays() {
         running.line(&format!("{name}bucket 404")).await,
         format!(
             "{name}bucket 404, rule 1 Mirror, origin http://{origin}/examplefolder/example.txt \
-             answered 200 (34 bytes), client got 200, stored in the bucket"
+             streamed 34 bytes, stored in the bucket"
         )
     );
     let stored = get(running.demo.store(), "examplefolder/example.txt", &[]).await;
@@ -98,15 +98,13 @@ async fn a_missing_object_comes_from_the_origin_and_stays() {
 #[tokio::test]
 async fn everything_to_try_answers_as_promised() {
     let running = running().await;
-    let origin = running.demo.origin.address();
-    let big = format!("http://{origin}/examplefolder/big.bin");
     for (path, status, location) in [
         ("examplefolder/with%20space/gr%C3%BC%C3%9Fe.txt", 200, None),
         ("examplefolder/empty.txt", 200, None),
         ("examplefolder/missing.txt", 404, None),
         ("examplefolder/broken.txt", 424, None),
         ("examplefolder/slow.txt", 424, None),
-        ("examplefolder/big.bin", 302, Some(big.as_str())),
+        ("examplefolder/big.bin", 200, None),
         ("old/a.txt", 301, Some("https://www.example.com/new/a.txt")),
         ("docs/page.html", 302, Some("https://www.example.com/pages/docs/page.html")),
         ("elsewhere.txt", 404, None),

@@ -41,20 +41,38 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// The keys, wherever they come from, for a region.
-    #[must_use]
-    pub fn keys(&self, region: &Region) -> Option<gateway::Credentials> {
-        let (access_key_id, secret_access_key, session_token) = match self {
-            Self::Environment(names) => (
+    /// The public half, the secret half and the token, wherever they come from.
+    fn parts(&self) -> Option<(&Secret, &Secret, Option<&Secret>)> {
+        match self {
+            Self::Environment(names) => Some((
                 &names.access_key_id.value,
                 &names.secret_access_key.value,
                 names.session_token.as_ref().map(|token| &token.value),
-            ),
+            )),
             Self::Inline(keys) => {
-                (&keys.access_key_id, &keys.secret_access_key, keys.session_token.as_ref())
+                Some((&keys.access_key_id, &keys.secret_access_key, keys.session_token.as_ref()))
             }
-            Self::None => return None,
-        };
+            Self::None => None,
+        }
+    }
+
+    /// The public half and the secret half.
+    #[must_use]
+    pub fn pair(&self) -> Option<(String, Secret)> {
+        let (access_key_id, secret_access_key, _) = self.parts()?;
+        Some((access_key_id.expose().to_owned(), secret_access_key.clone()))
+    }
+
+    /// Whether the keys are lent for a time.
+    #[must_use]
+    pub fn has_session_token(&self) -> bool {
+        self.parts().is_some_and(|(_, _, token)| token.is_some())
+    }
+
+    /// The keys, wherever they come from, for a region.
+    #[must_use]
+    pub fn keys(&self, region: &Region) -> Option<gateway::Credentials> {
+        let (access_key_id, secret_access_key, session_token) = self.parts()?;
         Some(gateway::Credentials {
             access_key_id: access_key_id.expose().to_owned(),
             secret_access_key: secret_access_key.clone(),

@@ -14,9 +14,10 @@ use back_to_origin::rule::RuleSet;
 
 use super::node::{Entry, Kind, Node, SyntaxError};
 use super::section::Reading;
-use super::value::{At, Reads, Value};
-use super::{Bucket, Credentials, Deployment};
+use super::value::{Addressing, At, Reads, Value};
+use super::{Api, Bucket, Credentials, Deployment};
 use crate::diagnostics::{self, Document, Report, Weight};
+use crate::rule_file::{self, Home, Surroundings};
 
 /// The largest object a filter can receive in Envoy, whose limit is 32 MiB for the whole answer.
 const LARGEST_OBJECT: u64 = 32 * 1024 * 1024 - 1;
@@ -40,7 +41,7 @@ pub struct Loaded {
 pub struct Rules {
     /// The rule file.
     pub path: PathBuf,
-    /// The list of rules as it stands in the file.
+    /// The list of rules, as the filter is given it.
     pub json: serde_json::Value,
     /// The origins its Mirror rules fetch from, as `scheme://host[:port]`.
     pub origins: Vec<String>,
@@ -92,11 +93,28 @@ impl std::error::Error for LoadError {
 ///
 /// When the file cannot be read or anything in it is not right.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    load_with(path, &from_disk)
+}
+
+/// The same with rule files from elsewhere: `rules` is asked for each bucket's, by the bucket's
+/// name and the file's path.
+///
+/// # Errors
+///
+/// When the file cannot be read or anything in it, or in the rules, is not right.
+pub fn load_with(path: &Path, rules: RuleSource<'_>) -> Result<Loaded, LoadError> {
     let bytes = std::fs::read(path)
         .map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
     let document = Document::new(path.display().to_string(), &bytes);
-    parse(document, directory, &|name| std::env::var_os(name))
+    parse_with(document, directory, &|name| std::env::var_os(name), rules)
+}
+
+/// Where rules come from, by a bucket's name and the path of its rule file.
+pub type RuleSource<'a> = &'a dyn Fn(&str, &Path) -> io::Result<Vec<u8>>;
+
+fn from_disk(_: &str, path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
 }
 
 /// Reads a deployment from its text.
@@ -108,6 +126,15 @@ pub fn parse(
     document: Document,
     directory: &Path,
     environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Loaded, LoadError> {
+    parse_with(document, directory, environment, &from_disk)
+}
+
+fn parse_with(
+    document: Document,
+    directory: &Path,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+    source: RuleSource<'_>,
 ) -> Result<Loaded, LoadError> {
     let mut reading = Reading::new(environment);
     let mut masks = Vec::new();
@@ -128,7 +155,14 @@ pub fn parse(
     if let Some(deployment) = &deployment {
         check(deployment, &mut reading);
         for bucket in &deployment.buckets.value {
-            rules.extend(read_rules(bucket, directory, &mut reading, &mut reports));
+            rules.extend(read_rules(
+                bucket,
+                deployment,
+                directory,
+                source,
+                &mut reading,
+                &mut reports,
+            ));
         }
     }
     let refused = !reading.problems.is_empty()
@@ -147,10 +181,19 @@ pub fn parse(
 
 /// What several fields mean together.
 fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
-    let Deployment { listen, admin, limits, buckets, .. } = deployment;
+    let Deployment { listen, admin, api, limits, buckets, .. } = deployment;
     if let Some(admin) = admin.as_ref().filter(|admin| same_port(admin, listen)) {
         let message = format!("`admin` and `listen` are both {}", admin.value);
         reading.refuse("conflict", &admin.span, message, "give one of them another port");
+    }
+    check_api(api, reading);
+    for (name, other) in [("listen", Some(listen)), ("admin", admin.as_ref())] {
+        if let Some(other) = other.filter(|other| same_port(other, &api.listen)) {
+            // One that is not written is no mistake of the file's.
+            let place = if api.listen.span.is_empty() { &other.span } else { &api.listen.span };
+            let message = format!("`{name}` and the API's `listen` are both {}", other.value);
+            reading.refuse("conflict", place, message, "give one of them another port");
+        }
     }
     if !(1..=LARGEST_OBJECT).contains(&limits.object_bytes.value) {
         let found = limits.object_bytes.value;
@@ -206,6 +249,23 @@ fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
     }
 }
 
+/// Whether the API is safe where it is served.
+fn check_api(api: &Api, reading: &mut Reading<'_>) {
+    if matches!(api.credentials.value, Credentials::None) && !api.listen.value.ip().is_loopback() {
+        let message = format!(
+            "the API has no `credentials`, and {} can be reached from other machines",
+            api.listen.value
+        );
+        let help = "add `credentials`, or listen on a loopback address";
+        reading.refuse("missing-credentials", &api.listen.span, message, help);
+    }
+    if api.credentials.value.has_session_token() {
+        let help = "leave `session_token` out: the API knows no temporary keys";
+        let message = "the API's keys have a `session_token`";
+        reading.refuse("no-effect", &api.credentials.span, message, help);
+    }
+}
+
 fn same_port(a: &At<SocketAddr>, b: &At<SocketAddr>) -> bool {
     a.value == b.value && a.value.port() != 0
 }
@@ -213,12 +273,14 @@ fn same_port(a: &At<SocketAddr>, b: &At<SocketAddr>) -> bool {
 /// Reads a bucket's rule file; `None` when a problem has been noted.
 fn read_rules(
     bucket: &Bucket,
+    deployment: &Deployment,
     directory: &Path,
+    source: RuleSource<'_>,
     reading: &mut Reading<'_>,
     reports: &mut Vec<Report>,
 ) -> Option<Rules> {
     let path = directory.join(&bucket.rules.value);
-    let bytes = match std::fs::read(&path) {
+    let bytes = match source(&bucket.name.value.0, &path) {
         Ok(bytes) => bytes,
         Err(error) => {
             let message = format!("cannot read the rule file {}: {error}", path.display());
@@ -227,24 +289,28 @@ fn read_rules(
             return None;
         }
     };
-    let checked = RuleSet::from_json(&bytes);
-    if !checked.findings.is_empty() {
-        let document = Document::new(path.display().to_string(), &bytes);
-        let seen = reports.iter().any(|report| report.document == document);
-        if !seen {
-            reports.push(diagnostics::rules::report(document, &checked.findings));
-        }
+    let shown = path.display().to_string();
+    let file = rule_file::read_in(&shown, &bytes, None, &surroundings(bucket, deployment));
+    if !file.report.problems.is_empty() && !reports.contains(&file.report) {
+        reports.push(file.report);
     }
-    let rules = checked.rules?;
-    let json = rules_of(serde_json::from_slice(&bytes).ok()?);
-    let origins = rules.origins().collect();
-    Some(Rules { path, json, origins, set: rules })
+    let (set, website) = (file.rules?, file.website?);
+    let origins = set.origins().collect();
+    Some(Rules { path, json: website.routing_rules(), origins, set })
 }
 
-/// The list of rules in a rule file: the file itself, or what it calls `RoutingRules`.
-fn rules_of(file: serde_json::Value) -> serde_json::Value {
-    let Some(fields) = file.as_object() else { return file };
-    fields.get("RoutingRules").cloned().unwrap_or_default()
+/// What is around a bucket's rules.
+fn surroundings(bucket: &Bucket, deployment: &Deployment) -> Surroundings {
+    let home = Home {
+        name: bucket.name.value.0.clone(),
+        store_host: bucket.endpoint.host.clone(),
+        store_port: bucket.endpoint.port,
+        is_virtual: bucket.addressing == Addressing::Virtual,
+        listen: deployment.listen.value,
+        domain: deployment.domain.as_ref().map(|domain| domain.0.clone()),
+    };
+    let internal_origins = (!deployment.allow_internal_origins).then_some(Weight::Error);
+    Surroundings { bucket: Some(home), internal_origins }
 }
 
 /// Finds what must not be shown: below `inline`, every text but the public half of the keys.
@@ -262,14 +328,11 @@ fn find_secrets(node: &Node, secret: bool, masks: &mut Vec<std::ops::Range<usize
     }
 }
 
-/// The document with some of its text replaced by as many asterisks.
+/// The document without its secrets.
 fn masked(document: &Document, masks: &[std::ops::Range<usize>]) -> Document {
-    let hide = |(at, c): (usize, char)| match masks.iter().any(|mask| mask.contains(&at)) {
-        true if c != '\n' => "*".repeat(c.len_utf8()),
-        true | false => c.to_string(),
-    };
-    let text = document.text.char_indices().map(hide).collect();
-    Document { path: document.path.clone(), text }
+    let mut document = document.clone();
+    document.mask(masks);
+    document
 }
 
 /// The same where the text has no structure to go by: when it mentions inline keys at all, nothing

@@ -19,11 +19,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use credentials::{Credentials, Environment, Inline};
-pub use load::{LoadError, Loaded, Rules, load, parse};
+pub use load::{LoadError, Loaded, RuleSource, Rules, load, load_with, parse};
 pub use plan::Plan;
 pub use reference::reference;
 use section::section;
-pub use value::{Addressing, At, BucketName, DataPath, Domain, Reads, Region, Variable};
+pub use value::{Addressing, At, BucketName, DataPath, Domain, Protocol, Reads, Region, Variable};
 
 use crate::gateway::Endpoint;
 
@@ -39,14 +39,23 @@ section! {
         pub domain: Option<Domain> [Optional],
         /// How many threads serve requests, each with its own instance of the filter.
         pub workers: NonZeroUsize [Computed "the number of processors"],
-        /// How an object that a bucket lacks reaches the client. `callout`: the filter fetches it
-        /// whole, up to `object_bytes`. `streaming`: the gateway streams it from the origin,
-        /// whatever its size, and the filter copies it part by part.
-        pub path: DataPath [Default "callout"],
+        /// How an object that a bucket lacks reaches the client. `streaming`: the gateway streams
+        /// it from the origin, whatever its size, and the filter copies it part by part; in Envoy
+        /// that takes 1.39 or later. `callout`: the filter fetches it whole, up to `object_bytes`,
+        /// on any proxy-wasm host.
+        pub path: At<DataPath> [Default "streaming"],
         /// What the filter may use at most, per worker.
         pub limits: Limits [Computed "each field's own"],
         /// How long the filter waits.
         pub timeouts: Timeouts [Computed "each field's own"],
+        /// Servers beside those of the rules that an origin may redirect a fetch to. Any other
+        /// redirect is not followed.
+        pub origins: Option<Vec<Endpoint>> [Optional],
+        /// Whether rules may fetch from the inside of a network: a loopback or private address, a
+        /// name without a domain, an internal endpoint. OSS refuses them.
+        pub allow_internal_origins: bool [Default "false"],
+        /// Where `b2o admin` takes rules.
+        pub api: Api [Computed "each field's own"],
         /// The buckets, at least one.
         pub buckets: At<Vec<Bucket>> [Required],
     }
@@ -55,8 +64,8 @@ section! {
 section! {
     /// What the filter may use at most, per worker.
     pub struct Limits as "limits" {
-        /// The largest object, in bytes, that is fetched, answered and stored; a larger one is
-        /// left to the origin. At most 33554431: one byte less than what Envoy lets a filter
+        /// With `path: callout`, the largest object, in bytes, that is fetched, answered and stored;
+        /// a larger one is left to the origin. At most 33554431: one byte less than what Envoy lets a filter
         /// receive.
         pub object_bytes: At<u64> [Default "8388608"],
         /// The bytes of all objects held at once.
@@ -68,7 +77,7 @@ section! {
         /// 5242880 bytes.
         pub part_bytes: At<u64> [Default "8388608"],
         /// With `path: streaming`, how many objects are fetched at once for the bucket alone:
-        /// those that clients asked for a part of, or did not wait for.
+        /// those that clients asked for a part or the headers of, or did not wait for.
         pub backfills: At<u64> [Default "4"],
     }
 }
@@ -78,8 +87,20 @@ section! {
     pub struct Timeouts as "timeouts" {
         /// For an origin's whole answer.
         pub origin: Duration [Default "10s"],
-        /// For the store's answer to a write.
+        /// For the store's answer to a write; ten times as long for the beginning and the
+        /// completion of a multipart upload.
         pub store: Duration [Default "30s"],
+    }
+}
+
+section! {
+    /// The API by which clients of OSS and of S3 manage rules. `b2o admin` serves it.
+    pub struct Api as "api" {
+        /// The address it is served at. Without credentials it must be a loopback address.
+        pub listen: At<SocketAddr> [Default "127.0.0.1:8090"],
+        /// The keys that requests must be signed with. With `none`, everybody on this machine may
+        /// change rules.
+        pub credentials: At<Credentials> [Computed "`none`"],
     }
 }
 
@@ -95,6 +116,13 @@ section! {
         /// Where the store expects the bucket's name: in the path (`/bucket/key`) or in the host
         /// (`bucket.host/key`).
         pub addressing: Addressing [Default "path"],
+        /// What is spoken with the store: `http1` is HTTP/1.1, `http2` is HTTP/2, without TLS by
+        /// prior knowledge. Over HTTP/1.1 a miss that streams costs the connection its 404 came
+        /// on, over HTTP/2 it costs none. `b2o serve` speaks HTTP/1.1 alone.
+        pub protocol: Protocol [Default "http1"],
+        /// How long a connection to the store is kept without a request. Keep it below the time
+        /// after which the store closes such a connection: a request that meets the closing fails.
+        pub idle_timeout: Duration [Default "4s"],
         /// What requests to the store are signed with: a fetched object's write, and with
         /// `reads: signed` also what clients ask for.
         pub credentials: Credentials [Computed "`none`"],

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::load::Loaded;
-use super::value::{Addressing, DataPath, Reads, parse_endpoint};
+use super::value::{Addressing, DataPath, Protocol, Reads, parse_endpoint};
 use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Routes};
 
 /// A deployment, worked out.
@@ -43,6 +43,11 @@ impl Plan {
             let name = &bucket.name.value.0;
             let mut cluster = Cluster::new(&format!("store-{name}"), bucket.endpoint.clone());
             cluster.signer = bucket.credentials.keys(&bucket.region);
+            cluster.idle_timeout = bucket.idle_timeout;
+            cluster.protocol = match bucket.protocol {
+                Protocol::Http1 => gateway::Protocol::Http1,
+                Protocol::Http2 => gateway::Protocol::Http2,
+            };
             buckets.push(ConfiguredBucket {
                 name,
                 store: ConfiguredStore {
@@ -63,6 +68,8 @@ impl Plan {
                 origins.extend(parse_endpoint(origin).map(|endpoint| (origin.clone(), endpoint)));
             }
         }
+        let others = deployment.origins.iter().flatten();
+        origins.extend(others.map(|endpoint| (endpoint.to_string(), endpoint.clone())));
         let named = origins.iter().map(|(url, endpoint)| (url.clone(), origin_name(endpoint)));
         let configured_origins: BTreeMap<_, _> = named.collect();
         for endpoint in origins.values() {
@@ -92,7 +99,7 @@ impl Plan {
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
         let json = |role| serde_json::to_string_pretty(&configuration(role)).unwrap_or_default();
         let (origin_configuration, configuration) = (json(Some("origin")), json(None));
-        let path = match deployment.path {
+        let path = match deployment.path.value {
             DataPath::Callout => gateway::DataPath::Callout,
             DataPath::Streaming => gateway::DataPath::Streaming,
         };

@@ -118,7 +118,23 @@ fn a_plan_names_clusters_and_configures_the_filter() {
         "timeouts": { "origin_ms": 10000, "store_ms": 30000 },
     });
     assert_eq!(configuration, expected);
-    assert_eq!(plan.path, crate::gateway::DataPath::Callout);
+    assert_eq!(plan.path, crate::gateway::DataPath::Streaming);
+    let callout = Plan::new(&loaded(&format!("path: callout\n{SMALL}")));
+    assert_eq!(callout.path, crate::gateway::DataPath::Callout);
+}
+
+#[test]
+fn a_store_says_how_it_is_spoken_to() {
+    let plan = Plan::new(&loaded(SMALL));
+    let told = |plan: &Plan| (plan.clusters[0].protocol, plan.clusters[0].idle_timeout);
+    assert_eq!(told(&plan), (crate::gateway::Protocol::Http1, Duration::from_secs(4)));
+    let text = format!("{SMALL}    protocol: http2\n    idle_timeout: 500ms\n");
+    let plan = Plan::new(&loaded(&text));
+    assert_eq!(told(&plan), (crate::gateway::Protocol::Http2, Duration::from_millis(500)));
+    // An origin is spoken to as ever.
+    assert_eq!(plan.clusters[1].protocol, crate::gateway::Protocol::Http1);
+    let refusal = refused(&format!("{SMALL}    protocol: h2\n"));
+    assert!(refusal.contains("expected `http1` or `http2`, found `h2`"), "{refusal}");
 }
 
 #[test]
@@ -153,7 +169,7 @@ fn objects_may_be_streamed_in_parts_of_any_size_that_memory_holds() {
             configuration["limits"]["backfills"].clone(),
         )
     };
-    let streaming = plan("path: streaming\nlimits: { part_bytes: 5242880, backfills: 2 }");
+    let streaming = plan("limits: { part_bytes: 5242880, backfills: 2 }");
     assert_eq!(streaming.path, crate::gateway::DataPath::Streaming);
     assert_eq!(limits(&streaming), (5_242_880.into(), 2.into()));
     let small = plan("limits: { object_bytes: 1, memory_bytes: 1000 }");

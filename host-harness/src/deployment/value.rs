@@ -148,6 +148,16 @@ impl Value for u64 {
     }
 }
 
+impl Value for bool {
+    fn shape() -> String {
+        "`true` or `false`".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        read_text(node, reading, "true or false", "true", |text| text.parse().ok())
+    }
+}
+
 /// How many workers there are.
 impl Value for NonZeroUsize {
     fn shape() -> String {
@@ -392,6 +402,16 @@ words! {
         Callout = "callout",
         /// As a stream, past the filter.
         Streaming = "streaming",
+    }
+}
+
+words! {
+    /// What is spoken with a store.
+    pub enum Protocol {
+        /// HTTP/1.1.
+        Http1 = "http1",
+        /// HTTP/2.
+        Http2 = "http2",
     }
 }
 

@@ -1,10 +1,7 @@
 //! Problems in a file a person wrote, drawn in that file.
 //!
 //! Owns how a problem looks: on a terminal, in a pipe and as JSON. What is a problem is decided by
-//! whoever reads the file: the core for rules ([`rules`]), [`crate::deployment`] for a deployment.
-
-pub mod json;
-pub mod rules;
+//! whoever reads the file: [`crate::rule_file`] for rules, [`crate::deployment`] for a deployment.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -27,6 +24,19 @@ impl Document {
     #[must_use]
     pub fn new(path: impl Into<String>, bytes: &[u8]) -> Self {
         Self { path: path.into(), text: String::from_utf8_lossy(bytes).into_owned() }
+    }
+
+    /// Replaces what must not be shown by as many asterisks.
+    pub fn mask(&mut self, secrets: &[Range<usize>]) {
+        if secrets.is_empty() {
+            return;
+        }
+        let hide = |(at, c): (usize, char)| match secrets.iter().any(|secret| secret.contains(&at))
+        {
+            true if c != '\n' => "*".repeat(c.len_utf8()),
+            true | false => c.to_string(),
+        };
+        self.text = self.text.char_indices().map(hide).collect();
     }
 
     /// The offset of a line and a column, both from 1, the column in bytes.
@@ -81,6 +91,46 @@ pub struct Problem {
     pub pointer: Option<String>,
     /// What to do about it.
     pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem that refuses the file.
+    #[must_use]
+    pub fn error(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let weight = Weight::Error;
+        Self { weight, code, message, span, related: None, pointer: None, help: None }
+    }
+
+    /// A problem that refuses nothing.
+    #[must_use]
+    pub fn warning(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { weight: Weight::Warning, ..Self::error(code, span, message) }
+    }
+
+    /// Makes it weigh more, or less.
+    #[must_use]
+    pub fn weighing(self, weight: Weight) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// Says where it is, as a JSON pointer.
+    #[must_use]
+    pub fn at(self, pointer: impl Into<String>) -> Self {
+        Self { pointer: Some(pointer.into()), ..self }
+    }
+
+    /// Adds another place that belongs to it, and what is there.
+    #[must_use]
+    pub fn related(self, span: Range<usize>, label: &'static str) -> Self {
+        Self { related: Some((span, label)), ..self }
+    }
 }
 
 /// The problems of one document.

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use back_to_origin::reason::MirrorFailure;
+use back_to_origin::rule::Action;
 
 use super::yaml::{List, Map, Yaml};
-use super::{CLUSTERS, DataPath, FILTER, ROUTES, Settings, filter, routes, rules};
+use super::{CLUSTERS, DataPath, FILTER, ROUTES, SINCE, Settings, filter, routes};
 use crate::deployment::Loaded;
 
 /// How long a stream may stand still at least.
@@ -50,7 +51,7 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .with("static_resources", Map::new().with("listeners", List::new().with(listener)))
         .with("dynamic_resources", Map::new().with("cds_config", source(CLUSTERS, settings)))
         .document(&settings.heading(&format!(
-            "{}\nEnvoy reads this file once; the files it names are watched and may change while \
+            "{}\n\nEnvoy reads this file once; the files it names are watched and may change while \
              it runs.",
             about(settings.data_path),
         )))
@@ -74,26 +75,35 @@ fn runtime(path: DataPath) -> Option<Map> {
     }
 }
 
-/// What Envoy does by each path.
-const fn about(path: DataPath) -> &'static str {
+/// What Envoy does by each path, and which Envoy does.
+fn about(path: DataPath) -> String {
     match path {
         DataPath::Callout => {
             "Back-to-origin in Envoy, by callouts: the filter sits before the buckets, holds a \
              bucket's answer when a rule is about it, fetches the object from the origin, answers \
-             the client and writes the object into the bucket."
+             the client and writes the object into the bucket. This is the portable form: it asks \
+             nothing of Envoy but its Wasm filter."
+                .to_owned()
         }
-        DataPath::Streaming => {
+        DataPath::Streaming => format!(
             "Back-to-origin in Envoy, streamed: when a bucket lacks an object, Envoy's own router \
              tries again at the origin of the rule. There the filter asks for what the rule says, \
-             and copies into the bucket what streams to the client. It needs Envoy 1.39 or later: \
-             earlier ones cannot choose another server for a retry."
-        }
+             and copies into the bucket what streams to the client.\n\n\
+             It needs Envoy {SINCE} or later: earlier ones cannot choose another server for a retry. \
+             For those, and as a base for Istio, `b2o envoy --path callout` writes the portable form."
+        ),
     }
 }
 
-/// How long a stream may stand still.
+/// How long a stream may stand still: all requests of one fetch together take three timeouts.
 pub(super) fn idle(loaded: &Loaded) -> Duration {
-    IDLE.max(loaded.deployment.timeouts.origin.saturating_add(MARGIN))
+    let rules = loaded.rules.iter().flat_map(|rules| rules.set.iter());
+    let own = rules.filter_map(|rule| match &rule.action {
+        Action::External(_) => None,
+        Action::Mirror(mirror) => mirror.timeout,
+    });
+    let longest = own.fold(loaded.deployment.timeouts.origin, Duration::max);
+    IDLE.max(longest.saturating_mul(3).saturating_add(MARGIN))
 }
 
 fn manager(idle: Duration, settings: &Settings) -> Map {
@@ -112,7 +122,7 @@ fn manager(idle: Duration, settings: &Settings) -> Map {
              would multiply requests to the store, and x-envoy-attempt-count would choose the \
              server. A route's `request_headers_to_remove` comes too late for them.",
         )
-        .with("early_header_mutation_extensions", List::new().with(strip(settings)))
+        .with("early_header_mutation_extensions", List::new().with(strip()))
         .remark("The store has identifiers of its own.")
         .with("generate_request_id", false)
         .remark("A hit keeps the Server header of the store.")
@@ -197,14 +207,9 @@ fn local_replies(path: DataPath) -> Option<Map> {
     }
 }
 
-fn strip(settings: &Settings) -> Map {
+fn strip() -> Map {
     let theirs = Map::new().with("key_matcher", Map::new().with("prefix", "x-envoy-"));
-    let theirs = Map::new().with("remove_on_match", theirs).flow();
-    let mutations = List::new().with(theirs);
-    let mutations = match settings.data_path {
-        DataPath::Callout => mutations,
-        DataPath::Streaming => mutations.with(Map::new().with("remove", rules::JUDGE).flow()),
-    };
+    let mutations = List::new().with(Map::new().with("remove_on_match", theirs).flow());
     Map::new().with("name", "envoy.http.early_header_mutation.header_mutation").with(
         "typed_config",
         Map::typed("envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation")

@@ -3,7 +3,8 @@
 //! Owns the names of a bucket's clusters in Envoy, and what every connection is held to.
 
 use std::net::IpAddr;
-use std::time::Duration;
+
+use back_to_origin::rule::RuleSet;
 
 use super::bootstrap::{seconds, socket};
 use super::credentials::signing;
@@ -11,10 +12,7 @@ use super::filter::{self, fingerprint, wasm};
 use super::yaml::{List, Map, Yaml};
 use super::{DataPath, Settings, rules};
 use crate::deployment::{Bucket, Loaded, Plan, Reads};
-use crate::gateway::{Cluster, Endpoint, Scheme};
-
-/// How long a connection is kept without a request.
-const IDLE: Duration = Duration::from_secs(4);
+use crate::gateway::{Cluster, Endpoint, Protocol, Scheme};
 
 /// What clients may have under way at once, per bucket.
 const REQUESTS: u64 = 10_000;
@@ -54,8 +52,8 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Setti
     let buckets = &loaded.deployment.buckets.value;
     let (stores, origins) = plan.clusters.split_at(buckets.len().min(plan.clusters.len()));
     let mut clusters = List::new();
-    for (bucket, store) in buckets.iter().zip(stores) {
-        clusters = add_bucket(clusters, bucket, store, settings);
+    for ((bucket, store), rules) in buckets.iter().zip(stores).zip(&loaded.rules) {
+        clusters = add_bucket(clusters, bucket, store, judge(&rules.set, settings), settings);
     }
     let fetches = loaded.deployment.limits.fetches.value.saturating_mul(WORKERS);
     for origin in origins {
@@ -72,7 +70,7 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Setti
     }
     if settings.data_path == DataPath::Streaming {
         for origin in origins {
-            let filter = Map::new().with("name", filter::NAME).with(
+            let filter = Map::new().with("name", filter::ORIGIN_NAME).with(
                 "typed_config",
                 wasm(&plan.origin_configuration, "-origin", module, settings),
             );
@@ -93,15 +91,21 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Setti
     ))
 }
 
-fn add_bucket(clusters: List, bucket: &Bucket, store: &Cluster, settings: &Settings) -> List {
+fn add_bucket(
+    clusters: List,
+    bucket: &Bucket,
+    store: &Cluster,
+    judge: List,
+    settings: &Settings,
+) -> List {
     let name = &bucket.name.value.0;
     let clusters = clusters
         .remark(&format!("What clients ask of the bucket {name}, as they sent it."))
-        .with(cluster(&read(name), store, client_breakers(settings), judge(settings), settings));
+        .with(cluster(&read(name), store, client_breakers(settings), judge.clone(), settings));
     let clusters = match bucket.reads.value {
         Reads::Passthrough => clusters,
         Reads::Signed => {
-            let mut filters = judge(settings);
+            let mut filters = judge;
             filters.extend(signing(bucket, settings).map(Yaml::from));
             clusters
                 .remark(&format!("What clients read of the bucket {name}, signed for them here."))
@@ -122,15 +126,16 @@ fn add_bucket(clusters: List, bucket: &Bucket, store: &Cluster, settings: &Setti
 }
 
 /// What a bucket's answers say for the router, and what they say of how an object came.
-fn judge(settings: &Settings) -> List {
+fn judge(rules: &RuleSet, settings: &Settings) -> List {
     match settings.data_path {
         DataPath::Callout => List::new(),
         DataPath::Streaming => List::new()
             .remark(
-                "`404//` for a miss. A delete marker of a versioned bucket says so behind a slash: \
-                 what was deleted stays deleted. An object that once was mirrored goes on saying so.",
+                "`404/` for a miss. A delete marker of a versioned bucket says so behind the slash: \
+                 what was deleted stays deleted. Envoy takes this header off for the client. An \
+                 object that once was mirrored goes on saying so.",
             )
-            .with(rules::judge()),
+            .with(rules::judge(rules)),
     }
 }
 
@@ -192,23 +197,32 @@ fn cluster(name: &str, server: &Cluster, breakers: Map, filters: List, settings:
         .maybe("transport_socket", encryption)
         .with(
             "typed_extension_protocol_options",
-            Map::new()
-                .with("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", protocol(filters)),
+            Map::new().with(
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                protocol(server, filters),
+            ),
         )
 }
 
-fn protocol(filters: List) -> Map {
+fn protocol(server: &Cluster, filters: List) -> Map {
+    let spoken = match server.protocol {
+        Protocol::Http1 => "http_protocol_options",
+        Protocol::Http2 => "http2_protocol_options",
+    };
     let codec = Map::new().with("name", "envoy.filters.http.upstream_codec").with(
         "typed_config",
         Map::typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
     );
     Map::typed("envoy.extensions.upstreams.http.v3.HttpProtocolOptions")
-        .with("explicit_http_config", Map::new().with("http_protocol_options", Map::new()).flow())
+        .with("explicit_http_config", Map::new().with(spoken, Map::new()).flow())
         .remark(
             "Shorter than servers keep a connection without a request: one that the server is just \
              closing would fail the next request on it.",
         )
-        .with("common_http_protocol_options", Map::new().with("idle_timeout", seconds(IDLE)).flow())
+        .with(
+            "common_http_protocol_options",
+            Map::new().with("idle_timeout", seconds(server.idle_timeout)).flow(),
+        )
         .with("http_filters", filters.with(codec))
 }
 

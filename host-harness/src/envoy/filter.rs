@@ -3,11 +3,15 @@
 //! Owns how Envoy runs the module. What the module is told is the plan's.
 
 use super::yaml::{List, Map, Yaml, escape};
-use super::{DataPath, MODULE, Settings, redirects};
+use super::{DataPath, MODULE, Settings, needs_front};
 use crate::deployment::{Loaded, Plan};
 
 /// The filter's name in the chain.
 pub(super) const NAME: &str = "back-to-origin";
+
+/// The name of the filter on the origins' side. It is another one, since routes that turn a filter
+/// off by its name do so on both sides.
+pub(super) const ORIGIN_NAME: &str = "back-to-origin-mirror";
 
 /// The message that configures it.
 const MESSAGE: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
@@ -25,8 +29,7 @@ pub(super) fn types(path: DataPath) -> List {
 }
 
 pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Settings) -> String {
-    let is_needed = settings.data_path == DataPath::Callout || redirects(loaded);
-    let (remark, config) = if is_needed {
+    let (remark, config) = if is_needed(loaded, settings.data_path) {
         ("", wasm(&plan.configuration, "", module, settings))
     } else {
         (
@@ -41,6 +44,11 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Setti
     Map::new().with("resources", List::new().with(filter)).document(&settings.heading(
         "The filter before the buckets, and the rules of every bucket. Envoy watches this file.",
     ))
+}
+
+/// Whether the module stands before the buckets.
+pub(super) fn is_needed(loaded: &Loaded, path: DataPath) -> bool {
+    path == DataPath::Callout || needs_front(loaded)
 }
 
 /// The module, as a filter.

@@ -13,6 +13,7 @@ mod renewal;
 mod routes;
 mod rules;
 mod running;
+mod target;
 #[cfg(test)]
 mod tests;
 mod yaml;
@@ -21,15 +22,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use credentials::CredentialsError;
-pub use directory::{Change, WriteError, replace};
+pub use directory::{Change, WriteError, replace, rewrite};
 pub use renewal::{Running, install};
+pub use target::{Prepared, Target};
 
-use back_to_origin::rule::Action;
+use back_to_origin::rule::Rule;
 
 use crate::deployment::{Addressing, Loaded, Plan, Reads};
 use yaml::Map;
 
 pub use crate::gateway::DataPath;
+
+/// The first Envoy that can do what streaming takes.
+pub const SINCE: &str = "1.39";
 
 /// The bootstrap; Envoy reads it once.
 pub const BOOTSTRAP: &str = "envoy.yaml";
@@ -105,6 +110,13 @@ pub enum FilesError {
     },
     /// A key cannot stand in a file.
     Credentials(CredentialsError),
+    /// A header would change on its way that a rule asks for.
+    Header {
+        /// The bucket.
+        bucket: String,
+        /// The header.
+        header: String,
+    },
 }
 
 impl fmt::Display for FilesError {
@@ -116,6 +128,12 @@ impl fmt::Display for FilesError {
                  `streaming`, signed reads need `addressing: path`"
             ),
             Self::Credentials(error) => error.fmt(f),
+            Self::Header { bucket, header } => write!(
+                f,
+                "the bucket `{bucket}` has `reads: signed`, which takes `{header}` off its requests, \
+                 and a rule with an IncludeHeader for it; by the path `streaming` that rule would \
+                 not be found again: use the path `callout`"
+            ),
         }
     }
 }
@@ -123,7 +141,7 @@ impl fmt::Display for FilesError {
 impl std::error::Error for FilesError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Addressing { .. } => None,
+            Self::Addressing { .. } | Self::Header { .. } => None,
             Self::Credentials(error) => Some(error),
         }
     }
@@ -148,6 +166,9 @@ pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<
     if let Some(bucket) = readdressed {
         return Err(FilesError::Addressing { bucket: bucket.name.value.to_string() });
     }
+    if let Some((bucket, header)) = lost_header(loaded, settings) {
+        return Err(FilesError::Header { bucket, header });
+    }
     let public = |name, text: String| File { name, bytes: text.into_bytes(), private: false };
     let mut files = vec![File { name: MODULE, bytes: module.to_vec(), private: false }];
     if let Some(text) = credentials::file(loaded).map_err(FilesError::Credentials)? {
@@ -162,10 +183,26 @@ pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<
     Ok(files)
 }
 
-/// Whether some rule sends clients elsewhere: only the filter before the buckets does that.
-fn redirects(loaded: &Loaded) -> bool {
+/// A bucket and a header of its rules that is gone where the filter on the origin's side looks.
+fn lost_header(loaded: &Loaded, settings: &Settings) -> Option<(String, String)> {
+    if settings.data_path == DataPath::Callout {
+        return None;
+    }
+    let buckets = loaded.deployment.buckets.value.iter().zip(&loaded.rules);
+    let mut signed = buckets.filter(|(bucket, _)| bucket.reads.value == Reads::Signed);
+    signed.find_map(|(bucket, rules)| {
+        let mut headers = rules.set.iter().flat_map(|rule| &rule.condition.headers);
+        let lost = headers.find(|header| {
+            header.name == "host" || routes::SIGNATURE.contains(&header.name.as_str())
+        })?;
+        Some((bucket.name.value.to_string(), lost.name.clone()))
+    })
+}
+
+/// Whether some rule does what only the filter before the buckets can do.
+fn needs_front(loaded: &Loaded) -> bool {
     let mut rules = loaded.rules.iter().flat_map(|rules| rules.set.iter());
-    rules.any(|rule| matches!(rule.action, Action::External(_)))
+    rules.any(Rule::needs_front)
 }
 
 /// Whether anything in a deployment is spoken to with TLS.

@@ -3,19 +3,19 @@
 //! Owns how a request names its bucket. Nothing is decoded or tidied on the way.
 
 use back_to_origin::http::query::SUBRESOURCES;
-use back_to_origin::rule::{Action, RuleSet};
+use back_to_origin::rule::{Action, Rule, RuleSet};
 
 use super::clusters::{mirror, read, signed};
 use super::rules::header;
 use super::yaml::{List, Map};
-use super::{DataPath, Settings, pattern, rules};
+use super::{DataPath, Settings, filter, pattern, rules};
 use crate::deployment::{Addressing, Bucket, Loaded, Plan, Reads};
 
 /// The name of the route configuration.
 pub(super) const NAME: &str = "buckets";
 
 /// The headers by which a client signs.
-const SIGNATURE: [&str; 4] =
+pub(super) const SIGNATURE: [&str; 4] =
     ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
 
 /// Where a request has its bucket's name.
@@ -35,18 +35,19 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
             DataPath::Callout | DataPath::Streaming => way.plain(routes),
         }
     };
+    let is_filtered = filter::is_needed(loaded, settings.data_path);
     let mut hosts = List::new();
     if let Some(domain) = &deployment.domain {
         for (bucket, rules) in buckets() {
             let host = format!("{}.{}", bucket.name.value, domain.0);
             let domains = [host.clone(), format!("{host}:*")].into_iter().collect();
             let routes = add(List::new(), bucket, &rules.set, Named::Host);
-            hosts = hosts.with(virtual_host(&host, domains, routes, settings));
+            hosts = hosts.with(virtual_host(&host, domains, routes, is_filtered, settings));
         }
     }
     let routes = buckets()
         .fold(List::new(), |routes, (bucket, rules)| add(routes, bucket, &rules.set, Named::Path));
-    hosts = hosts.with(virtual_host("path", List::new().with("*"), routes, settings));
+    hosts = hosts.with(virtual_host("path", List::new().with("*"), routes, is_filtered, settings));
     let routes = Map::typed("envoy.config.route.v3.RouteConfiguration")
         .with("name", NAME)
         .with("virtual_hosts", hosts);
@@ -64,15 +65,28 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
     )))
 }
 
-fn virtual_host(name: &str, domains: List, routes: List, settings: &Settings) -> Map {
+fn virtual_host(
+    name: &str,
+    domains: List,
+    routes: List,
+    is_filtered: bool,
+    settings: &Settings,
+) -> Map {
     let host = Map::new().with("name", name).with("domains", domains);
+    let host = if is_filtered {
+        host
+    } else {
+        let off = Map::typed("envoy.config.route.v3.FilterConfig").with("disabled", true);
+        host.remark(
+            "Nothing stands before the buckets: even a filter that does nothing has a price.",
+        )
+        .with("typed_per_filter_config", Map::new().with(filter::NAME, off))
+    };
     let host = match settings.data_path {
         DataPath::Callout => host,
         DataPath::Streaming => host
             .remark("By it a route knows the second attempt.")
-            .with("include_request_attempt_count", true)
-            .remark("Between the bucket's cluster and the router, and no business of the client's.")
-            .with("response_headers_to_remove", List::new().with(rules::JUDGE)),
+            .with("include_request_attempt_count", true),
     };
     host.with("routes", routes)
 }
@@ -106,6 +120,31 @@ impl Way<'_> {
         };
         let subresource = header(":path", &pattern::subresource());
         let is_signed = self.bucket.reads.value == Reads::Signed;
+        // A HEAD is about a rule where the rule says so, and only then is there a route for it.
+        let heads = rules.iter().any(Rule::allows_head);
+        let rules = rules::in_order(rules);
+        let route = |rule: &Rule, matching: Map| {
+            let cluster = match &rule.action {
+                Action::Mirror(mirror) if mirror.streams() => {
+                    plan.origins.get(&mirror.url.origin())
+                }
+                Action::External(_) | Action::Mirror(_) => None,
+            };
+            match (cluster, is_signed) {
+                (None, _) => self.read(matching),
+                (Some(origin), true) => self
+                    .signed(matching, rules::retried(&signed(name), &mirror(origin, plan), way())),
+                (Some(origin), false) => Map::new()
+                    .with("match", matching)
+                    .with("route", rules::retried(&read(name), &mirror(origin, plan), way())),
+            }
+        };
+        let routes = rules
+            .iter()
+            .map_while(|rule| Some((rule, rules::plainly(rule, &above)?)))
+            .fold(routes.remark(PLAINLY), |routes, (rule, matching)| {
+                routes.with(route(rule, matching))
+            });
         let mut routes = if is_signed {
             routes
                 .remark("Writes go on as they came.")
@@ -115,29 +154,37 @@ impl Way<'_> {
         } else {
             routes
         };
+        let (operations, others, one) = match heads {
+            false => ("GetObject alone", not(method("GET")), "a GET"),
+            true => {
+                ("GetObject and HeadObject alone", not(header(":method", "GET|HEAD")), "a read")
+            }
+        };
         routes = routes
-            .remark("Rules are about GetObject alone: not about other methods,")
-            .with(self.read(self.matching([not(get())])))
+            .remark(&format!("Rules are about {operations}: not about other methods,"))
+            .with(self.read(self.matching([others])))
             .remark(&format!(
-                "and not about a GET that its query makes another operation: {}.",
+                "and not about {one} that its query makes another operation: {}.",
                 SUBRESOURCES.join(", ")
             ))
             .with(self.read(self.matching([query(), subresource])));
-        for rule in rules::in_order(rules) {
-            let matching = rules::matching(rule, &above);
-            let cluster = match &rule.action {
-                Action::External(_) => None,
-                Action::Mirror(mirror) => plan.origins.get(&mirror.url.origin()),
-            };
-            let route = match (cluster, is_signed) {
-                (None, _) => self.read(matching),
-                (Some(origin), true) => self
-                    .signed(matching, rules::retried(&signed(name), &mirror(origin, plan), way())),
-                (Some(origin), false) => Map::new()
-                    .with("match", matching)
-                    .with("route", rules::retried(&read(name), &mirror(origin, plan), way())),
-            };
-            routes = routes.remark(&rules::about(rule)).with(route);
+        let climbing = header(":path", &format!("{}(?:\\?.*)?", pattern::climbing(&above)));
+        routes = routes.remark(
+            "Nor about a key that climbs out of its bucket. Hardly any has two dots or an encoding \
+             to look at.",
+        );
+        for sign in ["..", "%2"] {
+            let signs = Map::new().with("contains", sign);
+            let signs = Map::new().with("name", ":path").with("string_match", signs);
+            routes = routes.with(self.read(self.matching([signs, climbing.clone()])));
+        }
+        for rule in rules {
+            routes = routes.remark(&rules::about(rule));
+            if heads && rules::is_streamed(rule) && !rule.allows_head() {
+                let head = rules::matching(rule, &above, Some(method("HEAD")));
+                routes = routes.with(self.read(head)).remark("The same, for a GET.");
+            }
+            routes = routes.with(route(rule, rules::matching(rule, &above, None)));
         }
         routes
             .remark("What no rule covers keeps the bucket's own answer.")
@@ -213,6 +260,11 @@ impl Way<'_> {
     }
 }
 
+/// Why the rules' routes are there twice.
+const PLAINLY: &str = "The rules in their order, for paths that stand for themselves: nearly all \
+                       requests end here, and no pattern is run. All other paths, and other \
+                       requests, come to the same rules below.";
+
 /// Why a presigned request is not signed again.
 const SIGNED: &str = "Reads are signed with the bucket's own key, whoever the client is; a \
                       signature of its own goes. Only a presigned request goes on as it came: its \
@@ -229,9 +281,9 @@ fn query() -> Map {
     Map::new().with("name", ":path").with("string_match", Map::new().with("contains", "?"))
 }
 
-/// Nothing but a GET.
-fn get() -> Map {
-    Map::new().with("name", ":method").with("string_match", Map::new().with("exact", "GET"))
+/// Nothing but this method.
+fn method(name: &str) -> Map {
+    Map::new().with("name", ":method").with("string_match", Map::new().with("exact", name))
 }
 
 fn presigned() -> Map {

@@ -31,7 +31,8 @@ fn environment(name: &str) -> Option<OsString> {
 fn loaded(text: &str) -> (tempfile::TempDir, Loaded) {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("rules.json"), RULES).unwrap();
-    let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
+    let local = format!("allow_internal_origins: true\n{text}");
+    let document = Document::new("deployment.yaml".to_owned(), local.as_bytes());
     let loaded = parse(document, directory.path(), &environment).expect(text);
     (directory, loaded)
 }
@@ -259,13 +260,13 @@ fn the_generated_examples_are_up_to_date() {
     let mut names: Vec<_> =
         fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["anonymous", "redirects", "signed", "streaming"]);
+    assert_eq!(names, ["anonymous", "callout", "redirects", "signed"]);
     for name in names {
         let directory = root.join(&name);
         let text = fs::read(directory.join("deployment.yaml")).unwrap();
         let document = Document::new("deployment.yaml".to_owned(), &text);
         let loaded = parse(document, &directory, &environment).unwrap();
-        let data_path = if name == "streaming" { DataPath::Streaming } else { DataPath::Callout };
+        let data_path = Plan::new(&loaded).path;
         let directory_of_envoy = Path::new("envoy/generated").join(&name);
         let settings = Settings { directory: directory_of_envoy, data_path, ..settings() };
         // The module is another with each compiler, so it is left out.
@@ -292,7 +293,7 @@ fn streamed(rules: &str, more: &str) -> Vec<File> {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("rules.json"), rules).unwrap();
     let text = format!(
-        "domain: s3.test\nbuckets: [{{ name: abc, endpoint: \"http://127.0.0.1:9000\", \
+        "domain: s3.test\nallow_internal_origins: true\nbuckets: [{{ name: abc, endpoint: \"http://127.0.0.1:9000\", \
          rules: rules.json{more} }}]"
     );
     let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
@@ -341,13 +342,56 @@ fn rules_are_routes_in_their_order() {
     let is = |at: usize, origin: &str| {
         origins[at].as_ref().is_some_and(|name: &String| name.starts_with(origin))
     };
-    // Other methods, other operations, .png, old/, all else that is mirrored, and the rest.
-    assert_eq!(origins.len(), 6, "{origins:?}");
-    assert!(is(2, "mirror-http-a.test-80-") && is(4, "mirror-https-b.test-443-"), "{origins:?}");
-    assert!([0, 1, 3, 5].iter().all(|at| origins[*at].is_none()), "{origins:?}");
+    // Plain paths: .png, old/ and all else that is mirrored. Then other methods, other operations,
+    // keys that climb (twice), the same three in all encodings, and the rest.
+    assert_eq!(origins.len(), 11, "{origins:?}");
+    for (png, all) in [(0, 2), (7, 9)] {
+        let right = is(png, "mirror-http-a.test-80-") && is(all, "mirror-https-b.test-443-");
+        assert!(right, "{origins:?}");
+    }
+    assert!([1, 3, 4, 5, 6, 8, 10].iter().all(|at| origins[*at].is_none()), "{origins:?}");
     for (_, first, _) in ways(&files) {
         assert_eq!(first, "bucket-abc");
     }
+}
+
+#[test]
+fn a_head_has_a_route_to_the_origin_where_its_rule_says_so() {
+    let allowed =
+        MIXED.replace(r#""http://a.test/""#, r#""http://a.test/", "MirrorAllowHeadObject": true"#);
+    let methods = |rules: &str| -> Vec<String> {
+        let files = streamed(rules, "");
+        let routes = yaml(&files, ROUTES);
+        let routes = routes["resources"][0]["virtual_hosts"][0]["routes"].as_array().unwrap();
+        let method = |route: &Value| {
+            let headers = route["match"]["headers"].as_array()?;
+            let method = headers.iter().find(|header| header["name"] == ":method")?;
+            let string = &method["string_match"];
+            let value =
+                string["exact"].as_str().or_else(|| string["safe_regex"]["regex"].as_str())?;
+            let not = if method["invert_match"] == true { "not " } else { "" };
+            Some(format!("{not}{value}"))
+        };
+        routes.iter().map(|route| method(route).unwrap_or_default()).collect()
+    };
+    // Plain paths, other operations, keys that climb out, the rules, and what no rule covers.
+    let plain = ["GET"; 3];
+    let not_about = ["not GET", "", "", ""];
+    assert_eq!(methods(MIXED), [&plain[..], &not_about, &["", "", ""], &[""]].concat());
+    // The rule of old/ stands before those behind it, and the last one lets a HEAD be the bucket's.
+    let not_about = ["not GET|HEAD", "", "", ""];
+    assert_eq!(methods(&allowed), [&plain[..], &not_about, &["", "", "HEAD", ""], &[""]].concat());
+}
+
+#[test]
+fn a_suffix_with_a_slash_is_left_to_patterns_and_so_are_later_rules() {
+    let plain = |rules: &str| {
+        let ways = ways(&streamed(rules, ""));
+        ways.iter().filter(|(matching, ..)| matching["prefix"].is_string()).count()
+    };
+    assert_eq!(plain(MIXED), 3);
+    // `/b/c/k` ends with `c/k`, though the key is `k`.
+    assert_eq!(plain(&MIXED.replace(".png", "c/k")), 0);
 }
 
 #[test]
@@ -363,8 +407,18 @@ fn the_module_sees_what_clients_ask_only_where_rules_redirect() {
         let filter = yaml(files, FILTER);
         filter["resources"][0]["typed_config"]["@type"].as_str().unwrap().to_owned()
     };
-    assert!(!kind(&streamed(RULES, "")).contains("wasm"));
-    assert!(kind(&streamed(MIXED, "")).contains("wasm"));
+    // A route turns a filter off on both sides, so the one that copies has another name.
+    let is_off = |files: &[File]| {
+        let routes = yaml(files, ROUTES);
+        let hosts = routes["resources"][0]["virtual_hosts"].as_array().unwrap().clone();
+        let off =
+            |host: &Value| host["typed_per_filter_config"]["back-to-origin"]["disabled"] == true;
+        assert_ne!(filter::NAME, filter::ORIGIN_NAME);
+        hosts.iter().all(off)
+    };
+    let (mirrors, mixed) = (streamed(RULES, ""), streamed(MIXED, ""));
+    assert!(!kind(&mirrors).contains("wasm") && is_off(&mirrors));
+    assert!(kind(&mixed).contains("wasm") && !is_off(&mixed));
 }
 
 #[test]
@@ -379,12 +433,13 @@ fn the_filter_is_where_misses_go_and_never_where_it_calls_itself() {
         .filter(|name| {
             let options = &cluster(&files, name)["typed_extension_protocol_options"]
                 ["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
-            options["http_filters"][0]["name"] == "back-to-origin"
+            options["http_filters"][0]["name"] == filter::ORIGIN_NAME
         })
         .map(str::to_owned)
         .collect();
     let retried: Vec<_> = ways(&files).into_iter().filter_map(|(_, _, origin)| origin).collect();
-    assert_eq!(with_module, retried);
+    // Once for plain paths, and once for all others.
+    assert_eq!([with_module.clone(), with_module.clone()].concat(), retried);
     let filter = &cluster(&files, &with_module[0])["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
         ["http_filters"][0];
     let value = &filter["typed_config"]["config"]["configuration"]["value"];
@@ -407,7 +462,8 @@ fn signed_reads_are_signed_on_the_way_to_the_bucket_alone() {
     let firsts: Vec<_> = ways.iter().map(|(_, first, _)| first.as_str()).collect();
     let (plain, signed) = ("bucket-abc", "signed-abc");
     // Writes and presigned requests go as they came.
-    assert_eq!(firsts, [plain, plain, signed, signed, signed, signed]);
+    assert_eq!(firsts[..3], [signed, plain, plain]);
+    assert_eq!(firsts[3..], [signed; 6]);
 }
 
 #[test]
@@ -420,4 +476,59 @@ fn readdressed_reads_do_not_stream() {
     let error = files(&loaded, b"", &streaming).unwrap_err();
     assert_eq!(error, FilesError::Addressing { bucket: "abc".to_owned() });
     assert!(files(&loaded, b"", &settings()).is_ok());
+}
+
+/// The files of a streaming deployment with these rules.
+fn attempt(rules: &str, reads: &str) -> Result<Vec<File>, FilesError> {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("rules.json"), rules).unwrap();
+    let text = format!(
+        "allow_internal_origins: true\norigins: [\"https://cdn.test\"]\n\
+         buckets: [{{ name: abc, endpoint: \"http://127.0.0.1\", \
+         rules: rules.json, reads: {reads}, credentials: {{ environment: }} }}]"
+    );
+    let document = Document::new("deployment.yaml".to_owned(), text.as_bytes());
+    let loaded = parse(document, directory.path(), &environment).expect(&text);
+    files(&loaded, b"", &Settings { data_path: DataPath::Streaming, ..settings() })
+}
+
+#[test]
+fn a_rule_by_a_header_that_a_signed_read_loses_does_not_stream() {
+    let rules = |header| {
+        format!(
+            r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": 404,
+                "IncludeHeader": [{{"Key": "{header}"}}]}},
+                "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "http://o/"}}}}]"#
+        )
+    };
+    for header in ["host", "authorization"] {
+        let error = attempt(&rules(header), "signed").unwrap_err();
+        let expected = FilesError::Header { bucket: "abc".to_owned(), header: header.to_owned() };
+        assert_eq!(error, expected);
+        assert!(attempt(&rules(header), "passthrough").is_ok());
+    }
+    assert!(attempt(&rules("x-client"), "signed").is_ok());
+}
+
+#[test]
+fn what_takes_more_than_one_request_is_fetched_before_the_buckets() {
+    let rules = |more| {
+        format!(
+            r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": 404}},
+                "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "http://o/" {more}}}}}]"#
+        )
+    };
+    let retried = |rules: &str| {
+        let files = attempt(rules, "passthrough").unwrap();
+        let is_retried = text(&files, "routes.yaml").contains("retriable_headers");
+        let is_fetched = text(&files, "filter.yaml").contains("RoutingRules");
+        assert!(text(&files, "clusters.yaml").contains("origin-https-cdn.test-443"));
+        (is_retried, is_fetched)
+    };
+    assert_eq!(retried(&rules("")), (true, false));
+    assert_eq!(retried(&rules(r#", "MirrorURLSlave": "http://p/""#)), (false, true));
+    assert_eq!(retried(&rules(r#", "MirrorFallThrough": true"#)), (false, true));
+    let failing = rules(r#", "MirrorOnServerError": true"#)
+        .replace(r#"Equals": 404"#, r#"Equals": "404,5XX""#);
+    assert_eq!(retried(&failing), (true, true));
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
-use back_to_origin::store::TAG_METADATA;
+use back_to_origin::store::{LAST_MODIFIED_METADATA, TAG_METADATA};
 use http::{Method, Request, Response, request};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Body as _, Incoming};
@@ -73,6 +73,10 @@ impl Draft {
         let tag = self.fields.first(TAG_METADATA.as_bytes()).map(<[u8]>::to_vec);
         if let (Some(tag), None) = (tag, self.fields.first(b"x-oss-tag")) {
             self.fields.add(b"x-oss-tag", &tag);
+        }
+        if let Some(time) = self.fields.first(LAST_MODIFIED_METADATA.as_bytes()) {
+            let time = time.to_vec();
+            self.fields.set(b"last-modified", &time);
         }
     }
 }

@@ -37,11 +37,11 @@ use tokio::task::JoinHandle;
 use self::admin::Pages;
 use self::origin_side::OriginSide;
 pub use self::settings::{
-    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Reads, Routes, Scheme,
-    Secret, Settings, Timeouts,
+    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Protocol, Reads, Routes,
+    Scheme, Secret, Settings, Timeouts,
 };
 use self::upstream::Upstreams;
-use self::worker::{Handle, Order, Worker};
+use self::worker::{Change, Handle, Order, Worker};
 use crate::host::{Plugin, PluginError, PluginParts, Shared, try_configuration};
 
 /// How many connections may wait to be accepted.
@@ -63,6 +63,11 @@ pub enum StartError {
         cluster: String,
         /// Who gives it.
         route: String,
+    },
+    /// A cluster is to be spoken to in what the gateway does not speak.
+    Protocol {
+        /// The cluster.
+        cluster: String,
     },
     /// Reads through a cluster are to be signed, and it has no credentials.
     NoCredentials {
@@ -91,6 +96,11 @@ impl fmt::Display for StartError {
             Self::NoCredentials { cluster, bucket } => write!(
                 f,
                 "reads of bucket {bucket} are to be signed, but cluster {cluster} has no credentials"
+            ),
+            Self::Protocol { cluster } => write!(
+                f,
+                "cluster {cluster} is to be spoken to by HTTP/2, which this gateway speaks with \
+                 clients alone; Envoy does, with the files of `b2o envoy`"
             ),
             Self::Certificates(error) => {
                 write!(f, "the system's certificates cannot be read: {error}")
@@ -135,6 +145,9 @@ fn check(settings: &Settings) -> Result<(), StartError> {
         let cluster = settings.clusters.iter().find(|cluster| cluster.name == name);
         cluster.ok_or_else(|| StartError::UnknownCluster { cluster: name.to_owned(), route })
     };
+    if let Some(cluster) = settings.clusters.iter().find(|c| c.protocol == Protocol::Http2) {
+        return Err(StartError::Protocol { cluster: cluster.name.clone() });
+    }
     if let Some(name) = &settings.routes.default {
         find(name, "the default route".to_owned())?;
     }
@@ -151,8 +164,12 @@ fn check(settings: &Settings) -> Result<(), StartError> {
 }
 
 /// Tries a configuration where it can do no harm.
-fn rehearse(settings: &Settings, configuration: &str) -> Result<(), PluginError> {
-    let clusters: Vec<_> = settings.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+fn rehearse(
+    settings: &Settings,
+    clusters: &[Cluster],
+    configuration: &str,
+) -> Result<(), PluginError> {
+    let clusters: Vec<_> = clusters.iter().map(|cluster| cluster.name.clone()).collect();
     let attempt = |configuration: &str| {
         let (journal, clusters) = (Arc::clone(&settings.journal), clusters.clone());
         try_configuration(&settings.program, &settings.identity, journal, clusters, configuration)
@@ -173,7 +190,7 @@ impl Gateway {
     /// nothing is left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         check(&settings)?;
-        rehearse(&settings, &settings.plugin_configuration)?;
+        rehearse(&settings, &settings.clusters, &settings.plugin_configuration)?;
         let trust = upstream::trust(&settings.clusters).map_err(StartError::Certificates)?;
         let listener = listen(settings.listen)?;
         let admin = settings.admin.map(listen).transpose()?;
@@ -267,19 +284,33 @@ impl Gateway {
         self.workers.iter().all(Handle::is_running)
     }
 
-    /// Gives the filter of every worker another configuration. Requests under way end under the
-    /// old one. Clusters and routes stay as they are.
+    /// Gives the filter of every worker another configuration, and the clusters of it that are not
+    /// there yet. Requests under way end under the old one. What is there stays: clusters, with
+    /// their connections, and routes.
     ///
     /// # Errors
     ///
-    /// When the filter refuses it; it is tried apart first, so that then no worker has changed.
-    pub async fn reconfigure(&mut self, configuration: String) -> Result<(), PluginError> {
-        rehearse(&self.settings, &configuration)?;
+    /// When the filter refuses it, or certificates cannot be read; both are tried apart first, so
+    /// that then no worker has changed.
+    pub async fn reconfigure(
+        &mut self,
+        configuration: String,
+        named: &[Cluster],
+    ) -> Result<(), StartError> {
+        let mut clusters = self.settings.clusters.clone();
+        let is_new = |named: &&Cluster| {
+            self.settings.clusters.iter().all(|cluster| cluster.name != named.name)
+        };
+        clusters.extend(named.iter().filter(is_new).cloned());
+        rehearse(&self.settings, &clusters, &configuration)?;
+        let trust = upstream::trust(&clusters).map_err(StartError::Certificates)?;
         let text: Arc<str> = Arc::from(configuration.as_str());
+        let change = Change { configuration: text, clusters: clusters.clone(), trust };
+        let change = Arc::new(change);
         let mut outcome = Ok(());
         for worker in &self.workers {
             let (done, outcome_here) = oneshot::channel();
-            let sent = worker.orders.send(Order::Reconfigure(Arc::clone(&text), done));
+            let sent = worker.orders.send(Order::Reconfigure(Arc::clone(&change), done));
             let here = match sent {
                 Ok(()) => outcome_here.await.unwrap_or(Err(PluginError::Trapped)),
                 Err(_) => Err(PluginError::Trapped),
@@ -287,7 +318,8 @@ impl Gateway {
             outcome = outcome.and(here);
         }
         self.settings.plugin_configuration = configuration;
-        outcome
+        self.settings.clusters = clusters;
+        outcome.map_err(StartError::Filter)
     }
 
     /// Stops accepting, lets what is under way finish within the drain time, and ends.

@@ -17,9 +17,10 @@ use back_to_origin::origin::OriginRequest;
 use back_to_origin::reason::MirrorFailure;
 use back_to_origin::reply::{Body, Reply};
 use back_to_origin::report::{Outcome, Report};
-use back_to_origin::request::ObjectRequest;
-use back_to_origin::rule::Action;
+use back_to_origin::request::{Method as Asked, ObjectRequest};
+use back_to_origin::rule::{Action, Rule};
 use bytes::Bytes;
+use http::Method;
 use serde_json::Value;
 
 use crate::host::{Headers, LocalReply, Plugin, PluginError, PluginParts};
@@ -35,7 +36,7 @@ pub(super) struct OriginSide {
 
 struct Rules {
     configuration: Configuration,
-    has_redirects: bool,
+    needs_front: bool,
 }
 
 impl Rules {
@@ -44,11 +45,8 @@ impl Rules {
         let configuration = Configuration::from_json(configuration.as_bytes())
             .map_err(|_| PluginError::Configuration)?;
         let rules = configuration.buckets.iter().flat_map(|bucket| bucket.rules.iter());
-        let has_redirects = rules.into_iter().any(|rule| match rule.action {
-            Action::External(_) => true,
-            Action::Mirror(_) => false,
-        });
-        Ok(Rc::new(Self { configuration, has_redirects }))
+        let needs_front = rules.into_iter().any(Rule::needs_front);
+        Ok(Rc::new(Self { configuration, needs_front }))
     }
 }
 
@@ -78,9 +76,10 @@ impl OriginSide {
         Ok(())
     }
 
-    /// Whether requests pass the filter on the clients' side too: only redirects are made there.
+    /// Whether requests pass the filter on the clients' side too: redirects are made there, and
+    /// what takes more than one request to an origin.
     pub(super) fn needs_front(&self) -> bool {
-        self.rules.borrow().has_redirects
+        self.rules.borrow().needs_front
     }
 
     /// The miss that a request turns out to be by the bucket's answer.
@@ -96,8 +95,11 @@ impl OriginSide {
         let deleted = is_delete_marker(&CoreHeaders::from_pairs(answer.iter()));
         let answer = Answer { status: MISSING, source: Source::Bucket, deleted };
         let rules = &configuration.bucket(&request.bucket)?.rules;
-        let rule = first_match(rules, &request.key, answer).ok()?;
-        let Action::Mirror(mirror) = &rule.action else { return None };
+        let rule = first_match(rules, request.named(), answer).ok()?;
+        let mirror = match &rule.action {
+            Action::Mirror(mirror) if mirror.streams() => mirror,
+            Action::External(_) | Action::Mirror(_) => return None,
+        };
         let cluster = configuration.cluster_of(&mirror.url.origin());
         let origin = cluster.and_then(|cluster| {
             // The filter asks for the same; this one is only told of.
@@ -107,7 +109,11 @@ impl OriginSide {
             rule: rule.number,
             cluster: cluster.unwrap_or_default().to_owned(),
             url: origin.map(|origin| origin.url()),
-            patience: configuration.timeouts.origin,
+            patience: mirror.timeout.unwrap_or(configuration.timeouts.origin),
+            method: match request.method {
+                Asked::Get => Method::GET,
+                Asked::Head => Method::HEAD,
+            },
             request,
         })
     }
@@ -120,6 +126,8 @@ pub(super) struct Miss {
     /// The cluster of the origin.
     pub(super) cluster: String,
     url: Option<String>,
+    /// What the client asks, and the origin.
+    pub(super) method: Method,
     /// How long the origin may take to begin, and between one piece and the next.
     pub(super) patience: Duration,
 }
@@ -128,10 +136,10 @@ impl Miss {
     /// What the client gets, and what is logged, where the origin gave no answer: the filter is not
     /// told of that.
     pub(super) fn failed(&self, failure: MirrorFailure, details: &str) -> (LocalReply, String) {
-        let reply = Reply::failed(self.rule, failure, &self.request);
+        let reply = Reply::failed(self.rule, &failure, &self.request);
         let body = match reply.body {
             Body::Text(text) => Bytes::from(text),
-            Body::Absent | Body::EmptyObject | Body::Object(..) => Bytes::new(),
+            Body::Absent | Body::Headers(_) | Body::Object(..) => Bytes::new(),
         };
         let local = LocalReply {
             status: reply.status,
@@ -139,7 +147,7 @@ impl Miss {
             headers: reply.headers.iter().collect(),
             body,
         };
-        let outcome = Outcome::Failed { url: self.url.as_deref(), failure };
+        let outcome = Outcome::Failed { url: self.url.as_deref(), failure: &failure };
         (local, Report::new(&self.request, MISSING, self.rule).line(&outcome))
     }
 }

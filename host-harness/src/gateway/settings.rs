@@ -99,11 +99,28 @@ pub struct Cluster {
     pub signer: Option<Credentials>,
     /// How long a connection to it may take to be made, the handshake of TLS included.
     pub connect_timeout: Duration,
+    /// How long a connection to it is kept without a request.
+    pub idle_timeout: Duration,
+    /// What is spoken with it.
+    pub protocol: Protocol,
+}
+
+/// What is spoken with a server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: for Envoy; the gateway here does not speak it with servers.
+    Http2,
 }
 
 impl Cluster {
     /// The time a connection may take unless told otherwise.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// The time a connection is kept without a request unless told otherwise: shorter than servers
+    /// keep it, since one that the server is just closing would fail the next request on it.
+    pub const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
     /// A cluster that is not signed for.
     #[must_use]
@@ -113,6 +130,8 @@ impl Cluster {
             endpoint,
             signer: None,
             connect_timeout: Self::CONNECT_TIMEOUT,
+            idle_timeout: Self::IDLE_TIMEOUT,
+            protocol: Protocol::Http1,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the pools of one worker, and how a failure is told apart from an answer.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::net::SocketAddr;
@@ -52,7 +53,7 @@ pub(super) struct Upstream {
 
 /// The clusters of one worker.
 #[derive(Clone)]
-pub(super) struct Upstreams(Rc<BTreeMap<String, Rc<Upstream>>>);
+pub(super) struct Upstreams(Rc<RefCell<BTreeMap<String, Rc<Upstream>>>>);
 
 /// The certificates to trust; those of the system only where they are needed, as they are read
 /// from disk.
@@ -71,15 +72,23 @@ pub(super) fn trust(clusters: &[Cluster]) -> std::io::Result<ClientConfig> {
 
 impl Upstreams {
     pub(super) fn new(clusters: &[Cluster], trust: &ClientConfig) -> Self {
-        let upstreams = clusters.iter().map(|cluster| {
-            let upstream = Rc::new(Upstream::new(cluster.clone(), trust.clone()));
-            (cluster.name.clone(), upstream)
-        });
-        Self(Rc::new(upstreams.collect()))
+        let upstreams = Self(Rc::default());
+        upstreams.add(clusters, trust);
+        upstreams
+    }
+
+    /// Adds clusters that were not there. Those that were stay, with their connections.
+    pub(super) fn add(&self, clusters: &[Cluster], trust: &ClientConfig) {
+        let mut upstreams = self.0.borrow_mut();
+        for cluster in clusters {
+            upstreams
+                .entry(cluster.name.clone())
+                .or_insert_with(|| Rc::new(Upstream::new(cluster.clone(), trust.clone())));
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Rc<Upstream>> {
-        self.0.get(name).cloned()
+        self.0.borrow().get(name).cloned()
     }
 }
 
@@ -91,8 +100,10 @@ pub(super) fn peer<B>(response: &Response<B>) -> Option<SocketAddr> {
 impl Upstream {
     fn new(cluster: Cluster, trust: ClientConfig) -> Self {
         let connector = Connector::new(trust, cluster.connect_timeout);
-        let client =
-            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(cluster.idle_timeout)
+            .build(connector);
         Self { cluster, client }
     }
 
@@ -212,7 +223,7 @@ async fn read(mut body: Incoming) -> Option<(Bytes, Headers)> {
 
 impl Callouts for Upstreams {
     fn knows(&self, cluster: &str) -> bool {
-        self.0.contains_key(cluster)
+        self.0.borrow().contains_key(cluster)
     }
 
     fn send(&self, callout: Callout) -> Pending {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use back_to_origin::reason::MirrorFailure;
 use http::header::HOST;
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Request};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Body as _;
 use tokio::task::spawn_local;
@@ -70,7 +70,7 @@ impl Exchange {
     ) -> Asked {
         spend(missing);
         self.taken_over();
-        let method = Method::GET;
+        let method = miss.method.clone();
         let facts = RequestFacts { place: Place::Upstream, cluster: miss.cluster.clone(), ..facts };
         let stream = match side.plugin.open(facts) {
             Ok(stream) => Rc::new(stream),
@@ -90,6 +90,7 @@ impl Exchange {
             Err(_) => return Asked::Draft(Draft::local(stood_still(), &method)),
         }
         let Some(request) = request(&upstream, &stream.request_fields()) else {
+            stream.unanswered();
             return self.fail(miss, MirrorFailure::Unreachable, "bad_request_to_upstream");
         };
         let response = timeout(miss.patience + GRACE, upstream.send(request));
@@ -140,6 +141,7 @@ impl Exchange {
             Ok(Err(_)) => (MirrorFailure::TimedOut, "upstream_response_timeout"),
             Err(verdict) => return Asked::prevented(verdict, &method),
         };
+        stream.unanswered();
         self.fail(miss, failure, details)
     }
 
@@ -147,6 +149,6 @@ impl Exchange {
     fn fail(&self, miss: &Miss, failure: MirrorFailure, details: &str) -> Asked {
         let (reply, line) = miss.failed(failure, details);
         self.log(Level::Info, line);
-        Asked::Draft(Draft::local(reply, &Method::GET))
+        Asked::Draft(Draft::local(reply, &miss.method))
     }
 }

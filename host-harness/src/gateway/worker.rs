@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use rustls::ClientConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -24,7 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use super::exchange::{Connection, serve};
 use super::origin_side::OriginSide;
-use super::settings::{Routes, Timeouts};
+use super::settings::{Cluster, Routes, Timeouts};
 use super::upstream::Upstreams;
 use crate::host::{Journal, Level, LogRecord, Plugin, PluginError};
 
@@ -49,7 +50,10 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    fn reconfigure(&self, configuration: &Arc<str>) -> Result<(), PluginError> {
+    fn reconfigure(&self, change: &Change) -> Result<(), PluginError> {
+        let Change { configuration, clusters, trust } = change;
+        // The filter refuses what names a cluster there is not, so these come first.
+        self.upstreams.add(clusters, trust);
         if let Some(side) = &self.origin_side {
             side.reconfigure(configuration)?;
         }
@@ -73,9 +77,19 @@ impl Worker {
     }
 }
 
+/// What a running worker can be given.
+pub(super) struct Change {
+    /// The filter's configuration.
+    pub(super) configuration: Arc<str>,
+    /// All clusters it names; a worker keeps those it has.
+    pub(super) clusters: Vec<Cluster>,
+    /// What they are trusted by.
+    pub(super) trust: ClientConfig,
+}
+
 /// An order to a worker.
 pub(super) enum Order {
-    Reconfigure(Arc<str>, oneshot::Sender<Result<(), PluginError>>),
+    Reconfigure(Arc<Change>, oneshot::Sender<Result<(), PluginError>>),
     Stop,
 }
 
@@ -145,8 +159,8 @@ async fn run(worker: Rc<Worker>, listener: TcpListener, mut orders: UnboundedRec
     loop {
         tokio::select! {
             order = orders.recv() => match order {
-                Some(Order::Reconfigure(configuration, done)) => {
-                    let outcome = worker.reconfigure(&configuration);
+                Some(Order::Reconfigure(change, done)) => {
+                    let outcome = worker.reconfigure(&change);
                     // The caller may have left; the configuration holds all the same.
                     let _ = done.send(outcome);
                 }

@@ -128,6 +128,10 @@ pub(crate) struct Stream {
     pub(crate) upstream: Option<SocketAddr>,
     pub(crate) status: Option<u16>,
     pub(crate) details: Option<String>,
+    /// There will be no answer to show.
+    pub(crate) unanswered: bool,
+    /// It ends before there was an answer, though one might have come.
+    pub(crate) abandoned: bool,
     pub(crate) request: Direction,
     pub(crate) response: Direction,
     /// The module's own answer was given to the client.
@@ -153,6 +157,8 @@ impl Stream {
             upstream: None,
             status: None,
             details: None,
+            unanswered: false,
+            abandoned: false,
             request: Direction::default(),
             response: Direction::default(),
             answered: false,

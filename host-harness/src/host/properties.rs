@@ -7,6 +7,9 @@ use std::time::UNIX_EPOCH;
 use super::context::{Context, Place, Stream};
 use super::state::State;
 
+/// The one of Envoy's response flags that is set here: DownstreamConnectionTermination.
+const CLIENT_LEFT: u64 = 1 << 14;
+
 /// The value of the property at `path`, whose parts are separated by NUL.
 pub(crate) fn get(state: &State, path: &[u8]) -> Option<Vec<u8>> {
     let id = state.acting();
@@ -96,7 +99,7 @@ fn of_response(stream: &Stream, parts: &[&[u8]]) -> Option<Vec<u8>> {
         [b"code"] if stream.facts.place == Place::Upstream => None,
         [b"code"] => stream.status.map(|status| number(status.into())),
         [b"code_details"] => stream.details.as_deref().map(text),
-        [b"flags"] => Some(number(0)),
+        [b"flags"] => Some(number(if stream.abandoned { CLIENT_LEFT } else { 0 })),
         [b"headers", name] => {
             let headers = &stream.response.headers;
             headers.readable.then(|| headers.fields.first(name)).flatten().map(<[u8]>::to_vec)

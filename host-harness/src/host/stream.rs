@@ -166,6 +166,11 @@ impl FilterStream {
         });
     }
 
+    /// The upstream gives no answer: what the client gets is none of the filter's business.
+    pub fn unanswered(&self) {
+        self.with(|stream| stream.unanswered = true);
+    }
+
     /// The head of the response goes to the client: what the filter does to it now comes too late.
     pub fn sent(&self) {
         self.with(|stream| {
@@ -256,6 +261,7 @@ impl FilterStream {
         if !self.is_open.replace(false) {
             return None;
         }
+        self.with(|stream| stream.abandoned = stream.status.is_none() && !stream.unanswered);
         let stream = self.machine.run(|vm| vm.close(self.id))?;
         Some(Closed { touch: stream.touch, log: stream.log })
     }

@@ -16,6 +16,8 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tokio::sync::Notify;
 
+use super::uploads::Uploads;
+
 /// Below this part of a bucket are the objects whose keys name no file.
 const UNNAMED: &str = "%unnamed/";
 
@@ -33,19 +35,30 @@ const AROUND_NAMES: usize = ".bucket-.object-.upload-.metadata.json".len() + 36;
 pub(super) struct Files {
     files: FileSystem,
     directory: PathBuf,
-    /// The objects that are being written, and whether they were there before.
+    /// The objects in use.
     ///
     /// `s3s-fs` looks whether an object is there, later moves its bytes into place, and then writes
-    /// what else belongs to it: two writers must not do so at once, and nobody may read between.
-    writing: Mutex<HashMap<Name, bool>>,
-    /// Wakes writers that wait for another one.
-    written: Notify,
+    /// what else belongs to it; and it opens an object's files one after the other. So two writers
+    /// must not do so at once, and nobody may read between.
+    used: Mutex<HashMap<Name, Use>>,
+    /// Wakes those who wait for another to be done.
+    done: Notify,
+    uploads: Uploads,
+}
+
+/// What is done with an object.
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    /// So many open its files.
+    Read(usize),
+    /// One writes or deletes it. Whether it was there before.
+    Written { existed: bool },
 }
 
 /// A bucket, and the name by which `s3s-fs` knows an object in it.
 type Name = (String, String);
 
-/// The right to write an object, until it is dropped.
+/// The right to write an object or to open its files, until it is dropped.
 struct Claim<'f> {
     files: &'f Files,
     name: Name,
@@ -53,8 +66,14 @@ struct Claim<'f> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        lock(&self.files.writing).remove(&self.name);
-        self.files.written.notify_waiters();
+        let mut used = lock(&self.files.used);
+        match used.get_mut(&self.name) {
+            Some(Use::Read(count @ 2..)) => *count -= 1,
+            Some(Use::Read(_) | Use::Written { .. }) | None => {
+                used.remove(&self.name);
+            }
+        }
+        self.files.done.notify_waiters();
     }
 }
 
@@ -68,35 +87,53 @@ impl Files {
         Ok(Self {
             files: FileSystem::new(directory)?,
             directory: directory.to_owned(),
-            writing: Mutex::default(),
-            written: Notify::new(),
+            used: Mutex::default(),
+            done: Notify::new(),
+            uploads: Uploads::new(directory),
         })
     }
 
-    /// Waits until nobody else writes an object.
+    /// Waits until nobody else writes an object or opens its files.
     async fn claim(&self, bucket: &str, name: &str) -> Claim<'_> {
         let name = (bucket.to_owned(), name.to_owned());
         let path = self.directory.join(bucket).join(&name.1);
         loop {
             // Asked for before looking, so that an end in between is not missed.
-            let written = self.written.notified();
-            if let Entry::Vacant(vacant) = lock(&self.writing).entry(name.clone()) {
-                vacant.insert(path.exists());
+            let done = self.done.notified();
+            if let Entry::Vacant(vacant) = lock(&self.used).entry(name.clone()) {
+                vacant.insert(Use::Written { existed: path.exists() });
                 return Claim { files: self, name };
             }
-            written.await;
+            done.await;
         }
     }
 
-    /// Refuses to read what is no object: a directory, which `s3s-fs` would try to read, or an
-    /// object of which only a part is written.
-    fn read(&self, bucket: &str, name: &str) -> S3Result<()> {
+    /// The right to open an object's files. Refuses what is no object: a directory, which `s3s-fs`
+    /// would try to read, or an object of which only a part is written. `None` while one is being
+    /// replaced, which may take long: the old one is there for as long as that, mostly.
+    fn read(&self, bucket: &str, name: &str) -> S3Result<Option<Claim<'_>>> {
         self.enter(bucket)?;
-        let existed = lock(&self.writing).get(&(bucket.to_owned(), name.to_owned())).copied();
-        if self.is_directory(bucket, name) || existed == Some(false) {
+        if self.is_directory(bucket, name) {
             return Err(s3_error!(NoSuchKey));
         }
-        Ok(())
+        let name = (bucket.to_owned(), name.to_owned());
+        match lock(&self.used).entry(name.clone()).or_insert(Use::Read(0)) {
+            Use::Read(count) => *count += 1,
+            Use::Written { existed: true } => return Ok(None),
+            Use::Written { existed: false } => return Err(s3_error!(NoSuchKey)),
+        }
+        Ok(Some(Claim { files: self, name }))
+    }
+
+    /// The same once nobody replaces the object.
+    async fn read_later(&self, bucket: &str, name: &str) -> S3Result<Claim<'_>> {
+        loop {
+            let done = self.done.notified();
+            if let Some(claim) = self.read(bucket, name)? {
+                return Ok(claim);
+            }
+            done.await;
+        }
     }
 
     /// Refuses a bucket that is not there, which `s3s-fs` would read as an empty one, or make.
@@ -145,6 +182,11 @@ impl Files {
         objects.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(objects)
     }
+}
+
+/// The same request once more.
+fn again<T: Clone>(first: &S3Request<T>) -> S3Request<T> {
+    S3Request { credentials: first.credentials.clone(), ..request(first.input.clone()) }
 }
 
 /// A request that the store makes of itself.
@@ -303,8 +345,17 @@ impl S3 for Files {
     ) -> S3Result<S3Response<GetObjectOutput>> {
         let input = &mut request.input;
         input.key = self.name(&input.bucket, std::mem::take(&mut input.key));
-        self.read(&input.bucket, &input.key)?;
-        self.files.get_object(request).await
+        let (bucket, name) = (input.bucket.clone(), input.key.clone());
+        let again = again(&request);
+        let claim = self.read(&bucket, &name)?;
+        match (self.files.get_object(request).await, &claim) {
+            // Its files were replaced one by one while they were opened.
+            (Err(_), None) => {
+                let _claim = self.read_later(&bucket, &name).await?;
+                self.files.get_object(again).await
+            }
+            (result, _) => result,
+        }
     }
 
     async fn head_object(
@@ -313,8 +364,16 @@ impl S3 for Files {
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = &mut request.input;
         input.key = self.name(&input.bucket, std::mem::take(&mut input.key));
-        self.read(&input.bucket, &input.key)?;
-        self.files.head_object(request).await
+        let (bucket, name) = (input.bucket.clone(), input.key.clone());
+        let again = again(&request);
+        let claim = self.read(&bucket, &name)?;
+        match (self.files.head_object(request).await, &claim) {
+            (Err(_), None) => {
+                let _claim = self.read_later(&bucket, &name).await?;
+                self.files.head_object(again).await
+            }
+            (result, _) => result,
+        }
     }
 
     async fn put_object(
@@ -353,6 +412,7 @@ impl S3 for Files {
             // There is no object of that name, which is what deleting is about.
             return Ok(S3Response::new(DeleteObjectOutput::default()));
         }
+        let _claim = self.claim(&input.bucket, &input.key).await;
         self.files.delete_object(request).await
     }
 
@@ -379,7 +439,10 @@ impl S3 for Files {
         self.enter(&input.bucket)?;
         let key = input.key.clone();
         input.key = self.keep(&input.bucket, std::mem::take(&mut input.key))?;
+        let bucket = input.bucket.clone();
         let mut response = self.files.create_multipart_upload(request).await?;
+        let id = response.output.upload_id.as_deref().unwrap_or_default();
+        self.uploads.begin(&bucket, &key, id).map_err(s3s::S3Error::internal_error)?;
         response.output.key = Some(key);
         Ok(response)
     }
@@ -390,7 +453,13 @@ impl S3 for Files {
     ) -> S3Result<S3Response<UploadPartOutput>> {
         let input = &mut request.input;
         input.key = self.name(&input.bucket, std::mem::take(&mut input.key));
-        self.files.upload_part(request).await
+        let (id, number) = (input.upload_id.clone(), input.part_number);
+        let response = self.files.upload_part(request).await?;
+        // The upload may have ended while this part was on its way.
+        if self.uploads.drop_late(&id, number) {
+            return Err(s3_error!(NoSuchUpload));
+        }
+        Ok(response)
     }
 
     async fn upload_part_copy(
@@ -423,7 +492,9 @@ impl S3 for Files {
         let key = input.key.clone();
         input.key = self.name(&input.bucket, std::mem::take(&mut input.key));
         let _claim = self.claim(&input.bucket, &input.key).await;
+        let id = input.upload_id.clone();
         let mut response = self.files.complete_multipart_upload(request).await?;
+        self.uploads.end(&id);
         response.output.key = Some(key);
         Ok(response)
     }
@@ -434,7 +505,22 @@ impl S3 for Files {
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
         let input = &mut request.input;
         input.key = self.name(&input.bucket, std::mem::take(&mut input.key));
-        self.files.abort_multipart_upload(request).await
+        let id = input.upload_id.clone();
+        let response = self.files.abort_multipart_upload(request).await?;
+        self.uploads.end(&id);
+        Ok(response)
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        self.enter(&request.input.bucket)?;
+        if request.input.delimiter.is_some() {
+            return Err(s3_error!(NotImplemented, "This store lists uploads without a delimiter."));
+        }
+        let listed = self.uploads.list(request.input);
+        listed.map(S3Response::new).map_err(s3s::S3Error::internal_error)
     }
 }
 

@@ -190,6 +190,93 @@ async fn of_many_conditional_writes_one_is_kept_and_whole() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_written_every_read_finds_an_object_or_none() {
+    let store = Arc::new(running(None).await);
+    let mut writers = tokio::task::JoinSet::new();
+    for method in [Method::PUT, Method::PUT, Method::DELETE] {
+        let store = Arc::clone(&store);
+        writers.spawn(async move {
+            for round in 0..150 {
+                let body = if method == Method::PUT { round.to_string() } else { String::new() };
+                let headers = [("x-amz-meta-round", body.as_str())];
+                let headers = &headers[..body.len().min(1)];
+                let status = store.send(method.clone(), KEY, headers, &body).await.status;
+                assert!(matches!(status, 200 | 204), "{method}: {status}");
+            }
+        });
+    }
+    let mut readers = tokio::task::JoinSet::new();
+    for method in [Method::GET, Method::HEAD] {
+        let store = Arc::clone(&store);
+        readers.spawn(async move {
+            for _ in 0..300 {
+                let reply = store.send(method.clone(), KEY, &[], "").await;
+                assert!(matches!(reply.status, 200 | 404), "{method}: {reply:?}");
+            }
+        });
+    }
+    readers.join_all().await;
+    writers.join_all().await;
+}
+
+#[tokio::test]
+async fn open_uploads_are_listed() {
+    let store = running(None).await;
+    let element = |xml: &str, name: &str| {
+        let tag = format!("<{name}>");
+        let texts = xml.split(&tag).skip(1).map(|rest| rest.split('<').next());
+        texts.map(|text| text.unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let mut ids = Vec::new();
+    for key in ["a", "a", "b//c", "d"] {
+        let path = format!("/examplebucket/{key}?uploads");
+        let made = store.send(Method::POST, &path, &[("content-length", "0")], "").await;
+        let made = String::from_utf8(made.body.to_vec()).unwrap();
+        ids.extend(element(&made, "UploadId"));
+    }
+    let list = async |query: &str| {
+        let path = format!("/examplebucket?uploads{query}");
+        let listed = store.send(Method::GET, &path, &[], "").await;
+        assert_eq!(listed.status, 200, "{listed:?}");
+        String::from_utf8(listed.body.to_vec()).unwrap()
+    };
+    let all = list("").await;
+    assert_eq!(element(&all, "Key"), ["a", "a", "b//c", "d"], "{all}");
+    assert_eq!(element(&all, "Initiated").len(), 4, "{all}");
+    let mut listed = element(&all, "UploadId");
+    listed.sort();
+    let mut sorted = ids.clone();
+    sorted.sort();
+    assert_eq!(listed, sorted);
+    assert_eq!(element(&list("&prefix=b").await, "Key"), ["b//c"]);
+
+    let first = list("&max-uploads=1").await;
+    assert_eq!(element(&first, "IsTruncated"), ["true"], "{first}");
+    let marker = &element(&first, "NextUploadIdMarker")[0];
+    let rest = list(&format!("&key-marker=a&upload-id-marker={marker}")).await;
+    assert_eq!(element(&rest, "Key"), ["a", "b//c", "d"], "{rest}");
+    assert_eq!(element(&rest, "IsTruncated"), ["false"], "{rest}");
+
+    let of = |key: &str, id: &str| format!("/examplebucket/{key}?uploadId={id}");
+    let gone = store.send(Method::DELETE, &of("a", &ids[0]), &[], "").await;
+    assert_eq!(gone.status, 204);
+    let part = format!("/examplebucket/d?partNumber=1&uploadId={}", ids[3]);
+    let part = store.send(Method::PUT, &part, &[], "x").await;
+    let etag = part.headers["etag"].to_str().unwrap();
+    let body = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>\
+         </CompleteMultipartUpload>"
+    );
+    let done = store.send(Method::POST, &of("d", &ids[3]), &[], &body).await;
+    assert_eq!(done.status, 200, "{done:?}");
+    assert_eq!(element(&list("").await, "Key"), ["a", "b//c"]);
+    assert_eq!(store.send(Method::GET, "/other?uploads", &[], "").await.status, 404);
+    let buckets = store.send(Method::GET, "/", &[], "").await;
+    let buckets = String::from_utf8(buckets.body.to_vec()).unwrap();
+    assert_eq!(element(&buckets, "Name"), ["examplebucket"], "{buckets}");
+}
+
 #[tokio::test]
 async fn a_bucket_must_be_made_first() {
     let store = running(None).await;

@@ -50,11 +50,12 @@ async fn another_configuration_takes_over_unless_it_is_refused() {
     })
     .await;
     assert_eq!(get(&gateway, "/b/k").await.body, "a");
-    gateway.reconfigure("b".to_owned()).await.unwrap();
+    gateway.reconfigure("b".to_owned(), &[]).await.unwrap();
     for _ in 0..9 {
         assert_eq!(get(&gateway, "/b/k").await.body, "b");
     }
-    assert!(matches!(gateway.reconfigure("no".to_owned()).await, Err(PluginError::Configuration)));
+    let refused = gateway.reconfigure("no".to_owned(), &[]).await;
+    assert!(matches!(refused, Err(StartError::Filter(PluginError::Configuration))));
     assert_eq!(get(&gateway, "/b/k").await.body, "b");
 }
 

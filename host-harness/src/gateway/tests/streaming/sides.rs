@@ -61,15 +61,15 @@ async fn rules_are_replaced_on_both_sides() {
     scene.origin.has("old/k", b"from the origin", Manner::Plain);
     let mut configuration = scene.configuration.clone();
     with_redirects(&mut configuration);
-    scene.gateway.reconfigure(configuration.to_string()).await.unwrap();
+    scene.gateway.reconfigure(configuration.to_string(), &[]).await.unwrap();
     assert_eq!(scene.get("old/k").await.status, 302);
     let without = scene.configuration.to_string();
-    scene.gateway.reconfigure(without).await.unwrap();
+    scene.gateway.reconfigure(without, &[]).await.unwrap();
     let got = scene.get("old/k").await;
     assert_eq!((got.status.as_u16(), &got.body[..]), (200, &b"from the origin"[..]));
     let mut nonsense = scene.configuration.clone();
     nonsense["limits"]["part_bytes"] = json!(0);
-    assert!(scene.gateway.reconfigure(nonsense.to_string()).await.is_err());
+    assert!(scene.gateway.reconfigure(nonsense.to_string(), &[]).await.is_err());
 }
 
 #[tokio::test]

@@ -1,0 +1,67 @@
+//! What the filter takes and hardly anybody means: lints over the rules of one file.
+//!
+//! They only need a tree, so they speak beside whatever else is wrong with a file. Each says only
+//! what is certain from the file and what is around it.
+
+mod cover;
+mod credential;
+mod keys;
+mod origin;
+mod rule;
+mod turn;
+
+use std::net::SocketAddr;
+
+use super::tree::Node;
+use crate::diagnostics::{Problem, Weight};
+use rule::Rule;
+
+/// What is around a rule file.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The bucket that the rules are of; unknown where a file is read by itself.
+    pub bucket: Option<Home>,
+    /// How much an origin on the inside of a network weighs; `None` where it is wanted.
+    pub internal_origins: Option<Weight>,
+}
+
+/// Nothing is known, and an origin on the inside deserves a look.
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self { bucket: None, internal_origins: Some(Weight::Warning) }
+    }
+}
+
+/// Where a bucket is, and where its gateway.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// The bucket's name.
+    pub name: String,
+    /// The host of the store's endpoint.
+    pub store_host: String,
+    /// Its port.
+    pub store_port: u16,
+    /// Whether the store expects the name in the host rather than in the path.
+    pub is_virtual: bool,
+    /// The address the gateway listens on.
+    pub listen: SocketAddr,
+    /// The domain below which the gateway knows the bucket.
+    pub domain: Option<String>,
+}
+
+/// Everything there is to say about the rules of a file.
+pub(super) fn lint(root: &Node, surroundings: &Surroundings) -> Vec<Problem> {
+    let rules = Rule::all(root);
+    let home = surroundings.bucket.as_ref();
+    let mut problems = cover::never_matching(&rules);
+    problems.extend(turn::loops(&rules, home));
+    for rule in &rules {
+        problems.extend(origin::internal(rule, surroundings.internal_origins));
+        problems.extend(home.and_then(|home| origin::own_bucket(rule, home)));
+        problems.extend(credential::in_clear(rule));
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! Objects that are not where the MirrorURL says: behind redirects, at alternates, at later rules.
+
+use serde_json::{Value, json};
+
+use super::run::run;
+use super::{Group, Row, StoreKind, mirror_rule, redirect_rule, row};
+use crate::support::gateway::Path;
+use crate::support::server::Reply;
+use crate::support::store::error;
+
+#[test]
+fn redirects_of_origins() {
+    run(redirects_of_origins_on);
+}
+
+fn redirects_of_origins_on(path: Path) -> Group {
+    let headers = json!({ "PassAll": true, "Set": [{ "Key": "X-Said", "Value": "s" }] });
+    let rules = json!([mirror_rule(1, "", json!({ "MirrorHeaders": headers }))]);
+    let rows = match path {
+        Path::Callout => followed(),
+        Path::Streaming => vec![
+            row("a stream follows no redirect")
+                .origin("/near", moved("/there"))
+                .get("/examplebucket/near")
+                .error(424, "MirrorFailed", "302")
+                .fetched_with("/near", &[("x-said", "s")])
+                .never_stored("/examplebucket/near"),
+        ],
+    };
+    Group::new("redirects of origins", rules, rows)
+}
+
+fn moved(to: &str) -> Reply {
+    Reply::new(302, &[("location", to)], "moved")
+}
+
+fn followed() -> Vec<Row> {
+    let said = [("x-said", "s"), ("cookie", "c=1"), ("x-plain", "p")];
+    let asked = |name, key: &str| {
+        row(name).get(&format!("/examplebucket/{key}")).with("cookie", "c=1").with("x-plain", "p")
+    };
+    let mut rows = vec![
+        asked("a redirect is followed, and the object is the MirrorURL's", "near")
+            .origin("/near", moved("there/x?y=1"))
+            .origin("/there/x", Reply::new(200, &[], "x"))
+            .status(200)
+            .header("x-oss-tag", "MIRROR http%3A%2F%2F{origin%}%2Fnear")
+            .body("x")
+            .fetched_with("/near", &said)
+            .fetched_with("/there/x?y=1", &said)
+            .stored("/examplebucket/near", "x", &[]),
+        asked("another server gets nothing that was meant for the first", "far")
+            .origin("/far", moved("http://{other}/far/x"))
+            .other("/far/x", Reply::new(200, &[], "y"))
+            .status(200)
+            .body("y")
+            .fetched_with("/far", &said)
+            .asked_of_other("/far/x", &[("x-plain", "p")])
+            .stored("/examplebucket/far", "y", &[]),
+        asked("a server that nobody has named is not asked", "unknown")
+            .origin("/unknown", moved("http://internal.example:8080/x"))
+            .error(424, "MirrorFailed", "redirected to http://internal.example:8080,")
+            .fetched_with("/unknown", &said)
+            .never_stored("/examplebucket/unknown"),
+        asked("a redirect to what is no URL", "nonsense")
+            .origin("/nonsense", moved("ftp://h/x"))
+            .error(424, "MirrorFailed", "no HTTP URL")
+            .fetched_with("/nonsense", &said),
+        asked("nothing at the end of a redirect", "end")
+            .origin("/end", moved("/not-there"))
+            .error(404, "NoSuchKey", "does not have it")
+            .fetched_with("/end", &said)
+            .fetched_with("/not-there", &said),
+    ];
+    let mut circle = asked("a circle ends", "circle").origin("/circle", moved("/circle")).error(
+        424,
+        "MirrorFailed",
+        "more than 10 times",
+    );
+    for _ in 0..11 {
+        circle = circle.fetched_with("/circle", &said);
+    }
+    rows.push(circle);
+    rows
+}
+
+#[test]
+fn alternates() {
+    run(|path| alternates_on(path, json!({}), failing_over()));
+}
+
+#[test]
+fn alternates_after_any_error() {
+    let more = json!({ "MirrorSwitchAllErrors": true });
+    let rows = vec![
+        row("with MirrorSwitchAllErrors any error is one")
+            .origin("/a/x", Reply::new(403, &[], "no"))
+            .other("/b/x", Reply::new(200, &[], "y"))
+            .get("/examplebucket/x")
+            .status(200)
+            .header("x-oss-tag", "MIRROR http%3A%2F%2F{other%}%2Fb%2Fx")
+            .body("y")
+            .fetched("/a/x")
+            .asked_of_other("/b/x", &[])
+            .stored("/examplebucket/x", "y", &[]),
+    ];
+    run(|path| alternates_on(path, more.clone(), rows.clone()));
+}
+
+fn alternates_on(_: Path, more: Value, rows: Vec<Row>) -> Group {
+    let mut rules = json!([mirror_rule(
+        9,
+        "",
+        json!({
+            "MirrorURL": "http://{origin}/a/",
+            "MirrorMultiAlternates": { "MirrorMultiAlternate": [
+                { "MirrorMultiAlternateNumber": 2, "MirrorMultiAlternateURL": "http://{other}/c/" },
+                { "MirrorMultiAlternateNumber": 1, "MirrorMultiAlternateURL": "http://{other}/b/" } ] } })
+    )]);
+    let slave = json!({ "MirrorURL": "http://{closed}/", "MirrorURLSlave": "http://{origin}/s/" });
+    rules[0]["Redirect"]
+        .as_object_mut()
+        .expect("an object")
+        .extend(more.as_object().expect("an object").clone());
+    rules.as_array_mut().expect("a list").push(mirror_rule(1, "slave/", slave));
+    Group::new("alternates", rules, rows)
+}
+
+fn failing_over() -> Vec<Row> {
+    vec![
+        row("a server that cannot be reached has a slave")
+            .origin("/s/slave/x", Reply::new(200, &[], "x"))
+            .get("/examplebucket/slave/x")
+            .header("x-oss-tag", "MIRROR http%3A%2F%2F{origin%}%2Fs%2Fslave%2Fx")
+            .mirrored("/examplebucket/slave/x", "/s/slave/x", "x"),
+        row("what the first does not have, no other is asked for")
+            .get("/examplebucket/none")
+            .error(404, "NoSuchKey", "does not have it")
+            .fetched("/a/none"),
+        row("what it does not give out, neither")
+            .origin("/a/denied", Reply::new(403, &[], "no"))
+            .get("/examplebucket/denied")
+            .error(424, "MirrorFailed", "403")
+            .fetched("/a/denied"),
+        row("where the first fails the others are asked, in the order of their numbers")
+            .origin("/a/x", Reply::new(500, &[], "no"))
+            .other("/b/x", Reply::new(502, &[], "no"))
+            .other("/c/x", Reply::new(200, &[], "y"))
+            .get("/examplebucket/x")
+            .status(200)
+            .body("y")
+            .fetched("/a/x")
+            .asked_of_other("/b/x", &[])
+            .asked_of_other("/c/x", &[])
+            .stored("/examplebucket/x", "y", &[]),
+    ]
+}
+
+#[test]
+fn later_rules() {
+    run(later_rules_on);
+}
+
+fn later_rules_on(_: Path) -> Group {
+    let on = |number, prefix, more| mirror_rule(number, prefix, more);
+    let rules = json!([
+        on(1, "", json!({ "MirrorFallThrough": true })),
+        on(2, "m/", json!({ "MirrorURL": "http://{other}/second/" })),
+        redirect_rule(3, "r/", 404, json!({ "HostName": "example.com" })),
+    ]);
+    let rows = vec![
+        row("what the origin has it gives")
+            .origin("/m/here", Reply::new(200, &[], "x"))
+            .get("/examplebucket/m/here")
+            .mirrored("/examplebucket/m/here", "/m/here", "x"),
+        row("what it has not another rule may bring")
+            .other("/second/m/x", Reply::new(200, &[], "y"))
+            .get("/examplebucket/m/x")
+            .status(200)
+            .body("y")
+            .fetched("/m/x")
+            .asked_of_other("/second/m/x", &[])
+            .stored("/examplebucket/m/x", "y", &[]),
+        row("or redirect")
+            .get("/examplebucket/r/x")
+            .status(301)
+            .header("location", "http://example.com/r/x")
+            .fetched("/r/x"),
+        row("without another rule it is nowhere")
+            .get("/examplebucket/x")
+            .error(404, "NoSuchKey", "Rule 1")
+            .fetched("/x"),
+        row("an error is not nothing")
+            .origin("/r/broken", Reply::new(403, &[], ""))
+            .get("/examplebucket/r/broken")
+            .error(424, "MirrorFailed", "403")
+            .fetched("/r/broken"),
+    ];
+    Group::new("later rules", rules, rows)
+}
+
+#[test]
+fn a_bucket_that_fails() {
+    run(|path| a_bucket_that_fails_on(path, StoreKind::Files));
+}
+
+#[test]
+fn a_bucket_that_is_down() {
+    run(|path| a_bucket_that_fails_on(path, StoreKind::Down));
+}
+
+fn a_bucket_that_fails_on(_: Path, store: StoreKind) -> Group {
+    let mut rule = mirror_rule(1, "m/", json!({ "MirrorOnServerError": true }));
+    rule["Condition"]["HttpErrorCodeReturnedEquals"] = json!("404,5XX");
+    let rules = json!([rule, mirror_rule(2, "", json!({}))]);
+    let served = row("an object is served while the bucket fails, and not stored")
+        .store_always("GET", "/examplebucket/m/a", error(503, "SlowDown", "GET"))
+        .origin("/m/a", Reply::new(200, &[], "x"))
+        .get("/examplebucket/m/a")
+        .status(200)
+        .header("x-oss-tag", "MIRROR http%3A%2F%2F{origin%}%2Fm%2Fa")
+        .body("x")
+        .fetched("/m/a");
+    let mut group = Group::new("a bucket that fails", rules, Vec::new());
+    group.store = store;
+    group.rows = match store {
+        StoreKind::Down => vec![served],
+        StoreKind::Files | StoreKind::Memory => vec![
+            served.puts("/examplebucket/m/a", 0),
+            row("what the bucket lacks is stored")
+                .origin("/m/b", Reply::new(200, &[], "y"))
+                .get("/examplebucket/m/b")
+                .mirrored("/examplebucket/m/b", "/m/b", "y"),
+            row("a rule that does not say so leaves the bucket's failure")
+                .store_always("GET", "/examplebucket/c", error(500, "Internal", "GET"))
+                .origin("/c", Reply::new(200, &[], "z"))
+                .get("/examplebucket/c")
+                .status(500)
+                .without("x-oss-tag"),
+        ],
+    };
+    group
+}

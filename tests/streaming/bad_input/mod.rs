@@ -1,0 +1,332 @@
+//! The table of bad input: every row in one real Envoy, a dozen of them at once.
+//!
+//! Whatever comes, a client gets as much as can be given honestly, nothing wrong is stored, no
+//! upload is left open, no request hangs and no memory is lost. The test prints the table and
+//! leaves it in the target folder.
+
+mod rows;
+mod stores;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::Path as FilePath;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+
+use self::rows::{
+    Answer, Client, Gets, Kept, Object, Operation, PART, Row, SILENCE, clients, headers, origins,
+};
+use self::stores::stores;
+use super::pattern;
+use crate::boto3::VERSION as BOTO3_VERSION;
+use crate::support::client::{connect, get, request};
+use crate::support::gateway::{Gateway, Host, Path, Setup};
+use crate::support::python;
+use crate::support::server::{Reply, Server};
+use crate::support::store::Store;
+use crate::support::wait::{DEADLINE, until, within};
+use crate::support::wire::Request;
+
+#[test]
+fn bad_input_in_envoy() {
+    let rows: Vec<Row> = [origins(), stores(), clients()].into_iter().flatten().collect();
+    let bench = Bench::start(rows);
+    let outcomes = bench.ask_all();
+    let mut failures = Vec::new();
+    let mut table =
+        String::from("| What goes wrong | The client gets | The bucket has | The log says |\n");
+    table.push_str("|---|---|---|---|\n");
+    for (index, (row, outcome)) in bench.rows.iter().zip(&outcomes).enumerate() {
+        let gets = match outcome {
+            Ok(gets) => gets.to_string(),
+            Err(error) => error.clone(),
+        };
+        if *outcome != Ok(row.gets) {
+            failures.push(format!("{}: the client got {gets}, not {}", row.name, row.gets));
+        }
+        let kept = bench.kept(index);
+        let right = match row.kept {
+            Kept::All => kept == Ok(true),
+            Kept::Nothing => kept == Ok(false),
+            Kept::Whole => kept.is_ok(),
+        };
+        let kept = match kept {
+            Ok(true) => "the object".to_owned(),
+            Ok(false) => "nothing".to_owned(),
+            Err(error) => error,
+        };
+        if !right {
+            failures.push(format!("{}: the bucket has {kept}, not {:?}", row.name, row.kept));
+        }
+        let told = bench.told(index);
+        table.push_str(&format!("| {} | {gets} | {kept} | {told} |\n", row.name));
+    }
+    println!("{table}");
+    fs::write(FilePath::new(env!("CARGO_TARGET_TMPDIR")).join("bad-input.md"), &table)
+        .expect("a table in the target folder");
+    failures.extend(bench.end());
+    let log = bench.gateway.log();
+    assert!(failures.is_empty(), "{} failures\n{}\n{log}", failures.len(), failures.join("\n"));
+}
+
+/// One Envoy with one worker, and all rows before and behind it.
+struct Bench {
+    rows: Arc<Vec<Row>>,
+    objects: Arc<Vec<Object>>,
+    gateway: Gateway,
+    store: Store,
+    origin: Server,
+}
+
+impl Bench {
+    fn start(rows: Vec<Row>) -> Self {
+        let objects: Vec<Object> = (0_u64..)
+            .zip(&rows)
+            .map(|(index, row)| Object {
+                bytes: pattern(2 * index + 1, row.size),
+                changed: pattern(2 * index + 2, row.size),
+            })
+            .collect();
+        let (rows, objects) = (Arc::new(rows), Arc::new(objects));
+        let (of_origin, bytes) = (Arc::clone(&rows), Arc::clone(&objects));
+        let asked = Counts::default();
+        let origin = Server::start(move |request| match row_of(request.path()) {
+            Some(index) => {
+                let nth = asked.next(index, Operation::Read);
+                (of_origin[index].origin)(request, nth, &bytes[index])
+            }
+            None => Reply::object(request, &headers("\"after\""), &pattern(0, 5 * PART)),
+        });
+        let of_store = Arc::clone(&rows);
+        let seen = Counts::default();
+        let store = Store::files_behind(&["examplebucket"], move |request, own| {
+            let Some(index) = row_of(request.path()) else { return own() };
+            let operation = operation(request);
+            match (of_store[index].store)(operation, seen.next(index, operation)) {
+                Answer::Own => own(),
+                Answer::OwnLate => {
+                    own();
+                    Reply::raw("").stall()
+                }
+                Answer::OwnUnheard => {
+                    own();
+                    Reply::raw("").reset()
+                }
+                Answer::Instead(reply) => reply,
+            }
+        });
+        let rules = json!([{
+            "RuleNumber": 1,
+            "Condition": { "HttpErrorCodeReturnedEquals": 404 },
+            "Redirect": {
+                "RedirectType": "Mirror",
+                "MirrorURL": format!("{}/", origin.url()),
+                "MirrorCheckMd5": true,
+            },
+        }]);
+        let mut setup = Setup::new(rules, store.address(), &[origin.address]);
+        setup.path = Path::Streaming;
+        let silence = SILENCE.as_millis();
+        setup.timeouts = Some(json!({ "origin_ms": silence, "store_ms": silence }));
+        setup.limits = Some(json!({
+            "part_bytes": PART, "memory_bytes": 256 << 20, "backfills": 16,
+        }));
+        let gateway = Gateway::start(Host::Envoy, &setup);
+        Self { rows, objects, gateway, store, origin }
+    }
+
+    /// Asks for the objects of all rows, a dozen at a time.
+    fn ask_all(&self) -> Vec<Result<Gets, String>> {
+        let next = AtomicUsize::new(0);
+        let outcomes = Mutex::new(BTreeMap::new());
+        std::thread::scope(|scope| {
+            for _ in 0..12 {
+                scope.spawn(|| {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        if index >= self.rows.len() {
+                            return;
+                        }
+                        let outcome = self.ask(index);
+                        let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+                        outcomes.insert(index, outcome);
+                    }
+                });
+            }
+        });
+        outcomes.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+    }
+
+    fn ask(&self, index: usize) -> Result<Gets, String> {
+        let (row, object) = (&self.rows[index], &self.objects[index]);
+        let address: SocketAddr = self.gateway.address;
+        let mut asking = request("GET", format!("/examplebucket/row/{index}"));
+        if let Client::Ranges(range) = row.client {
+            asking = asking.with("range", range);
+        }
+        let asking = asking.addressed(address).to_bytes();
+        let mut wire = connect(address).map_err(|error| error.to_string())?;
+        wire.write(&asking).map_err(|error| error.to_string())?;
+        match row.client {
+            Client::LeavesBefore => {
+                until("the origin's request", || {
+                    let requests = self.origin.requests();
+                    requests.iter().any(|r| row_of(r.path()) == Some(index)).then_some(())
+                });
+                return Ok(Gets::Gone);
+            }
+            Client::LeavesAfter(count) => {
+                let mut bytes = vec![0; count];
+                wire.stream().read_exact(&mut bytes).map_err(|error| error.to_string())?;
+                return Ok(Gets::Gone);
+            }
+            // The pause is what this client does; nothing is waited for.
+            Client::Pauses => std::thread::sleep(2 * SILENCE),
+            Client::Reads | Client::Ranges(_) => {}
+        }
+        let answer = wire.read_response("GET").map_err(|error| error.to_string())?;
+        let is_error = answer.header("content-type").as_deref() == Some("application/xml")
+            && answer.body.windows(7).any(|bytes| bytes == b"<Error>");
+        match (answer.status, answer.whole) {
+            (200, true) if answer.body == object.bytes => Ok(Gets::All),
+            (206, true) if answer.body == object.bytes[10..20] => Ok(Gets::Part),
+            (200, false)
+                if object.bytes.starts_with(&answer.body) || answer.body == b"only this" =>
+            {
+                Ok(Gets::Cut)
+            }
+            (status @ 400.., true) if is_error => Ok(Gets::Error(status)),
+            _ => Err(format!("{answer:?}")),
+        }
+    }
+
+    /// Whether the bucket has a row's object in the end; an error where it has something else.
+    fn kept(&self, index: usize) -> Result<bool, String> {
+        let path = format!("/examplebucket/row/{index}");
+        let line = format!("GET examplebucket/row/{index}:");
+        // Its line in the log is the end of it. A miss that ends before the origin's answer has none.
+        let time = match self.rows[index].gets {
+            Gets::Error(_) if self.rows[index].kept == Kept::Nothing => Duration::ZERO,
+            Gets::All | Gets::Cut | Gets::Error(_) | Gets::Gone | Gets::Part => DEADLINE,
+        };
+        within(time, || self.gateway.log().contains(&line).then_some(()));
+        let told = self.told(index);
+        let is_told = told == "stored in the bucket";
+        match self.store.object(&path) {
+            None if is_told => Err("nothing, though it was told to be stored".to_owned()),
+            // What the client was refused is not fetched behind its back.
+            None if self.rows[index].gets == Gets::Error(424) && told.contains("stored") => {
+                Err(told)
+            }
+            None => Ok(false),
+            Some(_) if !is_told && !told.ends_with("may have it all the same") => {
+                Err(format!("the object, though this was told: {told}"))
+            }
+            Some(found) => {
+                let object = &self.objects[index];
+                let type_of = found.header("content-type");
+                if found.body != object.bytes && found.body != object.changed {
+                    Err(format!("{} bytes that the origin never had", found.body.len()))
+                } else if type_of.as_deref() != Some("text/plain") {
+                    Err(format!("the object with the type {type_of:?}"))
+                } else {
+                    Ok(true)
+                }
+            }
+        }
+    }
+
+    /// What the log says of a row's object in the end.
+    fn told(&self, index: usize) -> String {
+        let line = format!("GET examplebucket/row/{index}:");
+        let log = self.gateway.log();
+        let last = log.lines().rfind(|found| found.contains(&line));
+        let outcomes = ["bytes, ", "client got "];
+        let told = outcomes.iter().find_map(|before| Some(last?.split_once(before)?.1));
+        told.unwrap_or_default().to_owned()
+    }
+
+    /// What is wrong once all rows are over.
+    fn end(&self) -> Vec<String> {
+        let mut failures = Vec::new();
+        if let Some(active) = self.gateway.hung_requests() {
+            failures.push(format!("requests still under way: {active}"));
+        }
+        // Nobody can abort an upload whose id the store never told: each is named in the log.
+        let log = self.gateway.log();
+        let told = |key: &str| log.matches(&format!(" upload of examplebucket/{key}, ")).count();
+        let lost = log.matches(" did not confirm an upload of ").count();
+        within(DEADLINE / 3, || (self.store.open_uploads().len() <= lost).then_some(()));
+        let open = self.store.open_uploads();
+        if open.len() > lost {
+            failures.push(format!("uploads left open: {open:?}, of which {lost} are told"));
+        }
+        let listed = listed_uploads(self.store.direct());
+        let of = |key: &str| listed.iter().filter(|listed| *listed == key).count();
+        if listed.is_empty() || listed.iter().any(|key| of(key) > told(key)) {
+            failures.push(format!("uploads that are listed as open: {listed:?}"));
+        }
+        // All memory is there for one more.
+        let after = get(self.gateway.address, "/examplebucket/after");
+        if after.body != pattern(0, 5 * PART) {
+            failures.push(format!("afterwards: {after:?}"));
+        }
+        let stored = within(DEADLINE, || self.store.object("/examplebucket/after"));
+        if stored.map(|object| object.body) != Some(after.body) {
+            failures.push("afterwards a large object is not stored".to_owned());
+        }
+        failures.extend(self.gateway.vm_failures());
+        failures
+    }
+}
+
+/// The keys of the uploads that a store lists as open, asked by boto3.
+fn listed_uploads(store: SocketAddr) -> Vec<String> {
+    let output = Command::new("python3")
+        .args(["-c", include_str!("../../clients/uploads.py"), &format!("http://{store}")])
+        .env("PYTHONPATH", python::package("boto3", BOTO3_VERSION, true))
+        .output()
+        .expect("Python 3 can be started");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// How often something has happened.
+#[derive(Default)]
+struct Counts(Mutex<HashMap<(usize, Operation), usize>>);
+
+impl Counts {
+    fn next(&self, row: usize, operation: Operation) -> usize {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry((row, operation)).or_default();
+        *count += 1;
+        *count - 1
+    }
+}
+
+/// The row a path belongs to.
+fn row_of(path: &[u8]) -> Option<usize> {
+    let (_, row) = std::str::from_utf8(path).ok()?.split_once("/row/")?;
+    row.parse().ok()
+}
+
+fn operation(request: &Request) -> Operation {
+    let target = String::from_utf8_lossy(&request.target);
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let part = query.split('&').find_map(|pair| pair.strip_prefix("partNumber=")?.parse().ok());
+    match (request.method.as_str(), part) {
+        ("PUT", Some(number)) => Operation::Part(number),
+        ("PUT", None) => Operation::Put,
+        ("POST", _) if query.starts_with("uploads") => Operation::Create,
+        ("POST", _) => Operation::Complete,
+        ("DELETE", _) => Operation::Abort,
+        _ => Operation::Read,
+    }
+}
