@@ -46,9 +46,6 @@ use crate::worker::{Call, CallAnswer, CallId, Effect, Moment, Refusal as NotSent
 /// that misses it brings it back.
 const MAX_WAITING: usize = 1_000;
 
-/// Bytes of parts under way at once, of all objects: the host holds a second copy of them.
-const UNDER_WAY_BYTES: usize = 32 * 1024 * 1024;
-
 /// How long after the bucket's answer a request may come here: the host retries it first.
 const RETRY_TIME: Duration = Duration::from_secs(1);
 
@@ -248,7 +245,7 @@ impl Transfers {
 
     /// Bytes of a transfer have arrived.
     pub fn on_bytes(&mut self, id: TransferId, bytes: &[u8]) -> Vec<Effect> {
-        let free = self.memory_limit().saturating_sub(self.held());
+        let free = self.free();
         let Some(transfer) = self.flowing(id) else { return Vec::new() };
         let fits = transfer.parts.growth(bytes.len()) <= free;
         // The client is not held up for the store: what it cannot take now is fetched later.
@@ -351,8 +348,9 @@ impl Transfers {
         self.start_backfills();
         let mut pulling = self.pulling();
         let most = self.most_backfills();
-        let mut free = self.memory_limit().saturating_sub(self.held());
-        let mut sending: usize = self.transfers.iter().map(|t| t.parts.under_way()).sum();
+        let mut free = self.free();
+        let mut is_sending = self.transfers.iter().any(|t| t.parts.under_way() > 0);
+        let is_empty = self.used() == 0;
         let timeouts = self.configuration.timeouts;
         for transfer in &mut self.transfers {
             if now >= transfer.renewal {
@@ -363,15 +361,16 @@ impl Transfers {
                 self.next_call += 1;
                 CallId::new(self.next_call)
             };
-            let part = transfer.parts.size();
+            let range = transfer.parts.range_in_memory();
             if let (Flow::Pulling, Some(pull)) = (transfer.flow, &mut transfer.pull)
                 && pulling < most
-                && part <= free
+                // One range may always come, and one part may always go, however large it is.
+                && (range <= free || (is_empty && pulling == 0))
                 && let Some((id, cluster, headers)) =
                     pull.advance(&transfer.parts, now, &mut next_call)
             {
                 pulling += 1;
-                free -= part;
+                free = free.saturating_sub(range);
                 let call = Call { cluster, headers, body: None, timeout: timeouts.origin };
                 effects.push(Effect::Call(id, call));
             }
@@ -383,12 +382,12 @@ impl Transfers {
                 tag: &transfer.plan.tag,
             };
             let before = transfer.parts.under_way();
-            // One part may always go, however large it is.
-            let room =
-                if sending == 0 { usize::MAX } else { UNDER_WAY_BYTES.saturating_sub(sending) };
+            let room = if is_sending { free } else { usize::MAX };
             let calls =
                 transfer.upload.advance(&mut transfer.parts, transfer.flow, room, now, next_call);
-            sending += transfer.parts.under_way() - before;
+            let begun = transfer.parts.under_way() - before;
+            is_sending |= begun > 0;
+            free = free.saturating_sub(begun);
             for (id, step) in calls {
                 effects.push(Effect::Call(id, step.call(&target, timeouts)));
             }
@@ -475,8 +474,21 @@ impl Transfers {
         self.stored.push_back((object, now));
     }
 
-    fn held(&self) -> usize {
-        self.transfers.iter().map(|transfer| transfer.parts.held()).sum()
+    /// Bytes of memory in use, here and in the host: it holds a second copy of what is on its way
+    /// to the store, and of a range that has come.
+    fn used(&self) -> usize {
+        let of = |transfer: &Transfer| {
+            let pulled = match &transfer.pull {
+                Some(pull) if pull.is_under_way() => transfer.parts.range_in_memory(),
+                Some(_) | None => 0,
+            };
+            transfer.parts.held() + transfer.parts.under_way() + pulled
+        };
+        self.transfers.iter().map(of).sum()
+    }
+
+    fn free(&self) -> usize {
+        self.memory_limit().saturating_sub(self.used())
     }
 
     fn memory_limit(&self) -> usize {

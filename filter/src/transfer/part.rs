@@ -137,6 +137,11 @@ impl Parts {
         self.size.min(MAX_RANGE)
     }
 
+    /// The memory that a range takes when it comes: the host's copy, and the part here.
+    pub(super) fn range_in_memory(&self) -> usize {
+        self.range().saturating_mul(2)
+    }
+
     /// Bytes of parts that are on their way to the store.
     pub(super) fn under_way(&self) -> usize {
         let sending = |part: &&Part| matches!(part.state, State::Sending(_));
