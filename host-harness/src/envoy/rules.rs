@@ -38,7 +38,7 @@ pub(super) fn judge(rules: &RuleSet) -> Map {
     let mut mutations = List::new()
         .with(append(JUDGE, markers, "OVERWRITE_IF_EXISTS_OR_ADD"))
         .with(append("x-oss-tag", "%RESP(x-amz-meta-x-oss-tag)%", "ADD_IF_ABSENT"));
-    mutations.extend(date.map(Yaml::from));
+    mutations.extend(date);
     Map::new().with("name", "envoy.filters.http.header_mutation").with(
         "typed_config",
         Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")
@@ -162,9 +162,7 @@ pub(super) fn plainly(rule: &Rule, above: &str) -> Option<Map> {
         // No key is empty.
         headers = headers.with(is("exact", above).with("invert_match", true).flow());
     }
-    headers.extend(
-        rule.condition.headers.iter().flat_map(include_header).map(Map::flow).map(Yaml::from),
-    );
+    headers.extend(rule.condition.headers.iter().flat_map(include_header).map(Map::flow));
     Some(Map::new().with("prefix", format!("{above}{prefix}")).with("headers", headers))
 }
 
