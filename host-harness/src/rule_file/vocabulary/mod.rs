@@ -2,7 +2,7 @@
 //!
 //! Owns what is the same for every form a rule file can have: names, types, defaults and limits.
 //! XML's texts become values by it, and the reference page and the schema are printed from it.
-//! What is done with an element is the filter's to say ([`state`]), and whether its value is right.
+//! What is done with an element is the filter's to say ([`state()`]), and whether its value is right.
 
 mod redirect;
 mod state;
