@@ -19,6 +19,8 @@ mod envoy_files;
 mod envoy_folder;
 /// Rules changed under a running Envoy.
 mod envoy_reload;
+/// The example of OSS's documents, end to end, from an origin behind TLS.
+mod golden;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
 /// The size of the module and what it asks of a host.

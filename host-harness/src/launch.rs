@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,8 +67,9 @@ impl fmt::Debug for Launched {
     }
 }
 
-/// Starts a gateway and returns once it serves; `line` is called with each line about a request,
-/// from any thread.
+/// Starts a gateway and returns once it serves; `trusted` are the certificates that HTTPS servers
+/// are trusted by, in PEM, where they are not the system's; `line` is called with each line about a
+/// request, from any thread.
 ///
 /// # Errors
 ///
@@ -75,6 +77,7 @@ impl fmt::Debug for Launched {
 pub async fn gateway(
     deployment: &Deployment,
     plan: &Plan,
+    trusted: Option<PathBuf>,
     line: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<Launched, LaunchError> {
     let program = Program::compile(crate::FILTER_WASM).map_err(LaunchError::Program)?;
@@ -88,6 +91,7 @@ pub async fn gateway(
         plugin_configuration: plan.configuration.clone(),
         path: plan.path,
         clusters: plan.clusters.clone(),
+        trusted,
         routes: plan.routes.clone(),
         timeouts: Timeouts { drain: DRAIN, ..Timeouts::default() },
         journal: Arc::new(Lines { domain, line }),
@@ -250,7 +254,7 @@ mod tests {
         let loaded = crate::deployment::load(&file).unwrap();
         let (lines, mut told) = tokio::sync::mpsc::unbounded_channel();
         let keep = move |line: &str| drop(lines.send(line.to_owned()));
-        let launched = gateway(&loaded.deployment, &Plan::new(&loaded), keep).await.unwrap();
+        let launched = gateway(&loaded.deployment, &Plan::new(&loaded), None, keep).await.unwrap();
         for (key, lines) in [
             ("k", "streamed 15 bytes, stored in the bucket"),
             ("k", "GET examplebucket/k: bucket 200 (15 bytes)"),

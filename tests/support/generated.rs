@@ -14,20 +14,27 @@ use super::envoy::Envoy;
 pub(crate) struct Generated {
     pub(crate) envoy: Envoy,
     pub(crate) directory: PathBuf,
+    trusted: PathBuf,
 }
 
 impl Generated {
     pub(crate) fn start(loaded: &Loaded) -> Self {
+        Self::start_trusting(loaded, Path::new(Settings::TRUSTED))
+    }
+
+    /// The same with the certificates that HTTPS servers are trusted by.
+    pub(crate) fn start_trusting(loaded: &Loaded, trusted: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder for Envoy");
         let directory = folder.path().join("generated");
-        write(loaded, &directory, None);
+        write(loaded, &directory, trusted, None);
         let bootstrap = fs::read_to_string(directory.join(BOOTSTRAP)).expect("a bootstrap");
-        Self { envoy: Envoy::start(&bootstrap, "yaml", folder), directory }
+        let envoy = Envoy::start(&bootstrap, "yaml", folder);
+        Self { envoy, directory, trusted: trusted.to_owned() }
     }
 
     /// Writes the files again, as a second run of the command does.
     pub(crate) fn change(&self, loaded: &Loaded) {
-        write(loaded, &self.directory, Some(self.envoy.admin_address()));
+        write(loaded, &self.directory, &self.trusted, Some(self.envoy.admin_address()));
     }
 
     /// What Envoy has refused of the files, by its counters.
@@ -46,13 +53,13 @@ impl Generated {
 }
 
 /// Writes the files of a deployment.
-fn write(loaded: &Loaded, directory: &Path, admin: Option<SocketAddr>) {
+fn write(loaded: &Loaded, directory: &Path, trusted: &Path, admin: Option<SocketAddr>) {
     let data_path = Plan::new(loaded).path;
     let settings = Settings {
         directory: directory.to_owned(),
         data_path,
         source: "deployment.yaml".to_owned(),
-        trusted: PathBuf::from(Settings::TRUSTED),
+        trusted: trusted.to_owned(),
     };
     let files = files(loaded, b2o::FILTER_WASM, &settings).expect("a deployment Envoy can run");
     let request = loaded.deployment.timeouts.origin;

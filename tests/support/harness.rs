@@ -124,6 +124,7 @@ fn settings(setup: &Setup, kept: &Arc<Kept>) -> Settings {
             idle: Duration::from_secs(if setup.path == Path::Callout { 25 } else { 8 }),
             ..Timeouts::default()
         },
+        trusted: None,
         journal: Arc::clone(kept) as Arc<dyn Journal>,
     }
 }

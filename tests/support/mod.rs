@@ -2,6 +2,7 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod client;
+pub(crate) mod deployed;
 pub(crate) mod envoy;
 pub(crate) mod gateway;
 pub(crate) mod generated;
@@ -11,5 +12,6 @@ pub(crate) mod python;
 pub(crate) mod server;
 pub(crate) mod store;
 pub(crate) mod streaming;
+pub(crate) mod tls;
 pub(crate) mod wait;
 pub(crate) mod wire;

@@ -36,15 +36,18 @@ Exit codes:
 pub(super) struct Arguments {
     /// The deployment file (YAML).
     deployment: PathBuf,
+    /// The certificates that HTTPS servers are trusted by, in PEM; without it those of the system.
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let path = arguments.deployment;
+    let Arguments { deployment: path, trust } = arguments;
     let mut signals = Signals::listen()
         .map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))?;
     let (loaded, mut watched) = read(&path)?;
     let line = |line: &str| print(&format!("{line}\n"));
-    let gateway = launch::gateway(&loaded.deployment, &Plan::new(&loaded), line).await;
+    let gateway = launch::gateway(&loaded.deployment, &Plan::new(&loaded), trust, line).await;
     let mut gateway = gateway.map_err(|error| refused(&error))?;
     print(&format!("gateway  http://{}  {}\n", gateway.address(), path.display()));
     if let Some(admin) = gateway.admin_address() {

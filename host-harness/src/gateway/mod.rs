@@ -26,6 +26,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,8 +77,13 @@ pub enum StartError {
         /// The bucket.
         bucket: String,
     },
-    /// The system's certificates cannot be read.
-    Certificates(io::Error),
+    /// The certificates to trust cannot be read.
+    Certificates {
+        /// Their file; `None` for those of the system.
+        file: Option<PathBuf>,
+        /// Why.
+        error: io::Error,
+    },
     /// The filter does not start, or refuses its configuration.
     Filter(PluginError),
     /// A thread cannot be started, or ended at once.
@@ -102,7 +108,10 @@ impl fmt::Display for StartError {
                 "cluster {cluster} is to be spoken to by HTTP/2, which this gateway speaks with \
                  clients alone; Envoy does, with the files of `b2o envoy`"
             ),
-            Self::Certificates(error) => {
+            Self::Certificates { file: Some(file), error } => {
+                write!(f, "the certificates in {} cannot be read: {error}", file.display())
+            }
+            Self::Certificates { file: None, error } => {
                 write!(f, "the system's certificates cannot be read: {error}")
             }
             Self::Filter(error) => error.fmt(f),
@@ -163,6 +172,13 @@ fn check(settings: &Settings) -> Result<(), StartError> {
     Ok(())
 }
 
+/// The certificates that clusters are trusted by.
+fn trust(settings: &Settings, clusters: &[Cluster]) -> Result<rustls::ClientConfig, StartError> {
+    let file = settings.trusted.as_deref();
+    upstream::trust(clusters, file)
+        .map_err(|error| StartError::Certificates { file: settings.trusted.clone(), error })
+}
+
 /// Tries a configuration where it can do no harm.
 fn rehearse(
     settings: &Settings,
@@ -191,7 +207,7 @@ impl Gateway {
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         check(&settings)?;
         rehearse(&settings, &settings.clusters, &settings.plugin_configuration)?;
-        let trust = upstream::trust(&settings.clusters).map_err(StartError::Certificates)?;
+        let trust = trust(&settings, &settings.clusters)?;
         let listener = listen(settings.listen)?;
         let admin = settings.admin.map(listen).transpose()?;
         let address = listener.local_addr().map_err(StartError::Worker)?;
@@ -303,7 +319,7 @@ impl Gateway {
         };
         clusters.extend(named.iter().filter(is_new).cloned());
         rehearse(&self.settings, &clusters, &configuration)?;
-        let trust = upstream::trust(&clusters).map_err(StartError::Certificates)?;
+        let trust = trust(&self.settings, &clusters)?;
         let text: Arc<str> = Arc::from(configuration.as_str());
         let change = Change { configuration: text, clusters: clusters.clone(), trust };
         let change = Arc::new(change);

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct Settings {
     pub path: DataPath,
     /// Who requests and calls may go to.
     pub clusters: Vec<Cluster>,
+    /// The certificates that HTTPS servers are trusted by, in PEM; without them those of the system.
+    pub trusted: Option<PathBuf>,
     /// Which cluster serves which client request.
     pub routes: Routes,
     /// How long things may take.

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
@@ -20,6 +21,8 @@ use hyper_rustls::ConfigBuilderExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpInfo;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::connector::Connector;
@@ -55,19 +58,32 @@ pub(super) struct Upstream {
 #[derive(Clone)]
 pub(super) struct Upstreams(Rc<RefCell<BTreeMap<String, Rc<Upstream>>>>);
 
-/// The certificates to trust; those of the system only where they are needed, as they are read
-/// from disk.
-pub(super) fn trust(clusters: &[Cluster]) -> std::io::Result<ClientConfig> {
+/// The certificates to trust, of a file or of the system; only where they are needed, as they are
+/// read from disk.
+pub(super) fn trust(clusters: &[Cluster], file: Option<&Path>) -> std::io::Result<ClientConfig> {
     let provider = rustls::crypto::ring::default_provider();
     let builder = ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
         .map_err(std::io::Error::other)?;
     let needs_roots = clusters.iter().any(|cluster| cluster.endpoint.scheme == Scheme::Https);
-    Ok(if needs_roots {
-        builder.with_native_roots()?.with_no_client_auth()
-    } else {
-        builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+    Ok(match file.filter(|_| needs_roots) {
+        Some(file) => builder.with_root_certificates(roots(file)?).with_no_client_auth(),
+        None if needs_roots => builder.with_native_roots()?.with_no_client_auth(),
+        None => builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
     })
+}
+
+/// The certificates in a file.
+fn roots(file: &Path) -> std::io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(std::io::Error::other)? {
+        let certificate = certificate.map_err(std::io::Error::other)?;
+        roots.add(certificate).map_err(std::io::Error::other)?;
+    }
+    if roots.is_empty() {
+        return Err(std::io::Error::other("there is no certificate in it"));
+    }
+    Ok(roots)
 }
 
 impl Upstreams {

@@ -83,6 +83,7 @@ pub(super) fn settings(program: Program, store: Endpoint) -> (Settings, Arc<Reco
             default: None,
         },
         timeouts: Timeouts::default(),
+        trusted: None,
         journal: Arc::<Records>::clone(&records),
     };
     (settings, records)
