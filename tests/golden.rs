@@ -73,7 +73,11 @@ fn the_golden_example_does_what_the_documents_say() {
         };
 
         let answer = ask("examplefolder/example.txt?x=1");
-        assert_eq!((answer.status, answer.body.as_slice()), (200, OBJECT.as_bytes()), "{answer:?}");
+        assert_eq!(
+            (answer.status, answer.body.as_slice()),
+            (200, OBJECT.as_bytes()),
+            "{host:?} {path:?}: {answer:?}"
+        );
         let tag = format!(
             "MIRROR https%3A%2F%2F{}%2Fdestfolder%2Fexample.txt",
             encrypted.authority().replace(':', "%3A")

@@ -23,6 +23,8 @@ mod envoy_reload;
 mod golden;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
+/// Private origins.
+mod mirror_auth;
 /// The size of the module and what it asks of a host.
 mod module;
 /// Ceph RGW as the store: `--features rgw`.

@@ -23,7 +23,7 @@ pub struct Configuration {
     pub domain: Option<String>,
     /// The buckets.
     pub buckets: Vec<Bucket>,
-    /// Each origin as `scheme://host[:port]`, and its cluster.
+    /// Each origin as [`Mirror::server`](crate::rule::Mirror::server) names it, and its cluster.
     pub origins: Vec<(String, String)>,
     /// How much is held and done at once, in one worker.
     pub limits: Limits,
@@ -232,7 +232,7 @@ fn bucket(
     let store = fields.require("store", findings).and_then(|at| store(at, findings));
     let rules = fields.require("RoutingRules", findings).map(|at| {
         let rules = RuleSet::read(at, findings);
-        for origin in rules.origins().filter(|origin| cluster_of(origins, origin).is_none()) {
+        for origin in rules.servers().filter(|origin| cluster_of(origins, origin).is_none()) {
             let message = format!("the rules fetch from {origin}, which has no cluster");
             findings.push(
                 Finding::error(Code::MissingCluster, Place::value(&at.pointer), message)
@@ -347,6 +347,29 @@ mod tests {
         assert_eq!(configuration.buckets[0].store.addressing, Addressing::Virtual);
         assert_eq!(configuration.limits.object_bytes, 33_554_431);
         assert_eq!(configuration.timeouts.origin, Duration::from_millis(1));
+    }
+
+    #[test]
+    fn who_signs_has_a_cluster_of_its_own() {
+        let with = |auth: &str, origins: &str| {
+            format!(
+                r#"{{"buckets": [{{"name": "b", "store": {{"cluster": "s", "authority": "h"}},
+                "RoutingRules": [{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": 404}},
+                "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorAuth": {auth}}}}}]}}],
+                "origins": {{{origins}}}}}"#
+            )
+        };
+        let signed = r#""http://o x": "c""#;
+        Configuration::from_json(with(r#"{"Signer": "x"}"#, signed).as_bytes()).unwrap();
+        let missing = [("missing-cluster", "/buckets/0/RoutingRules".to_owned())];
+        for (auth, origins) in [
+            (r#"{"Signer": "x"}"#, r#""http://o": "c""#),
+            (r#"{"Signer": "y"}"#, signed),
+            // Keys are no business of the filter's: nobody signs by them.
+            (r#"{"AuthType": "S3V4", "AccessKeySecret": "k"}"#, r#""http://o": "c""#),
+        ] {
+            assert_eq!(codes(&with(auth, origins)), missing, "{auth}");
+        }
     }
 
     #[test]

@@ -82,6 +82,8 @@ pub enum Outcome {
         url: String,
         /// The headers of that request.
         headers: Vec<(String, String)>,
+        /// Whether it is signed, by the rule's `MirrorAuth`.
+        signed: bool,
         /// What comes of each answer.
         on: Vec<Consequence>,
     },
@@ -161,6 +163,7 @@ fn act(rule: &Rule, request: &ObjectRequest, status: u16) -> Outcome {
                 method: request.method.as_str(),
                 url: origin.location(),
                 headers: readable(&origin.call_headers(request.method.as_str())),
+                signed: mirror.signer.is_some(),
                 on: consequences(rule, mirror, request, &origin, status),
             },
             Err(failure) => Outcome::Fail { reason: failure.to_string() },
@@ -293,10 +296,13 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fail { reason } => write!(f, "then     client gets 424 MirrorFailed: {reason}"),
-            Self::Mirror { method, url, headers, on } => {
+            Self::Mirror { method, url, headers, signed, on } => {
                 write!(f, "origin   {method} {url}")?;
                 for (name, value) in headers {
                     write!(f, "\n         {name}: {value}")?;
+                }
+                if *signed {
+                    write!(f, "\n         and a signature, by MirrorAuth")?;
                 }
                 for Consequence { answer, then } in on {
                     write!(f, "\n{answer:<8} {then}")?;

@@ -167,6 +167,27 @@ fn a_request_is_explained() {
 }
 
 #[test]
+fn a_signature_is_told_of_and_its_key_is_not() {
+    let rules = r#"[{ "RuleNumber": 1, "Condition": { "HttpErrorCodeReturnedEquals": 404 },
+        "Redirect": { "RedirectType": "Mirror", "MirrorURL": "http://o.example.com/", "MirrorAuth":
+        { "AuthType": "S3V4", "Region": "r", "AccessKeyId": "AK", "AccessKeySecret": "SK4711" } } }]"#;
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(&directory, "rules.json", rules);
+    let (code, out, errors) = run(&["explain", &path, "--key", "a"]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("\n         and a signature, by MirrorAuth\n"), "{out}");
+    assert!(!format!("{out}{errors}").contains("SK4711"), "{out}{errors}");
+    let (_, out, _) = run(&["explain", &path, "--key", "a", "--json"]);
+    assert!(out.contains("\"signed\": true") && !out.contains("SK4711"), "{out}");
+    let (_, out, errors) = run(&["check", &path]);
+    assert!(out.contains("credentials-in-clear"), "{out}");
+    assert!(!format!("{out}{errors}").contains("SK4711"), "{out}{errors}");
+    // What is converted is for the file's owner, and loses nothing.
+    let (_, xml, _) = run(&["convert", &path, "--to", "oss-xml"]);
+    assert!(xml.contains("<AccessKeySecret>SK4711</AccessKeySecret>"), "{xml}");
+}
+
+#[test]
 fn the_demo_ends_cleanly_on_signals() {
     for signal in ["-INT", "-TERM"] {
         let any = "127.0.0.1:0";

@@ -1,7 +1,9 @@
 //! A deployment file in either host, as `b2o serve` and `b2o envoy` run it.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +11,7 @@ use b2o::deployment::{Loaded, Plan};
 use b2o::envoy;
 use b2o::launch::{self, Launched};
 
+use super::client::get;
 use super::gateway::{Host, runtime};
 use super::generated::Generated;
 
@@ -50,6 +53,48 @@ impl Deployed {
         }
     }
 
+    /// Gives a running one other rules, by a deployment that is else the same.
+    pub(crate) fn change(&mut self, loaded: &Loaded) {
+        match &mut self.running {
+            Running::Harness(launched, _) => {
+                let launched = launched.as_mut().expect("it runs until it is dropped");
+                let changed = runtime().block_on(launched.reconfigure(&Plan::new(loaded)));
+                changed.expect("rules that are right");
+            }
+            Running::Envoy(generated) => generated.change(loaded),
+        }
+    }
+
+    /// All that can be seen of it: what is written for it but the file of keys, what its
+    /// administration interface shows, and what it has logged. Each with what it is.
+    pub(crate) fn shown(&self) -> Vec<(String, String)> {
+        let mut shown = vec![("the log".to_owned(), self.log())];
+        match &self.running {
+            Running::Harness(launched, _) => {
+                let admin = launched.as_ref().and_then(Launched::admin_address);
+                let page = get(admin.expect("it has one"), "/config");
+                shown.push(("/config".to_owned(), text(&page.body)));
+            }
+            Running::Envoy(generated) => {
+                for page in ["/config_dump?include_eds", "/clusters", "/stats"] {
+                    shown.push((page.to_owned(), generated.envoy.admin(page)));
+                }
+                let files = fs::read_dir(&generated.directory).expect("its files");
+                for file in files {
+                    let path = file.expect("a file").path();
+                    let mode = fs::metadata(&path).expect("a file").permissions().mode() & 0o777;
+                    if path.file_name().is_some_and(|name| name == "credentials") {
+                        assert_eq!(mode, 0o600, "{}", path.display());
+                    } else {
+                        let bytes = fs::read(&path).expect("a file");
+                        shown.push((path.display().to_string(), text(&bytes)));
+                    }
+                }
+            }
+        }
+        shown
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         match &self.running {
@@ -59,6 +104,10 @@ impl Deployed {
             Running::Envoy(generated) => generated.envoy.log(),
         }
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 impl Drop for Deployed {

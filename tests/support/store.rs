@@ -97,6 +97,15 @@ impl Files {
         observer: Option<b2o::store::Observer>,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the store");
+        Self::start_in(folder, buckets, keys, observer)
+    }
+
+    fn start_in(
+        folder: TempDir,
+        buckets: &[&str],
+        keys: Option<&Keys>,
+        observer: Option<b2o::store::Observer>,
+    ) -> Self {
         let settings = b2o::store::StoreSettings {
             directory: folder.path().to_owned(),
             keys: keys.map(|keys| b2o::store::StoreKeys {
@@ -167,6 +176,25 @@ impl Store {
         let files = Files::start(buckets, None);
         let direct = files.address();
         Self::with(direct, Content::Files(files), Script::default(), front)
+    }
+
+    /// The same, with objects that are there already: path and bytes.
+    pub(crate) fn files_signed_with(
+        buckets: &[&str],
+        keys: &Keys,
+        objects: &[(&str, &[u8])],
+    ) -> Self {
+        // Put by anyone, before there are keys.
+        let open = Self::files(buckets);
+        for (path, bytes) in objects {
+            open.put(path, &[], bytes);
+        }
+        let Content::Files(Files { store, folder }) = open.content else {
+            unreachable!("it was made of files")
+        };
+        drop(store);
+        let files = Files::start_in(folder, buckets, Some(keys), None);
+        Self::before(files.address(), Content::Files(files))
     }
 
     /// The embedded store where every request must be signed with these keys.

@@ -82,7 +82,8 @@ impl OriginRequest {
         mirror: &Arc<Mirror>,
         request: &ObjectRequest,
     ) -> Result<Self, MirrorFailure> {
-        let cluster = configuration.cluster_of(&url.origin()).ok_or(MirrorFailure::NoCluster)?;
+        let server = mirror.server(url.origin());
+        let cluster = configuration.cluster_of(&server).ok_or(MirrorFailure::NoCluster)?;
         Self::build_at(url, mirror, request, cluster)
     }
 
@@ -122,7 +123,7 @@ impl OriginRequest {
     }
 
     /// The request that follows a redirect of the origin's. `cluster_of` knows the places that may
-    /// be asked.
+    /// be asked. The same server is asked in the same way; another one gets no signature.
     ///
     /// # Errors
     ///
@@ -135,7 +136,11 @@ impl OriginRequest {
         let unknown = |place: &str| MirrorFailure::UnknownOrigin(place.to_owned());
         let place = self.place.resolve(location).ok_or_else(|| unknown("no HTTP URL"))?;
         let origin = place.origin();
-        let cluster = cluster_of(&origin).ok_or_else(|| unknown(&origin))?;
+        let cluster = match origin == self.place.origin() {
+            true => Some(self.cluster.as_str()),
+            false => cluster_of(&origin),
+        };
+        let cluster = cluster.ok_or_else(|| unknown(&origin))?;
         Ok(self.moved(place, cluster))
     }
 
@@ -219,7 +224,7 @@ impl OriginRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rule::{Action, RuleSet};
+    use crate::rule::{Action, RuleSet, TooLarge};
 
     /// The request for a key by a rule with these elements.
     pub(super) fn request(key: &str, elements: &str) -> OriginRequest {
@@ -255,6 +260,31 @@ mod tests {
         ] {
             assert_eq!(request(key, elements).url(), expected, "{key}{elements}");
         }
+    }
+
+    #[test]
+    fn the_same_server_is_reached_as_before_and_another_without_a_signature() {
+        let signed = request("a", r#", "MirrorAuth": {"Signer": "s"}"#);
+        let rule = signed.rule();
+        let servers: Vec<_> = rule.servers().collect();
+        assert_eq!(
+            (servers.as_slice(), rule.too_large),
+            (&["https://o s".to_owned()][..], TooLarge::Fail)
+        );
+        let known = |server: &str| match server {
+            "https://o" => Some("unsigned"),
+            "https://q" => Some("other"),
+            _ => None,
+        };
+        let to = |from: &OriginRequest, place: &str| from.follow(place, known).unwrap();
+        // `c` is the cluster it was built with.
+        assert_eq!(to(&signed, "/b").cluster, "c");
+        assert_eq!(to(&signed, "https://o/b").cluster, "c");
+        let other = to(&signed, "https://q/b");
+        assert_eq!(other.cluster, "other");
+        assert_eq!(to(&other, "/c").cluster, "other");
+        assert_eq!(to(&other, "https://o/b").cluster, "unsigned");
+        assert!(signed.follow("https://z/", known).is_err());
     }
 
     #[test]

@@ -67,6 +67,10 @@ pub const ALTERNATE: &[&str] = &[
 /// The place of a `MirrorMultiAlternate` among the others.
 pub(crate) const ALTERNATE_NUMBER: &str = "MirrorMultiAlternateNumber";
 
+/// What stands in a `MirrorAuth` in place of all that OSS has there, where the filter is given it:
+/// the name of those who sign. No key is ever in the filter's configuration.
+pub const SIGNER: &str = "Signer";
+
 /// The extension by which a Mirror rule acts on a bucket that fails.
 pub(crate) const ON_SERVER_ERROR: &str = "MirrorOnServerError";
 
@@ -88,11 +92,7 @@ pub const REDIRECT: &[Element] = &[
     element("MirrorAllowHeadObject", Support::Honoured, Kind::Mirror),
     element("MirrorAllowVideoSnapshot", Support::RefusedWhenOn(PROCESSING), Kind::Mirror),
     element("MirrorAsyncStatus", Support::Honoured, Kind::Mirror),
-    element(
-        "MirrorAuth",
-        Support::Refused("requests to origins are not signed here"),
-        Kind::Mirror,
-    ),
+    element("MirrorAuth", Support::Honoured, Kind::Mirror),
     element("MirrorCheckMd5", Support::Honoured, Kind::Mirror),
     element("MirrorDstRegion", Support::Refused(ALIBABAS_NETWORK), Kind::Mirror),
     element("MirrorDstSlaveVpcId", Support::Refused(ALIBABAS_NETWORK), Kind::Mirror),

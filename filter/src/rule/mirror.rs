@@ -50,13 +50,27 @@ pub struct Mirror {
     pub async_status: Option<u16>,
     /// What is kept with the object.
     pub keeping: Keeping,
+    /// `MirrorAuth`: by which name the host knows who signs the rule's requests; empty where it has
+    /// not been told one.
+    pub signer: Option<String>,
 }
 
 impl Mirror {
-    /// Every origin the rule speaks to, as `scheme://host[:port]`.
-    pub fn origins(&self) -> impl Iterator<Item = String> {
+    /// Every server the rule speaks to, as [`Self::server`] names it.
+    pub fn servers(&self) -> impl Iterator<Item = String> {
         let probe = self.alternates.probe.as_ref().map(Place::origin);
-        self.urls().map(MirrorUrl::origin).chain(probe)
+        self.urls().map(MirrorUrl::origin).chain(probe).map(|origin| self.server(origin))
+    }
+
+    /// By which name the configuration has the cluster through which this rule reaches an origin:
+    /// `scheme://host[:port]`, and behind a blank who signs, where somebody does. What one rule
+    /// has signed never goes through the cluster of another.
+    #[must_use]
+    pub fn server(&self, origin: String) -> String {
+        match &self.signer {
+            Some(signer) => format!("{origin} {signer}"),
+            None => origin,
+        }
     }
 
     /// Where the object may be, in order.

@@ -88,22 +88,22 @@ impl RuleSet {
         self.any_status
     }
 
-    /// The origins the rules fetch from, each once, as `scheme://host[:port]`.
-    pub fn origins(&self) -> impl Iterator<Item = String> {
-        let mut origins: Vec<String> = Vec::new();
+    /// The servers the rules fetch from, each once, as [`Mirror::server`] names them.
+    pub fn servers(&self) -> impl Iterator<Item = String> {
+        let mut servers: Vec<String> = Vec::new();
         for rule in self.iter() {
             match &rule.action {
                 Action::Mirror(mirror) => {
-                    for origin in mirror.origins() {
-                        if !origins.contains(&origin) {
-                            origins.push(origin);
+                    for server in mirror.servers() {
+                        if !servers.contains(&server) {
+                            servers.push(server);
                         }
                     }
                 }
                 Action::External(_) => {}
             }
         }
-        origins.into_iter()
+        servers.into_iter()
     }
 }
 

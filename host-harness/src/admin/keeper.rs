@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::deployment::{self, LoadError, Loaded};
 use crate::diagnostics::Report;
-use crate::envoy::{FilesError, Prepared, Target, WriteError, rewrite};
+use crate::envoy::{FilesError, Prepared, Target, WriteError, replace, rewrite};
 use crate::rule_file::{self, Dialect, Format, RuleFile, Website, Written};
 
 /// A configuration without anything in it.
@@ -253,7 +253,7 @@ impl Keeper {
             return Err(KeeperError::Refused(vec![new.report]).into());
         };
         let text = kept.render(website, new.dialect)?;
-        Ok(self.keep(bucket, &kept, &text)?)
+        Ok(self.keep(bucket, &kept, &text, website.has_secrets())?)
     }
 
     /// Nobody else changes anything as long as this is held.
@@ -265,12 +265,23 @@ impl Keeper {
         locked.map_err(|source| KeeperError::Read { path: self.deployment.clone(), source })
     }
 
-    fn keep(&self, bucket: &str, kept: &Kept, text: &str) -> Result<(), KeeperError> {
+    fn keep(
+        &self,
+        bucket: &str,
+        kept: &Kept,
+        text: &str,
+        has_secrets: bool,
+    ) -> Result<(), KeeperError> {
         let new = self.with(bucket, text.as_bytes())?;
         let files = self.prepare(&new)?;
         // What to go back to, should Envoy's files fail half-way.
         let old = kept.bytes.as_deref().and_then(|bytes| self.with(bucket, bytes).ok());
-        rewrite(&kept.path, text.as_bytes()).map_err(KeeperError::Write)?;
+        match kept.bytes {
+            // Who may read a file that is there, its owner has said.
+            Some(_) => rewrite(&kept.path, text.as_bytes()),
+            None => replace(&kept.path, text.as_bytes(), has_secrets),
+        }
+        .map_err(KeeperError::Write)?;
         let Some(Err(error)) = files.map(|files| files.install()) else { return Ok(()) };
         // That which could be written a moment ago can be written; and if not, the first failure
         // is the one to tell of.

@@ -125,6 +125,12 @@ async fn read(mut request: S3Request<Body>) -> Outcome {
         Ok(Err(error)) => return Err(broken(&error.to_string())),
         Err(_) => return Err(Refusal::incomplete_body()),
     };
+    // The library takes chunks as they come, be they all or not.
+    let announced = request.headers.get("x-amz-decoded-content-length");
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length != bytes.len()) {
+        return Err(Refusal::incomplete_body());
+    }
     let trailers = request.trailing_headers.and_then(|trailers| trailers.take());
     let trailers = trailers.unwrap_or_default();
     digest::check(Manner::S3, &request.headers, &trailers, &bytes)?;

@@ -1,16 +1,22 @@
 //! Requests to a running API, and what becomes of the files.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign,
+};
+use aws_sigv4::sign::v4::{SigningParams, calculate_signature, generate_signing_key};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use s3s::crypto::{Checksum as _, Md5};
+use s3s::crypto::{Checksum as _, Md5, Sha256};
 use s3s::dto::{Timestamp, TimestampFormat};
 use sha1::Sha1;
 use tempfile::TempDir;
@@ -347,6 +353,120 @@ async fn a_huge_body_is_refused_before_it_is_read() {
     stream.read_exact(&mut line).await.unwrap();
     assert_eq!(&line, b"HTTP/1.1 413");
     assert_eq!(scene.file("rules.json"), kept);
+}
+
+/// A PUT of S3's in chunks, each signed; `sent` is what is made of them on their way.
+fn in_signed_chunks(
+    to: SocketAddr,
+    body: &str,
+    sent: impl FnOnce(String) -> String,
+) -> Request<Full<Bytes>> {
+    let (time, region) = (SystemTime::now(), "us-east-1");
+    let identity = Credentials::new(KEYS.0, KEYS.1, None, None, "test").into();
+    let mut settings = SigningSettings::default();
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    let parameters = SigningParams::builder().identity(&identity).region(region).name("s3");
+    let parameters = parameters.time(time).settings(settings).build().unwrap().into();
+    let uri = format!("http://{to}/of-xml?website");
+    let (host, length) = (to.to_string(), body.len().to_string());
+    let headers = [
+        ("host", host.as_str()),
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-decoded-content-length", &length),
+    ];
+    let payload = SignableBody::Precomputed("STREAMING-AWS4-HMAC-SHA256-PAYLOAD".to_owned());
+    let signable = SignableRequest::new("PUT", &uri, headers.into_iter(), payload).unwrap();
+    let (instructions, mut signature) = sign(signable, &parameters).unwrap().into_parts();
+    let mut request = Request::put(uri).body(()).unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    instructions.apply_to_request_http1x(&mut request);
+    let date = request.headers()["x-amz-date"].to_str().unwrap().to_owned();
+    let scope = format!("{}/{region}/s3/aws4_request", &date[..8]);
+    let key = generate_signing_key(KEYS.1, time, region, "s3");
+    let hash = |text: &str| {
+        let digest = Sha256::checksum(text.as_bytes());
+        hex_simd::encode_to_string(digest, hex_simd::AsciiCase::Lower)
+    };
+    let (first, second) = body.split_at(body.len() / 2);
+    let mut chunks = String::new();
+    for chunk in [first, second, ""] {
+        let (nothing, own) = (hash(""), hash(chunk));
+        let text =
+            format!("AWS4-HMAC-SHA256-PAYLOAD\n{date}\n{scope}\n{signature}\n{nothing}\n{own}");
+        signature = calculate_signature(&key, text.as_bytes());
+        let size = chunk.len();
+        chunks.push_str(&format!("{size:x};chunk-signature={signature}\r\n{chunk}\r\n"));
+    }
+    request.map(|()| Full::from(sent(chunks)))
+}
+
+#[tokio::test]
+async fn a_body_in_signed_chunks_is_taken_whole_or_not_at_all() {
+    let scene = Scene::signed().await;
+    let before = scene.file("rules.xml");
+    let rule = "<RoutingRules><RoutingRule><Redirect><HostName>a.example</HostName></Redirect>\
+                </RoutingRule></RoutingRules>";
+    let body = s3(rule);
+    let other = |chunks: String| chunks.replace("a.example", "b.example");
+    let last = |chunks: &str| chunks.rfind("0;chunk-signature").unwrap();
+    // Whole chunks, each rightly signed, and not all of them. Only the announced length tells.
+    let second = |chunks: &str| chunks[..last(chunks)].rfind(";chunk-signature").unwrap();
+    let cut = |chunks: String| {
+        let end = chunks[..second(&chunks)].rfind("\r\n").unwrap();
+        chunks[..end + 2].to_owned()
+    };
+    let unsigned = |chunks: String| {
+        let from = last(&chunks) + "0;chunk-signature=".len();
+        format!("{}{}\r\n\r\n", &chunks[..from], "0".repeat(64))
+    };
+    let changes: [(&str, &dyn Fn(String) -> String, &str); 3] = [
+        ("another body", &other, "403 SignatureDoesNotMatch"),
+        ("half of it", &cut, "400 IncompleteBody"),
+        ("a wrong end", &unsigned, "403 SignatureDoesNotMatch"),
+    ];
+    for (what, change, summary) in changes {
+        let request = in_signed_chunks(scene.address(), &body, change);
+        let answer = scene.send(request).await;
+        assert_eq!(answer.summary(), summary, "{what}: {answer:?}");
+        assert_eq!(scene.file("rules.xml"), before, "{what}");
+    }
+    let answer = scene.send(in_signed_chunks(scene.address(), &body, |chunks| chunks)).await;
+    assert_eq!(answer.summary(), "200", "{answer:?}");
+    assert!(same(&scene.file("rules.xml"), &body), "{}", scene.file("rules.xml"));
+}
+
+#[tokio::test]
+async fn secrets_are_put_and_never_given_back() {
+    let scene = Scene::signed().await;
+    let auth = "<MirrorAuth><AuthType>S3V4</AuthType><Region>r</Region><AccessKeyId>AKORIGIN\
+                </AccessKeyId><AccessKeySecret>SKORIGIN</AccessKeySecret></MirrorAuth></Redirect>";
+    let own = oss(&[mirror(1).replace("</Redirect>", auth)]);
+    std::fs::remove_file(scene.path("rules.json")).unwrap();
+    for (bucket, file) in [("examplebucket", "rules.json"), ("of-xml", "rules.xml")] {
+        assert_eq!(scene.ask("PUT", bucket, &own).await.summary(), "200");
+        assert!(same(&scene.file(file), &own), "{}", scene.file(file));
+        let got = scene.ask("GET", bucket, "").await;
+        assert_eq!(got.element("AccessKeyId"), "AKORIGIN");
+        assert_eq!(got.element("AccessKeySecret"), "********");
+        assert!(!got.body.contains("SKORIGIN"), "{got:?}");
+        // Whoever puts back what was given would lose the secret.
+        let put = scene.ask("PUT", bucket, &got.body).await;
+        assert_eq!(
+            (put.summary().as_str(), put.element("ArgumentName").as_str()),
+            ("400 InvalidArgument", "AccessKeySecret")
+        );
+        assert!(put.element("Message").contains("in place of the secret"), "{put:?}");
+        assert!(same(&scene.file(file), &own), "{}", scene.file(file));
+    }
+    // What is wrong beside it does not show it.
+    let wrong = scene.ask("PUT", "of-xml", &own.replace(">r<", "> a b <")).await;
+    assert_eq!(wrong.element("ArgumentName"), "Region", "{wrong:?}");
+    assert!(!wrong.body.contains("SKORIGIN"), "{wrong:?}");
+    // A file that was not there is for its owner alone; who may read another, its owner has said.
+    let mode = |file| std::fs::metadata(scene.path(file)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("rules.json"), mode("rules.xml") & 0o044), (0o600, 0o044));
 }
 
 #[tokio::test]

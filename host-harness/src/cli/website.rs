@@ -106,7 +106,7 @@ fn get(keeper: &Keeper, bucket: &str, file: Option<&PathBuf>) -> Result<(), Fail
     }
     match file.filter(|file| file.as_os_str() != "-") {
         Some(file) => {
-            replace(file, written.text.as_bytes(), false)
+            replace(file, written.text.as_bytes(), website.has_secrets())
                 .map_err(|error| Failure::new(error.to_string()))?;
         }
         None => print(&written.text),

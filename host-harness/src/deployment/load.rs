@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use back_to_origin::rule::RuleSet;
 
+use super::mirror_auth::{self, Signers};
 use super::node::{Entry, Kind, Node, SyntaxError};
 use super::section::Reading;
 use super::value::{Addressing, At, Reads, Value};
@@ -41,10 +42,13 @@ pub struct Loaded {
 pub struct Rules {
     /// The rule file.
     pub path: PathBuf,
-    /// The list of rules, as the filter is given it.
+    /// The list of rules, as the filter is given it: without any key.
     pub json: serde_json::Value,
-    /// The origins its Mirror rules fetch from, as `scheme://host[:port]`.
+    /// The origins its Mirror rules fetch from, as `scheme://host[:port]`, and behind a blank who
+    /// signs, where somebody does.
     pub origins: Vec<String>,
+    /// The keys of who signs.
+    pub(super) signers: Signers,
     /// The rules themselves.
     pub set: RuleSet,
 }
@@ -294,9 +298,13 @@ fn read_rules(
     if !file.report.problems.is_empty() && !reports.contains(&file.report) {
         reports.push(file.report);
     }
-    let (set, website) = (file.rules?, file.website?);
-    let origins = set.origins().collect();
-    Some(Rules { path, json: website.routing_rules(), origins, set })
+    let (_, website) = (file.rules?, file.website?);
+    let mut json = website.routing_rules();
+    let signers = mirror_auth::take(&mut json);
+    // The same rules, with the names of those who sign in them.
+    let set = RuleSet::from_json(json.to_string().as_bytes()).rules?;
+    let origins = set.servers().collect();
+    Some(Rules { path, json, origins, signers, set })
 }
 
 /// What is around a bucket's rules.

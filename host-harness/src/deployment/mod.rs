@@ -5,6 +5,7 @@
 
 mod credentials;
 mod load;
+mod mirror_auth;
 mod node;
 mod plan;
 mod reference;

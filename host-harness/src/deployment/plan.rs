@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::load::Loaded;
+use super::mirror_auth::Signers;
 use super::value::{Addressing, DataPath, Protocol, Reads, parse_endpoint};
 use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Routes};
 
@@ -25,7 +26,7 @@ pub struct Plan {
     pub path: gateway::DataPath,
     /// The same for the filter on the origins' side.
     pub origin_configuration: String,
-    /// The cluster of each origin, by `scheme://host[:port]`.
+    /// The cluster of each origin, by `scheme://host[:port]`, and behind a blank who signs.
     pub origins: BTreeMap<String, String>,
 }
 
@@ -65,17 +66,19 @@ impl Plan {
             for origin in &rules.origins {
                 // The core only gives origins that are URLs; one that is none has no cluster,
                 // which the filter refuses by name.
-                origins.extend(parse_endpoint(origin).map(|endpoint| (origin.clone(), endpoint)));
+                let cluster = origin_cluster(origin, &rules.signers);
+                origins.extend(cluster.map(|cluster| (origin.clone(), cluster)));
             }
         }
-        let others = deployment.origins.iter().flatten();
-        origins.extend(others.map(|endpoint| (endpoint.to_string(), endpoint.clone())));
-        let named = origins.iter().map(|(url, endpoint)| (url.clone(), origin_name(endpoint)));
+        for endpoint in deployment.origins.iter().flatten() {
+            let cluster = Cluster::new(&origin_name(endpoint), endpoint.clone());
+            origins.insert(endpoint.to_string(), cluster);
+        }
+        let named = origins.iter().map(|(server, cluster)| (server.clone(), cluster.name.clone()));
         let configured_origins: BTreeMap<_, _> = named.collect();
-        for endpoint in origins.values() {
-            let name = origin_name(endpoint);
-            if clusters.iter().all(|cluster| cluster.name != name) {
-                clusters.push(Cluster::new(&name, endpoint.clone()));
+        for origin in origins.into_values() {
+            if clusters.iter().all(|cluster| cluster.name != origin.name) {
+                clusters.push(origin);
             }
         }
         let limits = &deployment.limits;
@@ -116,6 +119,20 @@ fn reads(reads: Reads, addressing: Addressing) -> gateway::Reads {
             gateway::Reads::Signed(gateway::Addressing::Virtual)
         }
     }
+}
+
+/// The cluster of an origin, as the core names it: another one for each who signs.
+fn origin_cluster(server: &str, signers: &Signers) -> Option<Cluster> {
+    let (origin, signer) = match server.split_once(' ') {
+        Some((origin, signer)) => (origin, Some(signer)),
+        None => (server, None),
+    };
+    let endpoint = parse_endpoint(origin)?;
+    let name = origin_name(&endpoint);
+    let Some(signer) = signer else { return Some(Cluster::new(&name, endpoint)) };
+    let credentials = signers.get(signer)?.clone();
+    let cluster = Cluster::new(&format!("{name}-{signer}"), endpoint);
+    Some(Cluster { signer: Some(credentials), ..cluster })
 }
 
 fn origin_name(endpoint: &Endpoint) -> String {

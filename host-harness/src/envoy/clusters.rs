@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use back_to_origin::rule::RuleSet;
 
 use super::bootstrap::{seconds, socket};
-use super::credentials::signing;
+use super::credentials::{signing, signing_origin};
 use super::filter::{self, fingerprint, wasm};
 use super::yaml::{List, Map, Yaml};
 use super::{DataPath, Settings, rules};
@@ -48,9 +48,15 @@ pub(super) fn mirror(origin: &str, plan: &Plan) -> String {
     format!("mirror-{}-{rules:016x}", origin.strip_prefix("origin-").unwrap_or(origin))
 }
 
+/// The clusters of stores, one a bucket, and those of origins.
+pub(super) fn split<'p>(loaded: &Loaded, plan: &'p Plan) -> (&'p [Cluster], &'p [Cluster]) {
+    let buckets = loaded.deployment.buckets.value.len();
+    plan.clusters.split_at(buckets.min(plan.clusters.len()))
+}
+
 pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Settings) -> String {
     let buckets = &loaded.deployment.buckets.value;
-    let (stores, origins) = plan.clusters.split_at(buckets.len().min(plan.clusters.len()));
+    let (stores, origins) = split(loaded, plan);
     let mut clusters = List::new();
     for ((bucket, store), rules) in buckets.iter().zip(stores).zip(&loaded.rules) {
         clusters = add_bucket(clusters, bucket, store, judge(&rules.set, settings), settings);
@@ -59,12 +65,16 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Setti
     for origin in origins {
         let bound = fetches.clamp(REQUESTS, u64::from(u32::MAX));
         clusters = clusters
-            .remark(&format!("The origin {}, which the filter fetches from.", origin.endpoint))
+            .remark(&format!(
+                "The origin {}, which the filter fetches from{}.",
+                origin.endpoint,
+                by_whom(origin)
+            ))
             .with(cluster(
                 &origin.name,
                 origin,
                 breakers(bound),
-                List::new().remark(ADDED).with(plain_request()),
+                sent(List::new(), origin, settings),
                 settings,
             ));
     }
@@ -75,12 +85,16 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Setti
                 wasm(&plan.origin_configuration, "-origin", module, settings),
             );
             clusters = clusters
-                .remark(&format!("The origin {}, for what streams to a client.", origin.endpoint))
+                .remark(&format!(
+                    "The origin {}, for what streams to a client{}.",
+                    origin.endpoint,
+                    by_whom(origin)
+                ))
                 .with(cluster(
                     &mirror(&origin.name, plan),
                     origin,
                     breakers(REQUESTS),
-                    List::new().with(filter).remark(ADDED).with(plain_request()),
+                    sent(List::new().with(filter), origin, settings),
                     settings,
                 ));
         }
@@ -89,6 +103,21 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Setti
         "The servers: for each bucket one cluster for what clients ask and one for what the filter \
          writes, and one for each origin. Envoy watches this file.",
     ))
+}
+
+/// The last that is done to a request before it goes to an origin.
+fn sent(filters: List, origin: &Cluster, settings: &Settings) -> List {
+    let mut filters = filters.remark(ADDED).with(plain_request());
+    filters.extend(signing_origin(origin, settings).map(Yaml::from));
+    filters
+}
+
+/// What is said of an origin that is signed for.
+fn by_whom(origin: &Cluster) -> &'static str {
+    match origin.signer {
+        Some(_) => ", signed here by a rule's MirrorAuth: no key ever enters the module",
+        None => "",
+    }
 }
 
 fn add_bucket(

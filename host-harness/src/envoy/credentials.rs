@@ -1,4 +1,4 @@
-//! With what Envoy signs requests to a store, and where it finds that.
+//! With what Envoy signs requests to a store or an origin, and where it finds that.
 //!
 //! Owns that a key is only ever in the environment of Envoy or in one file that nobody else may
 //! read: never in the configuration, and so never in what Envoy shows of it.
@@ -6,8 +6,9 @@
 use std::fmt;
 
 use super::yaml::Map;
-use super::{CREDENTIALS, Settings};
-use crate::deployment::{Bucket, Credentials, Loaded, Variable};
+use super::{CREDENTIALS, Settings, clusters};
+use crate::deployment::{Bucket, Credentials, Loaded, Plan, Variable};
+use crate::gateway::{self, Cluster};
 
 /// The variables that Envoy reads, which have fixed names.
 const VARIABLES: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
@@ -15,17 +16,17 @@ const VARIABLES: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS
 /// A key cannot stand in a credentials file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CredentialsError {
-    /// The bucket it is for.
-    pub bucket: String,
+    /// The bucket, or the cluster of an origin, that it is for.
+    pub of: String,
 }
 
 impl fmt::Display for CredentialsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a key of the bucket `{}` has spaces at its ends or control characters; Envoy could \
-             not read it from a file",
-            self.bucket
+            "a key of `{}` has spaces at its ends or control characters; Envoy could not read it \
+             from a file",
+            self.of
         )
     }
 }
@@ -59,60 +60,91 @@ fn place(credentials: &Credentials) -> Place {
     }
 }
 
-/// The credentials file, where one is needed: a profile a bucket.
-pub(super) fn file(loaded: &Loaded) -> Result<Option<String>, CredentialsError> {
+/// The credentials file, where one is needed: a profile a bucket, and one an origin that is signed
+/// for.
+pub(super) fn file(loaded: &Loaded, plan: &Plan) -> Result<Option<String>, CredentialsError> {
     let mut text = String::new();
     for bucket in &loaded.deployment.buckets.value {
         let keys = match place(&bucket.credentials) {
             Place::File => bucket.credentials.keys(&bucket.region),
             Place::Environment | Place::Nowhere => None,
         };
-        let Some(keys) = keys else { continue };
-        text.push_str(&format!("[{}]\n", bucket.name.value));
-        let token = keys.session_token.as_ref().map(|token| token.expose());
-        for (name, value) in [
-            ("aws_access_key_id", Some(keys.access_key_id.as_str())),
-            ("aws_secret_access_key", Some(keys.secret_access_key.expose())),
-            ("aws_session_token", token),
-        ] {
-            let Some(value) = value else { continue };
-            if value.trim() != value || value.chars().any(char::is_control) {
-                return Err(CredentialsError { bucket: bucket.name.value.to_string() });
-            }
-            text.push_str(&format!("{name}={value}\n"));
+        if let Some(keys) = keys {
+            text.push_str(&section(&bucket.name.value.0, &keys)?);
+        }
+    }
+    let (_, origins) = clusters::split(loaded, plan);
+    for origin in origins {
+        if let Some(keys) = &origin.signer {
+            text.push_str(&section(&profile(origin), keys)?);
         }
     }
     Ok((!text.is_empty()).then_some(text))
 }
 
-/// The filter that signs what goes through a cluster, where the bucket has keys.
+/// The profile of an origin that is signed for. No bucket's name has a slash.
+fn profile(origin: &Cluster) -> String {
+    format!("mirror/{}", origin.name)
+}
+
+fn section(profile: &str, keys: &gateway::Credentials) -> Result<String, CredentialsError> {
+    let mut text = format!("[{profile}]\n");
+    let token = keys.session_token.as_ref().map(|token| token.expose());
+    for (name, value) in [
+        ("aws_access_key_id", Some(keys.access_key_id.as_str())),
+        ("aws_secret_access_key", Some(keys.secret_access_key.expose())),
+        ("aws_session_token", token),
+    ] {
+        let Some(value) = value else { continue };
+        if value.trim() != value || value.chars().any(char::is_control) {
+            return Err(CredentialsError { of: profile.to_owned() });
+        }
+        text.push_str(&format!("{name}={value}\n"));
+    }
+    Ok(text)
+}
+
+/// The filter that signs what goes through a bucket's cluster, where the bucket has keys.
 pub(super) fn signing(bucket: &Bucket, settings: &Settings) -> Option<Map> {
-    // Nothing but what the deployment names: Envoy's own chain would go on to ask other services.
-    let only = Map::new().with("custom_credential_provider_chain", true);
     let provider = match place(&bucket.credentials) {
-        Place::Environment => only
+        Place::Environment => only_these()
             .remark("Envoy's own environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where it is set, AWS_SESSION_TOKEN.")
             .with("environment_credential_provider", Map::new()),
-        Place::File => only.with(
-            "credentials_file_provider",
-            Map::new()
-                .with("credentials_data_source", Map::new()
-                    .with("filename", settings.path(CREDENTIALS))
-                    .with("watched_directory", Map::new().with("path", settings.directory.display().to_string()).flow()))
-                .with("profile", bucket.name.value.0.as_str()),
-        ),
+        Place::File => of_file(&bucket.name.value.0, settings),
         Place::Nowhere => return None,
     };
+    Some(filter(&bucket.region.0, provider))
+}
+
+/// The filter that signs what goes to an origin, where a rule has keys for that.
+pub(super) fn signing_origin(origin: &Cluster, settings: &Settings) -> Option<Map> {
+    let keys = origin.signer.as_ref()?;
+    Some(filter(&keys.region, of_file(&profile(origin), settings)))
+}
+
+/// Nothing but what the deployment names: Envoy's own chain would go on to ask other services.
+fn only_these() -> Map {
+    Map::new().with("custom_credential_provider_chain", true)
+}
+
+fn of_file(profile: &str, settings: &Settings) -> Map {
+    let directory = Map::new().with("path", settings.directory.display().to_string());
+    let file = Map::new()
+        .with("filename", settings.path(CREDENTIALS))
+        .with("watched_directory", directory.flow());
+    only_these().with(
+        "credentials_file_provider",
+        Map::new().with("credentials_data_source", file).with("profile", profile),
+    )
+}
+
+fn filter(region: &str, provider: Map) -> Map {
     let config =
         Map::typed("envoy.extensions.filters.http.aws_request_signing.v3.AwsRequestSigning")
             .with("service_name", "s3")
-            .with("region", bucket.region.0.as_str())
+            .with("region", region)
             .remark("Otherwise the body would be held once more, to be hashed.")
             .with("use_unsigned_payload", true)
             .with("credential_provider", provider);
-    Some(
-        Map::new()
-            .with("name", "envoy.filters.http.aws_request_signing")
-            .with("typed_config", config),
-    )
+    Map::new().with("name", "envoy.filters.http.aws_request_signing").with("typed_config", config)
 }

@@ -171,7 +171,7 @@ pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<
     }
     let public = |name, text: String| File { name, bytes: text.into_bytes(), private: false };
     let mut files = vec![File { name: MODULE, bytes: module.to_vec(), private: false }];
-    if let Some(text) = credentials::file(loaded).map_err(FilesError::Credentials)? {
+    if let Some(text) = credentials::file(loaded, &plan).map_err(FilesError::Credentials)? {
         files.push(File { name: CREDENTIALS, bytes: text.into_bytes(), private: true });
     }
     files.extend([

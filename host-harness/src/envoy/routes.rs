@@ -126,7 +126,7 @@ impl Way<'_> {
         let route = |rule: &Rule, matching: Map| {
             let cluster = match &rule.action {
                 Action::Mirror(mirror) if mirror.streams() => {
-                    plan.origins.get(&mirror.url.origin())
+                    plan.origins.get(&mirror.server(mirror.url.origin()))
                 }
                 Action::External(_) | Action::Mirror(_) => None,
             };

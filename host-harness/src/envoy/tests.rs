@@ -117,6 +117,70 @@ fn keys_stand_in_one_private_file_and_nowhere_else() {
 }
 
 #[test]
+fn an_origin_is_signed_for_by_the_rules_that_say_so_alone() {
+    let auth = |secret: &str| {
+        format!(
+            r#", "MirrorAuth": {{ "AuthType": "S3V4", "Region": "eu-central-1",
+            "AccessKeyId": "PUBLIC-OF-RULE", "AccessKeySecret": "{secret}" }} }}"#
+        )
+    };
+    let rules = |number: u32, auth: &str| {
+        let rule = RULES.replace("\"RuleNumber\": 1", &format!("\"RuleNumber\": {number}"));
+        let rule = rule.replace("\"a/\"", &format!("\"{number}/\""));
+        let (start, _) = rule.split_once("9100/\" }").unwrap();
+        format!("{}9100/\"{auth} }}", start.trim_start_matches('['))
+    };
+    let text = format!(
+        "[{}, {}, {}, {}]",
+        rules(1, " }"),
+        rules(2, &auth("secret-of-rule")),
+        rules(3, &auth("secret-of-rule")),
+        rules(4, &auth("secret-of-another"))
+    );
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("rules.json"), text).unwrap();
+    let deployment = "allow_internal_origins: true\nbuckets: [{ name: abc, endpoint: \
+        \"http://127.0.0.1:9000\", rules: rules.json }]";
+    let document = Document::new("deployment.yaml".to_owned(), deployment.as_bytes());
+    let loaded = parse(document, directory.path(), &environment).unwrap();
+    for data_path in [DataPath::Callout, DataPath::Streaming] {
+        let settings = Settings { data_path, ..settings() };
+        let files = files(&loaded, b"module", &settings).unwrap();
+        for file in files.iter().filter(|file| file.name != CREDENTIALS) {
+            let text = String::from_utf8_lossy(&file.bytes);
+            for secret in ["PUBLIC-OF", "secret-of", "AccessKey"] {
+                assert!(!text.contains(secret), "{secret} in {}", file.name);
+            }
+        }
+        let keys = self::text(&files, CREDENTIALS);
+        assert_eq!(keys.matches("[mirror/origin-http-127.0.0.1-9100-").count(), 2, "{keys}");
+        assert_eq!(keys.matches("aws_secret_access_key=secret-of-rule\n").count(), 1, "{keys}");
+        let clusters = yaml(&files, CLUSTERS);
+        let clusters = clusters["resources"].as_array().unwrap();
+        let of_origin = clusters.iter().filter(|cluster| {
+            cluster["name"].as_str().is_some_and(|name| name.contains("127.0.0.1-9100"))
+        });
+        let signers: Vec<_> = of_origin
+            .map(|cluster| {
+                let provider = filter(cluster, "aws_request_signing")?;
+                let provider = &provider["credential_provider"]["credentials_file_provider"];
+                Some(provider["profile"].as_str()?.to_owned())
+            })
+            .collect();
+        let times = if data_path == DataPath::Callout { 1 } else { 2 };
+        assert_eq!(signers.iter().filter(|signer| signer.is_none()).count(), times);
+        let mut named: Vec<_> = signers.into_iter().flatten().collect();
+        assert_eq!(named.len(), 2 * times);
+        named.sort();
+        named.dedup();
+        assert_eq!(named.len(), 2);
+        for profile in named {
+            assert!(keys.contains(&format!("[{profile}]\n")), "{profile}");
+        }
+    }
+}
+
+#[test]
 fn each_bucket_is_signed_for_with_its_own_keys_only() {
     let files = written(KEYS);
     let provider = |name: &str| {
@@ -149,7 +213,7 @@ fn a_key_that_would_break_its_file_is_refused() {
         );
         let (_directory, loaded) = loaded(&text);
         let error = files(&loaded, b"", &settings()).unwrap_err();
-        let expected = CredentialsError { bucket: "abc".to_owned() };
+        let expected = CredentialsError { of: "abc".to_owned() };
         assert_eq!(error, FilesError::Credentials(expected));
     }
 }

@@ -100,7 +100,7 @@ impl OriginSide {
             Action::Mirror(mirror) if mirror.streams() => mirror,
             Action::External(_) | Action::Mirror(_) => return None,
         };
-        let cluster = configuration.cluster_of(&mirror.url.origin());
+        let cluster = configuration.cluster_of(&mirror.server(mirror.url.origin()));
         let origin = cluster.and_then(|cluster| {
             // The filter asks for the same; this one is only told of.
             OriginRequest::build(mirror, &request, cluster).ok()

@@ -98,7 +98,7 @@ pub struct Cluster {
     pub name: String,
     /// Where it is.
     pub endpoint: Endpoint,
-    /// With what the filter's calls to it, and reads through it, are signed.
+    /// With what the filter's calls to it, and the gateway's own requests, are signed.
     pub signer: Option<Credentials>,
     /// How long a connection to it may take to be made, the handshake of TLS included.
     pub connect_timeout: Duration,

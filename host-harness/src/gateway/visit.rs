@@ -4,7 +4,7 @@
 //! by then; a client that leaves ends the filter's context at once, wherever the body is.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use back_to_origin::reason::MirrorFailure;
 use http::header::HOST;
@@ -18,6 +18,7 @@ use super::exchange::{Asked, Draft, Exchange, stood_still, unless_intervened};
 use super::filtered::{Filtered, Source};
 use super::message;
 use super::origin_side::{Miss, OriginSide};
+use super::signing::{Payload, sign_request};
 use super::upstream::{Failure, Upstream, UpstreamBody, is_framed, peer};
 use crate::host::{Headers, Level, Place, RequestFacts, Verdict};
 
@@ -55,6 +56,9 @@ fn request(upstream: &Upstream, fields: &Headers) -> Option<Request<UpstreamBody
     *request.uri_mut() = upstream.uri(message::pseudo(fields, ":path")?).ok()?;
     let authority = HeaderValue::from_bytes(fields.first(b":authority")?).ok()?;
     request.headers_mut().insert(HOST, authority);
+    if let Some(credentials) = &upstream.cluster.signer {
+        sign_request(&mut request, Payload::Streamed, credentials, SystemTime::now()).ok()?;
+    }
     Some(request)
 }
 

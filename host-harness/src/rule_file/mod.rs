@@ -9,6 +9,7 @@ pub mod code;
 mod dialect;
 mod json;
 mod lint;
+mod mirror_auth;
 mod reference;
 mod schema;
 mod structure;
@@ -116,6 +117,7 @@ pub fn read_in(
     }));
     problems.extend(findings.iter().map(|finding| problem(&root, finding)));
     problems.extend(not_served(&root));
+    problems.extend(mirror_auth::check(&root));
     problems.extend(lint::lint(&root, surroundings));
     let is_refused = problems.iter().any(|problem| problem.weight == Weight::Error);
     // The worst first, and no more of them than anybody reads.
@@ -186,7 +188,7 @@ fn secrets(node: &Node) -> Vec<Range<usize>> {
         spans.extend(secrets(item));
     }
     for field in node.fields() {
-        if field.name == "AccessKeySecret" {
+        if field.name == mirror_auth::SECRET {
             spans.push(field.node.span.clone());
         } else {
             spans.extend(secrets(&field.node));

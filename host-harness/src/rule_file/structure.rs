@@ -6,6 +6,7 @@
 
 use back_to_origin::finding::{Code, Finding, Part, Place, Severity};
 
+use super::mirror_auth::SECRET;
 use super::tree::{Field, Kind, Node, token};
 use super::vocabulary::{Element, ROUTING_RULE, Shape, WEBSITE, named};
 
@@ -162,6 +163,7 @@ fn settle_object(
 
 fn wrong(node: &Node, expected: &str, pointer: &str) -> Finding {
     let found = match &node.kind {
+        _ if pointer.ends_with(SECRET) => "something else".to_owned(),
         Kind::Boolean(value) => value.to_string(),
         Kind::Fraction(digits) => digits.clone(),
         Kind::Integer(value) => value.to_string(),

@@ -1,5 +1,6 @@
 //! A whole website configuration whose structure is sound, and its other forms.
 
+use super::mirror_auth;
 use super::tree::{Field, Kind, Node};
 use super::vocabulary::{Element, Shape, WEBSITE, named};
 use super::write;
@@ -52,6 +53,18 @@ impl Website {
         rules
             .and_then(|json| serde_json::from_str(&json).ok())
             .unwrap_or_else(|| Vec::<()>::new().into())
+    }
+
+    /// The same with every secret masked: for who may see the rules, and not the keys in them.
+    #[must_use]
+    pub fn masked(&self) -> Self {
+        Self { root: mirror_auth::masked(&self.root) }
+    }
+
+    /// Whether there is a secret in it.
+    #[must_use]
+    pub fn has_secrets(&self) -> bool {
+        mirror_auth::has_secrets(&self.root)
     }
 
     /// As this project's JSON, which says everything.

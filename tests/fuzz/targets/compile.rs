@@ -6,7 +6,7 @@ use back_to_origin::rule::RuleSet;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some(rules) = RuleSet::from_json(bytes).rules else { return };
-    rules.origins().for_each(drop);
+    rules.servers().for_each(drop);
     let keys: [&[u8]; 6] = [b"", b"a/b.jpg", b"/", b"../x", "ä /".as_bytes(), b"\xff\x00%"];
     for key in keys {
         for (method, status) in [("GET", 404), ("GET", 200), ("HEAD", 404), ("GET", 503)] {

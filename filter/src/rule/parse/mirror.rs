@@ -47,6 +47,13 @@ pub(super) fn mirror(
     let max_bytes = number(fields, "MirrorMaxSize", MAX_OBJECT_BYTES, findings);
     let async_status = fields.get("MirrorAsyncStatus").and_then(|at| async_status(at, findings));
     let keeping = keeping(fields, findings);
+    // What else is in it is not for the filter.
+    let signer = fields
+        .get("MirrorAuth")
+        .and_then(|at| at.object(findings))
+        .map(|auth| text(&auth, element::SIGNER, findings).unwrap_or_default().to_owned());
+    // An origin that only takes signed requests is nothing to send a client to.
+    let usual = if signer.is_some() { TooLarge::Fail } else { TooLarge::Redirect };
     let mut on = |name| flag(fields, name, findings);
     Some(Arc::new(Mirror {
         pass_query_string: mirror_pass.or(pass).unwrap_or_default(),
@@ -62,11 +69,12 @@ pub(super) fn mirror(
         key,
         headers,
         transparent,
-        too_large: too_large.unwrap_or_default(),
+        too_large: too_large.unwrap_or(usual),
         max_bytes,
         timeout: timeout.map(Duration::from_millis),
         async_status,
         keeping,
+        signer,
     }))
 }
 

@@ -170,7 +170,8 @@ impl Worker {
         }
         if let Some(place) = &fetch.miss.origin.rule().alternates.probe {
             let origin = fetch.miss.origin.origin();
-            let cluster = self.configuration.cluster_of(&place.origin());
+            let server = fetch.miss.origin.rule().server(place.origin());
+            let cluster = self.configuration.cluster_of(&server);
             if let Some(cluster) = cluster.filter(|_| self.health.is_due(place, &origin, now)) {
                 self.health.asks(place, &origin, call, now);
                 let cluster = cluster.to_owned();

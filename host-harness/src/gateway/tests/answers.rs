@@ -175,7 +175,7 @@ async fn fields_that_cannot_be_sent_are_left_out_and_logged() {
 async fn call(endpoint: Endpoint) -> Answer {
     let connect_timeout = Duration::from_millis(500);
     let clusters = [Cluster { connect_timeout, ..Cluster::new("c", endpoint) }];
-    let upstreams = Upstreams::new(&clusters, &trust(&clusters).unwrap());
+    let upstreams = Upstreams::new(&clusters, &trust(&clusters, None).unwrap());
     let fields = [(":method", "GET"), (":path", "/k"), (":authority", "o.test")];
     let callout = Callout {
         cluster: "c".to_owned(),
@@ -230,7 +230,7 @@ async fn answers_over_the_limit_are_none() {
 #[tokio::test]
 async fn what_no_call_can_carry_is_a_reset() {
     let clusters = [Cluster::new("c", nowhere().await)];
-    let upstreams = Upstreams::new(&clusters, &trust(&clusters).unwrap());
+    let upstreams = Upstreams::new(&clusters, &trust(&clusters, None).unwrap());
     for fields in [
         [(":method", "G T"), (":path", "/k"), (":authority", "o")],
         [(":method", "GET"), (":path", "/a b"), (":authority", "o")],

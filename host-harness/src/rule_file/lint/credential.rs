@@ -1,6 +1,6 @@
 //! Secrets on their way to an origin in plain http.
 
-use super::origin::{is_loopback, origins};
+use super::origin::{Origin, is_loopback, origins};
 use super::rule::Rule;
 use crate::diagnostics::Problem;
 use crate::rule_file::code::Code;
@@ -19,9 +19,9 @@ pub(super) fn in_clear(rule: &Rule<'_>) -> Vec<Problem> {
             && origin.url.scheme() == "http"
             && !origin.url.host().is_some_and(|host| is_loopback(&host))
     });
-    let (Some(origin), Some(headers)) = (in_clear, rule.redirect.get("MirrorHeaders")) else {
-        return Vec::new();
-    };
+    let Some(origin) = in_clear else { return Vec::new() };
+    let mut problems: Vec<Problem> = signed(rule, origin).into_iter().collect();
+    let Some(headers) = rule.redirect.get("MirrorHeaders") else { return problems };
     let pointer = format!("{}/Redirect/MirrorHeaders", rule.pointer);
     let problem = |node: &Node, message: String, pointer: String| {
         Problem::warning(Code::CredentialsInClear.as_str(), node.span.clone(), message)
@@ -29,7 +29,6 @@ pub(super) fn in_clear(rule: &Rule<'_>) -> Vec<Problem> {
             .at(pointer)
             .help("fetch over https, or do not send it")
     };
-    let mut problems = Vec::new();
     let list = |name| headers.get(name).map_or(&[][..], Node::items);
     if let Some(all) = headers.get("PassAll").filter(|all| all.is_true()) {
         let is_cookie =
@@ -55,6 +54,16 @@ pub(super) fn in_clear(rule: &Rule<'_>) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// A signature is a secret for as long as it holds, and the object is one too.
+fn signed(rule: &Rule<'_>, origin: &Origin<'_>) -> Option<Problem> {
+    let auth = rule.redirect.field("MirrorAuth")?;
+    let message = "what `MirrorAuth` signs, and the object, go over plain http";
+    let problem =
+        Problem::warning(Code::CredentialsInClear.as_str(), auth.name_span.clone(), message);
+    let problem = problem.related(origin.node.span.clone(), "to here");
+    Some(problem.at(format!("{}/Redirect/MirrorAuth", rule.pointer)).help("fetch over https"))
 }
 
 fn is_secret(name: &str) -> bool {

@@ -27,7 +27,7 @@ const CAPTURED: &[(&str, &[u8])] = captured![
 const FULL: &[&str] = &[
     "warning no-effect /RoutingRules/0/Redirect/MirrorHeaders/Remove",
     "warning credentials-in-clear /RoutingRules/0/Redirect/MirrorHeaders/Set/0/Key",
-    "error unsupported-element /RoutingRules/0/Redirect/MirrorAuth",
+    "warning credentials-in-clear /RoutingRules/0/Redirect/MirrorAuth",
     "error unsupported-element /RoutingRules/0/Redirect/MirrorDstRegion",
     "error unsupported-element /RoutingRules/0/Redirect/MirrorDstVpcId",
     "error unsupported-element /RoutingRules/0/Redirect/MirrorTunnelId",

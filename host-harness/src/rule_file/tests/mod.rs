@@ -3,6 +3,7 @@
 mod bad_input;
 mod clients;
 mod forms;
+mod mirror_auth;
 mod rendering;
 
 use super::{RuleFile, read};

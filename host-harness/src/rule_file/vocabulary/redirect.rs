@@ -88,8 +88,15 @@ pub(crate) const REDIRECT: &[Element] = &[
         Shape::Boolean,
         "The origin's name is told in the TLS handshake. It always is here.",
     ),
-    Element::new("MirrorAuth", Shape::Object(AUTH), "Requests to a private origin are signed.")
-        .page(Page::Sdk),
+    Element::new(
+        "MirrorAuth",
+        Shape::Object(AUTH),
+        "Every request of the rule is signed, to alternates and the probe too; so are redirects \
+         of the origin's to itself, and to nobody else. The keys never enter the filter. Where an \
+         API gives rules back, `********` stands in place of the secret, and is refused when it \
+         is put.",
+    )
+    .page(Page::Sdk),
     Element::new(
         "MirrorURLSlave",
         Shape::Url,
@@ -220,7 +227,7 @@ pub(crate) const REDIRECT: &[Element] = &[
         Shape::Word(&["Redirect", "Fail"]),
         "What the client gets in place of an object over the limit: 302 to the origin, or 424.",
     )
-    .default("Redirect")
+    .default("Redirect; beside `MirrorAuth`, Fail")
     .page(Page::Ours),
     Element::new(
         "MirrorMaxSize",
@@ -293,10 +300,22 @@ const PAIR: &[Element] = &[
 ];
 
 const AUTH: &[Element] = &[
-    Element::new("AuthType", Shape::Word(&["S3V4"]), "How they are signed.").page(Page::Sdk),
-    Element::new("Region", Shape::Token, "The region that signatures name.").page(Page::Sdk),
-    Element::new("AccessKeyId", Shape::Token, "The public half of the key.").page(Page::Sdk),
-    Element::new("AccessKeySecret", Shape::Token, "The secret half.").page(Page::Sdk),
+    Element::new("AuthType", Shape::Word(&["S3V4"]), "Signatures of S3, version 4.")
+        .default("required")
+        .page(Page::Sdk),
+    Element::new("Region", Shape::Token, "The region that signatures name.")
+        .default("required")
+        .page(Page::Sdk),
+    Element::new("AccessKeyId", Shape::Token, "The public half of the key.")
+        .default("required")
+        .page(Page::Sdk),
+    Element::new(
+        "AccessKeySecret",
+        Shape::Token,
+        "The secret half, in plain text: keep such a file from other eyes.",
+    )
+    .default("required")
+    .page(Page::Sdk),
 ];
 
 const ALTERNATE: &[Element] = &[
