@@ -124,6 +124,35 @@ for event, change, expected in [
     found = tampered(event, change)
     assert found == expected, (event, found, expected)
 
+
+
+# In chunks, with the checksum behind them: what boto3 does with streams. Nobody signs the chunks.
+def chunked(change=None):
+    def behind(params, **_):
+        params["context"]["checksum"]["request_algorithm"]["in"] = "trailer"
+
+    def sent(request, **_):
+        kind = request.headers["x-amz-content-sha256"]
+        assert kind == b"STREAMING-UNSIGNED-PAYLOAD-TRAILER", kind
+        body = request.body.read()
+        assert b"x-amz-checksum-crc32:" in body, body
+        request.body = change(body) if change else body
+
+    other = client()
+    other.meta.events.register("before-call.s3.PutBucketWebsite", behind)
+    other.meta.events.register(SEND, sent)
+    return code(other.put_bucket_website, **replace)
+
+
+assert chunked() is None
+assert got(own) == everything
+own.put_bucket_website(Bucket=BUCKET, WebsiteConfiguration=website)
+changed = lambda body: body.replace(b"elsewhere", b"nowhere--")
+assert chunked(changed) == (400, "BadDigest"), chunked(changed)
+unsummed = lambda body: body.split(b"x-amz-checksum-crc32:")[0] + b"\r\n"
+found = chunked(unsummed)
+assert found and found[0] == 400, found
+
 # An hour ago, signed as of then.
 clock = "botocore.auth.get_current_datetime"
 past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
