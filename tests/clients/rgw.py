@@ -7,6 +7,8 @@ Arguments: the store's URL, an access key, a secret key, and one of
     put BUCKET KEY TEXT       puts an object
     marker                    prints what the 404 of `deleted` says of a delete marker, or nothing
     look BUCKET               prints what is there, and which uploads are open, as JSON
+    sites RULES...            makes a web site `site-N` of each, with rules as S3's console shows
+                              them and the public object `there`
 """
 
 import json
@@ -64,4 +66,18 @@ def look(bucket):
     print(json.dumps({"objects": objects, "uploads": [upload["Key"] for upload in uploads]}))
 
 
-{"prepare": prepare, "put": put, "marker": marker, "look": look}[verb](*arguments)
+def sites(*configurations):
+    for number, rules in enumerate(configurations):
+        bucket = f"site-{number}"
+        store.create_bucket(Bucket=bucket, ACL="public-read")
+        store.put_object(Bucket=bucket, Key="there", Body=b"it is there", ACL="public-read")
+        store.put_bucket_website(
+            Bucket=bucket,
+            WebsiteConfiguration={
+                "IndexDocument": {"Suffix": "index.html"},
+                "RoutingRules": json.loads(rules),
+            },
+        )
+
+
+{"prepare": prepare, "put": put, "marker": marker, "look": look, "sites": sites}[verb](*arguments)

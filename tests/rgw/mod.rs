@@ -3,6 +3,9 @@
 //! `cargo test -p integration --features rgw rgw` is the command. It takes Ceph's daemons, which
 //! Debian has as ceph-mon, ceph-osd, ceph-mgr and radosgw, and fails where they are missing.
 
+/// Its web sites, as a judge of redirects.
+mod website;
+
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;

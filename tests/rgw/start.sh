@@ -57,7 +57,11 @@ memstore_device_bytes = 2147483648
 [client.gateway]
 rgw_data = $folder/gateway
 rgw_frontends = beast endpoint=$s3
-rgw_enable_apis = s3, admin
+# Buckets are web sites too, at BUCKET.s3web.localhost.
+rgw_enable_apis = s3, s3website, admin
+rgw_enable_static_website = true
+rgw_dns_name = s3.localhost
+rgw_dns_s3website_name = s3web.localhost
 END
 
 # Daemons stay in the foreground, so that they are this script's own to end.
