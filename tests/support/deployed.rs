@@ -22,7 +22,7 @@ pub(crate) struct Deployed {
 }
 
 enum Running {
-    Harness(Option<Launched>, Arc<Mutex<String>>),
+    Harness(Box<Option<Launched>>, Arc<Mutex<String>>),
     Envoy(Generated),
 }
 
@@ -43,10 +43,10 @@ impl Deployed {
                 let launched = launch::gateway(&loaded.deployment, &plan, trusted, keep);
                 let launched = runtime().block_on(launched).expect("the gateway starts");
                 let address = launched.address();
-                Self { address, running: Running::Harness(Some(launched), lines) }
+                Self { address, running: Running::Harness(Box::new(Some(launched)), lines) }
             }
             Host::Envoy => {
-                let trusted = trusted.unwrap_or(Path::new(envoy::Settings::TRUSTED));
+                let trusted = trusted.unwrap_or_else(|| Path::new(envoy::Settings::TRUSTED));
                 let generated = Generated::start_trusting(loaded, trusted);
                 Self { address: generated.envoy.address(), running: Running::Envoy(generated) }
             }
@@ -57,7 +57,7 @@ impl Deployed {
     pub(crate) fn change(&mut self, loaded: &Loaded) {
         match &mut self.running {
             Running::Harness(launched, _) => {
-                let launched = launched.as_mut().expect("it runs until it is dropped");
+                let launched = launched.as_mut().as_mut().expect("it runs until it is dropped");
                 let changed = runtime().block_on(launched.reconfigure(&Plan::new(loaded)));
                 changed.expect("rules that are right");
             }
@@ -71,7 +71,7 @@ impl Deployed {
         let mut shown = vec![("the log".to_owned(), self.log())];
         match &self.running {
             Running::Harness(launched, _) => {
-                let admin = launched.as_ref().and_then(Launched::admin_address);
+                let admin = launched.as_ref().as_ref().and_then(Launched::admin_address);
                 let page = get(admin.expect("it has one"), "/config");
                 shown.push(("/config".to_owned(), text(&page.body)));
             }
