@@ -251,3 +251,21 @@ async fn a_request_body_held_beyond_the_limit_is_refused() {
     let got = send(&gateway, Request::put("/b/k"), &vec![b'x'; 1024 * 1024 + 1]).await;
     assert_eq!((got.status.as_u16(), &got.body[..]), (413, &b"Payload Too Large"[..]));
 }
+
+#[test]
+fn certificates_are_read_where_they_are_needed_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (empty, none) = (folder.path().join("empty.pem"), folder.path().join("none.pem"));
+    std::fs::write(&empty, "nothing of the kind").unwrap();
+    let with = |scheme| {
+        let endpoint = Endpoint { scheme, host: "o.example".to_owned(), port: 443 };
+        [Cluster::new("c", endpoint)]
+    };
+    let (http, https) = (with(Scheme::Http), with(Scheme::Https));
+    for file in [&empty, &none] {
+        assert!(trust(&http, Some(file)).is_ok());
+        assert!(trust(&https, Some(file)).is_err());
+    }
+    let refused = trust(&https, Some(&empty)).unwrap_err().to_string();
+    assert_eq!(refused, "there is no certificate in it");
+}
