@@ -135,7 +135,7 @@ impl HttpContext for Visitor {
     fn on_http_response_body(&mut self, size: usize, is_end: bool) -> Action {
         let Some(transfer) = self.visit.transfer() else { return Action::Continue };
         let wanted = match self.vm.work.borrow_mut().origin() {
-            Some(transfers) => size > 0 && transfers.wants_bytes(transfer),
+            Some(transfers) => transfers.wants_bytes(transfer, size),
             None => false,
         };
         if wanted {
