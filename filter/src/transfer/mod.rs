@@ -259,7 +259,12 @@ impl Transfers {
             transfer.suspend(NotStored::NoMemory);
             return vec![Effect::Wake];
         }
-        match transfer.parts.push(bytes, may_pass.then_some(free)) {
+        let is_full = transfer.parts.push(bytes, may_pass.then_some(free));
+        if let Some(why) = transfer.origin.excess(transfer.parts.received()) {
+            transfer.lose(why);
+            return vec![Effect::Wake];
+        }
+        match is_full {
             true => vec![Effect::Wake],
             false => Vec::new(),
         }
@@ -379,7 +384,8 @@ impl Transfers {
             {
                 pulling += 1;
                 free = free.saturating_sub(range);
-                let call = Call { cluster, headers, body: None, timeout: timeouts.origin };
+                let timeout = transfer.origin.timeout(timeouts.origin);
+                let call = Call { cluster, headers, body: None, timeout };
                 effects.push(Effect::Call(id, call));
             }
             let Some(bucket) = self.configuration.bucket(&transfer.plan.bucket) else { continue };

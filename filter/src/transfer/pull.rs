@@ -104,6 +104,9 @@ impl Pull {
                 if headers.content_length().is_some_and(|length| length != answer.body_bytes) {
                     return self.again(headers, now);
                 }
+                if let Some(why) = self.origin.excess(answer.body_bytes) {
+                    return Pulled::Lost(why);
+                }
                 let Ok(found) = self.origin.found(headers) else {
                     return Pulled::Lost(NotStored::Metadata);
                 };
@@ -143,6 +146,9 @@ impl Pull {
         }
         if !same {
             return Pulled::Lost(NotStored::Changed);
+        }
+        if let Some(why) = self.origin.excess(range.size) {
+            return Pulled::Lost(why);
         }
         if expected != range.size && validator.is_none() {
             return Pulled::Lost(NotStored::Unranged);
