@@ -289,7 +289,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> CallAnswer {
 fn begin(world: &mut World, configuration: &Configuration, announced: bool) -> Option<TransferId> {
     let mut visit = Visit::new();
     let request = Headers::from_pairs([(":method", "GET"), (":path", "/b/k")]);
-    let departure = visit.on_request(configuration, request);
+    let departure = visit.on_request(configuration, request, Moment::default());
     assert!(matches!(departure, Departure::Send(..)), "{departure:?}");
     let length = world.object.len().to_string();
     let mut headers = vec![(":status", "200")];
@@ -303,7 +303,7 @@ fn begin(world: &mut World, configuration: &Configuration, announced: bool) -> O
     if let Some(digest) = &digest {
         headers.push(("content-md5", digest));
     }
-    match visit.on_answer(&Headers::from_pairs(headers)) {
+    match visit.on_answer(configuration, &Headers::from_pairs(headers), Moment::default) {
         Some(Arrival::Stream { storing, .. }) => match *storing.expect("it is stored") {
             Storing::Now(plan, origin) => world.transfers.begin(plan, origin, Moment(world.now)),
             Storing::Later(..) => panic!("the whole object is on its way"),

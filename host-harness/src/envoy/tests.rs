@@ -302,6 +302,14 @@ fn streamed(rules: &str, more: &str) -> Vec<File> {
     files(&loaded, b"module", &settings).unwrap()
 }
 
+/// What a route calls by this name.
+fn choice(files: &[File], name: &str) -> Value {
+    let routes = yaml(files, ROUTES);
+    let choices = routes["resources"][0]["cluster_specifier_plugins"].as_array().unwrap().clone();
+    let named = choices.into_iter().find(|choice| choice["extension"]["name"] == name);
+    named.expect(name)["extension"]["typed_config"]["cluster_matcher"].clone()
+}
+
 /// The routes by path, and of each where it goes first and where then.
 fn ways(files: &[File]) -> Vec<(Value, String, Option<String>)> {
     let routes = yaml(files, ROUTES);
@@ -310,13 +318,17 @@ fn ways(files: &[File]) -> Vec<(Value, String, Option<String>)> {
     let way = |route: &Value| {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let (matching, action) = (route["match"].clone(), &route["route"]);
-        let specifier = &action["inline_cluster_specifier_plugin"]["extension"]["typed_config"]["cluster_matcher"];
-        if specifier.is_null() {
+        let Some(name) = action["cluster_specifier_plugin"].as_str() else {
             return (matching, text(&action["cluster"]), None);
-        }
+        };
         assert_eq!(action["retry_policy"]["retry_on"], "retriable-headers");
+        let specifier = choice(files, name);
         let cluster = |on: &Value| text(&on["action"]["typed_config"]["cluster"]);
-        let retried = cluster(&specifier["matcher_list"]["matchers"][0]["on_match"]);
+        let again = &specifier["matcher_list"]["matchers"][0]["on_match"];
+        let retried = match again["matcher"].is_null() {
+            true => cluster(again),
+            false => cluster(&again["matcher"]["on_no_match"]),
+        };
         (matching, cluster(&specifier["on_no_match"]), Some(retried))
     };
     by_path["routes"].as_array().unwrap().iter().map(way).collect()
@@ -520,15 +532,76 @@ fn what_takes_more_than_one_request_is_fetched_before_the_buckets() {
     };
     let retried = |rules: &str| {
         let files = attempt(rules, "passthrough").unwrap();
-        let is_retried = text(&files, "routes.yaml").contains("retriable_headers");
+        let is_retried = text(&files, ROUTES).contains("retriable_headers");
         let is_fetched = text(&files, "filter.yaml").contains("RoutingRules");
         assert!(text(&files, "clusters.yaml").contains("origin-https-cdn.test-443"));
         (is_retried, is_fetched)
     };
     assert_eq!(retried(&rules("")), (true, false));
     assert_eq!(retried(&rules(r#", "MirrorURLSlave": "http://p/""#)), (false, true));
-    assert_eq!(retried(&rules(r#", "MirrorFallThrough": true"#)), (false, true));
+    assert_eq!(retried(&rules(r#", "MirrorFallThrough": true"#)), (true, false));
     let failing = rules(r#", "MirrorOnServerError": true"#)
         .replace(r#"Equals": 404"#, r#"Equals": "404,5XX""#);
     assert_eq!(retried(&failing), (true, true));
+}
+
+/// Two rules the first of which may be followed by the second, which says this.
+fn falling_through(second: &str) -> String {
+    format!(
+        r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": 404}},
+            "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorFallThrough": true}}}},
+           {{"RuleNumber": 2, "Condition": {{"HttpErrorCodeReturnedEquals": 404}}, "Redirect": {second}}}]"#
+    )
+}
+
+#[test]
+fn a_route_has_as_many_attempts_as_its_rules_may_take() {
+    let retries = |rules: &str| {
+        let files = attempt(rules, "passthrough").unwrap();
+        let text = text(&files, ROUTES);
+        let retries = text.lines().filter_map(|line| line.trim().strip_prefix("num_retries: "));
+        retries.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mirror = |more| format!(r#"{{"RedirectType": "Mirror", "MirrorURL": "http://p/" {more}}}"#);
+    // Each rule twice: plain paths, and all others.
+    let followed = falling_through(&mirror(""));
+    assert_eq!(retries(&followed), ["22", "11", "22", "11"]);
+    let passed = falling_through(&mirror(r#", "MirrorFollowRedirect": false"#));
+    assert_eq!(retries(&passed), ["12", "1", "12", "1"]);
+    assert_eq!(retries(&falling_through(r#"{"HostName": "h"}"#)), ["11", "11"]);
+    // A later rule that can fail over is done before the buckets, and so are those before it.
+    let other = falling_through(&mirror(r#", "MirrorURLSlave": "http://q/""#));
+    assert_eq!(retries(&other), [""; 0]);
+}
+
+#[test]
+fn a_later_attempt_goes_where_the_filter_says_and_the_first_asks_nothing_of_that() {
+    let rules = falling_through(r#"{"RedirectType": "Mirror", "MirrorURL": "http://p/"}"#);
+    let files = attempt(&rules, "passthrough").unwrap();
+    let name = ways(&files).into_iter().find_map(|(_, first, origin)| Some((first, origin?)));
+    let (first, origin) = name.unwrap();
+    let choice = choice(&files, &format!("{first}/{origin}"));
+    let matchers = choice["matcher_list"]["matchers"].as_array().unwrap();
+    assert_eq!(matchers.len(), 1, "a hit looks at one header");
+    let named = &matchers[0]["on_match"]["matcher"]["matcher_tree"];
+    assert_eq!(named["input"]["typed_config"]["key"], "wasm.back_to_origin.cluster");
+    let clusters = named["exact_match_map"]["map"].as_object().unwrap();
+    // Those of both rules, and the one that redirects may lead to.
+    assert_eq!(clusters.len(), 3);
+    for (name, chosen) in clusters {
+        assert_eq!(chosen["action"]["typed_config"]["cluster"].as_str(), Some(name.as_str()));
+        assert!(name.starts_with("mirror-http"), "{name}");
+        cluster(&files, name);
+    }
+}
+
+#[test]
+fn a_later_redirect_to_the_clients_host_is_made_where_that_is_known() {
+    let is_retried = |second: &str, reads: &str| {
+        let files = attempt(&falling_through(second), reads).unwrap();
+        text(&files, ROUTES).contains("retriable_headers")
+    };
+    let (there, back) = (r#"{"HostName": "h"}"#, r#"{"ReplaceKeyWith": "k"}"#);
+    assert!(is_retried(there, "signed") && is_retried(back, "passthrough"));
+    assert!(!is_retried(back, "signed"), "by then the host is the store's");
 }
