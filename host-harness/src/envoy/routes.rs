@@ -2,6 +2,8 @@
 //!
 //! Owns how a request names its bucket. Nothing is decoded or tidied on the way.
 
+use std::collections::BTreeSet;
+
 use back_to_origin::http::query::SUBRESOURCES;
 use back_to_origin::rule::{Action, Rule, RuleSet};
 
@@ -83,9 +85,9 @@ fn choices(loaded: &Loaded, plan: &Plan, settings: &Settings) -> Option<List> {
     if settings.data_path == DataPath::Callout || choices.is_empty() {
         return None;
     }
-    let mut origins: Vec<String> =
-        plan.origins.values().map(|origin| mirror(origin, plan)).collect();
-    origins.dedup();
+    let origins: BTreeSet<_> = plan.origins.values().collect();
+    let origins: Vec<_> =
+        origins.into_iter().map(|origin| (origin.clone(), mirror(origin, plan))).collect();
     Some(choices.iter().map(|choice| choice.plugin(&origins)).collect())
 }
 
@@ -225,7 +227,7 @@ impl Way<'_> {
             Reads::Signed => signed(name),
         };
         let origin = plan.origins.get(&mirrored.url.origin())?;
-        Some(Choice { first, origin: mirror(origin, plan) })
+        Some(Choice { first, origin: mirror(origin, plan), goes_on: rules.attempts(rule) > 1 })
     }
 
     /// The requests for the bucket, of which some more is known.

@@ -184,16 +184,21 @@ pub(super) struct Choice {
     pub(super) first: String,
     /// That of the second, the MirrorURL's.
     pub(super) origin: String,
+    /// Whether there may be more, which the filter names.
+    pub(super) goes_on: bool,
 }
 
 impl Choice {
     /// By what routes call it.
     pub(super) fn name(&self) -> String {
-        format!("{}/{}", self.first, self.origin)
+        let Self { first, origin, goes_on } = self;
+        let on = if *goes_on { "/on" } else { "" };
+        format!("{first}/{origin}{on}")
     }
 
-    /// The choice, for requests that may come to any of these origins' clusters.
-    pub(super) fn plugin(&self, origins: &[String]) -> Map {
+    /// The choice, for requests that may come to any of these origins: the name that the filter has
+    /// for its cluster, and that of the one that streams.
+    pub(super) fn plugin(&self, origins: &[(String, String)]) -> Map {
         let input = Map::new().with("name", "attempt").with(
             "typed_config",
             Map::typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput")
@@ -205,14 +210,15 @@ impl Choice {
             "single_predicate",
             Map::new().with("input", input).with("value_match", present.flow()),
         );
-        // What a hit meets stays one look at one header.
-        let matched = match origins {
-            [] | [_] => action(&self.origin),
-            origins => Map::new().with("matcher", self.named(origins)),
-        };
-        let matcher = Map::new().with("predicate", predicate).with("on_match", matched);
+        let matcher =
+            Map::new().with("predicate", predicate).with("on_match", action(&self.origin));
         let list = Map::new().with("matchers", List::new().with(matcher));
-        let choice = Map::new().with("matcher_list", list).with("on_no_match", action(&self.first));
+        let otherwise = match self.goes_on {
+            // The filter has taken the count off by then, with all else that is not the origin's.
+            true => Map::new().with("matcher", self.named(origins)),
+            false => action(&self.first),
+        };
+        let choice = Map::new().with("matcher_list", list).with("on_no_match", otherwise);
         let specifier = Map::typed(
             "envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier",
         );
@@ -221,18 +227,19 @@ impl Choice {
         Map::new().with("extension", extension)
     }
 
-    /// The cluster that the filter has named, or else the MirrorURL's.
-    fn named(&self, origins: &[String]) -> Map {
+    /// The cluster that the filter has named, or else the bucket's.
+    fn named(&self, origins: &[(String, String)]) -> Map {
         let state =
             Map::typed("envoy.extensions.matching.common_inputs.network.v3.FilterStateInput");
         let input = Map::new()
             .with("name", "named")
             .with("typed_config", state.with("key", format!("wasm.{CLUSTER}")));
-        let clusters = origins.iter().fold(Map::new(), |map, name| map.with(name, action(name)));
+        let clusters =
+            origins.iter().fold(Map::new(), |map, (name, mirror)| map.with(name, action(mirror)));
         let tree = Map::new()
             .with("input", input)
             .with("exact_match_map", Map::new().with("map", clusters));
-        Map::new().with("matcher_tree", tree).with("on_no_match", action(&self.origin))
+        Map::new().with("matcher_tree", tree).with("on_no_match", action(&self.first))
     }
 }
 

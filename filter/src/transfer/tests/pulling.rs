@@ -68,10 +68,7 @@ fn the_same_etag_elsewhere_is_of_another_object() {
     ask(&mut bench, "/k", &part("bytes 0-3/6"), b"abcd");
     ask(&mut bench, "/k", &moved("/other"), b"");
     ask(&mut bench, "/other", &part("bytes 4-5/6"), b"ef");
-    assert!(bench.lines.is_empty(), "an upload is to be aborted first: {:?}", bench.lines);
-    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
-    bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
-    assert!(bench.lines[0].contains("not stored"), "{:?}", bench.lines);
+    assert!(bench.lines[0].contains("may have changed"), "{:?}", bench.lines);
 }
 
 #[test]
