@@ -98,6 +98,9 @@ struct World {
     object: Vec<u8>,
     /// Whether the origin says how long its object is, and names its version.
     etag: bool,
+    /// Whether it is behind a redirect. Some day that leads elsewhere, to another object of the
+    /// same size that is called by the same ETag.
+    behind: bool,
     says: Says,
     now: Duration,
     calls: Vec<(CallId, Call)>,
@@ -169,26 +172,34 @@ impl World {
     }
 
     fn origin(&self, call: &Call, changed: bool) -> CallAnswer {
+        let path = header(call, ":path");
+        if self.behind && path == "/k" {
+            let to = if changed { "/elsewhere" } else { "/there" };
+            return answer(302, &[("location", to)], b"");
+        }
+        let is_elsewhere = path == "/elsewhere";
         let range = header(call, "range");
         if range.is_empty() {
-            return answer(200, &[], &self.object);
+            let other = vec![255; self.object.len()];
+            return answer(200, &[], if is_elsewhere { &other } else { &self.object });
         }
         let (first, last) = range.trim_start_matches("bytes=").split_once('-').expect("a range");
         let first: usize = first.parse().expect("a number");
         let size = self.object.len();
         let end = last.parse::<usize>().expect("a number").saturating_add(1).min(size);
         let asked = header(call, "if-match");
-        if changed && !asked.is_empty() {
+        if changed && !is_elsewhere && !asked.is_empty() {
             return answer(412, &[], b"");
         }
         if first >= size {
             return answer(416, &[], b"");
         }
+        let range = format!("bytes {first}-{}/{size}", end - 1);
+        let etag = if changed && !is_elsewhere { "\"w\"" } else { "\"v\"" };
         // A changed object has other bytes everywhere.
+        let changed = changed || is_elsewhere;
         let bytes: Vec<u8> =
             self.object[first..end].iter().map(|byte| if changed { 255 } else { *byte }).collect();
-        let range = format!("bytes {first}-{}/{size}", end - 1);
-        let etag = if changed { "\"w\"" } else { "\"v\"" };
         let whole = if changed { vec![255; size] } else { self.object.clone() };
         let digest = self.digest(&whole, &bytes);
         let mut headers = vec![("content-range", range.as_str())];
@@ -291,6 +302,14 @@ fn begin(world: &mut World, configuration: &Configuration, announced: bool) -> O
     let request = Headers::from_pairs([(":method", "GET"), (":path", "/b/k")]);
     let departure = visit.on_request(configuration, request, Moment::default());
     assert!(matches!(departure, Departure::Send(..)), "{departure:?}");
+    if world.behind {
+        let moved = Headers::from_pairs([(":status", "302"), ("location", "/there")]);
+        let arrival = visit.on_answer(configuration, &moved, Moment::default);
+        let Some(Arrival::Again(next)) = arrival else { panic!("{arrival:?}") };
+        visit = Visit::new();
+        let departure = visit.on_attempt(Some(next.0), &Headers::default());
+        assert!(matches!(departure, Departure::Send(..)), "{departure:?}");
+    }
     let length = world.object.len().to_string();
     let mut headers = vec![(":status", "200")];
     if announced {
@@ -320,6 +339,7 @@ proptest! {
         size in 0_usize..40,
         announced in any::<bool>(),
         etag in any::<bool>(),
+        behind in any::<bool>(),
         says in says(),
         // A byte that is another one when it has come, where a digest could tell.
         flipped in proptest::option::of(0_usize..60),
@@ -329,7 +349,7 @@ proptest! {
         let configuration = Rc::new(Configuration::from_json(CONFIGURATION.as_bytes()).unwrap());
         let mut world = World {
             transfers: Transfers::new(Rc::clone(&configuration)),
-            object: object(size), etag, says,
+            object: object(size), etag, behind, says,
             now: Duration::from_secs(1), calls: Vec::new(), uploads: BTreeMap::new(),
             stored: None, created: 0, lines: Vec::new(),
         };
