@@ -92,15 +92,27 @@ fn object(size: usize) -> Vec<u8> {
     (0..size).map(|n| u8::try_from(n % 251).unwrap_or_default()).collect()
 }
 
+/// A redirect that is good for a few answers.
+#[derive(Clone, Copy, Debug)]
+struct Behind {
+    answers: u8,
+    /// Whether the next one leads to another object, of the same size and called by the same ETag.
+    then_elsewhere: bool,
+}
+
+fn behind() -> impl Strategy<Value = Behind> {
+    (0_u8..4, any::<bool>())
+        .prop_map(|(answers, then_elsewhere)| Behind { answers, then_elsewhere })
+}
+
 /// A store with one key, and an origin with one object.
 struct World {
     transfers: Transfers,
     object: Vec<u8>,
     /// Whether the origin says how long its object is, and names its version.
     etag: bool,
-    /// Whether it is behind a redirect. Some day that leads elsewhere, to another object of the
-    /// same size that is called by the same ETag.
-    behind: bool,
+    /// Whether it is behind a redirect.
+    behind: Option<Behind>,
     says: Says,
     now: Duration,
     calls: Vec<(CallId, Call)>,
@@ -171,11 +183,22 @@ impl World {
         self.take(effects);
     }
 
-    fn origin(&self, call: &Call, changed: bool) -> CallAnswer {
+    fn origin(&mut self, call: &Call, changed: bool) -> CallAnswer {
         let path = header(call, ":path");
-        if self.behind && path == "/k" {
-            let to = if changed { "/elsewhere" } else { "/there" };
-            return answer(302, &[("location", to)], b"");
+        if let Some(behind) = &mut self.behind {
+            match path.as_str() {
+                "/k" => {
+                    let to = match (behind.answers, behind.then_elsewhere) {
+                        (1.., _) => "/there",
+                        (0, false) => "/there?renewed",
+                        (0, true) => "/elsewhere",
+                    };
+                    return answer(302, &[("location", to)], b"");
+                }
+                "/there" if behind.answers == 0 => return answer(403, &[], b""),
+                "/there" => behind.answers -= 1,
+                _ => {}
+            }
         }
         let is_elsewhere = path == "/elsewhere";
         let range = header(call, "range");
@@ -302,7 +325,7 @@ fn begin(world: &mut World, configuration: &Configuration, announced: bool) -> O
     let request = Headers::from_pairs([(":method", "GET"), (":path", "/b/k")]);
     let departure = visit.on_request(configuration, request, Moment::default());
     assert!(matches!(departure, Departure::Send(..)), "{departure:?}");
-    if world.behind {
+    if world.behind.is_some() {
         let moved = Headers::from_pairs([(":status", "302"), ("location", "/there")]);
         let arrival = visit.on_answer(configuration, &moved, Moment::default);
         let Some(Arrival::Again(next)) = arrival else { panic!("{arrival:?}") };
@@ -339,7 +362,7 @@ proptest! {
         size in 0_usize..40,
         announced in any::<bool>(),
         etag in any::<bool>(),
-        behind in any::<bool>(),
+        behind in proptest::option::of(behind()),
         says in says(),
         // A byte that is another one when it has come, where a digest could tell.
         flipped in proptest::option::of(0_usize..60),
