@@ -379,8 +379,9 @@ impl Side {
                 assert!(["o", "q"].contains(&asked.cluster()), "{}", asked.cluster());
                 self.visits.push(visit);
             }
-            Departure::Fetch { plan, trail, .. } => {
-                let effects = self.transfers.backfill(*plan, trail, Moment(self.now));
+            Departure::Fetch(_, object) => {
+                let (plan, trail) = *object;
+                let effects = self.transfers.backfill(plan, trail, Moment(self.now));
                 self.take(effects);
             }
             Departure::Answer(_) => {}

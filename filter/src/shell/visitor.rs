@@ -72,7 +72,7 @@ impl Visitor {
     }
 
     /// The object is fetched for itself, unless another worker does that.
-    fn backfill(&self, plan: Plan, trail: Trail) {
+    fn backfill(&self, (plan, trail): (Plan, Trail)) {
         if self.vm.claim(&plan.lease()) {
             self.vm.with_transfers(|transfers| transfers.backfill(plan, trail, self.since));
         }
@@ -133,8 +133,7 @@ impl Visitor {
             }
             Arrival::Answer(refusal) => self.refuse(&refusal),
             Arrival::Backfill(refusal, object) => {
-                let (plan, trail) = *object;
-                self.backfill(plan, trail);
+                self.backfill(*object);
                 self.refuse(&refusal)
             }
             Arrival::FellThrough(line, next) => {
@@ -191,8 +190,8 @@ impl HttpContext for Visitor {
         };
         match departure {
             Departure::Answer(refusal) => self.refuse(&refusal),
-            Departure::Fetch { answer, plan, trail } => {
-                self.backfill(*plan, trail);
+            Departure::Fetch(answer, object) => {
+                self.backfill(*object);
                 self.refuse(&answer)
             }
             Departure::Send(headers, asked) => {
@@ -257,9 +256,9 @@ impl Drop for Visitor {
         // An origin that cannot be asked now is not asked again: its client has been told so.
         if was_asked
             && host::client_left()
-            && let Some((plan, trail)) = self.visit.on_abandoned()
+            && let Some(object) = self.visit.on_abandoned()
         {
-            self.backfill(plan, trail);
+            self.backfill(object);
         }
     }
 }

@@ -177,8 +177,8 @@ impl Asked {
                 Arrival::Answer(Refusal { reply, metric, line })
             }
             Some(Decision::Fetch { reply, line, miss }) => {
-                let (answer, plan, trail) = Self::new(*miss, now).fetched(reply, line);
-                Arrival::Backfill(answer, Box::new((plan, trail)))
+                let (answer, object) = Self::new(*miss, now).fetched(reply, line);
+                Arrival::Backfill(answer, object)
             }
             Some(Decision::Mirror(miss)) => Self::new(*miss, now).again(),
             None | Some(Decision::Pass(_) | Decision::Tell(_)) => return self.absent(),
@@ -194,9 +194,9 @@ impl Asked {
     }
 
     /// The client goes to the origin by itself, and the object is fetched for itself.
-    pub(super) fn fetched(self, reply: Reply, line: String) -> (Refusal, Plan, Trail) {
+    pub(super) fn fetched(self, reply: Reply, line: String) -> (Refusal, Box<(Plan, Trail)>) {
         let plan = self.plan(HeaderList::new(), None, None);
-        (Refusal { reply, metric: Metric::Redirected, line }, plan, self.trail)
+        (Refusal { reply, metric: Metric::Redirected, line }, Box::new((plan, self.trail)))
     }
 
     fn too_large(&self, limit: u64) -> Arrival {

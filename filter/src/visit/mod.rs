@@ -56,14 +56,7 @@ pub enum Departure {
     /// The client gets an answer at once.
     Answer(Refusal),
     /// The client gets an answer at once, and the object is fetched for itself.
-    Fetch {
-        /// What the client gets.
-        answer: Refusal,
-        /// What the bucket gets.
-        plan: Box<Plan>,
-        /// How it is fetched.
-        trail: Trail,
-    },
+    Fetch(Refusal, Box<(Plan, Trail)>),
     /// These headers go to the origin, and no others.
     Send(HeaderList, Rc<Asked>),
 }
@@ -141,8 +134,8 @@ impl Visit {
                 Departure::Answer(Refusal { reply, metric, line })
             }
             Decision::Fetch { reply, line, miss } => {
-                let (answer, plan, trail) = Asked::new(*miss, now).fetched(reply, line);
-                Departure::Fetch { answer, plan: Box::new(plan), trail }
+                let (answer, object) = Asked::new(*miss, now).fetched(reply, line);
+                Departure::Fetch(answer, object)
             }
             Decision::Mirror(miss) => self.send(Rc::new(Asked::new(*miss, now))),
             // Rules never say so of a miss.
