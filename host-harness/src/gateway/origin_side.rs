@@ -76,7 +76,7 @@ impl OriginSide {
     }
 
     /// Whether requests pass the filter on the clients' side too: redirects are made there, and
-    /// what takes more than one request to an origin.
+    /// what takes another origin where one fails.
     pub(super) fn needs_front(&self) -> bool {
         self.rules.borrow().needs_front
     }
