@@ -404,12 +404,12 @@ impl Transfers {
             };
             let before = transfer.parts.under_way();
             let room = if is_sending { free } else { usize::MAX };
-            let calls =
+            let call =
                 transfer.upload.advance(&mut transfer.parts, transfer.flow, room, now, next_call);
             let begun = transfer.parts.under_way() - before;
             is_sending |= begun > 0;
             free = free.saturating_sub(begun);
-            for (id, step) in calls {
+            if let Some((id, step)) = call {
                 effects.push(Effect::Call(id, step.call(&target, timeouts)));
             }
         }

@@ -12,11 +12,9 @@ use crate::worker::{CallAnswer, CallId, Moment};
 /// The most parts an upload has (S3).
 const MAX_PARTS: u64 = 10_000;
 
-/// Parts of one object under way at once. The host holds a second copy of each.
-const AT_ONCE: usize = 2;
-
-/// Full parts of one object held at once: a store that falls further behind is not waited for.
-const MAX_FULL: usize = 3;
+/// Full parts of one object held at once, of which the first is on its way, and held by the host
+/// once more: a store that falls further behind is not waited for.
+const MAX_FULL: usize = 2;
 
 /// The largest range that is fetched: half of what a host holds of an answer.
 const MAX_RANGE: usize = 16 * 1024 * 1024;
@@ -35,6 +33,10 @@ pub(super) struct Parts {
     check: Check,
     checked: Check,
     filling: Vec<u8>,
+    /// The room of a part that is stored, for the next one. Given back, it would be cut up by the
+    /// chunks that come meanwhile, and the next part would need another place.
+    spare: Vec<u8>,
+    /// In the order of their numbers.
     full: Vec<Part>,
     /// Those of the parts that are stored, by number less one.
     etags: Vec<Option<String>>,
@@ -68,6 +70,7 @@ impl Parts {
             checked: check.clone(),
             check,
             filling: Vec::new(),
+            spare: Vec::new(),
             full: Vec::new(),
             etags: Vec::new(),
             given_up: false,
@@ -106,6 +109,7 @@ impl Parts {
 
     /// The last part is as large as it is; an object of no bytes has one of no bytes.
     pub(super) fn finish(&mut self) {
+        self.spare = Vec::new();
         if !self.filling.is_empty() || self.etags.is_empty() {
             self.close();
         }
@@ -153,15 +157,11 @@ impl Parts {
         self.full.len() < MAX_FULL
     }
 
-    /// Whether another part may be fetched: one on its way out, one on its way in.
-    pub(super) fn has_room_for_part(&self) -> bool {
-        self.full.len() < 2
-    }
-
     /// Goes back to the last full part, so that what is held is only what the store will take.
     pub(super) fn rewind(&mut self) {
         self.received -= self.filling.len() as u64;
         self.filling = Vec::new();
+        self.spare = Vec::new();
         self.check = self.checked.clone();
     }
 
@@ -172,12 +172,13 @@ impl Parts {
     /// Bytes of memory in use.
     pub(super) fn held(&self) -> usize {
         let full: usize = self.full.iter().map(|part| part.bytes.capacity()).sum();
-        full + self.filling.capacity()
+        full + self.filling.capacity() + self.spare.capacity()
     }
 
     /// The memory that so many more bytes take.
     pub(super) fn growth(&self, more: usize) -> usize {
-        let within = self.room_for(more).saturating_sub(self.filling.capacity());
+        let there = self.filling.capacity().max(self.spare.capacity());
+        let within = self.room_for(more).saturating_sub(there);
         let beyond = self.filling.len().saturating_add(more).saturating_sub(self.size);
         within.saturating_add(beyond)
     }
@@ -187,6 +188,7 @@ impl Parts {
     pub(super) fn give_up(&mut self) {
         self.given_up = true;
         self.filling = Vec::new();
+        self.spare = Vec::new();
         self.full.retain(|part| matches!(part.state, State::Sending(_)));
         for part in &mut self.full {
             part.bytes = Rc::new(Vec::new());
@@ -206,27 +208,23 @@ impl Parts {
         self.etags.len() > 1 || (self.etags.len() == 1 && !self.filling.is_empty())
     }
 
-    /// The parts to be sent now.
+    /// The part to be sent now: one after the other, so that the host holds one of them.
     pub(super) fn due(
         &mut self,
-        mut room: usize,
+        room: usize,
         now: Moment,
-        mut call: impl FnMut() -> CallId,
-    ) -> Vec<(CallId, u32, Rc<Vec<u8>>)> {
-        let under_way =
-            self.full.iter().filter(|part| matches!(part.state, State::Sending(_))).count();
-        let mut due = Vec::new();
-        for part in &mut self.full {
-            let is_due = matches!(part.state, State::Due(at) if now >= at);
-            if is_due && under_way + due.len() < AT_ONCE && part.bytes.len() <= room {
-                room -= part.bytes.len();
+        call: impl FnOnce() -> CallId,
+    ) -> Option<(CallId, u32, Rc<Vec<u8>>)> {
+        let part = self.full.first_mut()?;
+        match part.state {
+            State::Due(at) if now >= at && part.bytes.len() <= room => {
                 let id = call();
                 part.state = State::Sending(id);
                 part.attempts += 1;
-                due.push((id, part.number, Rc::clone(&part.bytes)));
+                Some((id, part.number, Rc::clone(&part.bytes)))
             }
+            State::Due(_) | State::Sending(_) => None,
         }
-        due
     }
 
     /// Whether every part so far is stored.
@@ -267,6 +265,7 @@ impl Parts {
                 if let Some(slot) = slot {
                     *slot = Some(etag.to_owned());
                 }
+                self.reuse(part.bytes);
                 return Some(Ok(()));
             }
             (Written::Failed | Written::Done, _) => {
@@ -286,8 +285,21 @@ impl Parts {
         Some(Err(failure))
     }
 
+    /// Keeps the room of a part that is stored, while chunks come.
+    fn reuse(&mut self, bytes: Rc<Vec<u8>>) {
+        if !self.filling.is_empty()
+            && let Ok(mut bytes) = Rc::try_unwrap(bytes)
+        {
+            bytes.clear();
+            self.spare = bytes;
+        }
+    }
+
     /// Makes room for bytes.
     fn reserve(&mut self, more: usize) {
+        if self.filling.capacity() == 0 {
+            self.filling = std::mem::take(&mut self.spare);
+        }
         let room = self.room_for(more);
         self.filling.reserve_exact(room.saturating_sub(self.filling.len()));
     }

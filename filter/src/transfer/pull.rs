@@ -81,7 +81,7 @@ impl Pull {
         call: impl FnOnce() -> CallId,
     ) -> Option<(CallId, String, HeaderList)> {
         let State::Due(at) = self.state else { return None };
-        if now < at || !parts.has_room_for_part() {
+        if now < at || !parts.has_room() {
             return None;
         }
         let id = call();

@@ -138,46 +138,37 @@ impl Step {
 }
 
 impl Upload {
-    /// The requests that are due.
+    /// The request that is due.
     pub(super) fn advance(
         &mut self,
         parts: &mut Parts,
         flow: Flow,
         room: usize,
         now: Moment,
-        mut call: impl FnMut() -> CallId,
-    ) -> Vec<(CallId, Step)> {
+        call: impl FnOnce() -> CallId,
+    ) -> Option<(CallId, Step)> {
         self.proceed(parts, flow);
         match self {
-            Self::Absent | Self::Over(_) => Vec::new(),
+            Self::Absent | Self::Over(_) => None,
             Self::Aborting { id, attempt } => {
                 let begun = attempt.begin(now, call);
-                begun.map(|call| (call, Step::Abort { id: id.clone() })).into_iter().collect()
+                begun.map(|call| (call, Step::Abort { id: id.clone() }))
             }
             Self::Completing { id, attempt } => {
-                let Some(etags) = parts.etags() else { return Vec::new() };
+                let etags = parts.etags()?;
                 let begun = attempt.begin(now, call);
-                let step = |call| (call, Step::Complete { id: id.clone(), etags });
-                begun.map(step).into_iter().collect()
+                begun.map(|call| (call, Step::Complete { id: id.clone(), etags }))
             }
-            Self::Creating(attempt) => {
-                attempt.begin(now, call).map(|call| (call, Step::Create)).into_iter().collect()
-            }
+            Self::Creating(attempt) => attempt.begin(now, call).map(|call| (call, Step::Create)),
             Self::Looking { attempt, .. } => {
-                attempt.begin(now, call).map(|call| (call, Step::Look)).into_iter().collect()
+                attempt.begin(now, call).map(|call| (call, Step::Look))
             }
             Self::Open { id } => parts
-                .due(room, now, &mut call)
-                .into_iter()
-                .map(|(call, number, bytes)| (call, Step::Part { id: id.clone(), number, bytes }))
-                .collect(),
+                .due(room, now, call)
+                .map(|(call, number, bytes)| (call, Step::Part { id: id.clone(), number, bytes })),
             Self::Putting(attempt) => {
-                let Some(bytes) = parts.only() else { return Vec::new() };
-                attempt
-                    .begin(now, call)
-                    .map(|call| (call, Step::Put { bytes }))
-                    .into_iter()
-                    .collect()
+                let bytes = parts.only()?;
+                attempt.begin(now, call).map(|call| (call, Step::Put { bytes }))
             }
         }
     }

@@ -175,10 +175,11 @@ fn a_larger_object_goes_up_in_parts() {
     bench.answer("POST /b/k?uploads ", "200", "", CREATED);
     assert_eq!(bench.body("PUT /b/k?partNumber=1&uploadId=u "), b"abcd");
     bench.bytes(id, b"fghij");
+    assert_eq!(bench.calls.len(), 1, "one part after the other");
+    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "\"e1\"", "");
     bench.end(id, End::Whole);
     bench.answer("PUT /b/k?partNumber=2&uploadId=u ", "200", "\"e2\"", "");
     assert_eq!(bench.body("PUT /b/k?partNumber=3&uploadId=u "), b"ij");
-    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "\"e1\"", "");
     bench.answer("PUT /b/k?partNumber=3&uploadId=u ", "200", "\"e3\"", "");
     let completion = String::from_utf8(bench.body("POST /b/k?uploadId=u *").to_vec()).unwrap();
     let order: Vec<_> = ["e1", "e2", "e3"].map(|etag| completion.find(etag).unwrap()).to_vec();
@@ -255,9 +256,9 @@ fn a_failing_store_is_asked_again_and_then_given_up() {
     bench.bytes(id, b"abcde");
     bench.end(id, End::Whole);
     bench.answer("POST /b/k?uploads ", "200", "", CREATED);
-    bench.answer("PUT /b/k?partNumber=2&uploadId=u ", "200", "e", "");
+    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
     for _ in 0..6 {
-        bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "503", "", "");
+        bench.answer("PUT /b/k?partNumber=2&uploadId=u ", "503", "", "");
         bench.pass(Duration::from_secs(10));
     }
     bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
@@ -350,10 +351,10 @@ fn what_was_stored_since_a_request_began_is_not_copied_again() {
 fn a_store_that_falls_behind_is_not_waited_for() {
     let mut bench = Bench::new();
     let id = bench.begin("k", Some(24)).unwrap();
-    bench.bytes(id, b"abcdefghijkl");
+    bench.bytes(id, b"abcdefgh");
     assert!(bench.transfers.wants_bytes(id));
-    bench.bytes(id, b"m");
-    assert!(!bench.transfers.wants_bytes(id), "three parts wait for the store");
+    bench.bytes(id, b"i");
+    assert!(!bench.transfers.wants_bytes(id), "two parts wait for the store");
     // Nothing says that ranges would be of the same object: it begins anew.
     bench.answer("POST /b/k?uploads ", "200", "", CREATED);
     bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
@@ -382,6 +383,9 @@ fn a_stream_that_is_not_copied_to_its_end_is_continued_by_ranges() {
             bench.range("206", "bytes 8-11/15", "\"v\"", b"ijkl");
         }
         bench.answer("PUT /b/k?partNumber=2&uploadId=u ", "200", "e", "");
+        if !broken {
+            bench.range("206", "bytes 8-11/15", "\"v\"", b"ijkl");
+        }
         bench.answer("PUT /b/k?partNumber=3&uploadId=u ", "200", "e", "");
         bench.range("206", "bytes 12-14/15", "\"v\"", b"mno");
         assert_eq!(bench.body("PUT /b/k?partNumber=4&uploadId=u "), b"mno");

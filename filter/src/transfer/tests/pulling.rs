@@ -112,6 +112,7 @@ fn ranges_of_one_version_become_one_object() {
     bench.range("206", "bytes 0-3/6", "\"v\"", b"abcd");
     bench.range("206", "bytes 4-5/6", "\"v\"", b"ef");
     bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
     assert_eq!(bench.body("PUT /b/k?partNumber=2&uploadId=u "), b"ef");
 }
 
