@@ -59,6 +59,12 @@ fn followed() -> Vec<Row> {
             .origin("/nonsense", moved("ftp://h/x"))
             .error(424, "MirrorFailed", "no HTTP URL")
             .fetched_with("/nonsense", &said),
+        asked("a server that cannot be reached behind a redirect", "down")
+            .origin("/down", moved("http://{closed}/x"))
+            .error(424, "MirrorFailed", "reached")
+            .fetched_with("/down", &said)
+            .never_stored("/examplebucket/down")
+            .worded_by_the_host(),
         asked("nothing at the end of a redirect", "end")
             .origin("/end", moved("/not-there"))
             .error(404, "NoSuchKey", "does not have it")
@@ -219,6 +225,7 @@ fn later_rules_on(_: Path) -> Group {
         on(1, "", json!({ "MirrorFallThrough": true })),
         on(2, "m/", json!({ "MirrorURL": "http://{other}/second/" })),
         redirect_rule(3, "r/", 404, json!({ "HostName": "example.com" })),
+        on(4, "c/", json!({ "MirrorURL": "http://{closed}/" })),
     ]);
     let rows = vec![
         row("what the origin has it gives")
@@ -238,6 +245,12 @@ fn later_rules_on(_: Path) -> Group {
             .status(301)
             .header("location", "http://example.com/r/x")
             .fetched("/r/x"),
+        row("or fail to bring")
+            .get("/examplebucket/c/x")
+            .error(424, "MirrorFailed", "reached")
+            .fetched("/c/x")
+            .never_stored("/examplebucket/c/x")
+            .worded_by_the_host(),
         row("without another rule it is nowhere")
             .get("/examplebucket/x")
             .error(404, "NoSuchKey", "Rule 1")

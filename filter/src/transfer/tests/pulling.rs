@@ -58,6 +58,7 @@ fn redirects_are_followed_and_when_their_target_is_gone_followed_again() {
     ask(&mut bench, "/k", &moved("http://p/x?s=2"), b"");
     ask(&mut bench, "/x?s=2", &part("bytes 4-5/6"), b"ef");
     bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
     assert_eq!(bench.body("PUT /b/k?partNumber=2&uploadId=u "), b"ef");
 }
 
