@@ -14,11 +14,12 @@ use back_to_origin::worker::{Call, CallAnswer, CallId, Effect, Moment};
 use md5::{Digest as _, Md5};
 use proptest::prelude::*;
 
+/// One with and one without a check of what the origin says.
 const CONFIGURATION: &str = r#"{
     "role": "origin",
     "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
         {"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
-         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorCheckMd5": true}}]}],
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorCheckMd5": CHECKS}}]}],
     "origins": {"http://o": "o"},
     "limits": {"object_bytes": 5, "part_bytes": 5, "memory_bytes": 30}
 }"#;
@@ -369,7 +370,9 @@ proptest! {
         mut lies in any::<bool>(),
         events in proptest::collection::vec(event(), 0..60),
     ) {
-        let configuration = Rc::new(Configuration::from_json(CONFIGURATION.as_bytes()).unwrap());
+        let checks = if says == Says::Nothing { "false" } else { "true" };
+        let configuration = CONFIGURATION.replace("CHECKS", checks);
+        let configuration = Rc::new(Configuration::from_json(configuration.as_bytes()).unwrap());
         let mut world = World {
             transfers: Transfers::new(Rc::clone(&configuration)),
             object: object(size), etag, behind, says,
@@ -388,8 +391,10 @@ proptest! {
                         *byte ^= 0x55;
                     }
                     sent += bytes.len();
-                    let effects = world.transfers.on_bytes(id, &bytes);
-                    world.take(effects);
+                    if world.transfers.wants_bytes(id, bytes.len()) {
+                        let effects = world.transfers.on_bytes(id, &bytes);
+                        world.take(effects);
+                    }
                 }
                 Event::End { broken } if !ended => {
                     ended = true;

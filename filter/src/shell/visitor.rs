@@ -225,7 +225,7 @@ impl HttpContext for Visitor {
             return Action::Continue;
         };
         let wanted = match self.vm.work.borrow_mut().origin() {
-            Some(transfers) => size > 0 && transfers.wants_bytes(transfer),
+            Some(transfers) => transfers.wants_bytes(transfer, size),
             None => false,
         };
         if wanted {

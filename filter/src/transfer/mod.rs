@@ -15,6 +15,7 @@
 //! last byte has arrived and the length is the one announced. What the client gets does not depend
 //! on any of this. Performs nothing: events and the time in, effects out.
 
+mod memory;
 mod object;
 mod part;
 pub(crate) mod pull;
@@ -255,23 +256,28 @@ impl Transfers {
         id
     }
 
-    /// Whether the bytes of a transfer are still wanted.
-    #[must_use]
-    pub fn wants_bytes(&self, id: TransferId) -> bool {
-        self.transfers.iter().any(|transfer| transfer.id == id && transfer.flow == Flow::Flowing)
+    /// Whether bytes of a transfer that come next are wanted. Where they are not, they pass.
+    pub fn wants_bytes(&mut self, id: TransferId, count: usize) -> bool {
+        let free = self.free_for_streams();
+        let Some(transfer) = self.flowing(id).filter(|_| count > 0) else { return false };
+        let wanted = !transfer.may_pass() || transfer.parts.wants(count, free);
+        if !wanted {
+            transfer.parts.pass(count);
+        }
+        wanted
     }
 
-    /// Bytes of a transfer have arrived.
+    /// Bytes of a transfer have arrived that are wanted.
     pub fn on_bytes(&mut self, id: TransferId, bytes: &[u8]) -> Vec<Effect> {
-        let free = self.free();
+        let free = self.free_for_streams();
         let Some(transfer) = self.flowing(id) else { return Vec::new() };
-        let fits = transfer.parts.growth(bytes.len()) <= free;
+        let may_pass = transfer.may_pass();
         // The client is not held up for the store: what it cannot take now is fetched later.
-        if !fits || !transfer.parts.has_room() {
+        if !may_pass && !transfer.parts.fits(bytes.len(), free) {
             transfer.suspend(NotStored::NoMemory);
             return vec![Effect::Wake];
         }
-        match transfer.parts.push(bytes) {
+        match transfer.parts.push(bytes, may_pass.then_some(free)) {
             true => vec![Effect::Wake],
             false => Vec::new(),
         }
@@ -282,11 +288,13 @@ impl Transfers {
         let Some(transfer) = self.flowing(id) else { return Vec::new() };
         let found = transfer.parts.received();
         match (end, transfer.plan.length) {
-            (End::Broken, _) => transfer.suspend(NotStored::Broken),
-            (End::Whole, Some(expected)) if expected != found => {
-                transfer.lose(NotStored::Length { expected, found });
+            // Whoever breaks off behind the last byte takes nothing from the object.
+            (End::Broken | End::Whole, Some(expected)) if expected == found => {
+                transfer.end_stream()
             }
-            (End::Whole, _) => transfer.end_whole(),
+            (End::Broken, _) => transfer.suspend(NotStored::Broken),
+            (End::Whole, Some(expected)) => transfer.lose(NotStored::Length { expected, found }),
+            (End::Whole, None) => transfer.end_stream(),
         }
         vec![Effect::Wake]
     }
@@ -371,7 +379,6 @@ impl Transfers {
         let most = self.most_backfills();
         let mut free = self.free();
         let mut is_sending = self.transfers.iter().any(|t| t.parts.under_way() > 0);
-        let is_empty = self.used() == 0;
         let timeouts = self.configuration.timeouts;
         for transfer in &mut self.transfers {
             if now >= transfer.renewal {
@@ -385,10 +392,11 @@ impl Transfers {
             let range = transfer.parts.range_in_memory();
             if let (Flow::Pulling, Some(pull)) = (transfer.flow, &mut transfer.pull)
                 && pulling < most
-                // One range may always come, and one part may always go, however large it is.
-                && (range <= free || (is_empty && pulling == 0))
+                // One range may always come, and one part may always go, however large it is: else
+                // objects that have begun could wait for each other's memory.
+                && (range <= free || (pulling == 0 && !is_sending))
                 && let Some((id, cluster, headers)) =
-                    pull.advance(&transfer.parts, now, &mut next_call)
+                    pull.advance(&mut transfer.parts, now, &mut next_call)
             {
                 pulling += 1;
                 free = free.saturating_sub(range);
@@ -495,27 +503,6 @@ impl Transfers {
             self.stored.pop_front();
         }
         self.stored.push_back((object, now));
-    }
-
-    /// Bytes of memory in use, here and in the host: it holds a second copy of what is on its way
-    /// to the store, and of a range that has come.
-    fn used(&self) -> usize {
-        let of = |transfer: &Transfer| {
-            let pulled = match &transfer.pull {
-                Some(pull) if pull.is_under_way() => transfer.parts.range_in_memory(),
-                Some(_) | None => 0,
-            };
-            transfer.parts.held() + transfer.parts.under_way() + pulled
-        };
-        self.transfers.iter().map(of).sum()
-    }
-
-    fn free(&self) -> usize {
-        self.memory_limit().saturating_sub(self.used())
-    }
-
-    fn memory_limit(&self) -> usize {
-        usize::try_from(self.configuration.limits.memory_bytes).unwrap_or(usize::MAX)
     }
 
     fn flowing(&mut self, id: TransferId) -> Option<&mut Transfer> {

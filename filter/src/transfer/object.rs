@@ -109,6 +109,30 @@ impl Transfer {
         self.parts.has(call) || self.upload.has(call) || self.pulls(call)
     }
 
+    /// Whether what the store has no time for may pass, to be fetched later: the rest must be sure
+    /// to be of the same object, and nobody may want a digest of all its bytes in their order.
+    pub(super) fn may_pass(&self) -> bool {
+        self.plan.validator.is_some() && self.plan.length.is_some() && !self.trail.origin().checks()
+    }
+
+    /// The stream has come to its end. What was let pass of it is fetched now.
+    pub(super) fn end_stream(&mut self) {
+        let fetched = match (&self.plan.validator, self.plan.length) {
+            (Some(validator), Some(size)) if !self.parts.is_complete() => {
+                Some(Pull::resume(self.trail.clone(), validator.clone(), size))
+            }
+            (Some(_) | None, _) => None,
+        };
+        match fetched {
+            Some(pull) => {
+                self.parts.finish();
+                self.pull = Some(pull);
+                self.flow = Flow::Pulling;
+            }
+            None => self.end_whole(),
+        }
+    }
+
     /// The stream is not copied any further; the rest is fetched for itself, where it is sure to
     /// be the rest of the same object.
     pub(super) fn suspend(&mut self, why: NotStored) {

@@ -1,5 +1,8 @@
-//! The parts of one object: filled byte by byte, sent a few at a time, let go when stored.
+//! The parts of one object: filled byte by byte, sent one after the other, let go when stored.
+//!
+//! A part that the store has no time for is let pass, whole, and fetched later.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::digest::{Check, Mismatch};
@@ -16,8 +19,12 @@ const MAX_PARTS: u64 = 10_000;
 /// once more: a store that falls further behind is not waited for.
 const MAX_FULL: usize = 2;
 
-/// The largest range that is fetched: half of what a host holds of an answer.
+/// The largest range that is fetched at first, for an object may be had by one only: half of what
+/// a host holds of an answer.
 const MAX_RANGE: usize = 16 * 1024 * 1024;
+
+/// The range that is fetched beside a part on its way to the store.
+const RANGE: usize = 2 * 1024 * 1024;
 
 /// The first room of an object whose size nobody announced.
 const FIRST_ROOM: usize = 64 * 1024;
@@ -28,7 +35,12 @@ pub(super) struct Parts {
     /// The size of every part but the last.
     size: usize,
     announced: Option<u64>,
-    received: u64,
+    /// Where the next byte belongs.
+    at: u64,
+    /// Behind the last byte that has come, kept or let pass.
+    end: u64,
+    /// The parts that were let pass, by number less one, the lowest first.
+    missing: VecDeque<u64>,
     /// The check of the bytes received, and as it was at the last full part.
     check: Check,
     checked: Check,
@@ -66,7 +78,9 @@ impl Parts {
         Self {
             size: usize::try_from(size).unwrap_or(usize::MAX),
             announced,
-            received: 0,
+            at: 0,
+            end: 0,
+            missing: VecDeque::new(),
             checked: check.clone(),
             check,
             filling: Vec::new(),
@@ -77,34 +91,105 @@ impl Parts {
         }
     }
 
-    /// Takes bytes in. True when a part has become full.
-    pub(super) fn push(&mut self, mut bytes: &[u8]) -> bool {
+    /// Takes bytes in. Where they fill a part, and `free` has no place for another, the rest
+    /// passes; `None` is a place for all. True when a part has become full.
+    pub(super) fn push(&mut self, bytes: &[u8], free: Option<usize>) -> bool {
         let before = self.full.len();
+        let (passing, mut bytes) = bytes.split_at(self.passing().min(bytes.len()));
+        self.advance(passing.len());
         while !bytes.is_empty() {
+            if self.filling.is_empty() && free.is_some_and(|free| !self.fits(bytes.len(), free)) {
+                self.pass(bytes.len());
+                break;
+            }
             self.reserve(bytes.len());
             let room = self.size - self.filling.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.filling.extend_from_slice(now);
-            self.received += now.len() as u64;
             self.check.update(now);
+            self.advance(now.len());
             bytes = later;
-            if self.filling.len() == self.size {
+            if self.filling.len() == self.size || self.announced == Some(self.at) {
                 self.close();
             }
         }
         self.full.len() > before
     }
 
-    /// Takes in bytes that were fetched as one part, without another copy where they are one.
-    pub(super) fn push_part(&mut self, bytes: Vec<u8>) {
-        if self.filling.is_empty() && bytes.len() == self.size {
-            self.received += bytes.len() as u64;
+    /// Takes in bytes that were fetched, without another copy where they are one part.
+    pub(super) fn push_range(&mut self, bytes: Vec<u8>) {
+        let is_last = self.announced == Some(self.at.saturating_add(bytes.len() as u64));
+        if self.filling.is_empty() && !bytes.is_empty() && (bytes.len() == self.size || is_last) {
             self.check.update(&bytes);
+            self.advance(bytes.len());
             self.filling = bytes;
             self.close();
         } else {
-            self.push(&bytes);
+            self.push(&bytes, None);
         }
+    }
+
+    /// Lets bytes pass, and with them the parts that they are of.
+    pub(super) fn pass(&mut self, count: usize) {
+        let first = self.begun();
+        self.filling = Vec::new();
+        self.advance(count);
+        for index in first..self.at.div_ceil(self.size as u64) {
+            if self.missing.back() != Some(&index) {
+                self.missing.push_back(index);
+            }
+            self.slot(index);
+        }
+    }
+
+    /// How many of the bytes that come next are of a part that was let pass.
+    fn passing(&self) -> usize {
+        let size = self.size as u64;
+        match self.at % size {
+            within if within > 0 && self.filling.is_empty() => {
+                usize::try_from(size - within).unwrap_or(usize::MAX)
+            }
+            _ => 0,
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.at += count as u64;
+        self.end = self.end.max(self.at);
+    }
+
+    /// The part that the next byte is of, by number less one.
+    fn begun(&self) -> u64 {
+        (self.at - self.filling.len() as u64) / self.size as u64
+    }
+
+    /// The place of the ETag of a part.
+    fn slot(&mut self, index: u64) -> Option<&mut Option<String>> {
+        let index = usize::try_from(index).ok()?;
+        if self.etags.len() <= index {
+            self.etags.resize(index + 1, None);
+        }
+        self.etags.get_mut(index)
+    }
+
+    /// Goes to the first byte that is missing, unless one is just before it.
+    pub(super) fn seek(&mut self) {
+        if self.filling.is_empty() {
+            self.at = match self.missing.front() {
+                Some(index) => index * self.size as u64,
+                None => self.end,
+            };
+        }
+    }
+
+    /// Whether nothing has come yet.
+    pub(super) const fn is_untouched(&self) -> bool {
+        self.end == 0
+    }
+
+    /// Whether all bytes of an announced object have come, and none was let pass.
+    pub(super) fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.announced.is_none_or(|size| size == self.end)
     }
 
     /// The last part is as large as it is; an object of no bytes has one of no bytes.
@@ -127,7 +212,7 @@ impl Parts {
 
     /// A range comes next; this is what is said of it, and of the object. Returns what is wrong.
     pub(super) fn expect_range(&mut self, answer: &Headers, range: &[u8]) -> Option<Mismatch> {
-        let is_first = self.received == 0;
+        let is_first = self.is_untouched();
         self.check.on_range(answer, range, is_first)
     }
 
@@ -136,14 +221,25 @@ impl Parts {
         self.check.mismatch()
     }
 
-    /// The most that is fetched at once: a part, as far as a host holds that much of an answer.
+    /// The most that is fetched at once.
     pub(super) fn range(&self) -> usize {
-        self.size.min(MAX_RANGE)
+        self.size.min(if self.is_untouched() { MAX_RANGE } else { RANGE })
     }
 
-    /// The memory that a range takes when it comes: the host's copy, and the part here.
+    /// The first and the last byte of the range to be fetched next, within one part.
+    pub(super) fn next_range(&self) -> (u64, u64) {
+        let size = self.size as u64;
+        let end = (self.at - self.at % size).saturating_add(size);
+        let end = end.min(self.at.saturating_add(self.range() as u64));
+        (self.at, end.saturating_sub(1))
+    }
+
+    /// The memory that a range takes when it comes: the host's copy, the one here, and its place in
+    /// a part.
     pub(super) fn range_in_memory(&self) -> usize {
-        self.range().saturating_mul(2)
+        let range = self.range();
+        let place = if self.is_untouched() { 0 } else { self.growth(range) };
+        range.saturating_mul(2).saturating_add(place)
     }
 
     /// Bytes of parts that are on their way to the store.
@@ -153,20 +249,29 @@ impl Parts {
     }
 
     /// Whether more bytes may come: the store keeps up.
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) const fn has_room(&self) -> bool {
         self.full.len() < MAX_FULL
     }
 
     /// Goes back to the last full part, so that what is held is only what the store will take.
     pub(super) fn rewind(&mut self) {
-        self.received -= self.filling.len() as u64;
+        let begun = self.begun();
+        self.missing.retain(|index| *index < begun);
+        self.end = begun * self.size as u64;
+        self.at = self.end;
         self.filling = Vec::new();
         self.spare = Vec::new();
         self.check = self.checked.clone();
     }
 
+    /// Where the next byte belongs.
+    pub(super) const fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// The bytes that have come, kept or let pass.
     pub(super) const fn received(&self) -> u64 {
-        self.received
+        self.end
     }
 
     /// Bytes of memory in use.
@@ -175,8 +280,19 @@ impl Parts {
         full + self.filling.capacity() + self.spare.capacity()
     }
 
+    /// Whether bytes that come next are to be kept, be it the last of them.
+    pub(super) fn wants(&self, count: usize, free: usize) -> bool {
+        let passing = self.passing();
+        !self.filling.is_empty() || (count > passing && self.fits(count - passing, free))
+    }
+
+    /// Whether so many more bytes find a place.
+    pub(super) fn fits(&self, more: usize, free: usize) -> bool {
+        self.has_room() && self.growth(more) <= free
+    }
+
     /// The memory that so many more bytes take.
-    pub(super) fn growth(&self, more: usize) -> usize {
+    fn growth(&self, more: usize) -> usize {
         let there = self.filling.capacity().max(self.spare.capacity());
         let within = self.room_for(more).saturating_sub(there);
         let beyond = self.filling.len().saturating_add(more).saturating_sub(self.size);
@@ -261,8 +377,7 @@ impl Parts {
         let failure = match (store::judge(status), etag) {
             (Written::Done, Some(etag)) => {
                 let part = self.full.remove(at);
-                let slot = self.etags.get_mut(part.number.saturating_sub(1) as usize);
-                if let Some(slot) = slot {
+                if let Some(slot) = self.slot(u64::from(part.number.saturating_sub(1))) {
                     *slot = Some(etag.to_owned());
                 }
                 self.reuse(part.bytes);
@@ -285,9 +400,11 @@ impl Parts {
         Some(Err(failure))
     }
 
-    /// Keeps the room of a part that is stored, while chunks come.
+    /// Keeps the room of a part that is stored, while bytes of another come.
     fn reuse(&mut self, bytes: Rc<Vec<u8>>) {
-        if !self.filling.is_empty()
+        let is_within = !self.filling.is_empty() || self.passing() > 0;
+        if is_within
+            && self.announced != Some(self.at)
             && let Ok(mut bytes) = Rc::try_unwrap(bytes)
         {
             bytes.clear();
@@ -311,7 +428,7 @@ impl Parts {
         if needed <= self.filling.capacity() {
             return self.filling.capacity();
         }
-        let rest = self.announced.map(|size| size.saturating_sub(self.received));
+        let rest = self.announced.map(|size| size.saturating_sub(self.at));
         let rest = rest.map(|rest| usize::try_from(rest).unwrap_or(usize::MAX));
         match rest {
             Some(rest) => self.filling.len().saturating_add(rest).clamp(needed, self.size),
@@ -323,9 +440,11 @@ impl Parts {
     }
 
     fn close(&mut self) {
-        self.etags.push(None);
+        let index = self.begun();
+        self.slot(index);
+        self.missing.retain(|missing| *missing != index);
         self.checked = self.check.clone();
-        let number = u32::try_from(self.etags.len()).unwrap_or(u32::MAX);
+        let number = u32::try_from(index.saturating_add(1)).unwrap_or(u32::MAX);
         let bytes = Rc::new(std::mem::take(&mut self.filling));
         let state = State::Due(Moment::default());
         self.full.push(Part { number, bytes, attempts: 0, state });

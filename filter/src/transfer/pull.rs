@@ -76,7 +76,7 @@ impl Pull {
     /// The cluster and headers of the next range, when it is due.
     pub(super) fn advance(
         &mut self,
-        parts: &Parts,
+        parts: &mut Parts,
         now: Moment,
         call: impl FnOnce() -> CallId,
     ) -> Option<(CallId, String, HeaderList)> {
@@ -90,8 +90,8 @@ impl Pull {
             self.trail.begin(now);
         }
         self.state = State::UnderWay(id);
-        let first = parts.received();
-        let last = first.saturating_add(parts.range() as u64).saturating_sub(1);
+        parts.seek();
+        let (first, last) = parts.next_range();
         let origin = self.trail.asked();
         let mut headers = origin.call_headers("GET");
         if self.ranged {
@@ -123,7 +123,7 @@ impl Pull {
                 Err(failure) => Pulled::Lost(NotStored::from(&failure)),
             };
         }
-        let first = parts.received();
+        let is_first = parts.is_untouched();
         let whole_body = answer.body.len() as u64 == answer.body_bytes;
         match headers.status() {
             Some(206) if whole_body => match ContentRange::read(headers) {
@@ -131,7 +131,7 @@ impl Pull {
                 None => Pulled::Lost(NotStored::Broken),
             },
             // An origin without ranges: all of it or nothing.
-            Some(200) if first == 0 && whole_body => {
+            Some(200) if is_first && whole_body => {
                 if headers.content_length().is_some_and(|length| length != answer.body_bytes) {
                     return self.again(headers, now);
                 }
@@ -140,11 +140,12 @@ impl Pull {
                 };
                 *object = found.kept;
                 parts.expect(self.trail.asked().check(headers));
-                parts.push(&answer.body);
+                parts.announce(answer.body_bytes);
+                parts.push_range(answer.body);
                 Pulled::Whole
             }
-            Some(200) if first == 0 => Pulled::Lost(NotStored::Unranged),
-            Some(416) if first == 0 && self.ranged => {
+            Some(200) if is_first => Pulled::Lost(NotStored::Unranged),
+            Some(416) if is_first && self.ranged => {
                 self.ranged = false;
                 self.state = State::Due(Moment::default());
                 Pulled::More
@@ -172,16 +173,15 @@ impl Pull {
         let expected = range.last.saturating_sub(range.first).saturating_add(1);
         let validator = validator(&answer.headers);
         let url = Some(self.trail.asked().url());
-        let same = parts.received() == 0
+        let same = parts.is_untouched()
             || (self.size == Some(range.size) && self.validator == validator && self.url == url);
-        if range.first != parts.received() || expected != answer.body_bytes {
+        if range.first != parts.at() || expected != answer.body_bytes {
             return Pulled::Lost(NotStored::Broken);
         }
-        let is_last = range.last.saturating_add(1) == range.size;
         if !same {
             return Pulled::Lost(NotStored::Changed);
         }
-        if !is_last && validator.is_none() {
+        if expected != range.size && validator.is_none() {
             return Pulled::Lost(NotStored::Unranged);
         }
         if self.trail.asked().checks()
@@ -189,7 +189,7 @@ impl Pull {
         {
             return Pulled::Lost(NotStored::Digest(mismatch));
         }
-        if parts.received() == 0 {
+        if parts.is_untouched() {
             let Ok(found) = self.trail.asked().found(&answer.headers) else {
                 return Pulled::Lost(NotStored::Metadata);
             };
@@ -201,8 +201,8 @@ impl Pull {
         self.size = Some(range.size);
         self.attempts = 0;
         self.state = State::Due(Moment::default());
-        parts.push_part(answer.body);
-        if is_last { Pulled::Whole } else { Pulled::More }
+        parts.push_range(answer.body);
+        if parts.is_complete() { Pulled::Whole } else { Pulled::More }
     }
 
     fn again(&mut self, headers: &Headers, now: Moment) -> Pulled {
