@@ -18,7 +18,7 @@ use crate::support::wire::{Request, Response};
 const PART: usize = 8 << 20;
 
 /// The same for each host with a streaming path.
-fn everywhere(promise: impl Fn(Host)) {
+pub(super) fn everywhere(promise: impl Fn(Host)) {
     let hosts = HOSTS.iter().filter(|(_, path)| *path == Path::Streaming);
     hosts.for_each(|(host, _)| promise(*host));
 }
@@ -45,7 +45,7 @@ fn sent(to: std::net::SocketAddr, request: &Request) -> Response {
     request.send(to).unwrap_or_else(|error| panic!("{request:?}: {error}"))
 }
 
-const HEADERS: &[(&str, &str)] = &[
+pub(super) const HEADERS: &[(&str, &str)] = &[
     ("content-type", "video/mp4"),
     ("cache-control", "max-age=60"),
     ("content-disposition", "attachment; filename=\"f.mp4\""),

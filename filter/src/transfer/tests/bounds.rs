@@ -62,7 +62,7 @@ fn memory_is_shared_by_all() {
 
 #[test]
 fn what_is_larger_than_its_rule_allows_is_not_stored() {
-    let limited = || origin_by("k", r#", "MirrorMaxSize": 5"#);
+    let limited = || trail_by("k", r#", "MirrorMaxSize": 5"#);
     let (plan, _) = Bench::plan("k", None);
     let mut streamed = Bench::new();
     let id = streamed.transfers.begin(plan.clone(), limited(), Moment(streamed.now)).unwrap();

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::http::headers::Headers;
+use crate::origin::OriginRequest;
 use crate::request::ObjectRequest;
 
 const CONFIGURATION: &str = r#"{
     "buckets": [{"name": "b", "store": {"cluster": "store", "authority": "s:9000"}, "RoutingRules": []}],
+    "origins": {"http://o": "origin", "http://p": "other"},
     "limits": {"object_bytes": 4, "part_bytes": 4, "memory_bytes": 20, "backfills": 2}
 }"#;
 
@@ -37,7 +39,7 @@ impl Bench {
         }
     }
 
-    fn plan(key: &str, length: Option<u64>) -> (Plan, OriginRequest) {
+    fn plan(key: &str, length: Option<u64>) -> (Plan, Trail) {
         let request = ObjectRequest {
             method: crate::request::Method::Get,
             bucket: "b".to_owned(),
@@ -59,7 +61,7 @@ impl Bench {
             check: Check::default(),
             report: Report::new(&request, 404, 1),
         };
-        (plan, origin(key))
+        (plan, trail(key))
     }
 
     fn begin(&mut self, key: &str, length: Option<u64>) -> Option<TransferId> {
@@ -408,12 +410,12 @@ fn an_origin_that_does_not_answer_in_time_is_answered_for() {
                 r#""RoutingRules": [{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
                    "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]"#,
             )
-            .replace(r#""limits""#, r#""origins": {"http://o": "o"}, "limits""#)
             .as_bytes(),
     );
     let ask = || {
         let headers = Headers::from_pairs([(":method", "GET"), (":path", "/b/k")]);
-        let departure = Visit::new().on_request(configuration.as_ref().unwrap(), headers);
+        let departure =
+            Visit::new().on_request(configuration.as_ref().unwrap(), headers, Moment::default());
         let Departure::Send(_, asked) = departure else { panic!("{departure:?}") };
         asked
     };
@@ -438,12 +440,12 @@ fn an_origin_that_does_not_answer_in_time_is_answered_for() {
 }
 
 /// The request that fetches a key for itself.
-fn origin(key: &str) -> OriginRequest {
-    origin_by(key, "")
+fn trail(key: &str) -> Trail {
+    trail_by(key, "")
 }
 
 /// By a rule that says more.
-fn origin_by(key: &str, more: &str) -> OriginRequest {
+fn trail_by(key: &str, more: &str) -> Trail {
     let rules = format!(
         r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": 404}},
              "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "http://o/"{more}}}}}]"#
@@ -454,5 +456,5 @@ fn origin_by(key: &str, more: &str) -> OriginRequest {
     let request = ObjectRequest::read(headers, None, |name| name == "b").unwrap();
     let rule = rules.iter().next().unwrap();
     let crate::rule::Action::Mirror(mirror) = &rule.action else { panic!("not a mirror") };
-    OriginRequest::build(mirror, &request, "origin").unwrap()
+    Trail::new(OriginRequest::build(mirror, &request, "origin").unwrap(), Moment::default())
 }
