@@ -68,7 +68,7 @@ pub enum Decision {
 /// A request whose object is to be mirrored.
 #[derive(Clone, Debug)]
 pub struct Miss {
-    /// When the request began, among the worker's events.
+    /// When the request began, among the worker's events; streaming, there are none.
     pub ticket: Ticket,
     /// The request.
     pub request: ObjectRequest,
@@ -165,7 +165,8 @@ pub(crate) fn fall_through(configuration: &Configuration, miss: &Miss) -> Option
     Some(act(configuration, rule, request, miss.ticket, answer))
 }
 
-fn act(
+/// What a rule does about a request.
+pub(crate) fn act(
     configuration: &Configuration,
     rule: &Rule,
     request: ObjectRequest,

@@ -225,6 +225,11 @@ pub enum NotStored {
     NoMemory,
     /// The store refused it for good.
     Refused(u16),
+    /// It has more bytes than its rule allows.
+    TooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
     /// The store's answer was lost, and it does not let the object be looked at.
     Unknown,
     /// The rest of it cannot be fetched: the origin gives no ranges, or no strong ETag with them.
@@ -251,6 +256,7 @@ impl NotStored {
             Self::OriginFailed { .. } => "origin_failed",
             Self::OriginRefused(_) => "origin_refused",
             Self::Refused(_) => "refused",
+            Self::TooLarge { .. } => "too_large",
             Self::Unknown => "unknown",
             Self::Unranged => "unranged",
         }
@@ -297,6 +303,9 @@ impl fmt::Display for NotStored {
             Self::NoCluster => f.write_str("the gateway has no cluster for the store"),
             Self::NoMemory => f.write_str("too much is waiting to be stored already"),
             Self::Refused(status) => write!(f, "the store refused it with {status}"),
+            Self::TooLarge { limit } => {
+                write!(f, "it has more bytes than the {limit} that MirrorMaxSize allows")
+            }
             Self::Unknown => f.write_str("the store was not heard, and may have it all the same"),
             Self::Unranged => f.write_str(
                 "it has to be fetched in parts, and the origin gives no ranges or no strong ETag",

@@ -100,6 +100,12 @@ impl Reply {
         Self::error(ErrorCode::MirrorFailed, &message, request)
     }
 
+    /// The same where it is not known by which rule.
+    #[must_use]
+    pub fn failed_by_some_rule(failure: &MirrorFailure, request: &ObjectRequest) -> Self {
+        Self::error(ErrorCode::MirrorFailed, &format!("Mirroring failed: {failure}."), request)
+    }
+
     /// An answer of the origin's that is the client's as it is.
     #[must_use]
     pub fn passed(passed: &Passed, body: &Rc<Vec<u8>>) -> Self {
@@ -132,6 +138,14 @@ impl Reply {
         let id = headers.text("x-request-id");
         let message = "The specified key does not exist.";
         Self::document(ErrorCode::NoSuchKey, message, "", path, id)
+    }
+
+    /// 424 MirrorFailed for a request of which nothing is known any more.
+    #[must_use]
+    pub fn lost(headers: &Headers) -> Self {
+        let id = headers.text("x-request-id");
+        let message = format!("Mirroring failed: {}.", MirrorFailure::Overloaded);
+        Self::document(ErrorCode::MirrorFailed, &message, "", b"", id)
     }
 
     pub(crate) fn error(code: ErrorCode, message: &str, request: &ObjectRequest) -> Self {

@@ -9,6 +9,9 @@ use back_to_origin::exchange::{Decision, Exchange};
 use back_to_origin::http::headers::Headers;
 use back_to_origin::matching::Source;
 use back_to_origin::rule::RuleSet;
+use back_to_origin::transfer::{End, Transfers};
+use back_to_origin::visit::attempt::AttemptId;
+use back_to_origin::visit::{Arrival, Departure, Storing, Visit};
 use back_to_origin::worker::{CallAnswer, CallId, Effect, Moment, Refusal, StreamId, Worker};
 use proptest::prelude::*;
 
@@ -225,8 +228,252 @@ impl Host {
     }
 }
 
+/// Something that happens on the origin's side.
+#[derive(Clone, Debug)]
+enum Way {
+    /// A miss comes.
+    Request { key: String, head: bool },
+    /// An origin answers.
+    Answer { visit: usize, status: u16, headers: Vec<(Vec<u8>, Vec<u8>)> },
+    /// The gateway makes an attempt that was asked for, or claims one.
+    Attempt { at: usize, root: u64 },
+    /// The gateway goes on without one: a body comes.
+    Body { visit: usize, size: usize, end: bool },
+    /// A client leaves.
+    Left { visit: usize },
+    /// Time passes.
+    Tick(u64),
+    /// A call is answered.
+    CallAnswer { call: usize, status: u16, headers: Vec<(Vec<u8>, Vec<u8>)> },
+}
+
+fn way() -> impl Strategy<Value = Way> {
+    let status =
+        || prop_oneof![Just(200), Just(206), Just(302), Just(308), Just(404), 100_u16..600];
+    let answer = || {
+        ("(http:)?(//[oqh])?/[a-c]", headers()).prop_map(|(location, mut headers)| {
+            headers.push((b"location".to_vec(), location.into_bytes()));
+            headers
+        })
+    };
+    prop_oneof![
+        ("[map]{1,3}r?", any::<bool>()).prop_map(|(key, head)| Way::Request { key, head }),
+        (0_usize..4, status(), answer()).prop_map(|(visit, status, headers)| Way::Answer {
+            visit,
+            status,
+            headers
+        }),
+        (0_usize..4, 7_u64..9).prop_map(|(at, root)| Way::Attempt { at, root }),
+        (0_usize..4, 0_usize..90, any::<bool>()).prop_map(|(visit, size, end)| Way::Body {
+            visit,
+            size,
+            end
+        }),
+        (0_usize..4).prop_map(|visit| Way::Left { visit }),
+        (0_u64..4_000).prop_map(Way::Tick),
+        (0_usize..4, status(), answer()).prop_map(|(call, status, headers)| Way::CallAnswer {
+            call,
+            status,
+            headers
+        }),
+    ]
+}
+
+/// A host of the origin's side, and what it knows.
+struct Side {
+    configuration: Rc<Configuration>,
+    transfers: Transfers,
+    visits: Vec<Visit>,
+    /// The names that attempts wait under, in the root of the number 7.
+    names: Vec<[u8; 16]>,
+    calls: Vec<CallId>,
+    now: Duration,
+}
+
+impl Side {
+    fn on(&mut self, way: Way) {
+        let now = Moment(self.now);
+        match way {
+            Way::Request { key, head } => {
+                let method = if head { "HEAD" } else { "GET" };
+                let path = format!("/b/{key}");
+                let headers = Headers::from_pairs([(":method", method), (":path", &path)]);
+                let mut visit = Visit::new();
+                let departure = visit.on_request(&self.configuration, headers, now);
+                self.depart(visit, departure);
+            }
+            Way::Answer { visit, status, mut headers } => {
+                if visit >= self.visits.len() {
+                    return;
+                }
+                headers.insert(0, (b":status".to_vec(), status.to_string().into_bytes()));
+                let headers = Headers::from_pairs(headers);
+                let mut visit = self.visits.remove(visit);
+                let arrival = visit.on_answer(&self.configuration, &headers, || now);
+                if let Some(arrival) = arrival {
+                    self.arrive(visit, arrival);
+                }
+            }
+            Way::Attempt { at, root } => {
+                let name = self.names.get(at).copied().unwrap_or_default();
+                let id = AttemptId::of(&name, root);
+                assert!(id.is_none() || root == 7, "another root's");
+                let asked = id.and_then(|id| self.transfers.on_attempt(id)).map(|(asked, _)| asked);
+                let mut visit = Visit::new();
+                let departure = visit.on_attempt(asked, &Headers::default());
+                self.depart(visit, departure);
+            }
+            Way::Body { visit, size, end } => {
+                let Some(visit) = self.visits.get_mut(visit) else { return };
+                if let Some((attempt, refusal)) = visit.on_left_behind() {
+                    assert_eq!(refusal.reply.status, 424);
+                    assert!(visit.is_refused() && visit.transfer().is_none());
+                    let _ = self.transfers.on_attempt(attempt);
+                }
+                let mut effects = Vec::new();
+                if let Some(id) = visit.transfer() {
+                    effects.extend(self.transfers.on_bytes(id, &vec![7; size]));
+                }
+                if end && let Some(id) = visit.on_end() {
+                    effects.extend(self.transfers.on_end(id, End::Whole));
+                }
+                self.take(effects);
+            }
+            Way::Left { visit } => {
+                if visit >= self.visits.len() {
+                    return;
+                }
+                let mut visit = self.visits.remove(visit);
+                let ended = visit.on_end();
+                let mut effects = ended.map(|id| self.transfers.on_end(id, End::Broken));
+                if let Some((plan, trail)) = visit.on_abandoned() {
+                    effects = Some(self.transfers.backfill(plan, trail, now));
+                }
+                self.take(effects.unwrap_or_default());
+            }
+            Way::Tick(millis) => {
+                self.now += Duration::from_millis(millis);
+                let effects = self.transfers.on_tick(Moment(self.now));
+                self.take(effects);
+            }
+            Way::CallAnswer { call, status, mut headers } => {
+                if call >= self.calls.len() {
+                    return;
+                }
+                headers.insert(0, (b":status".to_vec(), status.to_string().into_bytes()));
+                let headers = Headers::from_pairs(headers);
+                let answer = CallAnswer { headers, body_bytes: 3, body: vec![7; 3] };
+                let id = self.calls.remove(call);
+                let _ = self.transfers.wants_body(id, 3);
+                let effects = self.transfers.on_call_answer(id, answer, now);
+                self.take(effects);
+            }
+        }
+    }
+
+    fn depart(&mut self, visit: Visit, departure: Departure) {
+        match departure {
+            Departure::Send(headers, asked) => {
+                let authority = headers.get(":authority").unwrap_or_default();
+                assert!([&b"h"[..], b"o", b"q"].contains(&authority), "{authority:?}");
+                assert!(["o", "q"].contains(&asked.cluster()), "{}", asked.cluster());
+                self.visits.push(visit);
+            }
+            Departure::Fetch(_, object) => {
+                let (plan, trail) = *object;
+                let effects = self.transfers.backfill(plan, trail, Moment(self.now));
+                self.take(effects);
+            }
+            Departure::Answer(_) => {}
+        }
+    }
+
+    fn arrive(&mut self, mut visit: Visit, arrival: Arrival) {
+        let now = Moment(self.now);
+        match arrival {
+            Arrival::Again(next) => {
+                let (asked, refusal) = *next;
+                let (id, effects) = self.transfers.on_leaving(asked, now, now);
+                if let Some(id) = id {
+                    self.names.push(id.name(7));
+                    visit.leaves_for(id, refusal);
+                    self.visits.push(visit);
+                }
+                self.take(effects);
+            }
+            Arrival::FellThrough(_, next) => self.arrive(visit, *next),
+            Arrival::Backfill(_, object) => {
+                let (plan, trail) = *object;
+                let effects = self.transfers.backfill(plan, trail, now);
+                self.take(effects);
+            }
+            Arrival::Stream { storing, .. } => {
+                match storing.map(|storing| *storing) {
+                    Some(Storing::Now(plan, trail)) => {
+                        if let Some(id) = self.transfers.begin(plan, trail, now) {
+                            visit.copied_by(id);
+                        }
+                    }
+                    Some(Storing::Later(plan, trail)) => {
+                        let effects = self.transfers.backfill(plan, trail, now);
+                        self.take(effects);
+                    }
+                    None => {}
+                }
+                self.visits.push(visit);
+            }
+            Arrival::Answer(_) => {}
+        }
+    }
+
+    fn take(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Call(id, call) => {
+                    let authority = call.headers.get(":authority").unwrap_or_default();
+                    let named = [&b"h"[..], b"o", b"q", b"s"];
+                    assert!(named.contains(&authority), "{authority:?}");
+                    self.calls.push(id);
+                }
+                Effect::Wake => {
+                    let effects = self.transfers.on_wake(Moment(self.now));
+                    self.take(effects);
+                }
+                Effect::Answer(..)
+                | Effect::Count(_)
+                | Effect::Lease(_)
+                | Effect::Log(_)
+                | Effect::Tick(_) => {}
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_order_of_attempts_panics_and_nothing_waits_for_ever(
+        ways in proptest::collection::vec(way(), 0..80)
+    ) {
+        let configuration = Rc::new(Configuration::from_json(CONFIGURATION.as_bytes()).unwrap());
+        let mut side = Side {
+            transfers: Transfers::new(Rc::clone(&configuration)),
+            configuration,
+            visits: Vec::new(),
+            names: Vec::new(),
+            calls: Vec::new(),
+            now: Duration::from_secs(1),
+        };
+        for way in ways {
+            side.on(way);
+        }
+        side.on(Way::Tick(2_000));
+        for name in &side.names {
+            let id = AttemptId::of(name, 7).expect("a name of this root");
+            prop_assert!(side.transfers.on_attempt(id).is_none(), "it is kept for ever");
+        }
+    }
 
     #[test]
     fn no_order_of_events_panics_and_none_leaves_a_client_waiting(

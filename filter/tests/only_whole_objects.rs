@@ -93,12 +93,27 @@ fn object(size: usize) -> Vec<u8> {
     (0..size).map(|n| u8::try_from(n % 251).unwrap_or_default()).collect()
 }
 
+/// A redirect that is good for a few answers.
+#[derive(Clone, Copy, Debug)]
+struct Behind {
+    answers: u8,
+    /// Whether the next one leads to another object, of the same size and called by the same ETag.
+    then_elsewhere: bool,
+}
+
+fn behind() -> impl Strategy<Value = Behind> {
+    (0_u8..4, any::<bool>())
+        .prop_map(|(answers, then_elsewhere)| Behind { answers, then_elsewhere })
+}
+
 /// A store with one key, and an origin with one object.
 struct World {
     transfers: Transfers,
     object: Vec<u8>,
     /// Whether the origin says how long its object is, and names its version.
     etag: bool,
+    /// Whether it is behind a redirect.
+    behind: Option<Behind>,
     says: Says,
     now: Duration,
     calls: Vec<(CallId, Call)>,
@@ -169,27 +184,46 @@ impl World {
         self.take(effects);
     }
 
-    fn origin(&self, call: &Call, changed: bool) -> CallAnswer {
+    fn origin(&mut self, call: &Call, changed: bool) -> CallAnswer {
+        let path = header(call, ":path");
+        if let Some(behind) = &mut self.behind {
+            match path.as_str() {
+                "/k" => {
+                    let to = match (behind.answers, behind.then_elsewhere) {
+                        (1.., _) => "/there",
+                        (0, false) => "/there?renewed",
+                        (0, true) => "/elsewhere",
+                    };
+                    return answer(302, &[("location", to)], b"");
+                }
+                "/there" if behind.answers == 0 => return answer(403, &[], b""),
+                "/there" => behind.answers -= 1,
+                _ => {}
+            }
+        }
+        let is_elsewhere = path == "/elsewhere";
         let range = header(call, "range");
         if range.is_empty() {
-            return answer(200, &[], &self.object);
+            let other = vec![255; self.object.len()];
+            return answer(200, &[], if is_elsewhere { &other } else { &self.object });
         }
         let (first, last) = range.trim_start_matches("bytes=").split_once('-').expect("a range");
         let first: usize = first.parse().expect("a number");
         let size = self.object.len();
         let end = last.parse::<usize>().expect("a number").saturating_add(1).min(size);
         let asked = header(call, "if-match");
-        if changed && !asked.is_empty() {
+        if changed && !is_elsewhere && !asked.is_empty() {
             return answer(412, &[], b"");
         }
         if first >= size {
             return answer(416, &[], b"");
         }
+        let range = format!("bytes {first}-{}/{size}", end - 1);
+        let etag = if changed && !is_elsewhere { "\"w\"" } else { "\"v\"" };
         // A changed object has other bytes everywhere.
+        let changed = changed || is_elsewhere;
         let bytes: Vec<u8> =
             self.object[first..end].iter().map(|byte| if changed { 255 } else { *byte }).collect();
-        let range = format!("bytes {first}-{}/{size}", end - 1);
-        let etag = if changed { "\"w\"" } else { "\"v\"" };
         let whole = if changed { vec![255; size] } else { self.object.clone() };
         let digest = self.digest(&whole, &bytes);
         let mut headers = vec![("content-range", range.as_str())];
@@ -290,8 +324,16 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> CallAnswer {
 fn begin(world: &mut World, configuration: &Configuration, announced: bool) -> Option<TransferId> {
     let mut visit = Visit::new();
     let request = Headers::from_pairs([(":method", "GET"), (":path", "/b/k")]);
-    let departure = visit.on_request(configuration, request);
+    let departure = visit.on_request(configuration, request, Moment::default());
     assert!(matches!(departure, Departure::Send(..)), "{departure:?}");
+    if world.behind.is_some() {
+        let moved = Headers::from_pairs([(":status", "302"), ("location", "/there")]);
+        let arrival = visit.on_answer(configuration, &moved, Moment::default);
+        let Some(Arrival::Again(next)) = arrival else { panic!("{arrival:?}") };
+        visit = Visit::new();
+        let departure = visit.on_attempt(Some(next.0), &Headers::default());
+        assert!(matches!(departure, Departure::Send(..)), "{departure:?}");
+    }
     let length = world.object.len().to_string();
     let mut headers = vec![(":status", "200")];
     if announced {
@@ -304,7 +346,7 @@ fn begin(world: &mut World, configuration: &Configuration, announced: bool) -> O
     if let Some(digest) = &digest {
         headers.push(("content-md5", digest));
     }
-    match visit.on_answer(&Headers::from_pairs(headers)) {
+    match visit.on_answer(configuration, &Headers::from_pairs(headers), Moment::default) {
         Some(Arrival::Stream { storing, .. }) => match *storing.expect("it is stored") {
             Storing::Now(plan, origin) => world.transfers.begin(plan, origin, Moment(world.now)),
             Storing::Later(..) => panic!("the whole object is on its way"),
@@ -321,6 +363,7 @@ proptest! {
         size in 0_usize..40,
         announced in any::<bool>(),
         etag in any::<bool>(),
+        behind in proptest::option::of(behind()),
         says in says(),
         // A byte that is another one when it has come, where a digest could tell.
         flipped in proptest::option::of(0_usize..60),
@@ -332,7 +375,7 @@ proptest! {
         let configuration = Rc::new(Configuration::from_json(configuration.as_bytes()).unwrap());
         let mut world = World {
             transfers: Transfers::new(Rc::clone(&configuration)),
-            object: object(size), etag, says,
+            object: object(size), etag, behind, says,
             now: Duration::from_secs(1), calls: Vec::new(), uploads: BTreeMap::new(),
             stored: None, created: 0, lines: Vec::new(),
         };

@@ -20,12 +20,12 @@ fn failures_on(path: Path) -> Group {
         mirror_rule(1, "refused/", json!({ "MirrorURL": "http://{closed}/" })),
         mirror_rule(9, "", json!({})),
     ]);
-    let mut group = Group::new("failures", rules, [statuses(path), broken(path)].concat());
+    let mut group = Group::new("failures", rules, [statuses(), broken(path)].concat());
     group.timeouts = Some(json!({ "origin_ms": 2_000 }));
     group
 }
 
-fn statuses(path: Path) -> Vec<Row> {
+fn statuses() -> Vec<Row> {
     // 206 without a Range is no object either. A redirect leads nowhere that is known.
     let statuses =
         [204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 410, 429, 500, 502, 503, 504];
@@ -34,9 +34,9 @@ fn statuses(path: Path) -> Vec<Row> {
         .map(|status| {
             let reply = Reply::new(status, &[("location", "http://127.0.0.1:9/elsewhere")], "");
             let name = format!("an origin's {status}");
-            let message = match (path, status) {
-                (Path::Callout, 301 | 302 | 303 | 307 | 308) => "redirected to http://127.0.0.1:9",
-                (Path::Callout | Path::Streaming, _) => &status.to_string(),
+            let message = match status {
+                301 | 302 | 303 | 307 | 308 => "redirected to http://127.0.0.1:9",
+                _ => &status.to_string(),
             };
             failing(&name, &format!("/{status}"), reply, message)
         })

@@ -16,17 +16,10 @@ fn redirects_of_origins() {
 fn redirects_of_origins_on(path: Path) -> Group {
     let headers = json!({ "PassAll": true, "Set": [{ "Key": "X-Said", "Value": "s" }] });
     let rules = json!([mirror_rule(1, "", json!({ "MirrorHeaders": headers }))]);
-    let rows = match path {
-        Path::Callout => followed(),
-        Path::Streaming => vec![
-            row("a stream follows no redirect")
-                .origin("/near", moved("/there"))
-                .get("/examplebucket/near")
-                .error(424, "MirrorFailed", "302")
-                .fetched_with("/near", &[("x-said", "s")])
-                .never_stored("/examplebucket/near"),
-        ],
-    };
+    let mut rows = [followed(), forged()].concat();
+    if path == Path::Streaming {
+        rows.push(ranged());
+    }
     Group::new("redirects of origins", rules, rows)
 }
 
@@ -66,6 +59,12 @@ fn followed() -> Vec<Row> {
             .origin("/nonsense", moved("ftp://h/x"))
             .error(424, "MirrorFailed", "no HTTP URL")
             .fetched_with("/nonsense", &said),
+        asked("a server that cannot be reached behind a redirect", "down")
+            .origin("/down", moved("http://{closed}/x"))
+            .error(424, "MirrorFailed", "reached")
+            .fetched_with("/down", &said)
+            .never_stored("/examplebucket/down")
+            .worded_by_the_host(),
         asked("nothing at the end of a redirect", "end")
             .origin("/end", moved("/not-there"))
             .error(404, "NoSuchKey", "does not have it")
@@ -82,6 +81,65 @@ fn followed() -> Vec<Row> {
     }
     rows.push(circle);
     rows
+}
+
+/// Nobody but the filter says where a request goes next.
+fn forged() -> Vec<Row> {
+    let said = [("x-said", "s")];
+    let by = |name: &'static str, key: &str, judge: &[(&str, &str)], status| {
+        let reply = Reply::new(status, &[&[("location", "http://h:1/x")], judge].concat(), "no");
+        row(name).origin(&format!("/{key}"), reply).get(&format!("/examplebucket/{key}"))
+    };
+    let mut rows = Vec::new();
+    for (name, key, word) in [
+        ("an origin that speaks for the bucket", "as-bucket", "404/"),
+        ("an origin that speaks for the filter", "as-filter", "again"),
+    ] {
+        let judge = [("proxy-connection", word), ("x-envoy-attempt-count", "3")];
+        rows.push(
+            by(name, key, &judge, 403)
+                .error(424, "MirrorFailed", "403")
+                .without("proxy-connection")
+                .fetched_with(&format!("/{key}"), &said),
+        );
+    }
+    let count = row("a client that counts its attempts itself")
+        .origin("/counted", Reply::new(200, &[], "x"))
+        .get("/examplebucket/counted")
+        .with("x-envoy-attempt-count", "3")
+        .with("proxy-connection", "again")
+        .status(200)
+        .body("x")
+        .fetched_with("/counted", &said)
+        .stored("/examplebucket/counted", "x", &[]);
+    let hit = row("what the bucket has is no miss, whatever it says of itself")
+        .store_always(
+            "GET",
+            "/examplebucket/hit",
+            Reply::new(200, &[("proxy-connection", "again")], "of the bucket"),
+        )
+        .get("/examplebucket/hit")
+        .status(200)
+        .body("of the bucket");
+    rows.extend([count, hit]);
+    rows
+}
+
+/// A part of an object behind a redirect.
+fn ranged() -> Row {
+    let range = [("x-said", "s"), ("range", "bytes=1-2")];
+    row("a part is asked for where the redirect leads, and the whole object stored from there")
+        .origin("/part", moved("/whole"))
+        .origin_object("/whole", &[("etag", "\"v\"")], "abcd")
+        .get("/examplebucket/part")
+        .with("range", "bytes=1-2")
+        .status(206)
+        .header("content-range", "bytes 1-2/4")
+        .header("x-oss-tag", "MIRROR http%3A%2F%2F{origin%}%2Fpart")
+        .body("bc")
+        .fetched_with("/part", &range)
+        .fetched_with("/whole", &range)
+        .stored("/examplebucket/part", "abcd", &[])
 }
 
 #[test]
@@ -167,6 +225,7 @@ fn later_rules_on(_: Path) -> Group {
         on(1, "", json!({ "MirrorFallThrough": true })),
         on(2, "m/", json!({ "MirrorURL": "http://{other}/second/" })),
         redirect_rule(3, "r/", 404, json!({ "HostName": "example.com" })),
+        on(4, "c/", json!({ "MirrorURL": "http://{closed}/" })),
     ]);
     let rows = vec![
         row("what the origin has it gives")
@@ -186,10 +245,29 @@ fn later_rules_on(_: Path) -> Group {
             .status(301)
             .header("location", "http://example.com/r/x")
             .fetched("/r/x"),
+        row("or fail to bring")
+            .get("/examplebucket/c/x")
+            .error(424, "MirrorFailed", "reached")
+            .fetched("/c/x")
+            .never_stored("/examplebucket/c/x")
+            .worded_by_the_host(),
         row("without another rule it is nowhere")
             .get("/examplebucket/x")
             .error(404, "NoSuchKey", "Rule 1")
             .fetched("/x"),
+        row("a rule behind may follow redirects, as each does")
+            .origin("/m/moved", moved("http://{other}/not-there"))
+            .other("/second/m/moved", moved("http://{origin}/found"))
+            .origin("/found", Reply::new(200, &[], "z"))
+            .get("/examplebucket/m/moved")
+            .header("x-oss-tag", "MIRROR http%3A%2F%2F{other%}%2Fsecond%2Fm%2Fmoved")
+            .status(200)
+            .body("z")
+            .fetched("/m/moved")
+            .fetched("/found")
+            .asked_of_other("/not-there", &[])
+            .asked_of_other("/second/m/moved", &[])
+            .stored("/examplebucket/m/moved", "z", &[]),
         row("an error is not nothing")
             .origin("/r/broken", Reply::new(403, &[], ""))
             .get("/examplebucket/r/broken")

@@ -1,5 +1,7 @@
 //! The streaming path in real Envoy: what must hold for objects of any size.
 
+/// More than one request to an origin for one of a client's.
+mod attempts;
 /// Origins, stores and clients that misbehave, and what comes of it.
 mod bad_input;
 /// What the path promises, shown.

@@ -60,6 +60,7 @@ fn load(setup: &Setup, folder: &Path) -> Loaded {
     let mut document = json!({
         "listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "buckets": buckets,
         "allow_internal_origins": true,
+        "origins": setup.origins.iter().map(|origin| format!("http://{origin}")).collect::<Vec<_>>(),
     });
     if let Some(domain) = &setup.domain {
         document["domain"] = domain.as_str().into();

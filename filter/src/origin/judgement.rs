@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::OriginRequest;
 use crate::configuration::Limits;
 use crate::http::headers::{HeaderList, Headers};
-use crate::reason::MirrorFailure;
+use crate::reason::{MirrorFailure, NotStored};
 
 /// Redirects of an origin's: another place has the object.
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
@@ -149,6 +149,12 @@ impl OriginRequest {
     #[must_use]
     pub fn limit(&self, limits: &Limits) -> u64 {
         self.rule().max_bytes.unwrap_or(u64::MAX).min(limits.object_bytes)
+    }
+
+    /// Why an object of so many bytes is not stored, where its rule says so.
+    pub(crate) fn excess(&self, bytes: u64) -> Option<NotStored> {
+        let limit = self.rule().max_bytes.filter(|limit| bytes > *limit)?;
+        Some(NotStored::TooLarge { limit })
     }
 
     /// How long the origin may take.

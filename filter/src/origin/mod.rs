@@ -1,10 +1,13 @@
-//! The origin: the request that fetches an object, and the judgement of what comes back.
+//! The origin: the request that fetches an object, the judgement of what comes back, and where it
+//! leads.
 
 mod judgement;
+mod trail;
 
 use std::sync::Arc;
 
 pub use self::judgement::{Found, Passed, Verdict, judge_size};
+pub use self::trail::{MAX_HOPS, Trail};
 use crate::configuration::Configuration;
 use crate::digest::Check;
 use crate::http::headers::{HeaderList, Headers};

@@ -77,13 +77,6 @@ impl Mirror {
     pub fn urls(&self) -> impl Iterator<Item = &MirrorUrl> {
         std::iter::once(&self.url).chain(&self.alternates.urls)
     }
-
-    /// Whether an object can stream from its origin: whatever the first answer is, no other request
-    /// follows it.
-    #[must_use]
-    pub const fn streams(&self) -> bool {
-        self.alternates.urls.is_empty() && !self.fall_through
-    }
 }
 
 /// Where an object may be that is not to be had at the MirrorURL.

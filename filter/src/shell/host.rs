@@ -72,6 +72,12 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, pairs_len: usize) -> u32;
+    fn proxy_set_property(
+        path: *const u8,
+        path_len: usize,
+        value: *const u8,
+        value_len: usize,
+    ) -> u32;
     fn proxy_set_shared_data(
         name: *const u8,
         name_len: usize,
@@ -169,17 +175,22 @@ pub(super) fn buffer(buffer: Buffer, len: usize) -> Result<Vec<u8>> {
     receive(|data, got| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, len, data, got) })
 }
 
-pub(super) fn discard(buffer: Buffer, len: usize) -> Result<()> {
-    // SAFETY: the host reads nothing from an empty buffer.
-    check(unsafe {
-        proxy_set_buffer_bytes(buffer as u32, 0, len, std::ptr::NonNull::dangling().as_ptr(), 0)
-    })
+/// Puts other bytes in the place of the first `len`.
+pub(super) fn replace(buffer: Buffer, len: usize, bytes: &[u8]) -> Result<()> {
+    // SAFETY: the host only reads the bytes.
+    check(unsafe { proxy_set_buffer_bytes(buffer as u32, 0, len, bytes.as_ptr(), bytes.len()) })
 }
 
 pub(super) fn property(path: &[&str]) -> Result<Vec<u8>> {
     let path = path.join("\0");
     // SAFETY: the host reads the path, and the two pointers are valid for the call.
     receive(|data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) })
+}
+
+/// Sets a property of the request, which all its attempts share.
+pub(super) fn set_property(name: &str, value: &[u8]) -> Result<()> {
+    // SAFETY: the host only reads the name and the value.
+    check(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
 /// Whether the stream ends since its client has left: by Envoy's response flags, which for an

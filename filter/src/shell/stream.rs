@@ -69,7 +69,7 @@ impl HttpContext for Stream {
             && size > 0
             && vm.work.borrow_mut().gateway().is_some_and(|w| w.discards_body(self.id))
         {
-            vm.expect("empty a body", host::discard(Buffer::ResponseBody, size));
+            vm.expect("empty a body", host::replace(Buffer::ResponseBody, size, b""));
         }
         Action::Continue
     }

@@ -10,9 +10,11 @@ use super::host::{self, Buffer, Map};
 use super::vm::{self, Vm};
 use crate::http::headers::HeaderList;
 use crate::metric::Metric;
-use crate::origin::OriginRequest;
+use crate::origin::Trail;
+use crate::reply::Body;
 use crate::transfer::{End, Plan};
-use crate::visit::{Arrival, Departure, Refusal, Storing, Visit};
+use crate::visit::attempt::{self, AttemptId};
+use crate::visit::{Arrival, Asked, Departure, Refusal, Storing, Visit};
 use crate::worker::{Effect, Moment, StreamId};
 
 /// One request.
@@ -54,8 +56,8 @@ impl Visitor {
             return Action::Continue;
         }
         self.vm.with_transfers(|transfers| match storing {
-            Storing::Later(plan, origin) => transfers.backfill(plan, origin, since),
-            Storing::Now(plan, origin) => match transfers.begin(plan, origin, since) {
+            Storing::Later(plan, trail) => transfers.backfill(plan, trail, since),
+            Storing::Now(plan, trail) => match transfers.begin(plan, trail, since) {
                 Some(transfer) => {
                     visit.copied_by(transfer);
                     Vec::new()
@@ -70,9 +72,92 @@ impl Visitor {
     }
 
     /// The object is fetched for itself, unless another worker does that.
-    fn backfill(&self, plan: Plan, origin: OriginRequest) {
+    fn backfill(&self, (plan, trail): (Plan, Trail)) {
         if self.vm.claim(&plan.lease()) {
-            self.vm.with_transfers(|transfers| transfers.backfill(plan, origin, self.since));
+            self.vm.with_transfers(|transfers| transfers.backfill(plan, trail, self.since));
+        }
+    }
+
+    /// What an earlier attempt left for this one.
+    fn resume(&mut self) -> Option<Rc<Asked>> {
+        let name = host::property(&[attempt::NAME]).unwrap_or_default();
+        let id = AttemptId::of(&name, self.vm.owner)?;
+        let mut work = self.vm.work.borrow_mut();
+        let (asked, since) = work.origin()?.on_attempt(id)?;
+        self.since = since;
+        Some(asked)
+    }
+
+    /// Asks the gateway for one more attempt. The answer left behind is what the client gets should
+    /// there be none, but for its body.
+    fn leave(&mut self, asked: Rc<Asked>, refusal: Refusal) -> Action {
+        let cluster = asked.cluster().to_owned();
+        let since = self.since;
+        let mut id = None;
+        self.vm.with_transfers(|transfers| {
+            let (attempt, effects) = transfers.on_leaving(asked, since, vm::now());
+            id = attempt;
+            effects
+        });
+        let Some(id) = id else { return self.refuse(&refusal) };
+        let mut headers = HeaderList::new().with(":status", refusal.reply.status.to_string());
+        headers.extend(&refusal.reply.headers);
+        headers.add(attempt::JUDGE, attempt::AGAIN);
+        let asked = host::set_property(attempt::CLUSTER, cluster.as_bytes())
+            .and_then(|()| host::set_property(attempt::NAME, &id.name(self.vm.owner)))
+            .and_then(|()| host::replace_headers(Map::Response, &headers));
+        match asked {
+            Ok(()) => {
+                self.visit.leaves_for(id, refusal);
+                Action::Continue
+            }
+            Err(error) => {
+                self.vm.expect("make another attempt", Err(error));
+                self.forget(id);
+                self.refuse(&refusal)
+            }
+        }
+    }
+
+    fn forget(&self, attempt: AttemptId) {
+        if let Some(transfers) = self.vm.work.borrow_mut().origin() {
+            transfers.on_attempt(attempt);
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival, is_end: bool) -> Action {
+        match arrival {
+            Arrival::Again(next) => {
+                let (asked, refusal) = *next;
+                self.leave(asked, refusal)
+            }
+            Arrival::Answer(refusal) => self.refuse(&refusal),
+            Arrival::Backfill(refusal, object) => {
+                self.backfill(*object);
+                self.refuse(&refusal)
+            }
+            Arrival::FellThrough(line, next) => {
+                host::log(LogLevel::Info, &line);
+                self.arrive(*next, is_end)
+            }
+            Arrival::Stream { headers, storing } => self.stream(&headers, storing, is_end),
+        }
+    }
+
+    /// The body of an answer of which the client gets nothing.
+    fn on_refused_body(&mut self, size: usize) {
+        let body = self.visit.on_left_behind().map(|(attempt, refusal)| {
+            self.forget(attempt);
+            host::log(LogLevel::Info, &refusal.line);
+            self.vm.count(refusal.metric);
+            refusal.reply.body
+        });
+        if self.visit.is_refused() {
+            let text = match &body {
+                Some(Body::Text(text)) => text.as_bytes(),
+                Some(Body::Absent | Body::Headers(_) | Body::Object(..)) | None => b"",
+            };
+            self.vm.expect("replace a body", host::replace(Buffer::ResponseBody, size, text));
         }
     }
 
@@ -95,17 +180,25 @@ impl HttpContext for Visitor {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         // What a client sent must not reach an origin unread.
         let headers = host::headers(Map::Request).unwrap_or_default();
-        match self.visit.on_request(&self.vm.configuration, headers) {
+        let now = self.since;
+        let departure = match attempt::is_later(&headers) {
+            true => {
+                let asked = self.resume();
+                self.visit.on_attempt(asked, &headers)
+            }
+            false => self.visit.on_request(&self.vm.configuration, headers, now),
+        };
+        match departure {
             Departure::Answer(refusal) => self.refuse(&refusal),
-            Departure::Fetch { answer, plan, origin } => {
-                self.backfill(*plan, origin);
+            Departure::Fetch(answer, object) => {
+                self.backfill(*object);
                 self.refuse(&answer)
             }
             Departure::Send(headers, asked) => {
                 match host::replace_headers(Map::Request, &headers) {
                     Ok(()) => {
-                        let (id, since) = (self.id, self.since);
-                        self.vm.with_transfers(|transfers| transfers.on_asked(id, asked, since));
+                        let id = self.id;
+                        self.vm.with_transfers(|transfers| transfers.on_asked(id, asked, now));
                         Action::Continue
                     }
                     Err(error) => {
@@ -120,20 +213,17 @@ impl HttpContext for Visitor {
     fn on_http_response_headers(&mut self, _: usize, is_end: bool) -> Action {
         let headers = host::headers(Map::Response).unwrap_or_default();
         self.answered();
-        match self.visit.on_answer(&headers) {
-            Some(Arrival::Answer(refusal)) => self.refuse(&refusal),
-            Some(Arrival::Backfill(refusal, object)) => {
-                let (plan, origin) = *object;
-                self.backfill(plan, origin);
-                self.refuse(&refusal)
-            }
-            Some(Arrival::Stream { headers, storing }) => self.stream(&headers, storing, is_end),
+        match self.visit.on_answer(&self.vm.configuration, &headers, vm::now) {
+            Some(arrival) => self.arrive(arrival, is_end),
             None => Action::Continue,
         }
     }
 
     fn on_http_response_body(&mut self, size: usize, is_end: bool) -> Action {
-        let Some(transfer) = self.visit.transfer() else { return Action::Continue };
+        let Some(transfer) = self.visit.transfer() else {
+            self.on_refused_body(size);
+            return Action::Continue;
+        };
         let wanted = match self.vm.work.borrow_mut().origin() {
             Some(transfers) => transfers.wants_bytes(transfer, size),
             None => false,
@@ -166,9 +256,9 @@ impl Drop for Visitor {
         // An origin that cannot be asked now is not asked again: its client has been told so.
         if was_asked
             && host::client_left()
-            && let Some((plan, origin)) = self.visit.on_abandoned()
+            && let Some(object) = self.visit.on_abandoned()
         {
-            self.backfill(plan, origin);
+            self.backfill(object);
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Vm {
     root: u32,
     queue: u32,
     /// A number no other root has.
-    owner: u64,
+    pub(super) owner: u64,
     /// Whether the queue holds a message already: one is enough.
     woken: Cell<bool>,
     /// The host's token of each callout under way.

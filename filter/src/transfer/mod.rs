@@ -36,10 +36,11 @@ use crate::digest::Check;
 use crate::http::headers::HeaderList;
 use crate::lease::Lease;
 use crate::metric::Metric;
-use crate::origin::OriginRequest;
+use crate::origin::Trail;
 use crate::reason::NotStored;
 use crate::report::{Outcome, Report};
 use crate::store::Target;
+use crate::visit::attempt::{AttemptId, Attempts};
 use crate::visit::{Asked, Refusal};
 use crate::worker::{Call, CallAnswer, CallId, Effect, Moment, Refusal as NotSent, StreamId, TICK};
 
@@ -115,7 +116,7 @@ pub enum End {
 #[derive(Debug)]
 struct Waiting {
     plan: Plan,
-    origin: OriginRequest,
+    trail: Trail,
 }
 
 /// The transfers of one VM.
@@ -131,6 +132,8 @@ pub struct Transfers {
     stored: VecDeque<(u64, Moment)>,
     /// Requests that their origins have not answered yet, and until when they may.
     asked: Vec<(StreamId, Moment, Rc<Asked>)>,
+    /// What is to be asked next, as soon as the gateway comes to it.
+    attempts: Attempts,
     ticking: bool,
 }
 
@@ -146,6 +149,7 @@ impl Transfers {
             waiting: VecDeque::new(),
             stored: VecDeque::new(),
             asked: Vec::new(),
+            attempts: Attempts::new(),
             ticking: false,
         }
     }
@@ -167,6 +171,25 @@ impl Transfers {
         self.asked.len() < before
     }
 
+    /// The gateway is asked for one more attempt, for a request that began at `since`. `None` where
+    /// it must not be.
+    pub fn on_leaving(
+        &mut self,
+        asked: Rc<Asked>,
+        since: Moment,
+        now: Moment,
+    ) -> (Option<AttemptId>, Vec<Effect>) {
+        let mut effects = Vec::new();
+        let attempt = self.attempts.add(asked, since, now);
+        self.keep_time(&mut effects);
+        (attempt, effects)
+    }
+
+    /// The attempt comes, for a request that began then; or it is known not to come.
+    pub fn on_attempt(&mut self, attempt: AttemptId) -> Option<(Rc<Asked>, Moment)> {
+        self.attempts.take(attempt)
+    }
+
     /// Whether no object is under way or waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -176,29 +199,24 @@ impl Transfers {
     /// An object begins to arrive, for a request that began at `since`; its lease is ours. `None`
     /// when it is under way already or stored by now, or cannot be kept as it came: then its bytes
     /// are the client's alone.
-    pub fn begin(
-        &mut self,
-        plan: Plan,
-        origin: OriginRequest,
-        since: Moment,
-    ) -> Option<TransferId> {
+    pub fn begin(&mut self, plan: Plan, trail: Trail, since: Moment) -> Option<TransferId> {
         let kept = plan.headers.texts().count() == plan.headers.iter().count();
         if !kept || self.is_known(&plan, since) {
             return None;
         }
         // The stream brings what a fetch of its own would have to.
         self.waiting.retain(|waiting| !waiting.plan.is_for(&plan));
-        Some(self.add(plan, origin, Flow::Flowing, None, Lease::renewal(since)))
+        Some(self.add(plan, trail, Flow::Flowing, None, Lease::renewal(since)))
     }
 
     /// An object is wanted that does not come whole, by a request that began at `since`: it is
     /// fetched for itself, in its turn.
-    pub fn backfill(&mut self, plan: Plan, origin: OriginRequest, since: Moment) -> Vec<Effect> {
+    pub fn backfill(&mut self, plan: Plan, trail: Trail, since: Moment) -> Vec<Effect> {
         let waits = self.waiting.iter().any(|waiting| waiting.plan.is_for(&plan));
         if waits || self.is_known(&plan, since) {
             return Vec::new();
         }
-        self.enqueue(plan, origin)
+        self.enqueue(plan, trail)
     }
 
     /// Whether an object is under way, or has been stored since a request for it began.
@@ -211,20 +229,20 @@ impl Transfers {
                 .any(|(stored, at)| *stored == object && since <= at.after(RETRY_TIME))
     }
 
-    fn enqueue(&mut self, plan: Plan, origin: OriginRequest) -> Vec<Effect> {
+    fn enqueue(&mut self, plan: Plan, trail: Trail) -> Vec<Effect> {
         if self.waiting.len() >= MAX_WAITING {
             let outcome =
                 Outcome::Streamed { url: &plan.url, bytes: 0, stored: Err(NotStored::Busy) };
             return vec![Effect::Count(Metric::NotStored), Effect::Log(plan.report.line(&outcome))];
         }
-        self.waiting.push_back(Waiting { plan, origin });
+        self.waiting.push_back(Waiting { plan, trail });
         vec![Effect::Wake]
     }
 
     fn add(
         &mut self,
         plan: Plan,
-        origin: OriginRequest,
+        trail: Trail,
         flow: Flow,
         pull: Option<Pull>,
         renewal: Moment,
@@ -234,7 +252,7 @@ impl Transfers {
         let parts =
             Parts::new(self.configuration.limits.part_bytes, plan.length, plan.check.clone());
         let upload = Upload::Absent;
-        self.transfers.push(Transfer { id, plan, parts, flow, origin, pull, upload, renewal });
+        self.transfers.push(Transfer { id, plan, parts, flow, trail, pull, upload, renewal });
         id
     }
 
@@ -259,7 +277,12 @@ impl Transfers {
             transfer.suspend(NotStored::NoMemory);
             return vec![Effect::Wake];
         }
-        match transfer.parts.push(bytes, may_pass.then_some(free)) {
+        let is_full = transfer.parts.push(bytes, may_pass.then_some(free));
+        if let Some(why) = transfer.trail.origin().excess(transfer.parts.received()) {
+            transfer.lose(why);
+            return vec![Effect::Wake];
+        }
+        match is_full {
             true => vec![Effect::Wake],
             false => Vec::new(),
         }
@@ -291,6 +314,10 @@ impl Transfers {
     /// Time has passed.
     pub fn on_tick(&mut self, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
+        while let Some(Refusal { metric, line, .. }) = self.attempts.take_late(now) {
+            effects.push(Effect::Count(metric));
+            effects.push(Effect::Log(line));
+        }
         let late = |asked: &mut (StreamId, Moment, Rc<Asked>)| now >= asked.1;
         for (stream, _, asked) in self.asked.extract_if(.., late) {
             let Refusal { reply, metric, line } = asked.timed_out();
@@ -329,9 +356,8 @@ impl Transfers {
     }
 
     fn settle(&mut self, call: CallId, answer: CallAnswer, now: Moment, effects: &mut Vec<Effect>) {
-        let patience = self.configuration.timeouts.store;
         if let Some(transfer) = self.transfers.iter_mut().find(|transfer| transfer.has(call)) {
-            transfer.on_answer(call, answer, now, patience, effects);
+            transfer.on_answer(call, answer, now, &self.configuration, effects);
         }
         self.turn(now, effects);
     }
@@ -379,7 +405,8 @@ impl Transfers {
             {
                 pulling += 1;
                 free = free.saturating_sub(range);
-                let call = Call { cluster, headers, body: None, timeout: timeouts.origin };
+                let timeout = transfer.trail.origin().timeout(timeouts.origin);
+                let call = Call { cluster, headers, body: None, timeout };
                 effects.push(Effect::Call(id, call));
             }
             let Some(bucket) = self.configuration.bucket(&transfer.plan.bucket) else { continue };
@@ -406,7 +433,9 @@ impl Transfers {
 
     /// Has time told while something waits for it.
     fn keep_time(&mut self, effects: &mut Vec<Effect>) {
-        let waits = !self.asked.is_empty() || self.transfers.iter().any(Transfer::waits);
+        let waits = !self.asked.is_empty()
+            || !self.attempts.is_empty()
+            || self.transfers.iter().any(Transfer::waits);
         if waits != self.ticking {
             self.ticking = waits;
             effects.push(Effect::Tick(waits.then_some(TICK)));
@@ -417,10 +446,10 @@ impl Transfers {
     fn start_backfills(&mut self) {
         let pulls = |transfer: &&Transfer| transfer.flow == Flow::Pulling;
         while self.transfers.iter().filter(pulls).count() < self.most_backfills() {
-            let Some(Waiting { plan, origin }) = self.waiting.pop_front() else { return };
-            let pull = Pull::new(origin.clone());
+            let Some(Waiting { plan, trail }) = self.waiting.pop_front() else { return };
+            let pull = Pull::new(trail.clone());
             // Its lease may have ended while it waited.
-            self.add(plan, origin, Flow::Pulling, Some(pull), Moment::default());
+            self.add(plan, trail, Flow::Pulling, Some(pull), Moment::default());
         }
     }
 
@@ -443,7 +472,7 @@ impl Transfers {
             let Some(result) = transfer.upload.is_over(transfer.flow) else { return true };
             let passing = matches!(result, Err(NotStored::Broken | NotStored::NoMemory));
             if passing && transfer.pull.is_none() {
-                again.push((transfer.plan.clone(), transfer.origin.clone()));
+                again.push((transfer.plan.clone(), transfer.trail.clone()));
                 return false;
             }
             if matches!(result, Ok(()) | Err(NotStored::AlreadyThere)) {
@@ -461,8 +490,8 @@ impl Transfers {
             effects.push(Effect::Log(transfer.plan.report.line(&outcome)));
             false
         });
-        for (plan, origin) in again {
-            effects.append(&mut self.enqueue(plan, origin));
+        for (plan, trail) in again {
+            effects.append(&mut self.enqueue(plan, trail));
         }
         for object in stored {
             self.remember(object, now);

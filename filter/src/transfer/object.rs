@@ -1,13 +1,12 @@
 //! One object on its way: what the client's stream, its own fetch and the store make of it.
 
-use std::time::Duration;
-
 use super::part::Parts;
 use super::pull::{Pull, Pulled};
 use super::upload::Upload;
 use super::{Plan, TransferId};
+use crate::configuration::Configuration;
 use crate::http::headers::Headers;
-use crate::origin::OriginRequest;
+use crate::origin::Trail;
 use crate::reason::NotStored;
 use crate::store;
 use crate::worker::{CallAnswer, CallId, Effect, Moment};
@@ -19,7 +18,8 @@ pub(super) struct Transfer {
     pub(super) plan: Plan,
     pub(super) parts: Parts,
     pub(super) flow: Flow,
-    pub(super) origin: OriginRequest,
+    /// Where it comes from.
+    pub(super) trail: Trail,
     /// The fetch of its own, where there is one.
     pub(super) pull: Option<Pull>,
     pub(super) upload: Upload,
@@ -46,14 +46,15 @@ impl Transfer {
         call: CallId,
         answer: CallAnswer,
         now: Moment,
-        patience: Duration,
+        configuration: &Configuration,
         effects: &mut Vec<Effect>,
     ) {
         let failed = match self.parts.on_answer(call, &answer, now) {
             Some(result) => result.err(),
-            None if self.pulls(call) => self.on_range(answer, now),
+            None if self.pulls(call) => self.on_range(answer, configuration, now),
             None => {
                 let (size, tag) = (self.parts.received(), &self.plan.tag);
+                let patience = configuration.timeouts.store;
                 let is_ours = |found: &Headers| store::is_same(found, size, tag);
                 self.upload.on_answer(call, &answer, now, patience, is_ours, effects)
             }
@@ -64,12 +65,18 @@ impl Transfer {
     }
 
     /// A range of a fetch of its own has arrived; returns why the object is lost, where it is.
-    fn on_range(&mut self, answer: CallAnswer, now: Moment) -> Option<NotStored> {
+    fn on_range(
+        &mut self,
+        answer: CallAnswer,
+        configuration: &Configuration,
+        now: Moment,
+    ) -> Option<NotStored> {
         if self.flow != Flow::Pulling {
             return None;
         }
         let pull = self.pull.as_mut()?;
-        match pull.on_answer(answer, &mut self.parts, &mut self.plan.headers, now) {
+        let headers = &mut self.plan.headers;
+        match pull.on_answer(answer, configuration, &mut self.parts, headers, now) {
             Pulled::More => None,
             Pulled::Lost(why) => Some(why),
             Pulled::Whole => {
@@ -105,14 +112,14 @@ impl Transfer {
     /// Whether what the store has no time for may pass, to be fetched later: the rest must be sure
     /// to be of the same object, and nobody may want a digest of all its bytes in their order.
     pub(super) fn may_pass(&self) -> bool {
-        self.plan.validator.is_some() && self.plan.length.is_some() && !self.origin.checks()
+        self.plan.validator.is_some() && self.plan.length.is_some() && !self.trail.origin().checks()
     }
 
     /// The stream has come to its end. What was let pass of it is fetched now.
     pub(super) fn end_stream(&mut self) {
         let fetched = match (&self.plan.validator, self.plan.length) {
             (Some(validator), Some(size)) if !self.parts.is_complete() => {
-                Some(Pull::resume(self.origin.clone(), validator.clone(), size))
+                Some(Pull::resume(self.trail.clone(), validator.clone(), size))
             }
             (Some(_) | None, _) => None,
         };
@@ -132,9 +139,9 @@ impl Transfer {
         self.parts.rewind();
         let received = self.parts.received();
         let pull = match (&self.plan.validator, self.plan.length) {
-            _ if received == 0 => Pull::new(self.origin.clone()),
+            _ if received == 0 => Pull::new(self.trail.clone()),
             (Some(validator), Some(size)) => {
-                Pull::resume(self.origin.clone(), validator.clone(), size)
+                Pull::resume(self.trail.clone(), validator.clone(), size)
             }
             (None, _) | (_, None) => return self.lose(why),
         };

@@ -1,9 +1,11 @@
 //! Backfill: an object that could not be copied on its way through is fetched for itself, range by
-//! range, at the store's pace.
+//! range, at the store's pace. A redirect is followed; what comes from elsewhere then is no part of
+//! what came before.
 
 use super::part::Parts;
+use crate::configuration::Configuration;
 use crate::http::headers::{HeaderList, Headers};
-use crate::origin::OriginRequest;
+use crate::origin::{Trail, Verdict};
 use crate::reason::NotStored;
 use crate::retry;
 use crate::worker::{CallAnswer, CallId, Moment};
@@ -11,9 +13,13 @@ use crate::worker::{CallAnswer, CallId, Moment};
 /// An object being fetched for itself.
 #[derive(Debug)]
 pub(super) struct Pull {
-    origin: OriginRequest,
+    trail: Trail,
+    /// Whether the next range is asked for where a redirect has just led.
+    is_following: bool,
     /// What the ranges have in common; without it two of them may be of different objects.
     validator: Option<String>,
+    /// Where the bytes so far are from: elsewhere the same ETag says nothing.
+    url: Option<String>,
     size: Option<u64>,
     /// Whether a range is asked for: an object of no bytes has none.
     ranged: bool,
@@ -39,14 +45,23 @@ pub(super) enum Pulled {
 }
 
 impl Pull {
-    pub(super) fn new(origin: OriginRequest) -> Self {
-        let state = State::Due(Moment::default());
-        Self { origin, validator: None, size: None, ranged: true, attempts: 0, state }
+    pub(super) fn new(trail: Trail) -> Self {
+        Self {
+            trail,
+            is_following: false,
+            validator: None,
+            url: None,
+            size: None,
+            ranged: true,
+            attempts: 0,
+            state: State::Due(Moment::default()),
+        }
     }
 
     /// Goes on behind the bytes that are there, if the object is still the one they are of.
-    pub(super) fn resume(origin: OriginRequest, validator: String, size: u64) -> Self {
-        Self { validator: Some(validator), size: Some(size), ..Self::new(origin) }
+    pub(super) fn resume(trail: Trail, validator: String, size: u64) -> Self {
+        let url = Some(trail.asked().url());
+        Self { validator: Some(validator), url, size: Some(size), ..Self::new(trail) }
     }
 
     /// Whether a range is under way.
@@ -70,28 +85,44 @@ impl Pull {
             return None;
         }
         let id = call();
-        self.attempts += 1;
+        if !std::mem::take(&mut self.is_following) {
+            self.attempts += 1;
+            self.trail.begin(now);
+        }
         self.state = State::UnderWay(id);
         parts.seek();
         let (first, last) = parts.next_range();
-        let mut headers = self.origin.call_headers("GET");
+        let origin = self.trail.asked();
+        let mut headers = origin.call_headers("GET");
         if self.ranged {
             headers.add("range", format!("bytes={first}-{last}"));
         }
         if let Some(validator) = &self.validator {
             headers.add("if-match", validator);
         }
-        Some((id, self.origin.cluster.clone(), headers))
+        Some((id, origin.cluster.clone(), headers))
     }
 
     pub(super) fn on_answer(
         &mut self,
         answer: CallAnswer,
+        configuration: &Configuration,
         parts: &mut Parts,
         object: &mut HeaderList,
         now: Moment,
     ) -> Pulled {
         let headers = &answer.headers;
+        let status = headers.status().unwrap_or_default();
+        if let Verdict::Moved(location) = self.trail.asked().judge_status(status, headers) {
+            return match self.trail.follow(&location, configuration, now) {
+                Ok(()) => {
+                    self.is_following = true;
+                    self.state = State::Due(Moment::default());
+                    Pulled::More
+                }
+                Err(failure) => Pulled::Lost(NotStored::from(&failure)),
+            };
+        }
         let is_first = parts.is_untouched();
         let whole_body = answer.body.len() as u64 == answer.body_bytes;
         match headers.status() {
@@ -104,11 +135,14 @@ impl Pull {
                 if headers.content_length().is_some_and(|length| length != answer.body_bytes) {
                     return self.again(headers, now);
                 }
-                let Ok(found) = self.origin.found(headers) else {
+                if let Some(why) = self.trail.origin().excess(answer.body_bytes) {
+                    return Pulled::Lost(why);
+                }
+                let Ok(found) = self.trail.asked().found(headers) else {
                     return Pulled::Lost(NotStored::Metadata);
                 };
                 *object = found.kept;
-                parts.expect(self.origin.check(headers));
+                parts.expect(self.trail.asked().check(headers));
                 parts.announce(answer.body_bytes);
                 parts.push_range(answer.body);
                 Pulled::Whole
@@ -120,6 +154,11 @@ impl Pull {
                 Pulled::More
             }
             Some(200 | 206 | 412 | 416) => Pulled::Lost(NotStored::Changed),
+            // A redirect's target may be good for a while only.
+            Some(404 | 410 | 401 | 403) if self.trail.is_moved() => {
+                self.trail.restart();
+                self.again(headers, now)
+            }
             Some(status @ (404 | 410 | 401 | 403)) => {
                 Pulled::Lost(NotStored::OriginRefused(status))
             }
@@ -136,30 +175,35 @@ impl Pull {
     ) -> Pulled {
         let expected = range.last.saturating_sub(range.first).saturating_add(1);
         let validator = validator(&answer.headers);
-        let same =
-            parts.is_untouched() || (self.size == Some(range.size) && self.validator == validator);
+        let url = Some(self.trail.asked().url());
+        let same = parts.is_untouched()
+            || (self.size == Some(range.size) && self.validator == validator && self.url == url);
         if range.first != parts.at() || expected != answer.body_bytes {
             return Pulled::Lost(NotStored::Broken);
         }
         if !same {
             return Pulled::Lost(NotStored::Changed);
         }
+        if let Some(why) = self.trail.origin().excess(range.size) {
+            return Pulled::Lost(why);
+        }
         if expected != range.size && validator.is_none() {
             return Pulled::Lost(NotStored::Unranged);
         }
-        if self.origin.checks()
+        if self.trail.asked().checks()
             && let Some(mismatch) = parts.expect_range(&answer.headers, &answer.body)
         {
             return Pulled::Lost(NotStored::Digest(mismatch));
         }
         if parts.is_untouched() {
-            let Ok(found) = self.origin.found(&answer.headers) else {
+            let Ok(found) = self.trail.asked().found(&answer.headers) else {
                 return Pulled::Lost(NotStored::Metadata);
             };
             *object = found.kept;
             parts.announce(range.size);
         }
         self.validator = validator;
+        self.url = url;
         self.size = Some(range.size);
         self.attempts = 0;
         self.state = State::Due(Moment::default());

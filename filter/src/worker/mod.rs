@@ -55,7 +55,7 @@ impl CallId {
 }
 
 /// A place in the order of a worker's events.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Ticket(u64);
 
 /// Time since any fixed moment.

@@ -26,8 +26,6 @@ pub use directory::{Change, WriteError, replace, rewrite};
 pub use renewal::{Running, install};
 pub use target::{Prepared, Target};
 
-use back_to_origin::rule::Rule;
-
 use crate::deployment::{Addressing, Loaded, Plan, Reads};
 use yaml::Map;
 
@@ -201,8 +199,7 @@ fn lost_header(loaded: &Loaded, settings: &Settings) -> Option<(String, String)>
 
 /// Whether some rule does what only the filter before the buckets can do.
 fn needs_front(loaded: &Loaded) -> bool {
-    let mut rules = loaded.rules.iter().flat_map(|rules| rules.set.iter());
-    rules.any(Rule::needs_front)
+    loaded.rules.iter().any(|rules| rules.set.needs_front())
 }
 
 /// Whether anything in a deployment is spoken to with TLS.

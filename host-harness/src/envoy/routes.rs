@@ -2,11 +2,13 @@
 //!
 //! Owns how a request names its bucket. Nothing is decoded or tidied on the way.
 
+use std::collections::BTreeSet;
+
 use back_to_origin::http::query::SUBRESOURCES;
 use back_to_origin::rule::{Action, Rule, RuleSet};
 
 use super::clusters::{mirror, read, signed};
-use super::rules::header;
+use super::rules::{Choice, header};
 use super::yaml::{List, Map};
 use super::{DataPath, Settings, filter, pattern, rules};
 use crate::deployment::{Addressing, Bucket, Loaded, Plan, Reads};
@@ -48,9 +50,12 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
     let routes = buckets()
         .fold(List::new(), |routes, (bucket, rules)| add(routes, bucket, &rules.set, Named::Path));
     hosts = hosts.with(virtual_host("path", List::new().with("*"), routes, is_filtered, settings));
-    let routes = Map::typed("envoy.config.route.v3.RouteConfiguration")
-        .with("name", NAME)
-        .with("virtual_hosts", hosts);
+    let routes = Map::typed("envoy.config.route.v3.RouteConfiguration").with("name", NAME);
+    let routes = match choices(loaded, plan, settings) {
+        None => routes,
+        Some(choices) => routes.remark(CHOICES).with("cluster_specifier_plugins", choices),
+    };
+    let routes = routes.with("virtual_hosts", hosts);
     let about = match settings.data_path {
         DataPath::Callout => "",
         DataPath::Streaming => {
@@ -63,6 +68,27 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
         "Which request goes to which bucket: by its host where there is a domain, and by the first \
          part of its path. What names no bucket is answered 404. Envoy watches this file.{about}"
     )))
+}
+
+/// Which cluster an attempt goes to, for each bucket and each origin of its rules.
+fn choices(loaded: &Loaded, plan: &Plan, settings: &Settings) -> Option<List> {
+    let mut choices: Vec<Choice> = Vec::new();
+    for (bucket, rules) in loaded.deployment.buckets.value.iter().zip(&loaded.rules) {
+        let way = Way { bucket, named: Named::Path };
+        let mirrored = rules::in_order(&rules.set).into_iter();
+        for choice in mirrored.filter_map(|rule| way.choice(&rules.set, rule, plan)) {
+            if !choices.contains(&choice) {
+                choices.push(choice);
+            }
+        }
+    }
+    if settings.data_path == DataPath::Callout || choices.is_empty() {
+        return None;
+    }
+    let origins: BTreeSet<_> = plan.origins.values().collect();
+    let origins: Vec<_> =
+        origins.into_iter().map(|origin| (origin.clone(), mirror(origin, plan))).collect();
+    Some(choices.iter().map(|choice| choice.plugin(&origins)).collect())
 }
 
 fn virtual_host(
@@ -122,21 +148,18 @@ impl Way<'_> {
         let is_signed = self.bucket.reads.value == Reads::Signed;
         // A HEAD is about a rule where the rule says so, and only then is there a route for it.
         let heads = rules.iter().any(Rule::allows_head);
-        let rules = rules::in_order(rules);
+        let set = rules;
+        let rules = rules::in_order(set);
         let route = |rule: &Rule, matching: Map| {
-            let cluster = match &rule.action {
-                Action::Mirror(mirror) if mirror.streams() => {
-                    plan.origins.get(&mirror.server(mirror.url.origin()))
-                }
-                Action::External(_) | Action::Mirror(_) => None,
-            };
-            match (cluster, is_signed) {
+            let choice = self.choice(set, rule, plan);
+            match (choice, is_signed) {
                 (None, _) => self.read(matching),
-                (Some(origin), true) => self
-                    .signed(matching, rules::retried(&signed(name), &mirror(origin, plan), way())),
-                (Some(origin), false) => Map::new()
+                (Some(choice), true) => {
+                    self.signed(matching, rules::retried(&choice, set.attempts(rule), way()))
+                }
+                (Some(choice), false) => Map::new()
                     .with("match", matching)
-                    .with("route", rules::retried(&read(name), &mirror(origin, plan), way())),
+                    .with("route", rules::retried(&choice, set.attempts(rule), way())),
             }
         };
         let routes = rules
@@ -179,8 +202,9 @@ impl Way<'_> {
             routes = routes.with(self.read(self.matching([signs, climbing.clone()])));
         }
         for rule in rules {
-            routes = routes.remark(&rules::about(rule));
-            if heads && rules::is_streamed(rule) && !rule.allows_head() {
+            let is_streamed = rules::is_streamed(set, rule, self.bucket.reads.value);
+            routes = routes.remark(&rules::about(rule, is_streamed));
+            if heads && is_streamed && !rule.allows_head() {
                 let head = rules::matching(rule, &above, Some(method("HEAD")));
                 routes = routes.with(self.read(head)).remark("The same, for a GET.");
             }
@@ -189,6 +213,21 @@ impl Way<'_> {
         routes
             .remark("What no rule covers keeps the bucket's own answer.")
             .with(self.read(self.matching([])))
+    }
+
+    /// Where the attempts go of what a rule mirrors, if that is streamed.
+    fn choice(self, rules: &RuleSet, rule: &Rule, plan: &Plan) -> Option<Choice> {
+        let Action::Mirror(mirrored) = &rule.action else { return None };
+        if !rules::is_streamed(rules, rule, self.bucket.reads.value) {
+            return None;
+        }
+        let name = &self.bucket.name.value.0;
+        let first = match self.bucket.reads.value {
+            Reads::Passthrough => read(name),
+            Reads::Signed => signed(name),
+        };
+        let origin = plan.origins.get(&mirrored.server(mirrored.url.origin()))?;
+        Some(Choice { first, origin: mirror(origin, plan), goes_on: rules.attempts(rule) > 1 })
     }
 
     /// The requests for the bucket, of which some more is known.
@@ -259,6 +298,11 @@ impl Way<'_> {
         Map::new().with("host_rewrite_literal", host).maybe("regex_rewrite", rewrite)
     }
 }
+
+/// What the choices are.
+const CHOICES: &str = "Where a request goes that a rule mirrors: at first to the bucket, then to the \
+                       origin. Where that has sent on to, or where a later rule has the object, the \
+                       filter on the origin's side says.";
 
 /// Why the rules' routes are there twice.
 const PLAINLY: &str = "The rules in their order, for paths that stand for themselves: nearly all \

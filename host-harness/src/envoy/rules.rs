@@ -1,21 +1,18 @@
 //! Mirror rules as routes: the router itself tries again at the origin.
 //!
-//! Owns which requests that is for, and what makes the router try again: only the bucket's own word
-//! that it has no such object, never a connection that failed.
+//! Owns which requests that is for, where each attempt goes, and what makes the router try again: only
+//! the bucket's own word that it has no such object, or the filter's that it is to be asked for
+//! elsewhere, never a connection that failed.
+//!
+//! The judge, by which the router is told so, is a header that Envoy takes off every answer by
+//! itself: to have one of our own taken off would cost every hit more than all of the routing.
 
 use back_to_origin::rule::{Action, IncludeHeader, Rule, RuleSet};
+use back_to_origin::visit::attempt::{AGAIN, CLUSTER, COUNT, JUDGE};
 
 use super::pattern;
 use super::yaml::{List, Map, Yaml};
-
-/// The header by which the bucket's cluster tells the router what it was answered. It is between
-/// the two, and no business of the client's: Envoy takes a header of this name, which is about one
-/// connection alone, off every answer by itself. To have one of our own taken off would cost every
-/// hit more than all of the routing.
-const JUDGE: &str = "proxy-connection";
-
-/// The header that names the attempt: it is there from the second on.
-const ATTEMPT: &str = "x-envoy-attempt-count";
+use crate::deployment::Reads;
 
 /// The filter on a bucket's cluster that judges its answers, and gives back what is kept of the
 /// origin's.
@@ -66,15 +63,23 @@ pub(super) fn in_order(rules: &RuleSet) -> Vec<&Rule> {
 }
 
 /// Whether what a rule mirrors goes straight from the origin to the client.
-pub(super) fn is_streamed(rule: &Rule) -> bool {
-    match &rule.action {
+pub(super) fn is_streamed(rules: &RuleSet, rule: &Rule, reads: Reads) -> bool {
+    // Signed reads are readdressed before they come to the origins' side: a redirect to the host
+    // the client asked is made before the buckets.
+    let goes_back = |next: &Rule| match &next.action {
+        Action::External(external) => external.host_name.is_none(),
+        Action::Mirror(_) => false,
+    };
+    let falls_through = match &rule.action {
         Action::External(_) => false,
-        Action::Mirror(mirror) => mirror.streams(),
-    }
+        Action::Mirror(mirror) => mirror.fall_through,
+    };
+    let goes_back = falls_through && reads == Reads::Signed && rules.iter().any(goes_back);
+    rules.streams(rule) && !goes_back
 }
 
 /// What a rule is about, for people.
-pub(super) fn about(rule: &Rule) -> String {
+pub(super) fn about(rule: &Rule, is_streamed: bool) -> String {
     let (prefix, suffix) = (&rule.condition.key_prefix, &rule.condition.key_suffix);
     let keys = match (prefix.is_empty(), suffix.is_empty()) {
         (true, true) => "all keys".to_owned(),
@@ -93,12 +98,12 @@ pub(super) fn about(rule: &Rule) -> String {
              them.",
             rule.number
         ),
-        Action::Mirror(mirror) if mirror.streams() => {
+        Action::Mirror(mirror) if is_streamed => {
             format!("Rule {}: {keys}, from {}.", rule.number, mirror.url.origin())
         }
         Action::Mirror(mirror) => format!(
-            "Rule {}: {keys}, from {}. One answer may not be the last word, so the filter before \
-             the buckets fetches them.",
+            "Rule {}: {keys}, from {}. Another server may be asked where one fails, so the filter \
+             before the buckets fetches them.",
             rule.number,
             mirror.url.origin()
         ),
@@ -172,53 +177,95 @@ pub(super) fn header(name: &str, pattern: &str) -> Map {
     Map::new().with("name", name).with("string_match", regex)
 }
 
-/// The way of a request that a rule mirrors, with what else is on that way.
-pub(super) fn retried(first: &str, origin: &str, way: Map) -> Map {
-    let action = |cluster: &str| {
-        let typed =
-            Map::typed("envoy.extensions.router.cluster_specifiers.matcher.v3.ClusterAction");
-        Map::new().with(
-            "action",
-            Map::new().with("name", "cluster").with("typed_config", typed.with("cluster", cluster)),
-        )
-    };
-    let input = Map::new().with("name", "attempt").with(
-        "typed_config",
-        Map::typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput")
-            .with("header_name", ATTEMPT),
-    );
-    let present = Map::new()
-        .with("safe_regex", Map::new().with("google_re2", Map::new()).with("regex", ".+"));
-    let predicate = Map::new().with(
-        "single_predicate",
-        Map::new().with("input", input).with("value_match", present.flow()),
-    );
-    let matcher = Map::new().with("predicate", predicate).with("on_match", action(origin));
-    let list = Map::new().with("matchers", List::new().with(matcher));
-    let choice = Map::new().with("matcher_list", list).with("on_no_match", action(first));
-    let specifier = Map::new().with(
-        "extension",
-        Map::new().with("name", "attempt").with(
+/// The ways from a bucket to an origin: which cluster each attempt goes to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Choice {
+    /// The cluster of the first attempt, a bucket's.
+    pub(super) first: String,
+    /// That of the second, the MirrorURL's.
+    pub(super) origin: String,
+    /// Whether there may be more, which the filter names.
+    pub(super) goes_on: bool,
+}
+
+impl Choice {
+    /// By what routes call it.
+    pub(super) fn name(&self) -> String {
+        let Self { first, origin, goes_on } = self;
+        let on = if *goes_on { "/on" } else { "" };
+        format!("{first}/{origin}{on}")
+    }
+
+    /// The choice, for requests that may come to any of these origins: the name that the filter has
+    /// for its cluster, and that of the one that streams.
+    pub(super) fn plugin(&self, origins: &[(String, String)]) -> Map {
+        let input = Map::new().with("name", "attempt").with(
             "typed_config",
-            Map::typed(
-                "envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier",
-            )
-            .with("cluster_matcher", choice),
-        ),
-    );
-    let misses = ["404/", "404/false"].map(|text| {
+            Map::typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput")
+                .with("header_name", COUNT),
+        );
+        let present = Map::new()
+            .with("safe_regex", Map::new().with("google_re2", Map::new()).with("regex", ".+"));
+        let predicate = Map::new().with(
+            "single_predicate",
+            Map::new().with("input", input).with("value_match", present.flow()),
+        );
+        let matcher =
+            Map::new().with("predicate", predicate).with("on_match", action(&self.origin));
+        let list = Map::new().with("matchers", List::new().with(matcher));
+        let otherwise = match self.goes_on {
+            // The filter has taken the count off by then, with all else that is not the origin's.
+            true => Map::new().with("matcher", self.named(origins)),
+            false => action(&self.first),
+        };
+        let choice = Map::new().with("matcher_list", list).with("on_no_match", otherwise);
+        let specifier = Map::typed(
+            "envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier",
+        );
+        let specifier = specifier.with("cluster_matcher", choice);
+        let extension = Map::new().with("name", self.name()).with("typed_config", specifier);
+        Map::new().with("extension", extension)
+    }
+
+    /// The cluster that the filter has named, or else the bucket's.
+    fn named(&self, origins: &[(String, String)]) -> Map {
+        let state =
+            Map::typed("envoy.extensions.matching.common_inputs.network.v3.FilterStateInput");
+        let input = Map::new()
+            .with("name", "named")
+            .with("typed_config", state.with("key", format!("wasm.{CLUSTER}")));
+        let clusters =
+            origins.iter().fold(Map::new(), |map, (name, mirror)| map.with(name, action(mirror)));
+        let tree = Map::new()
+            .with("input", input)
+            .with("exact_match_map", Map::new().with("map", clusters));
+        Map::new().with("matcher_tree", tree).with("on_no_match", action(&self.first))
+    }
+}
+
+fn action(cluster: &str) -> Map {
+    let typed = Map::typed("envoy.extensions.router.cluster_specifiers.matcher.v3.ClusterAction");
+    let action =
+        Map::new().with("name", "cluster").with("typed_config", typed.with("cluster", cluster));
+    Map::new().with("action", action)
+}
+
+/// The way of a request that a rule mirrors, with what else is on that way.
+pub(super) fn retried(choice: &Choice, attempts: u32, way: Map) -> Map {
+    let answers = ["404/", "404/false", AGAIN].map(|text| {
         let same = Map::new().with("exact", text).with("ignore_case", true);
         Map::new().with("name", JUDGE).with("string_match", same).flow()
     });
     let retry = Map::new()
-        .remark("Nothing but the bucket's 404 makes a second attempt: above all no failure to reach it.")
+        .remark(
+            "Nothing makes another attempt but the bucket's 404 and the filter's word: above all no \
+             failure to reach a server.",
+        )
         .with("retry_on", "retriable-headers")
-        .with("retriable_headers", misses.into_iter().collect::<List>())
-        .with("num_retries", 1_u64)
+        .with("retriable_headers", answers.into_iter().collect::<List>())
+        .with("num_retries", u64::from(attempts))
         .with("refresh_cluster_on_retry", true)
         .remark("The least it takes; the default is 25 ms.")
         .with("retry_back_off", Map::new().with("base_interval", "0.001s").flow());
-    way.remark("The first attempt goes to the bucket, the second to the origin.")
-        .with("inline_cluster_specifier_plugin", specifier)
-        .with("retry_policy", retry)
+    way.with("cluster_specifier_plugin", choice.name()).with("retry_policy", retry)
 }

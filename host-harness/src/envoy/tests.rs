@@ -1,5 +1,7 @@
 //! Whole directories: what is in them, what is not, and what a second run does.
 
+mod attempts;
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -366,6 +368,14 @@ fn streamed(rules: &str, more: &str) -> Vec<File> {
     files(&loaded, b"module", &settings).unwrap()
 }
 
+/// What a route calls by this name.
+fn choice(files: &[File], name: &str) -> Value {
+    let routes = yaml(files, ROUTES);
+    let choices = routes["resources"][0]["cluster_specifier_plugins"].as_array().unwrap().clone();
+    let named = choices.into_iter().find(|choice| choice["extension"]["name"] == name);
+    named.expect(name)["extension"]["typed_config"]["cluster_matcher"].clone()
+}
+
 /// The routes by path, and of each where it goes first and where then.
 fn ways(files: &[File]) -> Vec<(Value, String, Option<String>)> {
     let routes = yaml(files, ROUTES);
@@ -374,14 +384,19 @@ fn ways(files: &[File]) -> Vec<(Value, String, Option<String>)> {
     let way = |route: &Value| {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let (matching, action) = (route["match"].clone(), &route["route"]);
-        let specifier = &action["inline_cluster_specifier_plugin"]["extension"]["typed_config"]["cluster_matcher"];
-        if specifier.is_null() {
+        let Some(name) = action["cluster_specifier_plugin"].as_str() else {
             return (matching, text(&action["cluster"]), None);
-        }
+        };
         assert_eq!(action["retry_policy"]["retry_on"], "retriable-headers");
+        let specifier = choice(files, name);
         let cluster = |on: &Value| text(&on["action"]["typed_config"]["cluster"]);
         let retried = cluster(&specifier["matcher_list"]["matchers"][0]["on_match"]);
-        (matching, cluster(&specifier["on_no_match"]), Some(retried))
+        let otherwise = &specifier["on_no_match"];
+        let first = match otherwise["matcher"].is_null() {
+            true => cluster(otherwise),
+            false => cluster(&otherwise["matcher"]["on_no_match"]),
+        };
+        (matching, first, Some(retried))
     };
     by_path["routes"].as_array().unwrap().iter().map(way).collect()
 }
@@ -584,14 +599,14 @@ fn what_takes_more_than_one_request_is_fetched_before_the_buckets() {
     };
     let retried = |rules: &str| {
         let files = attempt(rules, "passthrough").unwrap();
-        let is_retried = text(&files, "routes.yaml").contains("retriable_headers");
+        let is_retried = text(&files, ROUTES).contains("retriable_headers");
         let is_fetched = text(&files, "filter.yaml").contains("RoutingRules");
         assert!(text(&files, "clusters.yaml").contains("origin-https-cdn.test-443"));
         (is_retried, is_fetched)
     };
     assert_eq!(retried(&rules("")), (true, false));
     assert_eq!(retried(&rules(r#", "MirrorURLSlave": "http://p/""#)), (false, true));
-    assert_eq!(retried(&rules(r#", "MirrorFallThrough": true"#)), (false, true));
+    assert_eq!(retried(&rules(r#", "MirrorFallThrough": true"#)), (true, false));
     let failing = rules(r#", "MirrorOnServerError": true"#)
         .replace(r#"Equals": 404"#, r#"Equals": "404,5XX""#);
     assert_eq!(retried(&failing), (true, true));

@@ -18,7 +18,7 @@ use back_to_origin::reason::MirrorFailure;
 use back_to_origin::reply::{Body, Reply};
 use back_to_origin::report::{Outcome, Report};
 use back_to_origin::request::{Method as Asked, ObjectRequest};
-use back_to_origin::rule::{Action, Rule};
+use back_to_origin::rule::{Action, Rule, RuleSet};
 use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
@@ -44,8 +44,7 @@ impl Rules {
         // The filter itself reads it by the same code, and logs what is wrong with it.
         let configuration = Configuration::from_json(configuration.as_bytes())
             .map_err(|_| PluginError::Configuration)?;
-        let rules = configuration.buckets.iter().flat_map(|bucket| bucket.rules.iter());
-        let needs_front = rules.into_iter().any(Rule::needs_front);
+        let needs_front = configuration.buckets.iter().any(|bucket| bucket.rules.needs_front());
         Ok(Rc::new(Self { configuration, needs_front }))
     }
 }
@@ -77,7 +76,7 @@ impl OriginSide {
     }
 
     /// Whether requests pass the filter on the clients' side too: redirects are made there, and
-    /// what takes more than one request to an origin.
+    /// what takes another origin where one fails.
     pub(super) fn needs_front(&self) -> bool {
         self.rules.borrow().needs_front
     }
@@ -97,7 +96,7 @@ impl OriginSide {
         let rules = &configuration.bucket(&request.bucket)?.rules;
         let rule = first_match(rules, request.named(), answer).ok()?;
         let mirror = match &rule.action {
-            Action::Mirror(mirror) if mirror.streams() => mirror,
+            Action::Mirror(mirror) if rules.streams(rule) => mirror,
             Action::External(_) | Action::Mirror(_) => return None,
         };
         let cluster = configuration.cluster_of(&mirror.server(mirror.url.origin()));
@@ -109,7 +108,9 @@ impl OriginSide {
             rule: rule.number,
             cluster: cluster.unwrap_or_default().to_owned(),
             url: origin.map(|origin| origin.url()),
-            patience: mirror.timeout.unwrap_or(configuration.timeouts.origin),
+            patience: patience(rules, rule, configuration.timeouts.origin),
+            may_fall_through: falls_through(rule),
+            attempts: rules.attempts(rule),
             method: match request.method {
                 Asked::Get => Method::GET,
                 Asked::Head => Method::HEAD,
@@ -126,6 +127,10 @@ pub(super) struct Miss {
     /// The cluster of the origin.
     pub(super) cluster: String,
     url: Option<String>,
+    /// Whether a later attempt may be by another rule.
+    may_fall_through: bool,
+    /// How many requests to origins it may become.
+    pub(super) attempts: u32,
     /// What the client asks, and the origin.
     pub(super) method: Method,
     /// How long the origin may take to begin, and between one piece and the next.
@@ -134,9 +139,24 @@ pub(super) struct Miss {
 
 impl Miss {
     /// What the client gets, and what is logged, where the origin gave no answer: the filter is not
-    /// told of that.
-    pub(super) fn failed(&self, failure: MirrorFailure, details: &str) -> (LocalReply, String) {
-        let reply = Reply::failed(self.rule, &failure, &self.request);
+    /// told of that. `attempt` is the number of the request to an origin.
+    pub(super) fn failed(
+        &self,
+        attempt: u32,
+        failure: MirrorFailure,
+        details: &str,
+    ) -> (LocalReply, String) {
+        let (reply, line) = if attempt > 1 && self.may_fall_through {
+            // By which rule only the filter knows.
+            let (method, object) = (self.request.method.as_str(), self.request.name());
+            let answer = format!("client got 424 MirrorFailed: {failure}");
+            let line = format!("{method} {object}: bucket {MISSING}, a later rule, {answer}");
+            (Reply::failed_by_some_rule(&failure, &self.request), line)
+        } else {
+            let outcome = Outcome::Failed { url: self.url.as_deref(), failure: &failure };
+            let line = Report::new(&self.request, MISSING, self.rule).line(&outcome);
+            (Reply::failed(self.rule, &failure, &self.request), line)
+        };
         let body = match reply.body {
             Body::Text(text) => Bytes::from(text),
             Body::Absent | Body::Headers(_) | Body::Object(..) => Bytes::new(),
@@ -147,9 +167,25 @@ impl Miss {
             headers: reply.headers.iter().collect(),
             body,
         };
-        let outcome = Outcome::Failed { url: self.url.as_deref(), failure: &failure };
-        (local, Report::new(&self.request, MISSING, self.rule).line(&outcome))
+        (local, line)
     }
+}
+
+fn falls_through(rule: &Rule) -> bool {
+    match &rule.action {
+        Action::External(_) => false,
+        Action::Mirror(mirror) => mirror.fall_through,
+    }
+}
+
+/// How long an origin may take by a rule, or by one that may come after it.
+fn patience(rules: &RuleSet, rule: &Rule, standard: Duration) -> Duration {
+    let of = |rule: &Rule| match &rule.action {
+        Action::External(_) => Duration::ZERO,
+        Action::Mirror(mirror) => mirror.timeout.unwrap_or(standard),
+    };
+    let next = rules.iter().filter(|next| next.number > rule.number && falls_through(rule));
+    next.map(of).fold(of(rule), Duration::max)
 }
 
 #[cfg(test)]

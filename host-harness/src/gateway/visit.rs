@@ -1,4 +1,5 @@
-//! A miss on its way to an origin: past the filter on the origins' side, there and back.
+//! A miss on its way to an origin, or from one to the next: past the filter on the origins' side,
+//! there and back.
 //!
 //! Owns what Envoy does when it retries a request on another cluster. The bucket's answer is gone
 //! by then; a client that leaves ends the filter's context at once, wherever the body is.
@@ -7,10 +8,11 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use back_to_origin::reason::MirrorFailure;
+use back_to_origin::visit::attempt::{AGAIN, CLUSTER, COUNT, JUDGE};
 use http::header::HOST;
 use http::{HeaderValue, Request};
 use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Body as _;
+use hyper::body::{Body as _, Incoming};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -20,7 +22,7 @@ use super::message;
 use super::origin_side::{Miss, OriginSide};
 use super::signing::{Payload, sign_request};
 use super::upstream::{Failure, Upstream, UpstreamBody, is_framed, peer};
-use crate::host::{Headers, Level, Place, RequestFacts, Verdict};
+use crate::host::{FilterStream, Headers, Level, Place, Properties, RequestFacts, Verdict};
 
 /// How much longer than the filter, which answers for an origin that is late, the gateway waits.
 const GRACE: Duration = Duration::from_secs(1);
@@ -32,8 +34,7 @@ const WORTH_READING: u64 = 64 * 1024;
 const WORTH_WAITING: Duration = Duration::from_secs(1);
 
 /// Reads what is left of an answer, or hangs up where that is too much.
-fn spend(asked: Asked) {
-    let Asked::Draft(Draft { source: Source::Store(mut body), .. }) = asked else { return };
+fn spend(mut body: Incoming) {
     if body.size_hint().exact().is_some_and(|length| length > WORTH_READING) {
         return;
     }
@@ -62,8 +63,34 @@ fn request(upstream: &Upstream, fields: &Headers) -> Option<Request<UpstreamBody
     Some(request)
 }
 
+/// A request to an origin.
+struct Attempt {
+    /// Its number, from 1.
+    number: u32,
+    facts: RequestFacts,
+    properties: Properties,
+}
+
+/// What came of one.
+enum Outcome {
+    /// The filter wants another; the answer is left.
+    Again(Attempt, Incoming),
+    /// It was the last.
+    Last(Asked),
+}
+
+/// The attempt that the filter wants, if it wants one more.
+fn again(stream: &FilterStream, number: u32, facts: RequestFacts) -> Option<Attempt> {
+    let fields = stream.response_fields();
+    (fields.first(JUDGE.as_bytes()) == Some(AGAIN.as_bytes())).then_some(())?;
+    let properties = stream.properties();
+    let cluster = String::from_utf8(properties.get(CLUSTER.as_bytes())?.clone()).ok()?;
+    Some(Attempt { number: number + 1, facts: RequestFacts { cluster, ..facts }, properties })
+}
+
 impl Exchange {
-    /// Sends a miss to its origin. `missing` is the bucket's answer, which is dropped.
+    /// Sends a miss to its origin, and wherever else the filter wants it sent. `missing` is the
+    /// bucket's answer, which is dropped.
     pub(super) async fn visit(
         &mut self,
         side: &OriginSide,
@@ -72,30 +99,60 @@ impl Exchange {
         fields: Headers,
         missing: Asked,
     ) -> Asked {
-        spend(missing);
+        if let Asked::Draft(Draft { source: Source::Store(body), .. }) = missing {
+            spend(body);
+        }
         self.taken_over();
+        let mut attempt = Attempt {
+            number: 1,
+            facts: RequestFacts { place: Place::Upstream, cluster: miss.cluster.clone(), ..facts },
+            properties: Properties::default(),
+        };
+        loop {
+            match self.attempt(side, miss, &fields, attempt).await {
+                Outcome::Again(next, left) => {
+                    spend(left);
+                    attempt = next;
+                }
+                Outcome::Last(asked) => return asked,
+            }
+        }
+    }
+
+    /// One request to an origin.
+    async fn attempt(
+        &self,
+        side: &OriginSide,
+        miss: &Miss,
+        fields: &Headers,
+        attempt: Attempt,
+    ) -> Outcome {
+        let Attempt { number, facts, properties } = attempt;
         let method = miss.method.clone();
-        let facts = RequestFacts { place: Place::Upstream, cluster: miss.cluster.clone(), ..facts };
-        let stream = match side.plugin.open(facts) {
+        let stream = match side.plugin.open(facts.clone()) {
             Ok(stream) => Rc::new(stream),
             Err(error) => {
                 self.warn(&error.to_string());
-                return Asked::Failed;
+                return Outcome::Last(Asked::Failed);
             }
         };
-        let Some(upstream) = self.worker().upstreams.get(&miss.cluster) else {
-            return self.fail(miss, MirrorFailure::NoCluster, "cluster_not_found");
+        stream.share(properties);
+        let fail = |failure, details| Outcome::Last(self.fail(miss, number, failure, details));
+        let Some(upstream) = self.worker().upstreams.get(&facts.cluster) else {
+            return fail(MirrorFailure::NoCluster, "cluster_not_found");
         };
+        let mut fields = fields.clone();
+        fields.set(COUNT.as_bytes(), (number + 1).to_string().as_bytes());
         // A body has been spent on the bucket, and a GET's means nothing.
         let shown = stream.request_headers(fields, true);
         match timeout(self.worker().timeouts.idle, shown).await {
             Ok(Verdict::Pass) => {}
-            Ok(verdict) => return Asked::prevented(verdict, &method),
-            Err(_) => return Asked::Draft(Draft::local(stood_still(), &method)),
+            Ok(verdict) => return Outcome::Last(Asked::prevented(verdict, &method)),
+            Err(_) => return Outcome::Last(Asked::Draft(Draft::local(stood_still(), &method))),
         }
         let Some(request) = request(&upstream, &stream.request_fields()) else {
             stream.unanswered();
-            return self.fail(miss, MirrorFailure::Unreachable, "bad_request_to_upstream");
+            return fail(MirrorFailure::Unreachable, "bad_request_to_upstream");
         };
         let response = timeout(miss.patience + GRACE, upstream.send(request));
         let streams = [Some(&*stream), self.stream()];
@@ -113,22 +170,27 @@ impl Exchange {
                     upstream,
                 );
                 let Ok(verdict) = timeout(miss.patience, shown).await else {
-                    return Asked::Draft(Draft::local(stood_still(), &method));
+                    return Outcome::Last(Asked::Draft(Draft::local(stood_still(), &method)));
                 };
                 if verdict != Verdict::Pass {
-                    return Asked::prevented(verdict, &method);
+                    return Outcome::Last(Asked::prevented(verdict, &method));
+                }
+                if number < miss.attempts
+                    && let Some(next) = again(&stream, number, facts)
+                {
+                    return Outcome::Again(next, body);
                 }
                 let fields = stream.response_fields();
                 stream.sent();
                 let body = Filtered::new(Source::Origin(body), end, Some(stream));
-                return Asked::Draft(Draft {
+                return Outcome::Last(Asked::Draft(Draft {
                     fields,
                     end,
                     source: Source::Filtered(Box::new(body)),
                     details: "via_upstream".to_owned(),
                     upstream,
                     patience: Some(miss.patience),
-                });
+                }));
             }
             Ok(Ok(Ok(_) | Err(Failure::Protocol))) => (
                 MirrorFailure::Unreachable,
@@ -143,15 +205,15 @@ impl Exchange {
                 "upstream_reset_before_response_started{connection_termination}",
             ),
             Ok(Err(_)) => (MirrorFailure::TimedOut, "upstream_response_timeout"),
-            Err(verdict) => return Asked::prevented(verdict, &method),
+            Err(verdict) => return Outcome::Last(Asked::prevented(verdict, &method)),
         };
         stream.unanswered();
-        self.fail(miss, failure, details)
+        fail(failure, details)
     }
 
     /// The origin gave no answer: what the filter would say of it is said here.
-    fn fail(&self, miss: &Miss, failure: MirrorFailure, details: &str) -> Asked {
-        let (reply, line) = miss.failed(failure, details);
+    fn fail(&self, miss: &Miss, number: u32, failure: MirrorFailure, details: &str) -> Asked {
+        let (reply, line) = miss.failed(number, failure, details);
         self.log(Level::Info, line);
         Asked::Draft(Draft::local(reply, &miss.method))
     }

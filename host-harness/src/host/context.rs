@@ -120,6 +120,9 @@ pub struct RequestFacts {
     pub time: SystemTime,
 }
 
+/// Properties that a filter has set, by their paths.
+pub type Properties = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// The context of one client request.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -142,7 +145,7 @@ pub(crate) struct Stream {
     pub(crate) reply: Option<LocalReply>,
     /// The module, or its death, wants the stream gone.
     pub(crate) reset: bool,
-    pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) properties: Properties,
     pub(crate) touch: Touch,
     pub(crate) log: Vec<LogRecord>,
     /// Who waits for the module to let go.

@@ -1,5 +1,6 @@
 //! Transfers without a host: bytes and answers in, requests to the store out.
 
+mod bounds;
 mod looking;
 mod pulling;
 
@@ -8,10 +9,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::http::headers::Headers;
+use crate::origin::OriginRequest;
 use crate::request::ObjectRequest;
 
 const CONFIGURATION: &str = r#"{
     "buckets": [{"name": "b", "store": {"cluster": "store", "authority": "s:9000"}, "RoutingRules": []}],
+    "origins": {"http://o": "origin", "http://p": "other"},
     "limits": {"object_bytes": 4, "part_bytes": 4, "memory_bytes": 20, "backfills": 2}
 }"#;
 
@@ -36,7 +39,7 @@ impl Bench {
         }
     }
 
-    fn plan(key: &str, length: Option<u64>) -> (Plan, OriginRequest) {
+    fn plan(key: &str, length: Option<u64>) -> (Plan, Trail) {
         let request = ObjectRequest {
             method: crate::request::Method::Get,
             bucket: "b".to_owned(),
@@ -58,7 +61,7 @@ impl Bench {
             check: Check::default(),
             report: Report::new(&request, 404, 1),
         };
-        (plan, origin(key))
+        (plan, trail(key))
     }
 
     fn begin(&mut self, key: &str, length: Option<u64>) -> Option<TransferId> {
@@ -346,20 +349,6 @@ fn what_was_stored_since_a_request_began_is_not_copied_again() {
 }
 
 #[test]
-fn a_store_that_falls_behind_is_not_waited_for() {
-    let mut bench = Bench::new();
-    let id = bench.begin("k", Some(24)).unwrap();
-    bench.bytes(id, b"abcdefgh");
-    assert!(bench.transfers.wants_bytes(id, 1));
-    bench.bytes(id, b"i");
-    assert!(!bench.transfers.wants_bytes(id, 1), "two parts wait for the store");
-    // Nothing says that ranges would be of the same object: it begins anew.
-    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
-    bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
-    assert_eq!(bench.only_fetches(), 1);
-}
-
-#[test]
 fn a_stream_that_is_not_copied_to_its_end_is_continued_by_ranges() {
     for broken in [true, false] {
         let mut bench = Bench::new();
@@ -394,50 +383,6 @@ fn a_stream_that_is_not_copied_to_its_end_is_continued_by_ranges() {
 }
 
 #[test]
-fn only_what_the_store_had_no_time_for_is_fetched_again() {
-    let mut bench = Bench::new();
-    let (plan, origin) = Bench::plan("k", Some(22));
-    let plan = Plan { validator: Some("\"v\"".to_owned()), ..plan };
-    let id = bench.transfers.begin(plan, origin, Moment(bench.now)).unwrap();
-    bench.bytes(id, b"abcdefghij");
-    assert!(!bench.transfers.wants_bytes(id, 1), "two parts wait for the store");
-    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
-    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
-    // The rest of a part that passed is of no use; the next one is.
-    assert!(bench.transfers.wants_bytes(id, 3));
-    bench.bytes(id, b"lmn");
-    bench.answer("PUT /b/k?partNumber=2&uploadId=u ", "200", "e", "");
-    bench.bytes(id, b"opqrstuv");
-    bench.end(id, End::Whole);
-    assert_eq!(bench.body("PUT /b/k?partNumber=4&uploadId=u "), b"mnop");
-    bench.answer("PUT /b/k?partNumber=4&uploadId=u ", "200", "e", "");
-    bench.answer("PUT /b/k?partNumber=5&uploadId=u ", "200", "e", "");
-    bench.range("206", "bytes 8-11/22", "\"v\"", b"ijkl");
-    bench.answer("PUT /b/k?partNumber=3&uploadId=u ", "200", "e", "");
-    bench.range("206", "bytes 20-21/22", "\"v\"", b"uv");
-    assert_eq!(bench.body("PUT /b/k?partNumber=6&uploadId=u "), b"uv");
-    bench.answer("PUT /b/k?partNumber=6&uploadId=u ", "200", "e", "");
-    bench.answer("POST /b/k?uploadId=u *", "200", "", "<R/>");
-    assert!(bench.lines[0].ends_with("22 bytes, stored in the bucket"), "{:?}", bench.lines);
-}
-
-#[test]
-fn memory_is_shared_by_all() {
-    let mut bench = Bench::new();
-    let first = bench.begin("1", Some(12)).unwrap();
-    bench.bytes(first, b"abcdefg");
-    let second = bench.begin("2", Some(12)).unwrap();
-    bench.bytes(second, b"abcdefg");
-    let third = bench.begin("3", Some(12)).unwrap();
-    bench.bytes(third, b"a");
-    assert!(
-        !bench.transfers.wants_bytes(third, 1),
-        "20 bytes are the limit, four of them for the host's copy"
-    );
-    assert!(bench.transfers.wants_bytes(first, 1) && bench.transfers.wants_bytes(second, 1));
-}
-
-#[test]
 fn one_copy_of_an_object_is_enough() {
     let mut bench = Bench::new();
     assert!(bench.begin("k", None).is_some());
@@ -465,12 +410,12 @@ fn an_origin_that_does_not_answer_in_time_is_answered_for() {
                 r#""RoutingRules": [{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
                    "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]"#,
             )
-            .replace(r#""limits""#, r#""origins": {"http://o": "o"}, "limits""#)
             .as_bytes(),
     );
     let ask = || {
         let headers = Headers::from_pairs([(":method", "GET"), (":path", "/b/k")]);
-        let departure = Visit::new().on_request(configuration.as_ref().unwrap(), headers);
+        let departure =
+            Visit::new().on_request(configuration.as_ref().unwrap(), headers, Moment::default());
         let Departure::Send(_, asked) = departure else { panic!("{departure:?}") };
         asked
     };
@@ -495,15 +440,21 @@ fn an_origin_that_does_not_answer_in_time_is_answered_for() {
 }
 
 /// The request that fetches a key for itself.
-fn origin(key: &str) -> OriginRequest {
-    let rules = crate::rule::RuleSet::from_json(
-        br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
-              "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]"#,
+fn trail(key: &str) -> Trail {
+    trail_by(key, "")
+}
+
+/// By a rule that says more.
+fn trail_by(key: &str, more: &str) -> Trail {
+    let rules = format!(
+        r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": 404}},
+             "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "http://o/"{more}}}}}]"#
     );
+    let rules = crate::rule::RuleSet::from_json(rules.as_bytes());
     let rules = rules.rules.unwrap();
     let headers = Headers::from_pairs([(":method", "GET"), (":path", &format!("/b/{key}"))]);
     let request = ObjectRequest::read(headers, None, |name| name == "b").unwrap();
     let rule = rules.iter().next().unwrap();
     let crate::rule::Action::Mirror(mirror) = &rule.action else { panic!("not a mirror") };
-    OriginRequest::build(mirror, &request, "origin").unwrap()
+    Trail::new(OriginRequest::build(mirror, &request, "origin").unwrap(), Moment::default())
 }

@@ -26,6 +26,68 @@ impl Bench {
     }
 }
 
+/// Answers what is asked of an origin: a path, and the headers of the answer.
+fn ask(bench: &mut Bench, path: &str, headers: &[(&str, &str)], body: &[u8]) {
+    let line = format!("GET {path} ");
+    let at = bench.calls.iter().position(|(_, found, _)| *found == line);
+    let at = at.unwrap_or_else(|| panic!("{path} is not asked for, but {:?}", bench.calls));
+    let (id, _, _) = bench.calls.remove(at);
+    let headers = Headers::from_pairs(headers.iter().copied());
+    let answer = CallAnswer { headers, body_bytes: body.len() as u64, body: body.to_vec() };
+    let effects = bench.transfers.on_call_answer(id, answer, Moment(bench.now));
+    bench.take(effects);
+}
+
+fn moved(to: &str) -> [(&str, &str); 2] {
+    [(":status", "302"), ("location", to)]
+}
+
+fn part(range: &str) -> [(&str, &str); 3] {
+    [(":status", "206"), ("content-range", range), ("etag", "\"v\"")]
+}
+
+#[test]
+fn redirects_are_followed_and_when_their_target_is_gone_followed_again() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    ask(&mut bench, "/k", &moved("http://p/x?s=1"), b"");
+    ask(&mut bench, "/x?s=1", &part("bytes 0-3/6"), b"abcd");
+    // The signature in the query has run out.
+    ask(&mut bench, "/x?s=1", &[(":status", "403")], b"");
+    bench.pass(Duration::from_secs(1));
+    ask(&mut bench, "/k", &moved("http://p/x?s=2"), b"");
+    ask(&mut bench, "/x?s=2", &part("bytes 4-5/6"), b"ef");
+    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
+    assert_eq!(bench.body("PUT /b/k?partNumber=2&uploadId=u "), b"ef");
+}
+
+#[test]
+fn the_same_etag_elsewhere_is_of_another_object() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    ask(&mut bench, "/k", &part("bytes 0-3/6"), b"abcd");
+    ask(&mut bench, "/k", &moved("/other"), b"");
+    ask(&mut bench, "/other", &part("bytes 4-5/6"), b"ef");
+    assert!(bench.lines[0].contains("may have changed"), "{:?}", bench.lines);
+}
+
+#[test]
+fn a_backfill_goes_to_no_server_that_nobody_named_and_not_round_for_ever() {
+    for to in ["http://q/x", "/k"] {
+        let mut bench = Bench::new();
+        bench.backfill("k");
+        let mut hops = 0;
+        while bench.lines.is_empty() {
+            hops += 1;
+            ask(&mut bench, "/k", &moved(to), b"");
+        }
+        assert_eq!(hops, if to == "/k" { 11 } else { 1 });
+        assert!(bench.lines[0].contains("not stored"), "{:?}", bench.lines);
+        assert!(bench.calls.is_empty() && !bench.ticking);
+    }
+}
+
 #[test]
 fn what_broke_off_is_fetched_for_itself() {
     let mut bench = Bench::new();

@@ -22,7 +22,8 @@ impl Worker {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let Fetch { miss, origin, waiters, wanted, .. } = self.fetches.remove(at);
+        let Fetch { miss, trail, waiters, wanted, .. } = self.fetches.remove(at);
+        let origin = trail.origin();
         if let Some(Wanted { client, bytes }) = wanted {
             let too_large = MirrorFailure::TooLarge { limit: self.limit(&miss) };
             let failure = match verdict {

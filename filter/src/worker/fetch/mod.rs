@@ -16,29 +16,21 @@ use crate::digest::Mismatch;
 use crate::exchange::Miss;
 use crate::http::headers::Headers;
 use crate::metric::Metric;
-use crate::origin::{self, OriginRequest, USER_AGENT, Verdict};
+use crate::origin::{self, OriginRequest, Trail, USER_AGENT, Verdict};
 use crate::reason::MirrorFailure;
 use crate::reply::{Object, Reply};
 use crate::request::Method;
-
-/// Redirects of an origin that are followed, one behind the other. OSS's own limit.
-const MAX_HOPS: u32 = 10;
 
 /// One object on its way from its origin.
 #[derive(Debug)]
 pub(super) struct Fetch {
     /// The miss it was begun for.
     miss: Miss,
-    /// What is asked now.
-    origin: OriginRequest,
+    /// The way to the object.
+    trail: Trail,
     /// What is asked after it.
     others: Vec<OriginRequest>,
-    /// Where the origin that is asked has redirected to.
-    moved: Option<OriginRequest>,
-    hops: u32,
     pub(super) waiters: Vec<Waiter>,
-    /// When it was begun.
-    since: Moment,
     /// What the origin is asked for.
     method: Method,
     /// Who wanted it and does not wait.
@@ -79,15 +71,12 @@ impl Fetch {
     }
 
     fn of(miss: Miss, method: Method, wanted: Option<Wanted>, now: Moment) -> Self {
-        let (origin, others) = (miss.origin.clone(), miss.others.clone());
+        let (trail, others) = (Trail::new(miss.origin.clone(), now), miss.others.clone());
         Self {
             miss,
-            origin,
+            trail,
             others,
-            moved: None,
-            hops: 0,
             waiters: Vec::new(),
-            since: now,
             method,
             wanted,
             state: State::Queued { since: now },
@@ -131,7 +120,7 @@ impl Fetch {
 
     /// The request that is under way.
     fn asked(&self) -> &OriginRequest {
-        self.moved.as_ref().unwrap_or(&self.origin)
+        self.trail.asked()
     }
 
     fn request(&self, method: Method, timeout: std::time::Duration) -> Call {
@@ -154,7 +143,7 @@ impl Worker {
         for _ in 0..queued.min(limit.saturating_sub(under_way)) {
             let Some(at) = self.fetches.iter().position(Fetch::is_queued) else { return };
             if let Some(fetch) = self.fetches.get_mut(at) {
-                fetch.since = now;
+                fetch.trail.begin(now);
             }
             self.choose(at, now, effects);
             self.call_origin(at, effects);
@@ -180,10 +169,10 @@ impl Worker {
                 effects.push(Effect::Call(call, Call { cluster, headers, body: None, timeout }));
             }
         }
-        let mut candidates = vec![fetch.origin.clone()];
+        let mut candidates = vec![fetch.trail.origin().clone()];
         candidates.append(&mut fetch.others);
         let mut candidates = self.health.sorted(candidates, now);
-        fetch.origin = candidates.remove(0);
+        fetch.trail.turn_to(candidates.remove(0));
         fetch.others = candidates;
     }
 
@@ -235,7 +224,8 @@ impl Worker {
                     let verdict = Verdict::Failed(MirrorFailure::Digest(mismatch));
                     return self.conclude(at, verdict, Vec::new(), now, effects);
                 }
-                let Fetch { miss, origin, waiters, wanted, .. } = self.fetches.remove(at);
+                let Fetch { miss, trail, waiters, wanted, .. } = self.fetches.remove(at);
+                let origin = trail.origin();
                 let object = Rc::new(Object {
                     body: Rc::new(answer.body),
                     shown: found.shown,
@@ -297,35 +287,13 @@ impl Worker {
         }
     }
 
-    /// Whether a fetch may go on: two times what one answer may take have not passed, so that all
-    /// of it takes three at most.
-    fn may_go_on(&self, fetch: &Fetch, now: Moment) -> bool {
-        let timeout = fetch.miss.origin.timeout(self.configuration.timeouts.origin);
-        now < fetch.since.after(timeout.saturating_mul(2))
-    }
-
     /// The origin has sent the fetch elsewhere: it goes there, where the configuration names that
     /// place.
     fn follow(&mut self, at: usize, location: &str, now: Moment, effects: &mut Vec<Effect>) {
         let configuration = Rc::clone(&self.configuration);
         let Some(fetch) = self.fetches.get_mut(at) else { return };
-        fetch.hops += 1;
-        let moved = fetch.asked().follow(location, |origin| configuration.cluster_of(origin));
-        let verdict = match moved {
-            _ if fetch.hops > MAX_HOPS => Err(MirrorFailure::Loop),
-            Ok(moved) => {
-                fetch.moved = Some(moved);
-                Ok(())
-            }
-            Err(failure) => Err(failure),
-        };
-        let in_time = self.fetches.get(at).is_some_and(|fetch| self.may_go_on(fetch, now));
-        match verdict {
-            Ok(()) if in_time => self.call_origin(at, effects),
-            Ok(()) => {
-                let verdict = Verdict::Failed(MirrorFailure::TimedOut);
-                self.conclude(at, verdict, Vec::new(), now, effects);
-            }
+        match fetch.trail.follow(location, &configuration, now) {
+            Ok(()) => self.call_origin(at, effects),
             Err(failure) => {
                 self.conclude(at, Verdict::Failed(failure), Vec::new(), now, effects);
             }
@@ -354,7 +322,8 @@ impl Worker {
                 return self.conclude(at, verdict, Vec::new(), now, effects);
             }
         };
-        let Fetch { miss, origin, mut waiters, .. } = self.fetches.remove(at);
+        let Fetch { miss, trail, mut waiters, .. } = self.fetches.remove(at);
+        let origin = trail.origin();
         let length = headers.content_length();
         let bytes = length.unwrap_or_default();
         let (tag, url) = (origin.tag(), origin.url());
@@ -397,18 +366,16 @@ impl Worker {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let in_time = self.fetches.get(at).is_some_and(|fetch| self.may_go_on(fetch, now));
+        let patience = self.configuration.timeouts.origin;
         let Some(fetch) = self.fetches.get_mut(at) else { return };
         if fetch.others.is_empty() || !fetch.asked().is_failure(&verdict) {
             return self.end_fetch(at, &verdict, body, now, effects);
         }
-        self.health.fails(fetch.origin.origin(), now);
-        if !in_time {
+        self.health.fails(fetch.trail.origin().origin(), now);
+        if !fetch.trail.is_in_time(patience, now) {
             return self.end_fetch(at, &verdict, body, now, effects);
         }
-        fetch.origin = fetch.others.remove(0);
-        fetch.moved = None;
-        fetch.hops = 0;
+        fetch.trail.turn_to(fetch.others.remove(0));
         self.call_origin(at, effects);
     }
 }

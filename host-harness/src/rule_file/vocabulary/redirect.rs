@@ -232,7 +232,7 @@ pub(crate) const REDIRECT: &[Element] = &[
     Element::new(
         "MirrorMaxSize",
         Shape::Integer(1, 5 << 40),
-        "The largest object that is fetched, by its announced length when streaming.",
+        "The largest object that is fetched. Where no length is announced, streaming, a larger one reaches its client and is not stored.",
     )
     .default("the deployment's")
     .limits("bytes, 5 TiB")
