@@ -18,6 +18,7 @@
 mod memory;
 mod object;
 mod part;
+mod plan;
 pub(crate) mod pull;
 #[cfg(test)]
 mod tests;
@@ -29,16 +30,15 @@ use std::time::Duration;
 
 use self::object::{Flow, Transfer};
 use self::part::Parts;
+pub use self::plan::Plan;
 use self::pull::Pull;
 use self::upload::Upload;
 use crate::configuration::Configuration;
-use crate::digest::Check;
-use crate::http::headers::HeaderList;
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::origin::Trail;
 use crate::reason::NotStored;
-use crate::report::{Outcome, Report};
+use crate::report::Outcome;
 use crate::store::Target;
 use crate::visit::attempt::{AttemptId, Attempts};
 use crate::visit::{Asked, Refusal};
@@ -60,48 +60,6 @@ const MAX_WORDS: u64 = 64 * 1024;
 /// A transfer.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct TransferId(u64);
-
-/// What is known of an object when its first byte arrives.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The bucket's name.
-    pub bucket: String,
-    /// The object's key, decoded.
-    pub key: Vec<u8>,
-    /// The object's own headers.
-    pub headers: HeaderList,
-    /// Its `x-oss-tag`.
-    pub tag: String,
-    /// Its URL at the origin.
-    pub url: String,
-    /// Its announced length.
-    pub length: Option<u64>,
-    /// Its strong ETag at the origin: by it the rest can be fetched when its stream ends early.
-    pub validator: Option<String>,
-    /// What its bytes are checked against, where its rule asks.
-    pub check: Check,
-    /// What will be told of it.
-    pub report: Report,
-}
-
-impl Plan {
-    /// The line on a request whose stream is not copied, since another is.
-    #[must_use]
-    pub fn shared(&self) -> String {
-        self.report.line(&Outcome::Shared { url: &self.url })
-    }
-
-    /// The lease without which the object is not copied.
-    #[must_use]
-    pub fn lease(&self) -> Lease {
-        Lease::of(&self.bucket, &self.key)
-    }
-
-    /// Whether both are for the same object of the same bucket.
-    fn is_for(&self, other: &Self) -> bool {
-        self.bucket == other.bucket && self.key == other.key
-    }
-}
 
 /// How the bytes of a transfer came to an end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -8,8 +8,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
-use crate::http::headers::Headers;
+use crate::digest::Check;
+use crate::http::headers::{HeaderList, Headers};
 use crate::origin::OriginRequest;
+use crate::report::Report;
 use crate::request::ObjectRequest;
 
 const CONFIGURATION: &str = r#"{
