@@ -170,9 +170,9 @@ pub(super) fn set_header(map: Map, name: &str, value: &[u8]) -> Result<()> {
     })
 }
 
-pub(super) fn buffer(buffer: Buffer, len: usize) -> Result<Vec<u8>> {
+pub(super) fn buffer(buffer: Buffer, start: usize, len: usize) -> Result<Vec<u8>> {
     // SAFETY: the two pointers are valid for the call.
-    receive(|data, got| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, len, data, got) })
+    receive(|data, got| unsafe { proxy_get_buffer_bytes(buffer as u32, start, len, data, got) })
 }
 
 /// Puts other bytes in the place of the first `len`.

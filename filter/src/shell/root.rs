@@ -39,7 +39,7 @@ impl Context for Root {
         let body_bytes = body as u64;
         let wanted = vm.work.borrow().wants_body(call, body_bytes);
         let body = match body {
-            1.. if wanted => host::buffer(Buffer::CallResponseBody, body).unwrap_or_default(),
+            1.. if wanted => host::buffer(Buffer::CallResponseBody, 0, body).unwrap_or_default(),
             _ => Vec::new(),
         };
         let answer = CallAnswer { headers, body_bytes, body };
@@ -55,7 +55,7 @@ impl Context for Root {
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        let text = match host::buffer(Buffer::PluginConfiguration, size) {
+        let text = match host::buffer(Buffer::PluginConfiguration, 0, size) {
             Ok(text) => text,
             Err(error) => {
                 host::log(LogLevel::Error, &format!("the configuration is unreadable: {error}"));

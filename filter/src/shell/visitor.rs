@@ -12,10 +12,14 @@ use crate::http::headers::HeaderList;
 use crate::metric::Metric;
 use crate::origin::Trail;
 use crate::reply::Body;
-use crate::transfer::{End, Plan};
+use crate::transfer::{End, Plan, TransferId};
 use crate::visit::attempt::{self, AttemptId};
 use crate::visit::{Arrival, Asked, Departure, Refusal, Storing, Visit};
 use crate::worker::{Effect, Moment, StreamId};
+
+/// The most of a body that is read at once. Its room is taken again and again, and so is near the
+/// processor; and it is small beside the parts that it lies among.
+const PIECE: usize = 64 * 1024;
 
 /// One request.
 pub(super) struct Visitor {
@@ -144,6 +148,27 @@ impl Visitor {
         }
     }
 
+    /// Hands on the bytes of a body that are wanted.
+    fn copy(&mut self, transfer: TransferId, size: usize) {
+        let mut at = 0;
+        while at < size {
+            let count = PIECE.min(size - at);
+            let mut work = self.vm.work.borrow_mut();
+            let wanted = work.origin().is_some_and(|all| all.wants_bytes(transfer, count));
+            drop(work);
+            if wanted {
+                match host::buffer(Buffer::ResponseBody, at, count) {
+                    Ok(bytes) if bytes.len() == count => {
+                        self.vm.with_transfers(|transfers| transfers.on_bytes(transfer, &bytes));
+                    }
+                    // Bytes that were not seen are missing in the copy.
+                    Ok(_) | Err(_) => return self.end(End::Broken),
+                }
+            }
+            at += count;
+        }
+    }
+
     /// The body of an answer of which the client gets nothing.
     fn on_refused_body(&mut self, size: usize) {
         let body = self.visit.on_left_behind().map(|(attempt, refusal)| {
@@ -224,19 +249,7 @@ impl HttpContext for Visitor {
             self.on_refused_body(size);
             return Action::Continue;
         };
-        let wanted = match self.vm.work.borrow_mut().origin() {
-            Some(transfers) => transfers.wants_bytes(transfer, size),
-            None => false,
-        };
-        if wanted {
-            match host::buffer(Buffer::ResponseBody, size) {
-                Ok(bytes) if bytes.len() == size => {
-                    self.vm.with_transfers(|transfers| transfers.on_bytes(transfer, &bytes));
-                }
-                // Bytes that were not seen are missing in the copy.
-                Ok(_) | Err(_) => self.end(End::Broken),
-            }
-        }
+        self.copy(transfer, size);
         if is_end {
             self.end(End::Whole);
         }
