@@ -216,7 +216,7 @@ impl Transfers {
 
     /// Whether bytes of a transfer that come next are wanted. Where they are not, they pass.
     pub fn wants_bytes(&mut self, id: TransferId, count: usize) -> bool {
-        let free = self.free_for_streams();
+        let free = self.left_for_streams();
         let Some(transfer) = self.flowing(id).filter(|_| count > 0) else { return false };
         let wanted = !transfer.may_pass() || transfer.parts.wants(count, free);
         if !wanted {
@@ -227,7 +227,7 @@ impl Transfers {
 
     /// Bytes of a transfer have arrived that are wanted.
     pub fn on_bytes(&mut self, id: TransferId, bytes: &[u8]) -> Vec<Effect> {
-        let free = self.free_for_streams();
+        let free = self.left_for_streams();
         let Some(transfer) = self.flowing(id) else { return Vec::new() };
         let may_pass = transfer.may_pass();
         // The client is not held up for the store: what it cannot take now is fetched later.
@@ -340,7 +340,7 @@ impl Transfers {
         self.start_backfills();
         let mut pulling = self.pulling();
         let most = self.most_backfills();
-        let mut free = self.free();
+        let mut left = self.left();
         let mut is_sending = self.transfers.iter().any(|t| t.parts.under_way() > 0);
         let timeouts = self.configuration.timeouts;
         for transfer in &mut self.transfers {
@@ -352,17 +352,17 @@ impl Transfers {
                 self.next_call += 1;
                 CallId::new(self.next_call)
             };
-            let range = transfer.parts.range_in_memory();
+            let (range, memory) = (transfer.parts.range(), transfer.parts.range_in_memory());
             if let (Flow::Pulling, Some(pull)) = (transfer.flow, &mut transfer.pull)
                 && pulling < most
                 // One range may always come, and one part may always go, however large it is: else
                 // objects that have begun could wait for each other's memory.
-                && (range <= free || (pulling == 0 && !is_sending))
+                && (left.fits(range, memory) || (pulling == 0 && !is_sending))
                 && let Some((id, cluster, headers)) =
                     pull.advance(&mut transfer.parts, now, &mut next_call)
             {
                 pulling += 1;
-                free = free.saturating_sub(range);
+                left.take(range, memory);
                 let timeout = transfer.trail.origin().timeout(timeouts.origin);
                 let call = Call { cluster, headers, body: None, timeout };
                 effects.push(Effect::Call(id, call));
@@ -375,12 +375,12 @@ impl Transfers {
                 tag: &transfer.plan.tag,
             };
             let before = transfer.parts.under_way();
-            let room = if is_sending { free } else { usize::MAX };
+            let room = if is_sending { left.for_part() } else { usize::MAX };
             let call =
                 transfer.upload.advance(&mut transfer.parts, transfer.flow, room, now, next_call);
             let begun = transfer.parts.under_way() - before;
             is_sending |= begun > 0;
-            free = free.saturating_sub(begun);
+            left.take(begun, begun);
             if let Some((id, step)) = call {
                 effects.push(Effect::Call(id, step.call(&target, timeouts)));
             }

@@ -55,7 +55,7 @@ fn memory_is_shared_by_all() {
     bench.bytes(third, b"a");
     assert!(
         !bench.transfers.wants_bytes(third, 1),
-        "20 bytes are the limit, four of them for the host's copy"
+        "24 bytes are the limit, eight of them for the host's copies"
     );
     assert!(bench.transfers.wants_bytes(first, 1) && bench.transfers.wants_bytes(second, 1));
 }

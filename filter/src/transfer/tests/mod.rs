@@ -17,7 +17,7 @@ use crate::request::ObjectRequest;
 const CONFIGURATION: &str = r#"{
     "buckets": [{"name": "b", "store": {"cluster": "store", "authority": "s:9000"}, "RoutingRules": []}],
     "origins": {"http://o": "origin", "http://p": "other"},
-    "limits": {"object_bytes": 4, "part_bytes": 4, "memory_bytes": 20, "backfills": 2}
+    "limits": {"object_bytes": 4, "part_bytes": 4, "memory_bytes": 24, "backfills": 2}
 }"#;
 
 /// Transfers, a clock, and the requests under way.
