@@ -21,7 +21,7 @@ const CONFIGURATION: &str = r#"{
         {"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
          "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorCheckMd5": CHECKS}}]}],
     "origins": {"http://o": "o"},
-    "limits": {"object_bytes": 5, "part_bytes": 5, "memory_bytes": 30}
+    "limits": {"object_bytes": 8, "part_bytes": 5, "memory_bytes": 30}
 }"#;
 
 /// What happens next.
@@ -112,6 +112,8 @@ struct World {
     object: Vec<u8>,
     /// Whether the origin says how long its object is, and names its version.
     etag: bool,
+    /// Bytes behind a range that the origin sends with it.
+    beyond: usize,
     /// Whether it is behind a redirect.
     behind: Option<Behind>,
     says: Says,
@@ -210,7 +212,8 @@ impl World {
         let (first, last) = range.trim_start_matches("bytes=").split_once('-').expect("a range");
         let first: usize = first.parse().expect("a number");
         let size = self.object.len();
-        let end = last.parse::<usize>().expect("a number").saturating_add(1).min(size);
+        let end =
+            last.parse::<usize>().expect("a number").saturating_add(1 + self.beyond).min(size);
         let asked = header(call, "if-match");
         if changed && !is_elsewhere && !asked.is_empty() {
             return answer(412, &[], b"");
@@ -363,6 +366,7 @@ proptest! {
         size in 0_usize..40,
         announced in any::<bool>(),
         etag in any::<bool>(),
+        beyond in prop_oneof![3 => Just(0_usize), 1 => 1_usize..4],
         behind in proptest::option::of(behind()),
         says in says(),
         // A byte that is another one when it has come, where a digest could tell.
@@ -375,7 +379,7 @@ proptest! {
         let configuration = Rc::new(Configuration::from_json(configuration.as_bytes()).unwrap());
         let mut world = World {
             transfers: Transfers::new(Rc::clone(&configuration)),
-            object: object(size), etag, behind, says,
+            object: object(size), etag, beyond, behind, says,
             now: Duration::from_secs(1), calls: Vec::new(), uploads: BTreeMap::new(),
             stored: None, created: 0, lines: Vec::new(),
         };

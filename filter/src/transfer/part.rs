@@ -117,7 +117,12 @@ impl Parts {
     }
 
     /// Takes in bytes that were fetched, without another copy where they are one part.
-    pub(super) fn push_range(&mut self, bytes: Vec<u8>) {
+    pub(super) fn push_range(&mut self, mut bytes: Vec<u8>) {
+        if self.at < self.end {
+            // An origin may send more than was asked for, and the next part has come already.
+            let rest = self.size as u64 - self.at % self.size as u64;
+            bytes.truncate(usize::try_from(rest).unwrap_or(usize::MAX));
+        }
         let is_last = self.announced == Some(self.at.saturating_add(bytes.len() as u64));
         if self.filling.is_empty() && !bytes.is_empty() && (bytes.len() == self.size || is_last) {
             self.check.update(&bytes);
