@@ -5,7 +5,6 @@
 //! is the host's.
 
 use super::Transfers;
-use super::object::Transfer;
 use super::pull::Pull;
 
 /// What is left.
@@ -48,7 +47,7 @@ impl Transfers {
     /// What bytes that come by themselves may take. The first of them find room, however large the
     /// part is that they need.
     pub(super) fn left_for_streams(&self) -> usize {
-        let held: usize = self.transfers.iter().map(Transfer::held).sum();
+        let held: usize = self.transfers.iter().map(|transfer| transfer.parts.held()).sum();
         if held == 0 {
             return self.limit();
         }

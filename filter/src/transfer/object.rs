@@ -95,11 +95,6 @@ impl Transfer {
         self.flow = Flow::Whole;
     }
 
-    /// Bytes of memory in use here.
-    pub(super) fn held(&self) -> usize {
-        self.parts.held()
-    }
-
     pub(super) fn pulls(&self, call: CallId) -> bool {
         self.pull.as_ref().is_some_and(|pull| pull.has(call))
     }
