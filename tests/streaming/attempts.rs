@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::pattern;
-use super::promises::{HEADERS, everywhere};
+use super::promises::{HEADERS, everywhere, get_at_once};
 use crate::support::client::{connect, get, request};
 use crate::support::envoy::Envoy;
 use crate::support::gateway::{Gateway, Path, Setup};
@@ -17,7 +17,6 @@ use crate::support::server::{Reply, Server};
 use crate::support::store::Store;
 use crate::support::streaming;
 use crate::support::wait::{until, within};
-use crate::support::wire::Response;
 
 fn rules(origin: SocketAddr) -> Value {
     let mirror = |number, prefix, more: &str| {
@@ -97,14 +96,7 @@ fn forty_redirected_misses_at_once_are_forty_objects() {
         });
         let (store, origin) = (Store::files(&["examplebucket"]), sending_on_to(&other));
         let gateway = Gateway::start(host, &setup(&store, &origin, &other));
-        let address = gateway.address;
-        let answers: Vec<Response> = std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..CLIENTS)
-                .map(|key| scope.spawn(move || get(address, format!("/examplebucket/{key}"))))
-                .collect();
-            clients.into_iter().map(|client| client.join().expect("a client")).collect()
-        });
-        for (key, answer) in answers.iter().enumerate() {
+        for (key, answer) in get_at_once(gateway.address, CLIENTS).iter().enumerate() {
             // Whatever waits under a name of its own is nobody else's.
             assert_eq!(answer.status, 200, "{host:?}: {key}: {answer:?}");
             assert_eq!(answer.body, format!("/{key}").as_bytes(), "{host:?}: {key}");

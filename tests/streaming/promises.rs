@@ -41,6 +41,16 @@ fn gateway(
     Gateway::start(host, &setup)
 }
 
+/// What the clients get who each ask for the object of their number, all at the same time.
+pub(super) fn get_at_once(address: std::net::SocketAddr, clients: usize) -> Vec<Response> {
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..clients)
+            .map(|key| scope.spawn(move || get(address, format!("/examplebucket/{key}"))))
+            .collect();
+        clients.into_iter().map(|client| client.join().expect("a client")).collect()
+    })
+}
+
 fn sent(to: std::net::SocketAddr, request: &Request) -> Response {
     request.send(to).unwrap_or_else(|error| panic!("{request:?}: {error}"))
 }
@@ -167,14 +177,7 @@ fn forty_misses_at_once_are_forty_objects() {
             Reply::new(200, &[], request.path())
         });
         let gateway = gateway(host, store.address(), &origin, None);
-        let address = gateway.address;
-        let answers: Vec<Response> = std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..CLIENTS)
-                .map(|key| scope.spawn(move || get(address, format!("/examplebucket/{key}"))))
-                .collect();
-            clients.into_iter().map(|client| client.join().expect("a client")).collect()
-        });
-        for (key, answer) in answers.iter().enumerate() {
+        for (key, answer) in get_at_once(gateway.address, CLIENTS).iter().enumerate() {
             assert_eq!(answer.status, 200, "{host:?}: {key}: {answer:?}");
             assert_eq!(answer.body, format!("/{key}").as_bytes(), "{host:?}: {key}");
         }
