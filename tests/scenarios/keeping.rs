@@ -14,7 +14,7 @@ fn keeping() {
     run(keeping_on);
 }
 
-fn keeping_on(path: Path) -> Group {
+pub(super) fn keeping_on(path: Path) -> Group {
     let rules = json!([
         mirror_rule(1, "meta/", json!({ "MirrorSaveOssMeta": true })),
         mirror_rule(2, "dated/", json!({ "MirrorUserLastModified": true })),

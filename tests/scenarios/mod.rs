@@ -14,6 +14,7 @@
 mod buckets;
 mod conditions;
 mod digests;
+mod elements;
 mod failures;
 mod header_rules;
 mod heads;

@@ -30,28 +30,6 @@ fn rows() -> Vec<Row> {
     .concat()
 }
 
-/// The elements of a rule that the core knows, each by its path below the rule.
-fn vocabulary() -> BTreeSet<String> {
-    let redirect: Vec<_> = element::REDIRECT.iter().map(|element| element.name).collect();
-    let elsewhere: Vec<_> = element::REFUSED_ELSEWHERE.iter().map(|(name, _)| *name).collect();
-    let lists = [
-        ("", element::ROUTING_RULE),
-        ("", &elsewhere),
-        ("Condition/", element::CONDITION),
-        ("Condition/IncludeHeader/", element::INCLUDE_HEADER),
-        ("Redirect/", &redirect),
-        ("Redirect/MirrorHeaders/", element::MIRROR_HEADERS),
-        ("Redirect/MirrorHeaders/Set/", element::PAIR),
-        ("Redirect/MirrorReturnHeaders/ReturnHeader/", element::PAIR),
-        ("Redirect/MirrorTaggings/Taggings/", element::PAIR),
-        ("Redirect/MirrorMultiAlternates/MirrorMultiAlternate/", element::ALTERNATE),
-    ];
-    let below = |(parent, names): (&str, &[&str])| -> Vec<String> {
-        names.iter().map(|name| format!("{parent}{name}")).collect()
-    };
-    lists.into_iter().flat_map(below).collect()
-}
-
 #[test]
 fn each_element_does_what_its_row_says() {
     let failures: Vec<String> = rows().iter().filter_map(Row::failure).collect();
@@ -85,7 +63,7 @@ fn it_is_the_element_that_does_it() {
 #[test]
 fn each_element_of_the_vocabulary_has_a_row() {
     let described: BTreeSet<String> = rows().iter().map(|row| row.element.to_owned()).collect();
-    let known = vocabulary();
+    let known: BTreeSet<String> = element::paths().collect();
     let missing: Vec<_> = known.difference(&described).collect();
     let unknown: Vec<_> = described.difference(&known).collect();
     assert!(missing.is_empty(), "no row says what these do: {missing:?}");
