@@ -137,7 +137,7 @@ pub const REDIRECT: &[Element] = &[
 pub fn paths() -> impl Iterator<Item = String> {
     let redirect = REDIRECT.iter().map(|element| element.name).collect();
     let elsewhere = REFUSED_ELSEWHERE.iter().map(|(name, _)| *name).collect();
-    let lists: [(&str, Vec<&str>); 10] = [
+    let lists: [(&str, Vec<&str>); 13] = [
         ("", ROUTING_RULE.to_vec()),
         ("", elsewhere),
         ("Condition/", CONDITION.to_vec()),
@@ -145,8 +145,11 @@ pub fn paths() -> impl Iterator<Item = String> {
         ("Redirect/", redirect),
         ("Redirect/MirrorHeaders/", MIRROR_HEADERS.to_vec()),
         ("Redirect/MirrorHeaders/Set/", PAIR.to_vec()),
+        ("Redirect/MirrorReturnHeaders/", vec!["ReturnHeader"]),
         ("Redirect/MirrorReturnHeaders/ReturnHeader/", PAIR.to_vec()),
+        ("Redirect/MirrorTaggings/", vec!["Taggings"]),
         ("Redirect/MirrorTaggings/Taggings/", PAIR.to_vec()),
+        ("Redirect/MirrorMultiAlternates/", vec!["MirrorMultiAlternate"]),
         ("Redirect/MirrorMultiAlternates/MirrorMultiAlternate/", ALTERNATE.to_vec()),
     ];
     lists

@@ -111,6 +111,7 @@ fn stored() -> Vec<Row> {
     };
     vec![
         tagged("Redirect/MirrorTaggings", "tags of the stored object").usual(json!({})),
+        tagged("Redirect/MirrorTaggings/Taggings", "each of them").usual(json!([])),
         tagged("Redirect/MirrorTaggings/Taggings/Key", "a tag's name"),
         tagged("Redirect/MirrorTaggings/Taggings/Value", "its value; `${key}` is the key"),
         mirrored(
@@ -153,6 +154,7 @@ fn told() -> Vec<Row> {
     vec![
         told("Redirect/MirrorReturnHeaders", "headers that clients get with the origin's answer")
             .usual(json!({})),
+        told("Redirect/MirrorReturnHeaders/ReturnHeader", "each of them").usual(json!([])),
         told("Redirect/MirrorReturnHeaders/ReturnHeader/Key", "a header's name"),
         told("Redirect/MirrorReturnHeaders/ReturnHeader/Value", "its value; `${key}` is the key"),
     ]

@@ -128,6 +128,8 @@ fn numbered() -> Vec<Row> {
     };
     vec![
         ordered("Redirect/MirrorMultiAlternates", "more origins, behind MirrorURLSlave"),
+        ordered("Redirect/MirrorMultiAlternates/MirrorMultiAlternate", "each of them")
+            .usual(json!([])),
         ordered(
             "Redirect/MirrorMultiAlternates/MirrorMultiAlternate/MirrorMultiAlternateNumber",
             "they are asked in the order of their numbers",
