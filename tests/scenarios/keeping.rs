@@ -41,7 +41,8 @@ pub(super) fn keeping_on(path: Path) -> Group {
         mirror_rule(9, "small/", json!({ "MirrorMaxSize": 5, "MirrorTooLarge": "Fail" })),
         mirror_rule(10, "over/", json!({ "MirrorMaxSize": 5 })),
         mirror_rule(11, "class/", json!({ "TransparentMirrorResponseCodes": "4XX" })),
-        mirror_rule(12, "", json!({})),
+        mirror_rule(12, "away/", json!({ "MirrorAsyncStatus": 303, "MirrorProxyPass": true })),
+        mirror_rule(13, "", json!({})),
     ]);
     Group::new("keeping", rules, [objects(), limited(path), answers(path)].concat())
 }
@@ -217,6 +218,13 @@ fn answers(path: Path) -> Vec<Row> {
             .error(424, "MirrorFailed", "302")
             .fetched("/sent/nowhere"),
         wanted(path),
+        row("what is not to be stored is not fetched for nobody")
+            .origin_object("/away/a", &[("etag", "\"e\"")], "x")
+            .get("/examplebucket/away/a")
+            .status(303)
+            .header("location", "http://{origin}/away/a")
+            .body("")
+            .never_stored("/examplebucket/away/a"),
     ]
 }
 

@@ -78,6 +78,15 @@ fn keys() -> Vec<Row> {
             .get("/b/old/k")
             .sees(&["client 302 | location: http://gateway/b/new/k"])
             .usual(""),
+        row("Redirect/ReplaceKeyPrefixWith", "without KeyPrefixEquals, what stands before the key")
+            .rule(json!({
+                "RuleNumber": 1,
+                "Condition": {},
+                "Redirect": { "HttpRedirectCode": 302, "ReplaceKeyPrefixWith": "new/" },
+            }))
+            .get("/b/old/k")
+            .sees(&["client 302 | location: http://gateway/b/new/old/k"])
+            .usual(""),
         row("Redirect/ReplaceKeyWith", "the whole new key, in which `${key}` is the old one")
             .external(json!({ "ReplaceKeyWith": "to ${key}.gz" }))
             .get("/b/old/k")

@@ -71,6 +71,16 @@ fn keys() -> Vec<Row> {
                 "client 200 of http://o/new/k: body",
             ])
             .usual(""),
+        row("Redirect/ReplaceKeyPrefixWith", "without EnableReplacePrefix it has no effect here")
+            .rule(below(json!({ "ReplaceKeyPrefixWith": "new/" })))
+            .get("/b/old/k")
+            .sees(&[
+                "warning no-effect /0/Redirect/ReplaceKeyPrefixWith",
+                "asks o: GET http://o/old/k",
+                "stores /b/old/k of http://o/old/k: body",
+                "client 200 of http://o/old/k: body",
+            ])
+            .usual(""),
         row("Redirect/MirrorPassOriginalSlashes", "slashes the key begins with stay at the origin")
             .mirror(json!({ "MirrorPassOriginalSlashes": true }))
             .get("/b//k")

@@ -61,6 +61,28 @@ fn answers() -> Vec<Row> {
         )
         .sees(&[ASKED, GIVEN])
         .usual(false),
+        mirrored(
+            "Redirect/MirrorCheckMd5",
+            "the same for an object that nobody waits for",
+            json!({ "MirrorCheckMd5": true, "MirrorAsyncStatus": 303 }),
+        )
+        .origin("http://o/k", 200, &[("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")])
+        .sees(&["client 303 | location: http://o/k", ASKED])
+        .usual(false),
+        mirrored(
+            "Redirect/MirrorMaxSize",
+            "nor is a larger object stored that nobody waits for",
+            json!({ "MirrorMaxSize": 3, "MirrorAsyncStatus": 303 }),
+        )
+        .sees(&["client 303 | location: http://o/k", ASKED])
+        .usual(4),
+        mirrored(
+            "Redirect/MirrorProxyPass",
+            "where the client is sent to the origin itself, the object is not fetched",
+            json!({ "MirrorProxyPass": true, "MirrorAsyncStatus": 303 }),
+        )
+        .sees(&["client 303 | location: http://o/k"])
+        .usual(false),
     ]
 }
 
