@@ -12,13 +12,14 @@ use percent_encoding::percent_decode;
 use serde_json::Value;
 
 use super::{
-    Group, buckets, conditions, digests, failures, header_rules, heads, keeping, keys, large,
-    mirror, passthrough, places, queries, ranges, redirects, write_back,
+    Group, behind, buckets, conditions, digests, failures, header_rules, heads, keeping, keys,
+    large, mirror, passthrough, places, queries, ranges, redirects, write_back,
 };
 use crate::support::gateway::Path;
 
 /// The groups that run. What one that is forgotten here shows counts for nothing.
 const GROUPS: &[fn(Path) -> Group] = &[
+    behind::behind_on,
     buckets::several_buckets_on,
     buckets::rule_order_on,
     conditions::conditions_on,

@@ -11,6 +11,7 @@
 //!
 //! What is expected comes from OSS's documents and the project's own decisions, not from the code.
 
+mod behind;
 mod buckets;
 mod conditions;
 mod digests;
