@@ -129,12 +129,12 @@ fn manager(idle: Duration, settings: &Settings) -> Map {
         .remark("A hit keeps the Server header of the store.")
         .with("server_header_transformation", "PASS_THROUGH")
         .remark(
-            "The bound of last resort: should the module fail, whatever it holds ends after this; \
-             the default is five minutes. It is longer than a fetch may take.",
+            "The bound of last resort: should the module fail, whatever it holds ends after this, \
+             and so does a client that never ends its header; the default is five minutes. It is \
+             longer than a fetch may take. (`request_headers_timeout` would hold such clients to \
+             less, but has a price on every hit.)",
         )
         .with("stream_idle_timeout", seconds(idle))
-        .remark("A client that never ends its header holds its connection no longer than this.")
-        .with("request_headers_timeout", "30s")
         .maybe("local_reply_config", local_replies(settings.data_path))
         .with("http_filters", chain(settings))
         .with(
