@@ -16,7 +16,7 @@ fn heads() {
     run(heads_on);
 }
 
-fn heads_on(path: Path) -> Group {
+pub(super) fn heads_on(path: Path) -> Group {
     let head = |more: serde_json::Value| {
         let mut elements = json!({ "MirrorAllowHeadObject": true });
         super::merge(&mut elements, more);

@@ -8,6 +8,7 @@ use crate::http::Scheme;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::location::Place;
 use crate::json::At;
+use crate::reason::NotStored;
 
 /// What stands before the milliseconds in the name of a server that has a bound of its own for
 /// connections.
@@ -86,6 +87,19 @@ impl Mirror {
             server = format!("{server} {CONNECT}{}", timeout.as_millis());
         }
         server
+    }
+
+    /// Whether an object is stored which the bucket answered for with this status.
+    ///
+    /// # Errors
+    ///
+    /// The rule says not to, or the bucket has not said that it lacks the object.
+    pub fn storing(&self, status: u16) -> Result<(), NotStored> {
+        match (self.proxy_pass, status) {
+            (true, _) => Err(NotStored::ByRule),
+            (false, 500..) => Err(NotStored::BucketFailed),
+            (false, _) => Ok(()),
+        }
     }
 
     /// Where the object may be, in order.

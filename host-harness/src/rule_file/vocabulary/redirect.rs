@@ -228,8 +228,12 @@ pub(crate) const REDIRECT: &[Element] = &[
     )
     .default("false")
     .page(Page::Sdk),
-    Element::new("MirrorProxyPass", Shape::Boolean, "The object is answered and not stored.")
-        .default("false")
+    Element::new(
+        "MirrorProxyPass",
+        Shape::Boolean,
+        "The object is answered and not stored; beside `MirrorAsyncStatus` it is not fetched.",
+    )
+    .default("false")
         .page(Page::Sdk),
     Element::new(
         "MirrorAsyncStatus",
