@@ -162,6 +162,15 @@ fn limits() -> Vec<Row> {
             .get("/b/k")
             .sees(&["asks o: GET http://o/k | within 1.5s", STORED, GIVEN])
             .usual(10_000),
+        row("Redirect/MirrorConnectTimeout", "who gives up a connection so soon asks the origin")
+            .mirror(json!({ "MirrorConnectTimeout": 1500 }))
+            .get("/b/k")
+            .sees(&["asks impatient: GET http://o/k", STORED, GIVEN]),
+        row("Redirect/MirrorIdleTimeout", "how long an object that streams may stand still")
+            .mirror(json!({ "MirrorIdleTimeout": 1500 }))
+            .get("/b/k")
+            .sees(&["asks o: GET http://o/k", STORED, GIVEN])
+            .the_same("it is the gateway that streams, and counts"),
         row("Redirect/MirrorMaxSize", "a larger object is the origin's to give")
             .mirror(json!({ "MirrorMaxSize": 3 }))
             .get("/b/k")

@@ -73,7 +73,7 @@ impl<'r> Scene<'r> {
         let configuration = json!({
             "buckets": [{ "name": "b", "store": { "cluster": "store", "authority": "s" },
                           "RoutingRules": rules }],
-            "origins": { "http://o": "o", "http://o signer": "signed", "https://o": "o",
+            "origins": { "http://o": "o", "http://o signer": "signed", "http://o connect-1500": "impatient", "https://o": "o",
                          "http://p": "p", "http://q": "q", "http://r": "r" },
         });
         let configuration = Configuration::from_json(configuration.to_string().as_bytes());

@@ -156,7 +156,8 @@ fn choices(loaded: &Loaded, plan: &Plan, settings: &Settings) -> Option<List> {
     }
     let mut choices: Vec<Choice> = Vec::new();
     for (bucket, rules) in loaded.deployment.buckets.value.iter().zip(&loaded.rules) {
-        let way = Way { bucket, named: Named::Path, path: settings.data_path, patience };
+        let (path, patience) = (settings.data_path, loaded.deployment.timeouts.origin);
+        let way = Way { bucket, named: Named::Path, path, patience };
         let rules = &rules.set;
         for rule in rules::in_order(rules) {
             let Some(choice) = way.choice(rules, rule, plan) else { continue };
