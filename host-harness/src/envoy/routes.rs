@@ -33,6 +33,17 @@ enum Named<'a> {
     Path,
 }
 
+/// A path on its way to the bucket.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Rewritten {
+    /// It stays as it came.
+    Not,
+    /// It begins with the bucket, whatever it was.
+    BucketInPath,
+    /// It has no bucket any more.
+    BucketGone,
+}
+
 /// A host that clients ask, and its twin for misses.
 struct Host<'a> {
     name: &'a str,
@@ -42,6 +53,8 @@ struct Host<'a> {
     misses_host: String,
     /// Their routes, where they have some of their own.
     misses: List,
+    /// Other hosts of misses and their routes.
+    apart: Vec<(String, List)>,
     /// The rules of its buckets that mirror.
     mirroring: Vec<&'a RuleSet>,
     /// Whether some of them have the router try again.
@@ -50,15 +63,29 @@ struct Host<'a> {
 
 impl<'a> Host<'a> {
     fn new(name: &'a str, domains: List, misses_host: String) -> Self {
-        let (routes, misses, mirroring) = (List::new(), List::new(), Vec::new());
-        Self { name, domains, routes, misses_host, misses, mirroring, tries_again: false }
+        Self {
+            name,
+            domains,
+            routes: List::new(),
+            misses_host,
+            misses: List::new(),
+            apart: Vec::new(),
+            mirroring: Vec::new(),
+            tries_again: false,
+        }
     }
 
     fn add(mut self, way: Way<'_>, rules: &'a RuleSet, plan: &Plan) -> Self {
         match way.path {
             DataPath::Streaming if rules::mirrors(rules) => {
                 self.routes = way.streaming(self.routes, rules, plan);
-                self.misses = way.misses(self.misses, rules, plan);
+                match way.twin(rules, plan) {
+                    Some((domain, routes)) if domain == self.misses_host => {
+                        self.misses = self.misses.join(routes);
+                    }
+                    Some(apart) => self.apart.push(apart),
+                    None => {}
+                }
                 self.mirroring.push(rules);
                 self.tries_again |= rules::is_any_tried_again(rules, way.bucket.reads.value);
             }
@@ -87,19 +114,19 @@ impl<'a> Host<'a> {
             .remark("An object that once was mirrored goes on saying so.")
             .with("response_headers_to_add", rules::kept(self.mirroring));
         let hosts = hosts.with(host.with("routes", self.routes));
-        if self.misses.is_empty() {
-            return hosts;
-        }
-        let routes = List::new()
-            .remark("No client can say so of a request.")
-            .with(misses::pretended())
-            .join(self.misses);
-        let twin = Map::new()
-            .with("name", format!("{MISSES}{}", self.name))
-            .with("domains", List::new().with(self.misses_host))
-            .with("typed_per_filter_config", Map::new().with(filter::NAME, off()))
-            .with("routes", routes);
-        hosts.remark(&format!("The misses among those of {:?}.", self.name)).with(twin)
+        let shared = (!self.misses.is_empty()).then_some((self.misses_host, self.misses));
+        shared.into_iter().chain(self.apart).fold(hosts, |hosts, (domain, misses)| {
+            let routes = List::new()
+                .remark("No client can say so of a request.")
+                .with(misses::pretended())
+                .join(misses);
+            let twin = Map::new()
+                .with("name", format!("{MISSES}{domain}"))
+                .with("domains", List::new().with(domain))
+                .with("typed_per_filter_config", Map::new().with(filter::NAME, off()))
+                .with("routes", routes);
+            hosts.remark(&format!("Misses among what is asked of {:?}.", self.name)).with(twin)
+        })
     }
 }
 
@@ -283,31 +310,54 @@ impl Way<'_> {
             .with(self.read(self.matching([])))
     }
 
+    /// The host of misses and their routes; none where those of the same bucket by path are theirs.
+    fn twin(self, rules: &RuleSet, plan: &Plan) -> Option<(String, List)> {
+        let routes = match (self.named, self.rewritten()) {
+            (Named::Host(_) | Named::Path, Rewritten::Not)
+            | (Named::Path, Rewritten::BucketInPath) => self.misses(rules, plan),
+            (Named::Path, Rewritten::BucketGone) => {
+                // As if the host had named it.
+                Self { named: Named::Host(""), ..self }.misses(rules, plan)
+            }
+            (Named::Host(_), Rewritten::BucketInPath | Rewritten::BucketGone) => return None,
+        };
+        Some((self.misses_host(), routes))
+    }
+
     /// Routes of misses that are requests of their own.
-    fn misses(self, routes: List, rules: &RuleSet, plan: &Plan) -> List {
-        // A signed read is readdressed on its way to the bucket: it comes with the others by path.
-        if let (Named::Host(_), Reads::Signed) = (self.named, self.bucket.reads.value) {
-            return routes;
-        }
+    fn misses(self, rules: &RuleSet, plan: &Plan) -> List {
         let above = self.above();
         let climbing = header(":path", &pattern::climbing(&above));
-        let mut routes = routes
+        let mut routes = List::new()
             .remark(
                 "What was not looked at before the bucket was asked: a key that climbs out of it. \
                  It is asked again, for its own answer.",
             )
             .with(self.read_again(self.matching([climbing])));
+        // The filter on the origin's side knows the bucket by the path again.
+        let restored = (self.rewritten() == Rewritten::BucketGone)
+            .then(|| rewriting("^/", &format!("/{}/", self.bucket.name.value)));
         for rule in rules::in_order(rules) {
             let Some(choice) = self.choice(rules, rule, plan) else { continue };
             if rules::needs_host(rules, rule) {
                 continue;
             }
+            let way = self.mirrored_way(rule).maybe("regex_rewrite", restored.clone());
             let route = Map::new()
                 .with("match", rules::matching(rule, &above, None))
-                .with("route", choice.way(self.mirrored_way(rule)));
+                .with("route", choice.way(way));
             routes = routes.remark(&rules::about(rule, true)).with(route);
         }
         routes.remark("And what is no key.").with(self.read_again(self.matching([])))
+    }
+
+    /// What becomes of a read's path on its way to the bucket.
+    fn rewritten(self) -> Rewritten {
+        match (self.bucket.reads.value, self.bucket.addressing) {
+            (Reads::Passthrough, Addressing::Path | Addressing::Virtual) => Rewritten::Not,
+            (Reads::Signed, Addressing::Path) => Rewritten::BucketInPath,
+            (Reads::Signed, Addressing::Virtual) => Rewritten::BucketGone,
+        }
     }
 
     /// The way of what a rule mirrors. Its idle timeout is never up before the filter's own, which
@@ -348,10 +398,12 @@ impl Way<'_> {
 
     /// The host of a miss.
     fn misses_host(self) -> String {
-        match (self.named, self.bucket.reads.value) {
-            (Named::Host(host), Reads::Passthrough) => format!("{host}:0"),
-            (Named::Path, Reads::Passthrough | Reads::Signed) | (Named::Host(_), Reads::Signed) => {
-                misses::HOST.to_owned()
+        match (self.rewritten(), self.named) {
+            (Rewritten::Not, Named::Host(host)) => format!("{host}:0"),
+            (Rewritten::Not, Named::Path)
+            | (Rewritten::BucketInPath, Named::Host(_) | Named::Path) => misses::HOST.to_owned(),
+            (Rewritten::BucketGone, Named::Host(_) | Named::Path) => {
+                format!("{}.{}", self.bucket.name.value, misses::HOST)
             }
         }
     }
@@ -383,9 +435,20 @@ impl Way<'_> {
 
     /// A read that may turn out to be a miss.
     fn mirrored(self, matching: Map) -> Map {
-        match self.bucket.reads.value {
+        let route = match self.bucket.reads.value {
             Reads::Passthrough => self.to_bucket(matching),
             Reads::Signed => self.signed(matching, self.signed_cluster()),
+        };
+        match (self.named, self.rewritten()) {
+            // Other buckets' misses go elsewhere.
+            (Named::Path, Rewritten::BucketGone) => {
+                let anew = misses::anew(&self.misses_host());
+                route.with("typed_per_filter_config", Map::new().with(misses::NAME, anew))
+            }
+            (Named::Path, Rewritten::Not | Rewritten::BucketInPath)
+            | (Named::Host(_), Rewritten::Not | Rewritten::BucketInPath | Rewritten::BucketGone) => {
+                route
+            }
         }
     }
 
@@ -467,13 +530,16 @@ impl Way<'_> {
                 (format!("{name}.{authority}"), None, String::new())
             }
         };
-        let rewrite = pattern.map(|pattern| {
-            Map::new()
-                .with("pattern", Map::new().with("regex", pattern).flow())
-                .with("substitution", substitution)
-        });
+        let rewrite = pattern.map(|pattern| rewriting(&pattern, &substitution));
         Map::new().with("host_rewrite_literal", host).maybe("regex_rewrite", rewrite)
     }
+}
+
+/// A path changed on its way.
+fn rewriting(pattern: &str, substitution: &str) -> Map {
+    Map::new()
+        .with("pattern", Map::new().with("regex", pattern).flow())
+        .with("substitution", substitution)
 }
 
 /// What the choices are.
