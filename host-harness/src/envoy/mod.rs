@@ -4,6 +4,7 @@
 //! is [`crate::deployment::Plan`]'s.
 
 mod bootstrap;
+mod bucket;
 mod clusters;
 mod credentials;
 mod directory;
@@ -17,6 +18,8 @@ mod running;
 mod target;
 #[cfg(test)]
 mod tests;
+mod virtual_host;
+mod way;
 mod yaml;
 
 use std::fmt;
@@ -198,7 +201,7 @@ fn lost_header(loaded: &Loaded, settings: &Settings) -> Option<(String, String)>
     signed.find_map(|(bucket, rules)| {
         let mut headers = rules.set.iter().flat_map(|rule| &rule.condition.headers);
         let lost = headers.find(|header| {
-            header.name == "host" || routes::SIGNATURE.contains(&header.name.as_str())
+            header.name == "host" || way::SIGNATURE.contains(&header.name.as_str())
         })?;
         Some((bucket.name.value.to_string(), lost.name.clone()))
     })
