@@ -92,6 +92,11 @@ section! {
         /// For the store's answer to a write; ten times as long for the beginning and the
         /// completion of a multipart upload.
         pub store: Duration [Default "30s"],
+        /// With `path: streaming`: where the store did not confirm that it began a multipart upload,
+        /// those that it lists of the object are looked at again after this time, and aborted if
+        /// they have no part by then. Longer than any other client of the bucket takes to send the
+        /// first part.
+        pub unconfirmed_upload: Duration [Default "10m"],
     }
 }
 

@@ -115,7 +115,9 @@ fn a_plan_names_clusters_and_configures_the_filter() {
             "object_bytes": 8388608, "memory_bytes": 67108864, "fetches": 64,
             "part_bytes": 8388608, "backfills": 4,
         },
-        "timeouts": { "origin_ms": 10000, "store_ms": 30000 },
+        "timeouts": {
+            "origin_ms": 10000, "store_ms": 30000, "unconfirmed_upload_ms": 600000,
+        },
     });
     assert_eq!(configuration, expected);
     assert_eq!(plan.path, crate::gateway::DataPath::Streaming);
