@@ -153,7 +153,8 @@ pub fn completion(etags: &[String]) -> String {
 /// The id of an upload in a store's answer.
 #[must_use]
 pub fn upload_id(xml: &str) -> Option<String> {
-    text(xml, "UploadId").map(|id| id.trim().to_owned()).filter(|id| !id.is_empty())
+    let (id, _) = between(xml, "<UploadId>", "</UploadId>")?;
+    unescape(id.trim()).filter(|id| !id.is_empty())
 }
 
 /// What an answer to ListMultipartUploads says of one key.
@@ -168,56 +169,65 @@ pub struct Listed {
 /// Reads an answer to ListMultipartUploads. `None` where it is none.
 #[must_use]
 pub fn listed_uploads(xml: &str, key: &[u8]) -> Option<Listed> {
-    let list = document(xml, "ListMultipartUploadsResult")?;
-    let uploads = list.split("<Upload>").skip(1).filter_map(|rest| rest.split_once("</Upload>"));
-    let of_key = uploads
-        .filter(|(upload, _)| text(upload, "Key").is_some_and(|found| found.as_bytes() == key));
-    let ids = of_key.filter_map(|(upload, _)| upload_id(upload)).collect();
-    Some(Listed { ids, is_cut: list.contains("<IsTruncated>true<") })
+    let (list, _) = between(xml, "<ListMultipartUploadsResult", "</ListMultipartUploadsResult>")?;
+    let is_cut = between(list, "<IsTruncated>", "</").is_some_and(|(is_cut, _)| is_cut == "true");
+    let (mut ids, mut rest) = (Vec::new(), list);
+    while let Some((upload, behind)) = between(rest, "<Upload>", "</Upload>") {
+        rest = behind;
+        let found = between(upload, "<Key>", "</Key>").and_then(|(found, _)| unescape(found));
+        if found.is_some_and(|found| found.as_bytes() == key) {
+            ids.extend(upload_id(upload));
+        }
+    }
+    Some(Listed { ids, is_cut })
 }
 
 /// Whether an upload has parts, by an answer to ListParts. `None` where it does not say.
 #[must_use]
 pub fn has_parts(xml: &str, upload: &str) -> Option<bool> {
-    let list = document(xml, "ListPartsResult")?;
+    let (mut list, _) = between(xml, "<ListPartsResult", "</ListPartsResult>")?;
     if upload_id(list)? != upload {
         return None;
     }
-    Some(list.split("<Part").skip(1).any(|rest| !rest.starts_with("NumberMarker")))
+    while let Some((_, behind)) = list.split_once("<Part") {
+        if !behind.starts_with("NumberMarker") {
+            return Some(true);
+        }
+        list = behind;
+    }
+    Some(false)
 }
 
-/// What is inside the only element of an answer, which has come whole.
-fn document<'x>(xml: &'x str, name: &str) -> Option<&'x str> {
-    let (_, rest) = xml.split_once(&format!("<{name}"))?;
-    Some(rest.rsplit_once(&format!("</{name}>"))?.0)
+/// What is between two marks, and what is behind them.
+fn between<'x>(xml: &'x str, open: &str, close: &str) -> Option<(&'x str, &'x str)> {
+    xml.split_once(open)?.1.split_once(close)
 }
 
-/// The text of an element, unescaped.
-fn text(xml: &str, name: &str) -> Option<String> {
-    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
-    let (text, _) = rest.split_once(&format!("</{name}>"))?;
-    let mut pieces = text.split('&');
-    let mut unescaped = pieces.next()?.to_owned();
-    for piece in pieces {
-        let (reference, rest) = piece.split_once(';')?;
-        unescaped.push(match reference {
+/// The text that a piece of XML stands for, where it is nothing but text.
+fn unescape(xml: &str) -> Option<String> {
+    let (mut text, mut rest) = (String::new(), xml);
+    while let Some((before, behind)) = rest.split_once('&') {
+        let (reference, behind) = behind.split_once(';')?;
+        text.push_str(before);
+        text.push(match reference {
             "amp" => '&',
             "apos" => '\'',
             "gt" => '>',
             "lt" => '<',
             "quot" => '"',
-            number => {
-                let number = number.strip_prefix('#')?;
-                let number = match number.strip_prefix('x') {
-                    Some(digits) => u32::from_str_radix(digits, 16),
-                    None => number.parse(),
+            _ => {
+                let number = reference.strip_prefix('#')?;
+                let (digits, radix) = match number.strip_prefix('x') {
+                    Some(digits) => (digits, 16),
+                    None => (number, 10),
                 };
-                char::from_u32(number.ok()?)?
+                char::from_u32(u32::from_str_radix(digits, radix).ok()?)?
             }
         });
-        unescaped.push_str(rest);
+        rest = behind;
     }
-    (!text.contains('<')).then_some(unescaped)
+    text.push_str(rest);
+    (!xml.contains('<')).then_some(text)
 }
 
 /// Whether the object that a HeadObject found is one that was sent: as long, and mirrored from the
@@ -309,8 +319,7 @@ mod tests {
             ("<b/>", None),
         ];
         for (escaped, expected) in cases {
-            let xml = format!("<Key>{escaped}</Key>");
-            assert_eq!(text(&xml, "Key").as_deref(), expected, "{escaped}");
+            assert_eq!(unescape(escaped).as_deref(), expected, "{escaped}");
         }
     }
 

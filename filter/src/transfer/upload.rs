@@ -12,6 +12,7 @@ use super::object::Flow;
 use super::part::Parts;
 use crate::configuration::Timeouts;
 use crate::http::headers::Headers;
+use crate::http::percent;
 use crate::reason::NotStored;
 use crate::retry;
 use crate::store::{self, Target, Written};
@@ -345,7 +346,8 @@ impl Upload {
                     (false, Ok(())) => {}
                     (false, Err(why)) => {
                         effects.push(Effect::Log(format!(
-                            "the upload {id} could not be aborted and may be open still: {why}"
+                            "the upload {} could not be aborted and may be open still: {why}",
+                            percent::readable(id.as_bytes())
                         )));
                         *self = Self::Over(Ok(()));
                     }
