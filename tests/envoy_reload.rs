@@ -17,10 +17,14 @@ use crate::support::generated::{Generated, load};
 use crate::support::server::{Reply, Server};
 use crate::support::store::Files;
 use crate::support::wait::until;
+use crate::support::wire::Response;
 
 /// How many clients there are, and how many requests all of them begin in a second.
 const CLIENTS: usize = 8;
 const RATE: u32 = 500;
+
+/// Of how many requests one is a miss.
+const ONE_MISS_IN: u32 = 5;
 
 /// An object that takes longer to fetch than all changes together.
 const LARGE: usize = 96 << 20;
@@ -83,29 +87,36 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// What a GET has, which must be a 200.
-fn body(gateway: SocketAddr, path: &str) -> String {
-    let answer = get(gateway, path);
+/// What the answer to a GET has, which must be a 200.
+fn body(path: &str, answer: Response) -> String {
     assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
     assert!(answer.whole, "{path} broke off");
     String::from_utf8(answer.body).expect("text")
 }
 
-/// Hits and misses in turn, at the pace of one client, whatever the rules.
+/// Hits, and a miss now and then, at the pace of one client, whatever the rules.
 fn ask_on(gateway: SocketAddr, client: usize, stop: &AtomicBool, asked: &AtomicUsize) {
     let pace = Duration::from_secs(1) * CLIENTS.try_into().unwrap_or(1) / RATE;
     let start = Instant::now();
-    let mut count = 0;
+    let mut connection = connect(gateway).expect("the gateway");
+    let mut count = 0_u32;
     while !stop.load(Ordering::Relaxed) {
-        let path = match count % 2 {
+        let path = match count % ONE_MISS_IN {
             0 => format!("/examplebucket/a/{client}-{count}"),
             _ => "/examplebucket/a/once".to_owned(),
         };
-        assert_eq!(body(gateway, &path), "first");
+        let get = request("GET", &path).addressed(gateway).to_bytes();
+        connection.write(&get).expect("the gateway reads");
+        let answer = connection.read_response("GET").expect("the gateway answers");
+        // The gateway may say that it wants no more requests on a connection.
+        if answer.header("connection").is_some_and(|value| value == "close") {
+            connection = connect(gateway).expect("the gateway");
+        }
+        assert_eq!(body(&path, answer), "first");
         count += 1;
         asked.fetch_add(1, Ordering::Relaxed);
         // The pace of the load: a slow machine has no pauses.
-        let due = start + pace * count.try_into().unwrap_or(u32::MAX);
+        let due = start + pace * count;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
 }
@@ -120,14 +131,15 @@ fn change_under_load(changing: &Changing, running: &Generated) {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| scope.spawn(move || ask_on(gateway, client, stop, asked_of_a)))
             .collect();
+        let begun = Instant::now();
         for change in 1..=10 {
             running.change(&changing.loaded(change % 2));
             let expected = ["first", "second"][change % 2];
             let mut asked = 0;
             until("the changed rules", || {
                 asked += 1;
-                let found = body(gateway, &format!("/examplebucket/b/{change}-{asked}"));
-                (found == expected).then_some(())
+                let path = format!("/examplebucket/b/{change}-{asked}");
+                (body(&path, get(gateway, &path)) == expected).then_some(())
             });
             // They last for a while: half a second of the load.
             let enough = asked_of_a.load(Ordering::Relaxed) + RATE as usize / 2;
@@ -136,6 +148,8 @@ fn change_under_load(changing: &Changing, running: &Generated) {
                 (asked_of_a.load(Ordering::Relaxed) >= enough).then_some(())
             });
         }
+        let (asked, taken) = (asked_of_a.load(Ordering::Relaxed), begun.elapsed().as_secs_f64());
+        println!("{asked} requests in {taken:.1} s: {:.0} a second", asked as f64 / taken);
         drop(stopped);
         clients.into_iter().for_each(|client| client.join().expect("no request fails"));
     });

@@ -253,6 +253,7 @@ fn whatever_a_client_claims_the_bucket_is_asked_first() {
             ("x-envoy-attempt-count", "1"),
             ("x-envoy-attempt-count", "2"),
             ("X-Envoy-Attempt-Count", "99"),
+            ("x-envoy-back-to-origin", "examplebucket/1"),
             ("x-b2o-bucket", "404/"),
             ("x-envoy-retriable-header-names", "content-type"),
             ("x-envoy-retry-on", "5xx,retriable-headers"),
@@ -264,6 +265,11 @@ fn whatever_a_client_claims_the_bucket_is_asked_first() {
             assert_eq!(answer.body, b"the bucket's", "{host:?}: {name}: {value}: {answer:?}");
             assert_eq!(answer.header("x-b2o-bucket"), None, "{host:?}: {name}");
         }
+        // Nor does the host say it by which the gateway routes misses.
+        let misses = request("GET", "/examplebucket/there")
+            .with("host", "back-to-origin.invalid:0")
+            .with("x-envoy-back-to-origin", "examplebucket/1");
+        assert_ne!(sent(gateway.address, &misses).body, b"the origin's", "{host:?}");
         assert_eq!(origin.requests(), Vec::new(), "{host:?}");
         // A store that speaks as if it were the gateway's own judge decides nothing either.
         store.script.always(

@@ -115,6 +115,12 @@ impl Wire {
         self.stream.flush()
     }
 
+    /// Room for the headers of a message: each has a line.
+    fn slots(&self) -> Vec<httparse::Header<'static>> {
+        let lines = self.ahead.iter().filter(|byte| **byte == b'\n').count();
+        vec![httparse::EMPTY_HEADER; lines.min(MAX_HEADERS)]
+    }
+
     /// Reads more; false at the end of the stream.
     fn fill(&mut self) -> io::Result<bool> {
         let mut chunk = [0; 64 * 1024];
@@ -126,7 +132,7 @@ impl Wire {
     /// The next request; `None` when the peer has closed between two.
     pub(crate) fn read_request(&mut self) -> io::Result<Option<Request>> {
         loop {
-            let mut slots = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
+            let mut slots = self.slots();
             let mut parsed = httparse::Request::new(&mut slots);
             match parsed.parse(&self.ahead).map_err(invalid)? {
                 httparse::Status::Complete(length) => {
@@ -160,7 +166,7 @@ impl Wire {
     /// The answer to a request of that method; interim answers are skipped.
     pub(crate) fn read_response(&mut self, method: &str) -> io::Result<Response> {
         loop {
-            let mut slots = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
+            let mut slots = self.slots();
             let mut parsed = httparse::Response::new(&mut slots);
             match parsed.parse(&self.ahead).map_err(invalid)? {
                 httparse::Status::Complete(length) => {

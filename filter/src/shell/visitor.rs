@@ -82,10 +82,9 @@ impl Visitor {
         }
     }
 
-    /// What an earlier attempt left for this one.
-    fn resume(&mut self) -> Option<Rc<Asked>> {
-        let name = host::property(&[attempt::NAME]).unwrap_or_default();
-        let id = AttemptId::of(&name, self.vm.owner)?;
+    /// What an earlier attempt left under this name.
+    fn resume(&mut self, name: &[u8]) -> Option<Rc<Asked>> {
+        let id = AttemptId::of(name, self.vm.owner)?;
         let mut work = self.vm.work.borrow_mut();
         let (asked, since) = work.origin()?.on_attempt(id)?;
         self.since = since;
@@ -206,12 +205,12 @@ impl HttpContext for Visitor {
         // What a client sent must not reach an origin unread.
         let headers = host::headers(Map::Request).unwrap_or_default();
         let now = self.since;
-        let departure = match attempt::is_later(&headers) {
-            true => {
-                let asked = self.resume();
+        let departure = match host::property(&[attempt::NAME]) {
+            Ok(name) if !name.is_empty() => {
+                let asked = self.resume(&name);
                 self.visit.on_attempt(asked, &headers)
             }
-            false => self.visit.on_request(&self.vm.configuration, headers, now),
+            Ok(_) | Err(_) => self.visit.on_request(&self.vm.configuration, headers, now),
         };
         match departure {
             Departure::Answer(refusal) => self.refuse(&refusal),

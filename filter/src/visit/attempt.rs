@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Asked, Refusal};
-use crate::http::headers::Headers;
 use crate::worker::Moment;
 
 /// The header of an answer by which a cluster's filter judges it for the gateway's retry. It is one
@@ -19,13 +18,14 @@ pub const JUDGE: &str = "proxy-connection";
 /// Its value where another attempt is to be made.
 pub const AGAIN: &str = "again";
 
-/// The header of a request that counts its attempts, the bucket's among them. No client can set it.
+/// The header of a request that counts its attempts, where the bucket's is among them. No client can
+/// set it.
 pub const COUNT: &str = "x-envoy-attempt-count";
 
 /// The property of a request that names the cluster of its next attempt.
 pub const CLUSTER: &str = "back_to_origin.cluster";
 
-/// The property that names what waits for it.
+/// The property that names what waits for it. A request that has not been to an origin has none.
 pub const NAME: &str = "back_to_origin.attempt";
 
 /// How long an attempt may take to come: gateways wait a few milliseconds before a retry.
@@ -51,14 +51,6 @@ impl AttemptId {
         let id = Self(u64::from_be_bytes(name.last_chunk().copied()?));
         (id.name(root) == name).then_some(id)
     }
-}
-
-/// Whether a request has been to an origin before.
-#[must_use]
-pub fn is_later(request: &Headers) -> bool {
-    let count = request.text(COUNT).and_then(|count| count.parse().ok());
-    // The first was the bucket's.
-    count.is_some_and(|count: u32| count > 2)
 }
 
 /// What waits for its attempt.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use back_to_origin::reason::MirrorFailure;
 use back_to_origin::rule::Action;
 
+use super::routes::MISSES;
 use super::yaml::{List, Map, Yaml};
-use super::{CLUSTERS, DataPath, FILTER, ROUTES, SINCE, Settings, filter, routes};
+use super::{CLUSTERS, DataPath, FILTER, ROUTES, SINCE, Settings, filter, misses, routes};
 use crate::deployment::Loaded;
 
 /// How long a stream may stand still at least.
@@ -86,9 +87,9 @@ fn about(path: DataPath) -> String {
                 .to_owned()
         }
         DataPath::Streaming => format!(
-            "Back-to-origin in Envoy, streamed: when a bucket lacks an object, Envoy's own router \
-             tries again at the origin of the rule. There the filter asks for what the rule says, \
-             and copies into the bucket what streams to the client.\n\n\
+            "Back-to-origin in Envoy, streamed: when a bucket lacks an object, Envoy itself routes \
+             the request once more, to the origin of the rule. There the filter asks for what the \
+             rule says, and copies into the bucket what streams to the client.\n\n\
              It needs Envoy {SINCE} or later: earlier ones cannot choose another server for a retry. \
              For those, and as a base for Istio, `b2o envoy --path callout` writes the portable form."
         ),
@@ -119,8 +120,8 @@ fn manager(idle: Duration, settings: &Settings) -> Map {
         .with("path_with_escaped_slashes_action", "KEEP_UNCHANGED")
         .remark(
             "Envoy's own headers are Envoy's alone: from a client, x-envoy-retry-on and its like \
-             would multiply requests to the store, and x-envoy-attempt-count would choose the \
-             server. A route's `request_headers_to_remove` comes too late for them.",
+             would multiply requests to the store, and others would choose the server. A route's \
+             `request_headers_to_remove` comes too late for them.",
         )
         .with("early_header_mutation_extensions", List::new().with(strip()))
         .remark("The store has identifiers of its own.")
@@ -128,36 +129,14 @@ fn manager(idle: Duration, settings: &Settings) -> Map {
         .remark("A hit keeps the Server header of the store.")
         .with("server_header_transformation", "PASS_THROUGH")
         .remark(
-            "The bound of last resort: should the module fail, whatever it holds ends after this; \
-             the default is five minutes. It is longer than a fetch may take.",
+            "The bound of last resort: should the module fail, whatever it holds ends after this, \
+             and so does a client that never ends its header; the default is five minutes. It is \
+             longer than a fetch may take. (`request_headers_timeout` would hold such clients to \
+             less, but has a price on every hit.)",
         )
         .with("stream_idle_timeout", seconds(idle))
-        .remark("A client that never ends its header holds its connection no longer than this.")
-        .with("request_headers_timeout", "30s")
         .maybe("local_reply_config", local_replies(settings.data_path))
-        .with(
-            "http_filters",
-            List::new()
-                .with(
-                    Map::new().with("name", filter::NAME).with(
-                        "config_discovery",
-                        Map::new()
-                            .with("config_source", source(FILTER, settings))
-                            .with("type_urls", filter::types(settings.data_path)),
-                    ),
-                )
-                .with(
-                    Map::new().with("name", "envoy.filters.http.router").with(
-                        "typed_config",
-                        Map::typed("envoy.extensions.filters.http.router.v3.Router")
-                            .remark(
-                                "Nobody but the filter is interested in these, and it asks for \
-                                 them elsewhere.",
-                            )
-                            .with("suppress_envoy_headers", true),
-                    ),
-                ),
-        )
+        .with("http_filters", chain(settings))
         .with(
             "rds",
             Map::new()
@@ -166,10 +145,32 @@ fn manager(idle: Duration, settings: &Settings) -> Map {
         )
 }
 
+/// The filters that clients' requests pass.
+fn chain(settings: &Settings) -> List {
+    let discovery = Map::new()
+        .with("config_source", source(FILTER, settings))
+        .with("type_urls", filter::types(settings.data_path));
+    let filters =
+        List::new().with(Map::new().with("name", filter::NAME).with("config_discovery", discovery));
+    let filters = match settings.data_path {
+        DataPath::Callout => filters,
+        DataPath::Streaming => filters
+            .remark("Makes a request of its own of a miss, where a route says so.")
+            .with(misses::filter()),
+    };
+    let router = Map::typed("envoy.extensions.filters.http.router.v3.Router")
+        .remark("Nobody but the filter is interested in these, and it asks for them elsewhere.")
+        .with("suppress_envoy_headers", true);
+    filters.with(Map::new().with("name", "envoy.filters.http.router").with("typed_config", router))
+}
+
 /// What clients get where Envoy itself answers for an origin.
 fn local_replies(path: DataPath) -> Option<Map> {
     let mapper = |codes: &str, reason: &str| {
-        let expression = format!("upstream.request_attempt_count > 1u && ({codes})");
+        let expression = format!(
+            "(xds.virtual_host_name.startsWith('{MISSES}') || upstream.request_attempt_count > 1u) \
+             && ({codes})"
+        );
         let filter = Map::new().with("name", "origin").with(
             "typed_config",
             Map::typed("envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter")
@@ -199,8 +200,8 @@ fn local_replies(path: DataPath) -> Option<Map> {
             Map::new()
                 .remark(
                     "An origin that cannot be reached is answered for by Envoy, and the filter on \
-                     its side does not hear of it. Of the bucket's own failures, the first \
-                     attempt, this says nothing.",
+                     its side does not hear of it. Of the bucket's own failures this says nothing: \
+                     a bucket is asked first, and not among the misses.",
                 )
                 .with("mappers", mappers),
         ),

@@ -37,6 +37,11 @@ pub(super) fn signed(bucket: &str) -> String {
     format!("signed-{bucket}")
 }
 
+/// The cluster of reads that the router itself tries again at an origin.
+pub(super) fn judged(bucket: &str) -> String {
+    format!("judged-{bucket}")
+}
+
 pub(super) fn is_encrypted(endpoint: &Endpoint) -> bool {
     endpoint.scheme == Scheme::Https
 }
@@ -59,7 +64,7 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Setti
     let (stores, origins) = split(loaded, plan);
     let mut clusters = List::new();
     for ((bucket, store), rules) in buckets.iter().zip(stores).zip(&loaded.rules) {
-        clusters = add_bucket(clusters, bucket, store, judge(&rules.set, settings), settings);
+        clusters = add_bucket(clusters, bucket, store, &rules.set, settings);
     }
     let fetches = loaded.deployment.limits.fetches.value.saturating_mul(WORKERS);
     for origin in origins {
@@ -93,7 +98,7 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Setti
                 .with(cluster(
                     &mirror(&origin.name, plan),
                     origin,
-                    breakers(REQUESTS),
+                    tried_again(),
                     sent(List::new().with(filter), origin, settings),
                     settings,
                 ));
@@ -124,23 +129,34 @@ fn add_bucket(
     clusters: List,
     bucket: &Bucket,
     store: &Cluster,
-    judge: List,
+    rules: &RuleSet,
     settings: &Settings,
 ) -> List {
     let name = &bucket.name.value.0;
-    let clusters = clusters
-        .remark(&format!("What clients ask of the bucket {name}, as they sent it."))
-        .with(cluster(&read(name), store, client_breakers(settings), judge.clone(), settings));
-    let clusters = match bucket.reads.value {
-        Reads::Passthrough => clusters,
-        Reads::Signed => {
-            let mut filters = judge;
-            filters.extend(signing(bucket, settings).map(Yaml::from));
-            clusters
-                .remark(&format!("What clients read of the bucket {name}, signed for them here."))
-                .with(cluster(&signed(name), store, client_breakers(settings), filters, settings))
-        }
+    let reads = || match bucket.reads.value {
+        Reads::Passthrough => None,
+        Reads::Signed => signing(bucket, settings).map(Yaml::from),
     };
+    let mut clusters = clusters
+        .remark(&format!("What clients ask of the bucket {name}, as they sent it."))
+        .with(cluster(&read(name), store, breakers(REQUESTS), List::new(), settings));
+    if bucket.reads.value == Reads::Signed {
+        let mut filters = List::new();
+        filters.extend(reads());
+        clusters = clusters
+            .remark(&format!("What clients read of the bucket {name}, signed for them here."))
+            .with(cluster(&signed(name), store, breakers(REQUESTS), filters, settings));
+    }
+    let streams = settings.data_path == DataPath::Streaming;
+    if streams && rules::is_any_tried_again(rules, bucket.reads.value) {
+        let mut filters = List::new().remark(JUDGED).with(rules::judge());
+        filters.extend(reads());
+        clusters = clusters
+            .remark(&format!(
+                "What clients read of the bucket {name} that the router tries again at an origin."
+            ))
+            .with(cluster(&judged(name), store, tried_again(), filters, settings));
+    }
     let mut filters = List::new().remark(ADDED).with(plain_request());
     let signing = signing(bucket, settings);
     let how = if signing.is_some() { ", signed here: no key ever enters the module" } else { "" };
@@ -154,54 +170,41 @@ fn add_bucket(
     ))
 }
 
-/// What a bucket's answers say for the router, and what they say of how an object came.
-fn judge(rules: &RuleSet, settings: &Settings) -> List {
-    match settings.data_path {
-        DataPath::Callout => List::new(),
-        DataPath::Streaming => List::new()
-            .remark(
-                "`404/` for a miss. A delete marker of a versioned bucket says so behind the slash: \
-                 what was deleted stays deleted. Envoy takes this header off for the client. An \
-                 object that once was mirrored goes on saying so.",
-            )
-            .with(rules::judge(rules)),
-    }
-}
+/// What the judge says.
+const JUDGED: &str = "`404/` for a miss. A delete marker of a versioned bucket says so behind the \
+                      slash: what was deleted stays deleted. Envoy takes this header off for the \
+                      client.";
 
 /// Why there are bounds.
-const fn bounds(path: DataPath) -> &'static str {
-    match path {
-        DataPath::Callout => {
-            "The defaults, 1,024 each, are soon reached by many clients at once; then Envoy \
-             answers 503."
-        }
-        DataPath::Streaming => {
-            "The defaults, 1,024 each, are soon reached by many clients at once; then Envoy \
-             answers 503. Each miss is a retry, and of those the default is 3: with more at once \
-             the others would get the bucket's 404. So `max_retries` is how many misses there \
-             may be at once."
-        }
-    }
-}
+const BOUNDS: &str = "The defaults, 1,024 each, are soon reached by many clients at once; then Envoy \
+                      answers 503.";
 
-/// The same for requests of clients.
-fn client_breakers(settings: &Settings) -> Map {
-    let breakers = breakers(REQUESTS);
-    match settings.data_path {
-        DataPath::Callout => breakers,
-        DataPath::Streaming => breakers.with("max_retries", REQUESTS),
-    }
+/// Why there is one more where requests are tried again.
+const RETRIES: &str = "The defaults, 1,024 each, are soon reached by many clients at once; then Envoy \
+                       answers 503. Of retries the default is 3, and what is more is left as it is: \
+                       `max_retries` is how many there may be at once.";
+
+/// Bounds where requests are tried again.
+fn tried_again() -> (&'static str, Map) {
+    (RETRIES, breakers(REQUESTS).1.with("max_retries", REQUESTS))
 }
 
 /// How many requests there may be at once.
-fn breakers(requests: u64) -> Map {
-    Map::new()
+fn breakers(requests: u64) -> (&'static str, Map) {
+    let bounds = Map::new()
         .with("max_connections", requests)
         .with("max_pending_requests", requests)
-        .with("max_requests", requests)
+        .with("max_requests", requests);
+    (BOUNDS, bounds)
 }
 
-fn cluster(name: &str, server: &Cluster, breakers: Map, filters: List, settings: &Settings) -> Map {
+fn cluster(
+    name: &str,
+    server: &Cluster,
+    (why, breakers): (&str, Map),
+    filters: List,
+    settings: &Settings,
+) -> Map {
     let endpoint = &server.endpoint;
     let host = endpoint.host.trim_matches(['[', ']']);
     let is_address = host.parse::<IpAddr>().is_ok();
@@ -214,7 +217,7 @@ fn cluster(name: &str, server: &Cluster, breakers: Map, filters: List, settings:
         .with("type", if is_address { "STATIC" } else { "STRICT_DNS" })
         .maybe("dns_lookup_family", lookup)
         .with("connect_timeout", seconds(server.connect_timeout))
-        .remark(bounds(settings.data_path))
+        .remark(why)
         .with("circuit_breakers", Map::new().with("thresholds", List::new().with(breakers.flow())))
         .with(
             "load_assignment",
@@ -252,7 +255,7 @@ fn protocol(server: &Cluster, filters: List) -> Map {
             "common_http_protocol_options",
             Map::new().with("idle_timeout", seconds(server.idle_timeout)).flow(),
         )
-        .with("http_filters", filters.with(codec))
+        .maybe("http_filters", (!filters.is_empty()).then(|| filters.with(codec)))
 }
 
 /// TLS, with a certificate that somebody trusted has signed for this very server.

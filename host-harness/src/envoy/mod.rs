@@ -8,6 +8,7 @@ mod clusters;
 mod credentials;
 mod directory;
 mod filter;
+mod misses;
 mod pattern;
 mod renewal;
 mod routes;

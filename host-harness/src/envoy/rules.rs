@@ -1,46 +1,50 @@
-//! Mirror rules as routes: the router itself tries again at the origin.
+//! Mirror rules as routes: which requests they are about, and where each attempt at an origin goes.
 //!
-//! Owns which requests that is for, where each attempt goes, and what makes the router try again: only
-//! the bucket's own word that it has no such object, or the filter's that it is to be asked for
-//! elsewhere, never a connection that failed.
+//! Owns what makes the router try again: only the filter's word that an object is to be asked for
+//! elsewhere, or, where a miss cannot be a request of its own, the bucket's that it has none; never a
+//! connection that failed.
 //!
 //! The judge, by which the router is told so, is a header that Envoy takes off every answer by
-//! itself: to have one of our own taken off would cost every hit more than all of the routing.
+//! itself.
 
 use back_to_origin::rule::{Action, IncludeHeader, Rule, RuleSet};
 use back_to_origin::visit::attempt::{AGAIN, CLUSTER, COUNT, JUDGE};
 
 use super::pattern;
-use super::yaml::{List, Map, Yaml};
+use super::yaml::{List, Map};
 use crate::deployment::Reads;
 
-/// The filter on a bucket's cluster that judges its answers, and gives back what is kept of the
-/// origin's.
-pub(super) fn judge(rules: &RuleSet) -> Map {
-    let append = |key: &str, value: &str, action: &str| {
-        let header = Map::new().with("key", key).with("value", value);
-        Map::new()
-            .with("append", Map::new().with("header", header).with("append_action", action))
-            .flow()
-    };
+/// The filter that judges a bucket's answers.
+pub(super) fn judge() -> Map {
     let markers = "%RESP(:status)%/%RESP(x-amz-delete-marker?x-oss-delete-marker)%";
-    let keeps_dates = rules.iter().any(|rule| match &rule.action {
-        Action::External(_) => false,
-        Action::Mirror(mirror) => mirror.keeping.last_modified,
-    });
-    let date = keeps_dates.then(|| {
-        let kept = "%RESP(x-amz-meta-x-oss-last-modified)%";
-        append("last-modified", kept, "OVERWRITE_IF_EXISTS_OR_ADD")
-    });
-    let mut mutations = List::new()
-        .with(append(JUDGE, markers, "OVERWRITE_IF_EXISTS_OR_ADD"))
-        .with(append("x-oss-tag", "%RESP(x-amz-meta-x-oss-tag)%", "ADD_IF_ABSENT"));
-    mutations.extend(date);
+    let append = header_value(JUDGE, markers, "OVERWRITE_IF_EXISTS_OR_ADD");
+    let mutation = Map::new().with("append", append).flow();
     Map::new().with("name", "envoy.filters.http.header_mutation").with(
         "typed_config",
         Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")
-            .with("mutations", Map::new().with("response_mutations", mutations)),
+            .with("mutations", Map::new().with("response_mutations", List::new().with(mutation))),
     )
+}
+
+/// What an object that was mirrored once goes on saying, by what is kept of it.
+pub(super) fn kept<'r>(rules: impl IntoIterator<Item = &'r RuleSet>) -> List {
+    let keeps_date = |rule: &Rule| match &rule.action {
+        Action::External(_) => false,
+        Action::Mirror(mirror) => mirror.keeping.last_modified,
+    };
+    let tag = header_value("x-oss-tag", "%RESP(x-amz-meta-x-oss-tag)%", "ADD_IF_ABSENT");
+    let date = rules.into_iter().flat_map(RuleSet::iter).any(keeps_date).then(|| {
+        let kept = "%RESP(x-amz-meta-x-oss-last-modified)%";
+        header_value("last-modified", kept, "OVERWRITE_IF_EXISTS_OR_ADD").flow()
+    });
+    let mut kept = List::new().with(tag.flow());
+    kept.extend(date);
+    kept
+}
+
+fn header_value(key: &str, value: &str, action: &str) -> Map {
+    let header = Map::new().with("key", key).with("value", value);
+    Map::new().with("header", header).with("append_action", action)
 }
 
 /// Whether anything is mirrored.
@@ -66,16 +70,38 @@ pub(super) fn in_order(rules: &RuleSet) -> Vec<&Rule> {
 pub(super) fn is_streamed(rules: &RuleSet, rule: &Rule, reads: Reads) -> bool {
     // Signed reads are readdressed before they come to the origins' side: a redirect to the host
     // the client asked is made before the buckets.
-    let goes_back = |next: &Rule| match &next.action {
-        Action::External(external) => external.host_name.is_none(),
-        Action::Mirror(_) => false,
-    };
+    rules.streams(rule) && !(reads == Reads::Signed && goes_back(rules, rule))
+}
+
+/// Whether what a rule mirrors, or a rule behind it, depends on what a miss loses when it becomes a
+/// request of its own: the host that the client asked.
+pub(super) fn needs_host(rules: &RuleSet, rule: &Rule) -> bool {
+    let mut headers = rules.iter().flat_map(|rule| &rule.condition.headers);
+    headers.any(|header| header.name == "host") || goes_back(rules, rule)
+}
+
+/// Whether the router itself tries again where the bucket has nothing: for a HEAD, which would become
+/// a GET as a request of its own, and for what needs the host.
+pub(super) fn is_tried_again(rules: &RuleSet, rule: &Rule, reads: Reads) -> bool {
+    is_streamed(rules, rule, reads) && (rule.allows_head() || needs_host(rules, rule))
+}
+
+/// Whether it does for any rule.
+pub(super) fn is_any_tried_again(rules: &RuleSet, reads: Reads) -> bool {
+    in_order(rules).into_iter().any(|rule| is_tried_again(rules, rule, reads))
+}
+
+/// Whether a client may be sent to the host that it has asked, where the origin has nothing.
+fn goes_back(rules: &RuleSet, rule: &Rule) -> bool {
     let falls_through = match &rule.action {
         Action::External(_) => false,
         Action::Mirror(mirror) => mirror.fall_through,
     };
-    let goes_back = falls_through && reads == Reads::Signed && rules.iter().any(goes_back);
-    rules.streams(rule) && !goes_back
+    let goes_back = |next: &Rule| match &next.action {
+        Action::External(external) => external.host_name.is_none(),
+        Action::Mirror(_) => false,
+    };
+    falls_through && rules.iter().any(goes_back)
 }
 
 /// What a rule is about, for people.
@@ -144,9 +170,19 @@ fn include_header(wanted: &IncludeHeader) -> Vec<Map> {
     }
 }
 
+/// Whether a path without a query that starts as the keys of a rule do is for no other rule, when
+/// that is the first. So nothing more of it is looked at before the bucket is asked; whether it names
+/// a key at all is seen to when that has none.
+pub(super) fn is_by_prefix(rule: &Rule) -> bool {
+    let condition = &rule.condition;
+    condition.key_suffix.is_empty() && !condition.key_prefix.contains('%')
+}
+
 /// The same for a path that stands for itself, as nearly all do: without an encoding, a query, or
 /// dots to resolve. No pattern has to be run for it. `None` where that cannot be said so.
-pub(super) fn plainly(rule: &Rule, above: &str) -> Option<Map> {
+///
+/// `by_prefix`: see [`is_by_prefix`].
+pub(super) fn plainly(rule: &Rule, above: &str, by_prefix: bool) -> Option<Map> {
     let (prefix, suffix) = (&rule.condition.key_prefix, &rule.condition.key_suffix);
     // Behind the last slash nothing but the key can be meant.
     if suffix.contains('/') {
@@ -159,8 +195,9 @@ pub(super) fn plainly(rule: &Rule, above: &str) -> Option<Map> {
     let lacks = |text: &str| is("contains", text).with("invert_match", true).flow();
     let get = Map::new().with("name", ":method");
     let get = get.with("string_match", Map::new().with("exact", "GET"));
+    let signs: &[&str] = if by_prefix { &["?"] } else { &["%", "?", ".."] };
     let mut headers = List::new().with(get.flow());
-    headers.extend(["%", "?", ".."].map(lacks).map(Yaml::from));
+    headers.extend(signs.iter().map(|sign| lacks(sign)));
     if !suffix.is_empty() {
         headers = headers.with(is("suffix", suffix).flow());
     } else if prefix.is_empty() {
@@ -177,28 +214,53 @@ pub(super) fn header(name: &str, pattern: &str) -> Map {
     Map::new().with("name", name).with("string_match", regex)
 }
 
-/// The ways from a bucket to an origin: which cluster each attempt goes to.
+/// Which cluster each attempt goes to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Choice {
-    /// The cluster of the first attempt, a bucket's.
-    pub(super) first: String,
-    /// That of the second, the MirrorURL's.
+    /// The cluster of the first attempt, a bucket's; none where it is known that the bucket has
+    /// nothing.
+    pub(super) bucket: Option<String>,
+    /// The next, the MirrorURL's.
     pub(super) origin: String,
-    /// Whether there may be more, which the filter names.
-    pub(super) goes_on: bool,
+    /// How many there may be from then on, of which the filter names the clusters.
+    pub(super) attempts: u32,
 }
 
 impl Choice {
     /// By what routes call it.
     pub(super) fn name(&self) -> String {
-        let Self { first, origin, goes_on } = self;
-        let on = if *goes_on { "/on" } else { "" };
-        format!("{first}/{origin}{on}")
+        let bucket = self.bucket.as_ref().map(|bucket| format!("{bucket}/"));
+        let on = if self.attempts > 1 { "/on" } else { "" };
+        format!("{}{}{on}", bucket.unwrap_or_default(), self.origin)
     }
 
     /// The choice, for requests that may come to any of these origins: the name that the filter has
-    /// for its cluster, and that of the one that streams.
-    pub(super) fn plugin(&self, origins: &[(String, String)]) -> Map {
+    /// for its cluster, and that of the one that streams. `None` where there is none.
+    pub(super) fn plugin(&self, origins: &[(String, String)]) -> Option<Map> {
+        let goes_on = self.attempts > 1;
+        let choice = match &self.bucket {
+            None if !goes_on => return None,
+            None => self.named(origins, &self.origin),
+            Some(bucket) => {
+                let otherwise = match goes_on {
+                    // The filter has taken the count off by then, with all else that is not the
+                    // origin's.
+                    true => Map::new().with("matcher", self.named(origins, bucket)),
+                    false => action(bucket),
+                };
+                self.counted().with("on_no_match", otherwise)
+            }
+        };
+        let specifier = Map::typed(
+            "envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier",
+        );
+        let specifier = specifier.with("cluster_matcher", choice);
+        let extension = Map::new().with("name", self.name()).with("typed_config", specifier);
+        Some(Map::new().with("extension", extension))
+    }
+
+    /// The origin, for an attempt after the bucket's.
+    fn counted(&self) -> Map {
         let input = Map::new().with("name", "attempt").with(
             "typed_config",
             Map::typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput")
@@ -213,22 +275,11 @@ impl Choice {
         let matcher =
             Map::new().with("predicate", predicate).with("on_match", action(&self.origin));
         let list = Map::new().with("matchers", List::new().with(matcher));
-        let otherwise = match self.goes_on {
-            // The filter has taken the count off by then, with all else that is not the origin's.
-            true => Map::new().with("matcher", self.named(origins)),
-            false => action(&self.first),
-        };
-        let choice = Map::new().with("matcher_list", list).with("on_no_match", otherwise);
-        let specifier = Map::typed(
-            "envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier",
-        );
-        let specifier = specifier.with("cluster_matcher", choice);
-        let extension = Map::new().with("name", self.name()).with("typed_config", specifier);
-        Map::new().with("extension", extension)
+        Map::new().with("matcher_list", list)
     }
 
-    /// The cluster that the filter has named, or else the bucket's.
-    fn named(&self, origins: &[(String, String)]) -> Map {
+    /// The cluster that the filter has named, or else this one.
+    fn named(&self, origins: &[(String, String)], otherwise: &str) -> Map {
         let state =
             Map::typed("envoy.extensions.matching.common_inputs.network.v3.FilterStateInput");
         let input = Map::new()
@@ -239,7 +290,39 @@ impl Choice {
         let tree = Map::new()
             .with("input", input)
             .with("exact_match_map", Map::new().with("map", clusters));
-        Map::new().with("matcher_tree", tree).with("on_no_match", action(&self.first))
+        Map::new().with("matcher_tree", tree).with("on_no_match", action(otherwise))
+    }
+
+    /// The way of a request, with what else is on that way.
+    pub(super) fn way(&self, way: Map) -> Map {
+        if self.bucket.is_none() && self.attempts <= 1 {
+            return way.with("cluster", &*self.origin);
+        }
+        let answers: &[&str] = match self.bucket {
+            Some(_) => &["404/", "404/false", AGAIN],
+            None => &[AGAIN],
+        };
+        let answers = answers.iter().map(|text| {
+            let same = Map::new().with("exact", *text).with("ignore_case", true);
+            Map::new().with("name", JUDGE).with("string_match", same).flow()
+        });
+        // The bucket's attempt is the one that is no retry; where there is none, the first is.
+        let retries = self.attempts - u32::from(self.bucket.is_none());
+        let retry = Map::new()
+            .remark(match self.bucket {
+                Some(_) => {
+                    "Nothing makes another attempt but the bucket's 404 and the filter's word: \
+                     above all no failure to reach a server."
+                }
+                None => "Nothing makes another attempt but the filter's word.",
+            })
+            .with("retry_on", "retriable-headers")
+            .with("retriable_headers", answers.collect::<List>())
+            .with("num_retries", u64::from(retries))
+            .with("refresh_cluster_on_retry", true)
+            .remark("The least it takes; the default is 25 ms.")
+            .with("retry_back_off", Map::new().with("base_interval", "0.001s").flow());
+        way.with("cluster_specifier_plugin", self.name()).with("retry_policy", retry)
     }
 }
 
@@ -248,24 +331,4 @@ fn action(cluster: &str) -> Map {
     let action =
         Map::new().with("name", "cluster").with("typed_config", typed.with("cluster", cluster));
     Map::new().with("action", action)
-}
-
-/// The way of a request that a rule mirrors, with what else is on that way.
-pub(super) fn retried(choice: &Choice, attempts: u32, way: Map) -> Map {
-    let answers = ["404/", "404/false", AGAIN].map(|text| {
-        let same = Map::new().with("exact", text).with("ignore_case", true);
-        Map::new().with("name", JUDGE).with("string_match", same).flow()
-    });
-    let retry = Map::new()
-        .remark(
-            "Nothing makes another attempt but the bucket's 404 and the filter's word: above all no \
-             failure to reach a server.",
-        )
-        .with("retry_on", "retriable-headers")
-        .with("retriable_headers", answers.into_iter().collect::<List>())
-        .with("num_retries", u64::from(attempts))
-        .with("refresh_cluster_on_retry", true)
-        .remark("The least it takes; the default is 25 ms.")
-        .with("retry_back_off", Map::new().with("base_interval", "0.001s").flow());
-    way.with("cluster_specifier_plugin", choice.name()).with("retry_policy", retry)
 }

@@ -71,7 +71,7 @@ fn cluster(files: &[File], name: &str) -> Value {
 /// The filters of a cluster, by name.
 fn filter(cluster: &Value, name: &str) -> Option<Value> {
     let options = &cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
-    let filters = options["http_filters"].as_array().unwrap();
+    let filters = options["http_filters"].as_array()?;
     let name = format!("envoy.filters.http.{name}");
     filters.iter().find(|filter| filter["name"] == name).map(|f| f["typed_config"].clone())
 }
@@ -376,29 +376,65 @@ fn choice(files: &[File], name: &str) -> Value {
     named.expect(name)["extension"]["typed_config"]["cluster_matcher"].clone()
 }
 
-/// The routes by path, and of each where it goes first and where then.
-fn ways(files: &[File]) -> Vec<(Value, String, Option<String>)> {
+/// A virtual host.
+fn virtual_host(files: &[File], name: &str) -> Option<Value> {
     let routes = yaml(files, ROUTES);
     let hosts = routes["resources"][0]["virtual_hosts"].as_array().unwrap();
-    let by_path = hosts.iter().find(|host| host["name"] == "path").unwrap();
+    hosts.iter().find(|host| host["name"] == name).cloned()
+}
+
+/// What becomes of a request for which a bucket has no object.
+#[derive(Debug, Eq, PartialEq)]
+enum Miss {
+    /// The bucket's answer stands.
+    Stands,
+    /// It is routed anew.
+    Anew,
+    /// The router tries again.
+    TriedAgain,
+}
+
+/// The routes by path, and of each where it goes first and what then.
+fn ways(files: &[File]) -> Vec<(Value, String, Miss)> {
+    let host = virtual_host(files, "path").unwrap();
+    let is_on = !host["typed_per_filter_config"][misses::NAME].is_null();
     let way = |route: &Value| {
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
         let (matching, action) = (route["match"].clone(), &route["route"]);
-        let Some(name) = action["cluster_specifier_plugin"].as_str() else {
-            return (matching, text(&action["cluster"]), None);
-        };
-        assert_eq!(action["retry_policy"]["retry_on"], "retriable-headers");
-        let specifier = choice(files, name);
-        let cluster = |on: &Value| text(&on["action"]["typed_config"]["cluster"]);
-        let retried = cluster(&specifier["matcher_list"]["matchers"][0]["on_match"]);
-        let otherwise = &specifier["on_no_match"];
-        let first = match otherwise["matcher"].is_null() {
-            true => cluster(otherwise),
-            false => cluster(&otherwise["matcher"]["on_no_match"]),
-        };
-        (matching, first, Some(retried))
+        let is_off = route["typed_per_filter_config"][misses::NAME]["disabled"] == true;
+        match action["cluster_specifier_plugin"].as_str() {
+            Some(name) => {
+                assert!(is_off || !is_on, "{route}");
+                (matching, first(&choice(files, name)), Miss::TriedAgain)
+            }
+            None => {
+                let miss = if is_on && !is_off { Miss::Anew } else { Miss::Stands };
+                (matching, action["cluster"].as_str().unwrap().to_owned(), miss)
+            }
+        }
     };
-    by_path["routes"].as_array().unwrap().iter().map(way).collect()
+    host["routes"].as_array().unwrap().iter().map(way).collect()
+}
+
+/// The cluster of the first attempt.
+fn first(choice: &Value) -> String {
+    let otherwise = &choice["on_no_match"];
+    let first = match otherwise["matcher"].is_null() {
+        true => otherwise,
+        false => &otherwise["matcher"]["on_no_match"],
+    };
+    first["action"]["typed_config"]["cluster"].as_str().unwrap().to_owned()
+}
+
+/// Where misses go, by path and in order.
+fn origins(files: &[File]) -> Vec<String> {
+    let Some(host) = virtual_host(files, "misses/path") else { return Vec::new() };
+    let routes = host["routes"].as_array().unwrap().iter();
+    let ways = routes.filter_map(|route| route["route"].as_object());
+    ways.map(|way| match way.get("cluster_specifier_plugin") {
+        Some(name) => first(&choice(files, name.as_str().unwrap())),
+        None => way["cluster"].as_str().unwrap().to_owned(),
+    })
+    .collect()
 }
 
 const MIXED: &str = r#"[
@@ -417,21 +453,47 @@ const MIXED: &str = r#"[
 #[test]
 fn rules_are_routes_in_their_order() {
     let files = streamed(MIXED, "");
-    let origins: Vec<_> = ways(&files).into_iter().map(|(_, _, origin)| origin).collect();
-    let is = |at: usize, origin: &str| {
-        origins[at].as_ref().is_some_and(|name: &String| name.starts_with(origin))
-    };
+    let ways = ways(&files);
+    let misses: Vec<_> = ways.iter().map(|(_, _, miss)| *miss == Miss::Anew).collect();
     // Plain paths: .png, old/ and all else that is mirrored. Then other methods, other operations,
     // keys that climb (twice), the same three in all encodings, and the rest.
-    assert_eq!(origins.len(), 11, "{origins:?}");
-    for (png, all) in [(0, 2), (7, 9)] {
-        let right = is(png, "mirror-http-a.test-80-") && is(all, "mirror-https-b.test-443-");
-        assert!(right, "{origins:?}");
+    let (is, not) = (true, false);
+    assert_eq!(misses, [is, not, is, not, not, not, not, is, not, is, not], "{ways:?}");
+    assert!(ways.iter().all(|(_, first, _)| first == "bucket-abc"), "{ways:?}");
+    // Keys that climb, the two rules that mirror, and what is no key.
+    let origins = origins(&files);
+    let starts = ["bucket-abc", "mirror-http-a.test-80-", "mirror-https-b.test-443-", "bucket-abc"];
+    assert_eq!(origins.len(), starts.len(), "{origins:?}");
+    for (origin, start) in origins.iter().zip(starts) {
+        assert!(origin.starts_with(start), "{origins:?}");
     }
-    assert!([1, 3, 4, 5, 6, 8, 10].iter().all(|at| origins[*at].is_none()), "{origins:?}");
-    for (_, first, _) in ways(&files) {
-        assert_eq!(first, "bucket-abc");
-    }
+}
+
+#[test]
+fn only_the_bucket_itself_makes_a_miss() {
+    let files = streamed(RULES, "");
+    let host = virtual_host(&files, "path").unwrap();
+    let policies = &host["typed_per_filter_config"][misses::NAME]["custom_response_matcher"];
+    let matchers = policies["matcher_list"]["matchers"].as_array().unwrap();
+    assert_eq!(matchers.len(), 1);
+    let all = matchers[0]["predicate"]["and_matcher"]["predicate"].as_array().unwrap();
+    let wanted = |at: usize| &all[at]["single_predicate"]["value_match"]["exact"];
+    // A 404 that Envoy did not make up, and of no delete marker.
+    assert_eq!((wanted(0), wanted(1), all.len()), (&"404".into(), &"false".into(), 4));
+    let policy = &matchers[0]["on_match"]["action"]["typed_config"];
+    let twin = virtual_host(&files, "misses/path").unwrap();
+    assert_eq!(twin["domains"][0], policy["redirect_action"]["host_redirect"]);
+    let header = &policy["request_headers_to_add"][0]["header"]["key"];
+    let closed = &twin["routes"][0];
+    assert_eq!(closed["direct_response"]["status"], 404);
+    let absent = &closed["match"]["headers"][0];
+    assert_eq!((&absent["name"], &absent["invert_match"]), (header, &true.into()));
+    // What clients send of that kind is taken off.
+    assert!(header.as_str().unwrap().starts_with("x-envoy-"));
+    assert!(text(&files, BOOTSTRAP).contains("key_matcher: { prefix: x-envoy- }"));
+    // A bucket that its host names is found by it again.
+    let host = virtual_host(&files, "misses/abc.s3.test").unwrap();
+    assert_eq!(host["domains"][0], "abc.s3.test:0");
 }
 
 #[test]
@@ -440,8 +502,8 @@ fn a_head_has_a_route_to_the_origin_where_its_rule_says_so() {
         MIXED.replace(r#""http://a.test/""#, r#""http://a.test/", "MirrorAllowHeadObject": true"#);
     let methods = |rules: &str| -> Vec<String> {
         let files = streamed(rules, "");
-        let routes = yaml(&files, ROUTES);
-        let routes = routes["resources"][0]["virtual_hosts"][0]["routes"].as_array().unwrap();
+        let host = virtual_host(&files, "path").unwrap();
+        let routes = host["routes"].as_array().unwrap();
         let method = |route: &Value| {
             let headers = route["match"]["headers"].as_array()?;
             let method = headers.iter().find(|header| header["name"] == ":method")?;
@@ -457,9 +519,29 @@ fn a_head_has_a_route_to_the_origin_where_its_rule_says_so() {
     let plain = ["GET"; 3];
     let not_about = ["not GET", "", "", ""];
     assert_eq!(methods(MIXED), [&plain[..], &not_about, &["", "", ""], &[""]].concat());
-    // The rule of old/ stands before those behind it, and the last one lets a HEAD be the bucket's.
+    // The first rule has the router try again, that of old/ stands before those behind it, and the
+    // last one lets a HEAD be the bucket's.
     let not_about = ["not GET|HEAD", "", "", ""];
-    assert_eq!(methods(&allowed), [&plain[..], &not_about, &["", "", "HEAD", ""], &[""]].concat());
+    let rules = ["HEAD", "", "", "HEAD", ""];
+    assert_eq!(methods(&allowed), [&plain[..], &not_about, &rules, &[""]].concat());
+    let files = streamed(&allowed, "");
+    let ways = ways(&files);
+    let tried: Vec<_> = ways.iter().filter(|(.., miss)| *miss == Miss::TriedAgain).collect();
+    assert_eq!(tried.len(), 1, "{ways:?}");
+    assert_eq!(tried[0].1, "judged-abc");
+    assert!(filter(&cluster(&files, "judged-abc"), "header_mutation").is_some());
+    assert!(!text(&streamed(MIXED, ""), CLUSTERS).contains("judged-abc"));
+}
+
+#[test]
+fn a_rule_that_needs_the_clients_host_is_tried_again_with_it() {
+    let headers = r#""IncludeHeader": [{"Key": "Host", "StartsWith": "x"}], "HttpErr"#;
+    for rules in [MIXED.replace("\"HttpErr", headers), RULES.replace("\"HttpErr", headers)] {
+        let files = streamed(&rules, "");
+        let ways = ways(&files);
+        assert!(ways.iter().any(|(.., miss)| *miss == Miss::TriedAgain), "{ways:?}");
+        assert!(ways.iter().all(|(.., miss)| *miss != Miss::Anew), "{ways:?}");
+    }
 }
 
 #[test]
@@ -516,9 +598,7 @@ fn the_filter_is_where_misses_go_and_never_where_it_calls_itself() {
         })
         .map(str::to_owned)
         .collect();
-    let retried: Vec<_> = ways(&files).into_iter().filter_map(|(_, _, origin)| origin).collect();
-    // Once for plain paths, and once for all others.
-    assert_eq!([with_module.clone(), with_module.clone()].concat(), retried);
+    assert_eq!(with_module, origins(&files)[1..2]);
     let filter = &cluster(&files, &with_module[0])["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
         ["http_filters"][0];
     let value = &filter["typed_config"]["config"]["configuration"]["value"];
@@ -529,9 +609,9 @@ fn the_filter_is_where_misses_go_and_never_where_it_calls_itself() {
 
 #[test]
 fn other_rules_are_another_cluster() {
-    let retried = |rules: &str| ways(&streamed(rules, "")).into_iter().find_map(|(.., to)| to);
-    assert!(retried(RULES).is_some());
-    assert_ne!(retried(RULES), retried(&RULES.replace("a/", "b/")));
+    let origin = |rules: &str| origins(&streamed(rules, "")).swap_remove(1);
+    assert!(origin(RULES).starts_with("mirror-"));
+    assert_ne!(origin(RULES), origin(&RULES.replace("a/", "b/")));
 }
 
 #[test]
@@ -597,17 +677,17 @@ fn what_takes_more_than_one_request_is_fetched_before_the_buckets() {
                 "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "http://o/" {more}}}}}]"#
         )
     };
-    let retried = |rules: &str| {
+    let streamed = |rules: &str| {
         let files = attempt(rules, "passthrough").unwrap();
-        let is_retried = text(&files, ROUTES).contains("retriable_headers");
+        let is_streamed = origins(&files).iter().any(|cluster| cluster.starts_with("mirror-"));
         let is_fetched = text(&files, "filter.yaml").contains("RoutingRules");
         assert!(text(&files, "clusters.yaml").contains("origin-https-cdn.test-443"));
-        (is_retried, is_fetched)
+        (is_streamed, is_fetched)
     };
-    assert_eq!(retried(&rules("")), (true, false));
-    assert_eq!(retried(&rules(r#", "MirrorURLSlave": "http://p/""#)), (false, true));
-    assert_eq!(retried(&rules(r#", "MirrorFallThrough": true"#)), (true, false));
+    assert_eq!(streamed(&rules("")), (true, false));
+    assert_eq!(streamed(&rules(r#", "MirrorURLSlave": "http://p/""#)), (false, true));
+    assert_eq!(streamed(&rules(r#", "MirrorFallThrough": true"#)), (true, false));
     let failing = rules(r#", "MirrorOnServerError": true"#)
         .replace(r#"Equals": 404"#, r#"Equals": "404,5XX""#);
-    assert_eq!(retried(&failing), (true, true));
+    assert_eq!(streamed(&failing), (true, true));
 }

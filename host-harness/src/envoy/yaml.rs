@@ -148,6 +148,16 @@ impl List {
         self
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// These items, and then those.
+    pub(super) fn join(mut self, other: Self) -> Self {
+        self.items.extend(other.items);
+        self
+    }
+
     pub(super) fn with(mut self, item: impl Into<Yaml>) -> Self {
         self.items.push((std::mem::take(&mut self.remark), item.into()));
         self

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use back_to_origin::reason::MirrorFailure;
-use back_to_origin::visit::attempt::{AGAIN, CLUSTER, COUNT, JUDGE};
+use back_to_origin::visit::attempt::{AGAIN, CLUSTER, JUDGE};
 use http::header::HOST;
 use http::{HeaderValue, Request};
 use http_body_util::{BodyExt as _, Empty};
@@ -141,10 +141,8 @@ impl Exchange {
         let Some(upstream) = self.worker().upstreams.get(&facts.cluster) else {
             return fail(MirrorFailure::NoCluster, "cluster_not_found");
         };
-        let mut fields = fields.clone();
-        fields.set(COUNT.as_bytes(), (number + 1).to_string().as_bytes());
         // A body has been spent on the bucket, and a GET's means nothing.
-        let shown = stream.request_headers(fields, true);
+        let shown = stream.request_headers(fields.clone(), true);
         match timeout(self.worker().timeouts.idle, shown).await {
             Ok(Verdict::Pass) => {}
             Ok(verdict) => return Outcome::Last(Asked::prevented(verdict, &method)),
