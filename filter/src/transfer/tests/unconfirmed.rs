@@ -174,7 +174,7 @@ fn a_list_that_is_not_all_is_used_and_told_of() {
     let mut bench = Bench::unconfirmed();
     let cut = list(&[("k", "v")]).replace("false", "true");
     bench.answer(LIST, "200", "", &cut);
-    assert_eq!(bench.lines, [told.clone()]);
+    assert_eq!(bench.lines, std::slice::from_ref(&told));
     bench.pass(GRACE);
     bench.answer(&parts("v"), "200", "", &no_parts("v"));
     bench.answer(&abort("v"), "204", "", "");
