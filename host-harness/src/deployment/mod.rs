@@ -94,8 +94,8 @@ section! {
         pub store: Duration [Default "30s"],
         /// With `path: streaming`: where the store did not confirm that it began a multipart upload,
         /// those that it lists of the object are looked at again after this time, and aborted if
-        /// they have no part by then. Longer than any other client of the bucket takes to send the
-        /// first part.
+        /// they have no part by then. Keep it longer than another client of the bucket, or worker,
+        /// may take to send the first part of its own.
         pub unconfirmed_upload: Duration [Default "10m"],
     }
 }

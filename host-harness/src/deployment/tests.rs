@@ -230,7 +230,7 @@ error[unknown-field]: `lsiten` is no field of deployment
   |
   = help: did you mean `listen`?
 
-error[wrong-value]: expected a duration above 0 with its unit, `ms`, `s` or `m`, found `10`
+error[wrong-value]: expected a duration above 0, and of at most 60m, with its unit, `ms`, `s` or `m`, found `10`
  --> deployment.yaml:4:11
   |
 4 |   origin: 10
