@@ -27,6 +27,8 @@ mod hostile;
 mod mirror_auth;
 /// The size of the module and what it asks of a host.
 mod module;
+/// Origins that say of themselves whether they are well.
+mod probe;
 /// Ceph RGW as the store: `--features rgw`.
 #[cfg(feature = "rgw")]
 mod rgw;

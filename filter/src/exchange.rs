@@ -91,13 +91,7 @@ impl Miss {
     ///
     /// The rule says not to, or the bucket has not said that it lacks the object.
     pub fn storing(&self) -> Result<(), NotStored> {
-        if self.origin.rule().proxy_pass {
-            Err(NotStored::ByRule)
-        } else if self.answer.status >= 500 {
-            Err(NotStored::BucketFailed)
-        } else {
-            Ok(())
-        }
+        self.origin.rule().storing(self.answer.status)
     }
 }
 
@@ -212,10 +206,13 @@ fn begin_mirror(miss: Miss) -> Decision {
         return Decision::Mirror(Box::new(miss));
     };
     let location = miss.origin.location();
-    Decision::Fetch {
-        reply: Reply::redirect(code, &location),
-        line: miss.report.line(&Outcome::Fetching { code, location: &location }),
-        miss: Box::new(miss),
+    let storing = miss.storing();
+    let reply = Reply::redirect(code, &location);
+    let line = miss.report.line(&Outcome::Sent { code, location: &location, storing });
+    match storing {
+        Ok(()) => Decision::Fetch { reply, line, miss: Box::new(miss) },
+        // The object would be nobody's.
+        Err(_) => Decision::Answer { reply, metric: Metric::Redirected, line },
     }
 }
 

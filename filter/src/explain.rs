@@ -9,7 +9,7 @@ use crate::http::headers::{HeaderList, Headers};
 use crate::http::percent;
 use crate::matching::{self, Answer, Source};
 use crate::origin::OriginRequest;
-use crate::reason::{NotStored, Pass};
+use crate::reason::Pass;
 use crate::request::ObjectRequest;
 use crate::rule::{Action, Mirror, Rule, RuleSet, TooLarge};
 use crate::store::{LAST_MODIFIED_METADATA, TAG_METADATA};
@@ -159,12 +159,16 @@ fn act(rule: &Rule, request: &ObjectRequest, status: u16) -> Outcome {
             Outcome::Redirect { code: external.code, location: external.location(request) }
         }
         Action::Mirror(mirror) => match OriginRequest::build(mirror, request, "") {
-            Ok(origin) => Outcome::Mirror {
-                method: request.method.as_str(),
-                url: origin.location(),
-                headers: readable(&origin.call_headers(request.method.as_str())),
-                signed: mirror.signer.is_some(),
-                on: consequences(rule, mirror, request, &origin, status),
+            Ok(origin) => match (mirror.async_status, mirror.storing(status)) {
+                // Nothing is fetched that would be nobody's.
+                (Some(code), Err(_)) => Outcome::Redirect { code, location: origin.location() },
+                (Some(_) | None, _) => Outcome::Mirror {
+                    method: request.method.as_str(),
+                    url: origin.location(),
+                    headers: readable(&origin.call_headers(request.method.as_str())),
+                    signed: mirror.signer.is_some(),
+                    on: consequences(rule, mirror, request, &origin, status),
+                },
             },
             Err(failure) => Outcome::Fail { reason: failure.to_string() },
         },
@@ -203,12 +207,7 @@ fn consequences(
         let value = value.apply(percent::encode_key(&request.key).as_bytes());
         say("", format!("and {name}: {}", percent::readable(&value)));
     }
-    let storing = match (mirror.proxy_pass, status) {
-        (true, _) => Err(NotStored::ByRule),
-        (false, 500..) => Err(NotStored::BucketFailed),
-        (false, _) => Ok(()),
-    };
-    match storing {
+    match mirror.storing(status) {
         Ok(()) => {
             for line in stored(mirror, request) {
                 say("", line);
@@ -399,18 +398,17 @@ mod tests {
 
     #[test]
     fn every_element_of_a_mirror_is_told() {
-        let rules = RuleSet::from_json(
-            br#"[{"RuleNumber": 7, "Condition": {"HttpErrorCodeReturnedEquals": "404,5XX"}, "Redirect":
+        let rules = r#"[{"RuleNumber": 7, "Condition": {"HttpErrorCodeReturnedEquals": "404,5XX"}, "Redirect":
                 {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorURLSlave": "http://p/s/",
                  "MirrorURLProbe": "http://o/ok", "MirrorSwitchAllErrors": true, "MirrorAsyncStatus": 303,
                  "MirrorFollowRedirect": false, "TransparentMirrorResponseCodes": "400,403",
                  "MirrorSaveOssMeta": true, "MirrorUserLastModified": true, "MirrorOnServerError": true,
                  "MirrorFallThrough": true, "MirrorMaxSize": 5, "MirrorTooLarge": "Fail",
                  "MirrorTaggings": {"Taggings": [{"Key": "k", "Value": "v"}]}, "StorageClass": "STANDARD_IA",
-                 "MirrorReturnHeaders": {"ReturnHeader": [{"Key": "X-From", "Value": "${key}"}]}}}]"#,
-        );
-        let rules = rules.rules.unwrap_or_else(|| panic!("{:?}", rules.findings));
-        let ask = |status| {
+                 "MirrorReturnHeaders": {"ReturnHeader": [{"Key": "X-From", "Value": "${key}"}]}}}]"#;
+        let ask = |rules: &str, status| {
+            let rules = RuleSet::from_json(rules.as_bytes());
+            let rules = rules.rules.unwrap_or_else(|| panic!("{:?}", rules.findings));
             let question = Question {
                 bucket: "b".to_owned(),
                 method: "GET".to_owned(),
@@ -421,7 +419,7 @@ mod tests {
             };
             explain(&rules, &question).to_string()
         };
-        let text = ask(404);
+        let text = ask(rules, 404);
         let end = text.split_once("user-agent").unwrap().1.split_once('\n').unwrap().1;
         assert_eq!(
             end,
@@ -441,7 +439,9 @@ mod tests {
              else     client gets 424 MirrorFailed\n\
              too big  client gets 424 MirrorFailed, above 5 bytes or what the gateway can hold"
         );
-        let text = ask(503);
+        let text = ask(rules, 503);
+        assert!(text.ends_with("\nthen     client gets 303 to http://o/k"), "{text}");
+        let text = ask(&rules.replace(r#""MirrorAsyncStatus": 303,"#, ""), 503);
         assert!(
             text.contains(
                 "nothing is stored: the bucket failed, which does not say that it lacks the object"

@@ -61,13 +61,6 @@ pub enum Outcome<'a> {
         /// The object's URL.
         url: &'a str,
     },
-    /// The client was sent to the origin at once, and the object is fetched meanwhile.
-    Fetching {
-        /// The status it got.
-        code: u16,
-        /// Its target.
-        location: &'a str,
-    },
     /// The client got the object.
     Mirrored {
         /// The object's URL.
@@ -99,6 +92,15 @@ pub enum Outcome<'a> {
         code: u16,
         /// Its target.
         location: &'a str,
+    },
+    /// The client was sent to the origin at once.
+    Sent {
+        /// The status it got.
+        code: u16,
+        /// Its target.
+        location: &'a str,
+        /// Whether the object is fetched meanwhile, to be stored.
+        storing: Result<(), NotStored>,
     },
     /// The client got the object as a stream, which is not copied: another one is.
     Shared {
@@ -136,9 +138,6 @@ impl fmt::Display for Outcome<'_> {
             Self::FellThrough { url } => {
                 write!(f, "Mirror, origin {url} answered 404, the next rule is tried")
             }
-            Self::Fetching { code, location } => {
-                write!(f, "Mirror, client got {code} to {location}, the object is being fetched")
-            }
             Self::NotFetched { url, failure } => {
                 write!(f, "Mirror, origin {url}, nobody waits, not stored: {failure}")
             }
@@ -159,6 +158,13 @@ impl fmt::Display for Outcome<'_> {
             }
             Self::Redirected { code, location } => {
                 write!(f, "External, client got {code} to {location}")
+            }
+            Self::Sent { code, location, storing } => {
+                write!(f, "Mirror, client got {code} to {location}, ")?;
+                match storing {
+                    Ok(()) => f.write_str("the object is being fetched"),
+                    Err(why) => write!(f, "not fetched: {why}"),
+                }
             }
             Self::Shared { url } => {
                 write!(f, "Mirror, origin {url} streamed to the client, stored by another request")

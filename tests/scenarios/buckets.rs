@@ -13,7 +13,7 @@ fn several_buckets() {
     run(several_buckets_on);
 }
 
-fn several_buckets_on(_: Path) -> Group {
+pub(super) fn several_buckets_on(_: Path) -> Group {
     let first = json!([mirror_rule(1, "", json!({ "MirrorURL": "http://{origin}/first/" }))]);
     let second = json!([
         mirror_rule(1, "mirror/", json!({ "MirrorURL": "http://{origin}/second/" })),
@@ -78,7 +78,7 @@ fn rule_order() {
     run(rule_order_on);
 }
 
-fn rule_order_on(_: Path) -> Group {
+pub(super) fn rule_order_on(_: Path) -> Group {
     let suffix = json!({
         "RuleNumber": 3,
         "Condition": { "KeySuffixEquals": ".jpg", "HttpErrorCodeReturnedEquals": 404 },

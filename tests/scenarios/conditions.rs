@@ -13,7 +13,7 @@ fn conditions() {
     run(conditions_on);
 }
 
-fn conditions_on(_: Path) -> Group {
+pub(super) fn conditions_on(_: Path) -> Group {
     let rules = json!([
         on(
             mirror_rule(1, "h/", json!({ "MirrorURL": "http://{origin}/exact/" })),

@@ -26,7 +26,7 @@ fn digests() {
     run(digests_on);
 }
 
-fn digests_on(path: Path) -> Group {
+pub(super) fn digests_on(path: Path) -> Group {
     let rules = json!([
         mirror_rule(1, "unchecked/", json!({})),
         mirror_rule(2, "", json!({ "MirrorCheckMd5": true })),

@@ -6,6 +6,7 @@ use super::run::run;
 use super::{Group, Row, mirror_rule, row};
 use crate::support::gateway::Path;
 use crate::support::server::Reply;
+use crate::support::wait::DEADLINE;
 
 /// What every failure is.
 const FAILED: &str = "MirrorFailed";
@@ -15,13 +16,28 @@ fn failures() {
     run(failures_on);
 }
 
-fn failures_on(path: Path) -> Group {
+pub(super) fn failures_on(path: Path) -> Group {
     let rules = json!([
         mirror_rule(1, "refused/", json!({ "MirrorURL": "http://{closed}/" })),
         mirror_rule(9, "", json!({})),
     ]);
     let mut group = Group::new("failures", rules, [statuses(), broken(path)].concat());
     group.timeouts = Some(json!({ "origin_ms": 2_000 }));
+    group
+}
+
+#[test]
+fn patience() {
+    run(patience_on);
+}
+
+/// The deployment would wait longer than the client of this row.
+pub(super) fn patience_on(_: Path) -> Group {
+    let rules = json!([mirror_rule(1, "", json!({ "MirrorTimeout": 1_000 }))]);
+    let silence = Reply::raw("").stall();
+    let rows = vec![failing("a rule waits no longer than it says", "/silence", silence, "in time")];
+    let mut group = Group::new("patience", rules, rows);
+    group.timeouts = Some(json!({ "origin_ms": 2 * DEADLINE.as_millis() as u64 }));
     group
 }
 

@@ -34,7 +34,7 @@ fn header_rules() {
     run(header_rules_on);
 }
 
-fn header_rules_on(_: Path) -> Group {
+pub(super) fn header_rules_on(_: Path) -> Group {
     let set = json!([{ "Key": "ccc-header", "Value": "ccc" }, { "Key": "X-New", "Value": "a, b" }]);
     let rules = json!([
         mirror_rule(

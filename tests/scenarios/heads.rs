@@ -16,7 +16,7 @@ fn heads() {
     run(heads_on);
 }
 
-fn heads_on(path: Path) -> Group {
+pub(super) fn heads_on(path: Path) -> Group {
     let head = |more: serde_json::Value| {
         let mut elements = json!({ "MirrorAllowHeadObject": true });
         super::merge(&mut elements, more);
@@ -26,6 +26,7 @@ fn heads_on(path: Path) -> Group {
         mirror_rule(1, "silent/", json!({})),
         mirror_rule(2, "refused/", head(json!({ "MirrorURL": "http://{closed}/" }))),
         redirect_rule(3, "elsewhere/", 404, json!({ "HostName": "h.example" })),
+        mirror_rule(4, "small/", head(json!({ "MirrorMaxSize": 5 }))),
         mirror_rule(9, "", head(json!({}))),
     ]);
     let rows = [brought(path), absent(), large(path)].concat();
@@ -142,7 +143,12 @@ fn large(on: Path) -> Vec<Row> {
     let bytes = "l".repeat(1_001);
     let row = head("a HEAD of an object above the limit", "/large")
         .origin("/large", Reply::new(200, &[], &bytes));
-    vec![match on {
+    let by_rule = head("a HEAD of an object above its rule's own limit", "/small/k")
+        .origin("/small/k", Reply::new(200, &[], BYTES))
+        .status(302)
+        .header("location", "http://{origin}/small/k")
+        .never_stored("/examplebucket/small/k");
+    let row = match on {
         Path::Callout => row
             .status(302)
             .header("location", "http://{origin}/large")
@@ -150,5 +156,6 @@ fn large(on: Path) -> Vec<Row> {
         Path::Streaming => {
             row.status(200).header("content-length", "1001").follows(on, "/large", &bytes)
         }
-    }]
+    };
+    vec![row, by_rule]
 }

@@ -14,7 +14,7 @@ fn keeping() {
     run(keeping_on);
 }
 
-fn keeping_on(path: Path) -> Group {
+pub(super) fn keeping_on(path: Path) -> Group {
     let rules = json!([
         mirror_rule(1, "meta/", json!({ "MirrorSaveOssMeta": true })),
         mirror_rule(2, "dated/", json!({ "MirrorUserLastModified": true })),
@@ -39,9 +39,12 @@ fn keeping_on(path: Path) -> Group {
         mirror_rule(7, "sent/", json!({ "MirrorFollowRedirect": false })),
         mirror_rule(8, "async/", json!({ "MirrorAsyncStatus": 303 })),
         mirror_rule(9, "small/", json!({ "MirrorMaxSize": 5, "MirrorTooLarge": "Fail" })),
-        mirror_rule(10, "", json!({})),
+        mirror_rule(10, "over/", json!({ "MirrorMaxSize": 5 })),
+        mirror_rule(11, "class/", json!({ "TransparentMirrorResponseCodes": "4XX" })),
+        mirror_rule(12, "away/", json!({ "MirrorAsyncStatus": 303, "MirrorProxyPass": true })),
+        mirror_rule(13, "", json!({})),
     ]);
-    Group::new("keeping", rules, [objects(), answers(path)].concat())
+    Group::new("keeping", rules, [objects(), limited(path), answers(path)].concat())
 }
 
 fn objects() -> Vec<Row> {
@@ -115,6 +118,19 @@ fn objects() -> Vec<Row> {
             .body("x")
             .fetched("/proxy/a")
             .never_stored("/examplebucket/proxy/a"),
+    ]
+}
+
+/// The rule's own limit. On the streaming path a length that nobody announced is known when the
+/// client has all of it.
+fn limited(path: Path) -> Vec<Row> {
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\n123456\r\n0\r\n\r\n";
+    let unannounced = row("an object over it that does not say so")
+        .origin("/small/c", Reply::raw(chunked).keep())
+        .get("/examplebucket/small/c")
+        .fetched("/small/c")
+        .never_stored("/examplebucket/small/c");
+    vec![
         row("an object over the rule's own limit")
             .origin("/small/a", Reply::new(200, &[], "123456"))
             .get("/examplebucket/small/a")
@@ -125,6 +141,18 @@ fn objects() -> Vec<Row> {
             .origin("/small/b", Reply::new(200, &[], "12345"))
             .get("/examplebucket/small/b")
             .mirrored("/examplebucket/small/b", "/small/b", "12345"),
+        row("an object over it is the origin's to give, where the rule does not say otherwise")
+            .origin("/over/a", Reply::new(200, &[], "123456"))
+            .get("/examplebucket/over/a")
+            .status(302)
+            .header("location", "http://{origin}/over/a")
+            .body("")
+            .fetched("/over/a")
+            .never_stored("/examplebucket/over/a"),
+        match path {
+            Path::Callout => unannounced.error(424, "MirrorFailed", "the limit of 5 bytes"),
+            Path::Streaming => unannounced.status(200).body("123456"),
+        },
     ]
 }
 
@@ -157,6 +185,14 @@ fn answers(path: Path) -> Vec<Row> {
         through(400, "bad", "what the origin says"),
         through(404, "none", "the origin's own page"),
         through(503, "busy", "come back"),
+        row("a 410 of a class that is the client's")
+            .origin("/class/gone", Reply::new(410, &[], "gone"))
+            .get("/examplebucket/class/gone")
+            .status(410)
+            .header("x-oss-tag", "MIRROR http%3A%2F%2F{origin%}%2Fclass%2Fgone")
+            .body("gone")
+            .fetched("/class/gone")
+            .never_stored("/examplebucket/class/gone"),
         row("a status that is not named")
             .origin("/through/denied", Reply::new(403, &[], "no"))
             .get("/examplebucket/through/denied")
@@ -182,6 +218,13 @@ fn answers(path: Path) -> Vec<Row> {
             .error(424, "MirrorFailed", "302")
             .fetched("/sent/nowhere"),
         wanted(path),
+        row("what is not to be stored is not fetched for nobody")
+            .origin_object("/away/a", &[("etag", "\"e\"")], "x")
+            .get("/examplebucket/away/a")
+            .status(303)
+            .header("location", "http://{origin}/away/a")
+            .body("")
+            .never_stored("/examplebucket/away/a"),
     ]
 }
 

@@ -12,7 +12,7 @@ fn keys() {
     run(keys_on);
 }
 
-fn keys_on(_: Path) -> Group {
+pub(super) fn keys_on(_: Path) -> Group {
     let rules = json!([
         mirror_rule(1, "base/", json!({ "MirrorURL": "http://{origin}/deep/er/" })),
         mirror_rule(2, "/pass/", json!({ "MirrorPassOriginalSlashes": true })),

@@ -19,7 +19,7 @@ fn large() {
     run(large_on);
 }
 
-fn large_on(on: Path) -> Group {
+pub(super) fn large_on(on: Path) -> Group {
     let rules = json!([
         mirror_rule(1, "fail/", json!({ "MirrorTooLarge": "Fail" })),
         mirror_rule(2, "query/", json!({ "MirrorPassQueryString": true })),

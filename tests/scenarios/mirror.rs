@@ -14,7 +14,7 @@ fn mirror() {
     run(mirror_on);
 }
 
-fn mirror_on(path: Path) -> Group {
+pub(super) fn mirror_on(path: Path) -> Group {
     let rules = json!([
         mirror_rule(
             1,

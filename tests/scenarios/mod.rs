@@ -11,9 +11,11 @@
 //!
 //! What is expected comes from OSS's documents and the project's own decisions, not from the code.
 
+mod behind;
 mod buckets;
 mod conditions;
 mod digests;
+mod elements;
 mod failures;
 mod header_rules;
 mod heads;

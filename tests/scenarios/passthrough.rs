@@ -13,7 +13,7 @@ fn passthrough() {
     run(passthrough_on);
 }
 
-fn passthrough_on(_: Path) -> Group {
+pub(super) fn passthrough_on(_: Path) -> Group {
     let rules = json!([mirror_rule(1, "mirrored/", json!({}))]);
     let odd = "HTTP/1.1 404 Not Found\r\ncontent-type: text/odd\r\nx-own: 1\r\nx-own: 2\r\n\
                x-amz-request-id: R2\r\ncontent-length: 5\r\n\r\n<odd>";

@@ -13,7 +13,7 @@ fn redirects_of_origins() {
     run(redirects_of_origins_on);
 }
 
-fn redirects_of_origins_on(path: Path) -> Group {
+pub(super) fn redirects_of_origins_on(path: Path) -> Group {
     let headers = json!({ "PassAll": true, "Set": [{ "Key": "X-Said", "Value": "s" }] });
     let rules = json!([mirror_rule(1, "", json!({ "MirrorHeaders": headers }))]);
     let mut rows = [followed(), forged()].concat();
@@ -144,11 +144,19 @@ fn ranged() -> Row {
 
 #[test]
 fn alternates() {
-    run(|path| alternates_on(path, json!({}), failing_over()));
+    run(alternates_on);
+}
+
+pub(super) fn alternates_on(_: Path) -> Group {
+    alternates_of(json!({}), failing_over())
 }
 
 #[test]
 fn alternates_after_any_error() {
+    run(alternates_after_any_error_on);
+}
+
+pub(super) fn alternates_after_any_error_on(_: Path) -> Group {
     let more = json!({ "MirrorSwitchAllErrors": true });
     let rows = vec![
         row("with MirrorSwitchAllErrors any error is one")
@@ -162,10 +170,10 @@ fn alternates_after_any_error() {
             .asked_of_other("/b/x", &[])
             .stored("/examplebucket/x", "y", &[]),
     ];
-    run(|path| alternates_on(path, more.clone(), rows.clone()));
+    alternates_of(more, rows)
 }
 
-fn alternates_on(_: Path, more: Value, rows: Vec<Row>) -> Group {
+fn alternates_of(more: Value, rows: Vec<Row>) -> Group {
     let mut rules = json!([mirror_rule(
         9,
         "",
@@ -219,7 +227,7 @@ fn later_rules() {
     run(later_rules_on);
 }
 
-fn later_rules_on(_: Path) -> Group {
+pub(super) fn later_rules_on(_: Path) -> Group {
     let on = |number, prefix, more| mirror_rule(number, prefix, more);
     let rules = json!([
         on(1, "", json!({ "MirrorFallThrough": true })),
@@ -279,15 +287,23 @@ fn later_rules_on(_: Path) -> Group {
 
 #[test]
 fn a_bucket_that_fails() {
-    run(|path| a_bucket_that_fails_on(path, StoreKind::Files));
+    run(a_bucket_that_fails_on);
+}
+
+pub(super) fn a_bucket_that_fails_on(_: Path) -> Group {
+    a_failing_bucket(StoreKind::Files)
 }
 
 #[test]
 fn a_bucket_that_is_down() {
-    run(|path| a_bucket_that_fails_on(path, StoreKind::Down));
+    run(a_bucket_that_is_down_on);
 }
 
-fn a_bucket_that_fails_on(_: Path, store: StoreKind) -> Group {
+pub(super) fn a_bucket_that_is_down_on(_: Path) -> Group {
+    a_failing_bucket(StoreKind::Down)
+}
+
+fn a_failing_bucket(store: StoreKind) -> Group {
     let mut rule = mirror_rule(1, "m/", json!({ "MirrorOnServerError": true }));
     rule["Condition"]["HttpErrorCodeReturnedEquals"] = json!("404,5XX");
     let rules = json!([rule, mirror_rule(2, "", json!({}))]);

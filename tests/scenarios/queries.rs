@@ -13,7 +13,7 @@ fn queries() {
     run(queries_on);
 }
 
-fn queries_on(_: Path) -> Group {
+pub(super) fn queries_on(_: Path) -> Group {
     let rules = json!([
         mirror_rule(1, "pass/", json!({ "MirrorPassQueryString": true })),
         mirror_rule(2, "old/", json!({ "PassQueryString": true })),

@@ -13,7 +13,7 @@ fn ranges() {
     run(ranges_on);
 }
 
-fn ranges_on(path: Path) -> Group {
+pub(super) fn ranges_on(path: Path) -> Group {
     let rules = json!([mirror_rule(1, "", json!({}))]);
     let cases = [
         ("the first bytes", "bytes=0-3", Some(("0123", "bytes 0-3/10"))),

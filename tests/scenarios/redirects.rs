@@ -13,7 +13,7 @@ fn redirects() {
     run(redirects_on);
 }
 
-fn redirects_on(_: Path) -> Group {
+pub(super) fn redirects_on(_: Path) -> Group {
     let host = "example.com";
     let rules = json!([
         redirect_rule(1, "plain/", 404, json!({ "HostName": host })),
@@ -174,7 +174,7 @@ fn a_store_that_is_down() {
     run(a_store_that_is_down_on);
 }
 
-fn a_store_that_is_down_on(_: Path) -> Group {
+pub(super) fn a_store_that_is_down_on(_: Path) -> Group {
     let rules = json!([
         redirect_rule(1, "go/", 503, json!({ "HostName": "example.com", "HttpRedirectCode": 302 })),
         mirror_rule(2, "", json!({})),

@@ -13,7 +13,7 @@ fn write_back() {
     run(write_back_on);
 }
 
-fn write_back_on(_: Path) -> Group {
+pub(super) fn write_back_on(_: Path) -> Group {
     let rules = json!([mirror_rule(1, "", json!({}))]);
     let busy = error(503, "SlowDown", "PUT");
     let broken = error(500, "InternalError", "PUT");

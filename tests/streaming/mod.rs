@@ -4,6 +4,8 @@
 mod attempts;
 /// Origins, stores and clients that misbehave, and what comes of it.
 mod bad_input;
+/// How long a rule lets its origin take.
+mod bounds;
 /// What the path promises, shown.
 mod promises;
 /// Uploads that the store did not confirm.

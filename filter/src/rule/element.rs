@@ -94,12 +94,14 @@ pub const REDIRECT: &[Element] = &[
     element("MirrorAsyncStatus", Support::Honoured, Kind::Mirror),
     element("MirrorAuth", Support::Honoured, Kind::Mirror),
     element("MirrorCheckMd5", Support::Honoured, Kind::Mirror),
+    element("MirrorConnectTimeout", Support::Extension, Kind::Mirror),
     element("MirrorDstRegion", Support::Refused(ALIBABAS_NETWORK), Kind::Mirror),
     element("MirrorDstSlaveVpcId", Support::Refused(ALIBABAS_NETWORK), Kind::Mirror),
     element("MirrorDstVpcId", Support::Refused(ALIBABAS_NETWORK), Kind::Mirror),
     element("MirrorFallThrough", Support::Extension, Kind::Mirror),
     element("MirrorFollowRedirect", Support::Honoured, Kind::Mirror),
     element("MirrorHeaders", Support::Honoured, Kind::Mirror),
+    element("MirrorIdleTimeout", Support::Extension, Kind::Mirror),
     element("MirrorIsExpressTunnel", Support::RefusedWhenOn(ALIBABAS_NETWORK), Kind::Mirror),
     element("MirrorMaxSize", Support::Extension, Kind::Mirror),
     element("MirrorMultiAlternates", Support::Honoured, Kind::Mirror),
@@ -130,6 +132,32 @@ pub const REDIRECT: &[Element] = &[
     element("StorageClass", Support::Extension, Kind::Mirror),
     element("TransparentMirrorResponseCodes", Support::Honoured, Kind::Mirror),
 ];
+
+/// Every element of a rule by its path below the rule, as `Redirect/MirrorHeaders/Set/Key`: for
+/// whoever has to have something for each of them. The places in lists are left out.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn paths() -> impl Iterator<Item = String> {
+    let redirect = REDIRECT.iter().map(|element| element.name).collect();
+    let elsewhere = REFUSED_ELSEWHERE.iter().map(|(name, _)| *name).collect();
+    let lists: [(&str, Vec<&str>); 13] = [
+        ("", ROUTING_RULE.to_vec()),
+        ("", elsewhere),
+        ("Condition/", CONDITION.to_vec()),
+        ("Condition/IncludeHeader/", INCLUDE_HEADER.to_vec()),
+        ("Redirect/", redirect),
+        ("Redirect/MirrorHeaders/", MIRROR_HEADERS.to_vec()),
+        ("Redirect/MirrorHeaders/Set/", PAIR.to_vec()),
+        ("Redirect/MirrorReturnHeaders/", vec!["ReturnHeader"]),
+        ("Redirect/MirrorReturnHeaders/ReturnHeader/", PAIR.to_vec()),
+        ("Redirect/MirrorTaggings/", vec!["Taggings"]),
+        ("Redirect/MirrorTaggings/Taggings/", PAIR.to_vec()),
+        ("Redirect/MirrorMultiAlternates/", vec!["MirrorMultiAlternate"]),
+        ("Redirect/MirrorMultiAlternates/MirrorMultiAlternate/", ALTERNATE.to_vec()),
+    ];
+    lists
+        .into_iter()
+        .flat_map(|(above, names)| names.into_iter().map(move |name| format!("{above}{name}")))
+}
 
 const fn element(name: &'static str, support: Support, kind: Kind) -> Element {
     Element { name, support, kind }

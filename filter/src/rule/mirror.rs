@@ -8,6 +8,11 @@ use crate::http::Scheme;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::location::Place;
 use crate::json::At;
+use crate::reason::NotStored;
+
+/// What stands before the milliseconds in the name of a server that has a bound of its own for
+/// connections.
+pub const CONNECT: &str = "connect-";
 
 /// A mirror.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,6 +44,12 @@ pub struct Mirror {
     /// `MirrorTimeout` (an extension): how long the origin may take, in place of the
     /// configuration's `origin_ms`.
     pub timeout: Option<Duration>,
+    /// `MirrorConnectTimeout` (an extension): how long a connection to the origin may take, in place
+    /// of the host's own bound.
+    pub connect_timeout: Option<Duration>,
+    /// `MirrorIdleTimeout` (an extension): how long a body that streams may stand still, in place of
+    /// the host's own bound.
+    pub idle_timeout: Option<Duration>,
     /// `MirrorOnServerError` (an extension): the rule also acts where the bucket fails with 5xx.
     pub on_server_error: bool,
     /// `MirrorFallThrough` (an extension): where the origin has nothing, later rules are tried.
@@ -63,13 +74,31 @@ impl Mirror {
     }
 
     /// By which name the configuration has the cluster through which this rule reaches an origin:
-    /// `scheme://host[:port]`, and behind a blank who signs, where somebody does. What one rule
-    /// has signed never goes through the cluster of another.
+    /// `scheme://host[:port]`; behind a blank who signs, where somebody does; behind one more how
+    /// long a connection may take, where the rule says so. What one rule has signed never goes
+    /// through the cluster of another.
     #[must_use]
     pub fn server(&self, origin: String) -> String {
-        match &self.signer {
-            Some(signer) => format!("{origin} {signer}"),
-            None => origin,
+        let mut server = origin;
+        if let Some(signer) = &self.signer {
+            server = format!("{server} {signer}");
+        }
+        if let Some(timeout) = self.connect_timeout {
+            server = format!("{server} {CONNECT}{}", timeout.as_millis());
+        }
+        server
+    }
+
+    /// Whether an object is stored which the bucket answered for with this status.
+    ///
+    /// # Errors
+    ///
+    /// The rule says not to, or the bucket has not said that it lacks the object.
+    pub fn storing(&self, status: u16) -> Result<(), NotStored> {
+        match (self.proxy_pass, status) {
+            (true, _) => Err(NotStored::ByRule),
+            (false, 500..) => Err(NotStored::BucketFailed),
+            (false, _) => Ok(()),
         }
     }
 

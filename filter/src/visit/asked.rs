@@ -63,12 +63,15 @@ impl Asked {
         let ranged = self.miss.request.range().is_some();
         let status = answer.status().unwrap_or_default();
         match status {
-            200 if self.miss.request.method == Method::Head => {
-                self.stream(answer, None, Storing::Later)
-            }
             200 => {
                 let length = answer.content_length();
-                self.stream(answer, length, Storing::Now)
+                match self.miss.request.method {
+                    Method::Get => self.stream(answer, length, Storing::Now),
+                    // What the GET that follows brings is judged by what that says.
+                    Method::Head => self.stream(answer, length, |plan, trail| {
+                        Storing::Later(Plan { length: None, ..plan }, trail)
+                    }),
+                }
             }
             206 if ranged && answer.get("content-range").is_some() => {
                 self.stream(answer, None, Storing::Later)

@@ -4,7 +4,9 @@
 //! same for every gateway.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use back_to_origin::rule::CONNECT;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -26,7 +28,7 @@ pub struct Plan {
     pub path: gateway::DataPath,
     /// The same for the filter on the origins' side.
     pub origin_configuration: String,
-    /// The cluster of each origin, by `scheme://host[:port]`, and behind a blank who signs.
+    /// The cluster of each origin, by the names of servers that rules have (`Mirror::server`).
     pub origins: BTreeMap<String, String>,
 }
 
@@ -122,18 +124,20 @@ fn reads(reads: Reads, addressing: Addressing) -> gateway::Reads {
     }
 }
 
-/// The cluster of an origin, as the core names it: another one for each who signs.
+/// The cluster of an origin, as the core names it: another one for each who signs, and each bound for
+/// connections.
 fn origin_cluster(server: &str, signers: &Signers) -> Option<Cluster> {
-    let (origin, signer) = match server.split_once(' ') {
-        Some((origin, signer)) => (origin, Some(signer)),
-        None => (server, None),
-    };
-    let endpoint = parse_endpoint(origin)?;
-    let name = origin_name(&endpoint);
-    let Some(signer) = signer else { return Some(Cluster::new(&name, endpoint)) };
-    let credentials = signers.get(signer)?.clone();
-    let cluster = Cluster::new(&format!("{name}-{signer}"), endpoint);
-    Some(Cluster { signer: Some(credentials), ..cluster })
+    let mut words = server.split(' ');
+    let endpoint = parse_endpoint(words.next()?)?;
+    let mut cluster = Cluster::new(&origin_name(&endpoint), endpoint);
+    for word in words {
+        cluster.name = format!("{}-{word}", cluster.name);
+        match word.strip_prefix(CONNECT) {
+            Some(timeout) => cluster.connect_timeout = Duration::from_millis(timeout.parse().ok()?),
+            None => cluster.signer = Some(signers.get(word)?.clone()),
+        }
+    }
+    Some(cluster)
 }
 
 fn origin_name(endpoint: &Endpoint) -> String {

@@ -126,6 +126,31 @@ fn a_plan_names_clusters_and_configures_the_filter() {
 }
 
 #[test]
+fn rules_of_one_origin_with_other_bounds_for_connections_have_other_clusters() {
+    let rule = |number: u32, more: &str| {
+        format!(
+            r#"{{"RuleNumber": {number}, "Condition": {{"HttpErrorCodeReturnedEquals": 404}},
+                "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "https://o.example/"{more}}}}}"#
+        )
+    };
+    let rules = [rule(1, ""), rule(2, r#", "MirrorConnectTimeout": 1500"#)];
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("rules.json"), format!("[{}]", rules.join(","))).unwrap();
+    let document = Document::new("deployment.yaml".to_owned(), SMALL.as_bytes());
+    let loaded = parse(document, directory.path(), &|_: &str| None).unwrap();
+    let plan = Plan::new(&loaded);
+    let mut found: Vec<_> = plan.clusters[1..]
+        .iter()
+        .map(|cluster| (cluster.name.as_str(), cluster.connect_timeout.as_millis()))
+        .collect();
+    found.sort_unstable();
+    let name = "origin-https-o.example-443";
+    assert_eq!(found, [(name, 5_000), (&*format!("{name}-connect-1500"), 1_500)]);
+    let cluster = plan.origins.get("https://o.example connect-1500").unwrap();
+    assert_eq!(*cluster, format!("{name}-connect-1500"));
+}
+
+#[test]
 fn a_store_says_how_it_is_spoken_to() {
     let plan = Plan::new(&loaded(SMALL));
     let told = |plan: &Plan| (plan.clusters[0].protocol, plan.clusters[0].idle_timeout);

@@ -3,10 +3,12 @@
 //! Owns how a request names its bucket. Nothing is decoded or tidied on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use back_to_origin::http::query::SUBRESOURCES;
 use back_to_origin::rule::{Action, Rule, RuleSet};
 
+use super::bootstrap::seconds;
 use super::clusters::{judged, mirror, read, signed};
 use super::rules::{Choice, header};
 use super::yaml::{List, Map};
@@ -110,20 +112,21 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
     let deployment = &loaded.deployment;
     let buckets = || deployment.buckets.value.iter().zip(&loaded.rules);
     let path = settings.data_path;
+    let patience = deployment.timeouts.origin;
     let is_filtered = filter::is_needed(loaded, path);
     let mut hosts = List::new();
     if let Some(domain) = &deployment.domain {
         for (bucket, rules) in buckets() {
             let name = format!("{}.{}", bucket.name.value, domain.0);
             let domains = [name.clone(), format!("{name}:*")].into_iter().collect();
-            let way = Way { bucket, named: Named::Host(&name), path };
+            let way = Way { bucket, named: Named::Host(&name), path, patience };
             let host = Host::new(&name, domains, way.misses_host());
             hosts = host.add(way, &rules.set, plan).add_to(hosts, is_filtered);
         }
     }
     let host = Host::new("path", List::new().with("*"), misses::HOST.to_owned());
     let host = buckets().fold(host, |host, (bucket, rules)| {
-        host.add(Way { bucket, named: Named::Path, path }, &rules.set, plan)
+        host.add(Way { bucket, named: Named::Path, path, patience }, &rules.set, plan)
     });
     hosts = host.add_to(hosts, is_filtered);
     let routes = Map::typed("envoy.config.route.v3.RouteConfiguration").with("name", NAME);
@@ -153,7 +156,8 @@ fn choices(loaded: &Loaded, plan: &Plan, settings: &Settings) -> Option<List> {
     }
     let mut choices: Vec<Choice> = Vec::new();
     for (bucket, rules) in loaded.deployment.buckets.value.iter().zip(&loaded.rules) {
-        let way = Way { bucket, named: Named::Path, path: settings.data_path };
+        let (path, patience) = (settings.data_path, loaded.deployment.timeouts.origin);
+        let way = Way { bucket, named: Named::Path, path, patience };
         let rules = &rules.set;
         for rule in rules::in_order(rules) {
             let Some(choice) = way.choice(rules, rule, plan) else { continue };
@@ -179,6 +183,8 @@ struct Way<'a> {
     bucket: &'a Bucket,
     named: Named<'a>,
     path: DataPath,
+    /// How long an origin may take, where its rule does not say so.
+    patience: Duration,
 }
 
 impl Way<'_> {
@@ -213,7 +219,7 @@ impl Way<'_> {
         let route = |rule: &Rule, matching: Map| match self.choice(set, rule, plan) {
             None => self.read(matching),
             Some(choice) if rules::needs_host(set, rule) => {
-                self.read_by(matching, self.tried_again(choice).way(way()))
+                self.read_by(matching, self.tried_again(choice).way(self.mirrored_way(rule)))
             }
             Some(_) => self.mirrored(matching),
         };
@@ -264,7 +270,9 @@ impl Way<'_> {
                 let choice = self.choice(set, rule, plan).filter(|_| rule.allows_head());
                 let head = match choice {
                     None => self.read(head),
-                    Some(choice) => self.read_by(head, self.tried_again(choice).way(way())),
+                    Some(choice) => {
+                        self.read_by(head, self.tried_again(choice).way(self.mirrored_way(rule)))
+                    }
                 };
                 routes = routes.with(head).remark("The same, for a GET.");
             }
@@ -296,10 +304,23 @@ impl Way<'_> {
             }
             let route = Map::new()
                 .with("match", rules::matching(rule, &above, None))
-                .with("route", choice.way(way()));
+                .with("route", choice.way(self.mirrored_way(rule)));
             routes = routes.remark(&rules::about(rule, true)).with(route);
         }
         routes.remark("And what is no key.").with(self.read_again(self.matching([])))
+    }
+
+    /// The way of what a rule mirrors. Its idle timeout is never up before the filter's own, which
+    /// answers for an origin that is late: all attempts together take three times that.
+    fn mirrored_way(self, rule: &Rule) -> Map {
+        let own = match &rule.action {
+            Action::External(_) => None,
+            Action::Mirror(mirror) => mirror.idle_timeout.map(|idle| {
+                let patience = mirror.timeout.unwrap_or(self.patience);
+                idle.max(patience.saturating_mul(3).saturating_add(Duration::from_secs(1)))
+            }),
+        };
+        way().maybe("idle_timeout", own.map(seconds))
     }
 
     /// Whether so little of a path is looked at for a rule that stands first.

@@ -18,7 +18,7 @@ use back_to_origin::reason::MirrorFailure;
 use back_to_origin::reply::{Body, Reply};
 use back_to_origin::report::{Outcome, Report};
 use back_to_origin::request::{Method as Asked, ObjectRequest};
-use back_to_origin::rule::{Action, Rule, RuleSet};
+use back_to_origin::rule::{Action, Mirror, Rule, RuleSet};
 use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
@@ -99,6 +99,7 @@ impl OriginSide {
             Action::Mirror(mirror) if rules.streams(rule) => mirror,
             Action::External(_) | Action::Mirror(_) => return None,
         };
+        let standard = configuration.timeouts.origin;
         let cluster = configuration.cluster_of(&mirror.server(mirror.url.origin()));
         let origin = cluster.and_then(|cluster| {
             // The filter asks for the same; this one is only told of.
@@ -108,7 +109,10 @@ impl OriginSide {
             rule: rule.number,
             cluster: cluster.unwrap_or_default().to_owned(),
             url: origin.map(|origin| origin.url()),
-            patience: patience(rules, rule, configuration.timeouts.origin),
+            patience: longest(rules, rule, |mirror| mirror.timeout.unwrap_or(standard)),
+            idle: longest(rules, rule, |mirror| {
+                mirror.idle_timeout.or(mirror.timeout).unwrap_or(standard)
+            }),
             may_fall_through: falls_through(rule),
             attempts: rules.attempts(rule),
             method: match request.method {
@@ -133,8 +137,10 @@ pub(super) struct Miss {
     pub(super) attempts: u32,
     /// What the client asks, and the origin.
     pub(super) method: Method,
-    /// How long the origin may take to begin, and between one piece and the next.
+    /// How long the origin may take to begin.
     pub(super) patience: Duration,
+    /// How long it may take between one piece and the next.
+    pub(super) idle: Duration,
 }
 
 impl Miss {
@@ -178,11 +184,11 @@ fn falls_through(rule: &Rule) -> bool {
     }
 }
 
-/// How long an origin may take by a rule, or by one that may come after it.
-fn patience(rules: &RuleSet, rule: &Rule, standard: Duration) -> Duration {
+/// The longest time by a rule, or by one that may come after it.
+fn longest(rules: &RuleSet, rule: &Rule, of: impl Fn(&Mirror) -> Duration) -> Duration {
     let of = |rule: &Rule| match &rule.action {
         Action::External(_) => Duration::ZERO,
-        Action::Mirror(mirror) => mirror.timeout.unwrap_or(standard),
+        Action::Mirror(mirror) => of(mirror),
     };
     let next = rules.iter().filter(|next| next.number > rule.number && falls_through(rule));
     next.map(of).fold(of(rule), Duration::max)

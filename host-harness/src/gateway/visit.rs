@@ -187,7 +187,7 @@ impl Exchange {
                     source: Source::Filtered(Box::new(body)),
                     details: "via_upstream".to_owned(),
                     upstream,
-                    patience: Some(miss.patience),
+                    patience: Some(miss.idle),
                 }));
             }
             Ok(Ok(Ok(_) | Err(Failure::Protocol))) => (

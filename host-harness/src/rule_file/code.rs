@@ -57,6 +57,8 @@ codes! {
     RedirectLoop = "redirect-loop";
     /// A RuleNumber in a file of S3's form, whose order is that of the text.
     RuleNumberInS3 = "rule-number-in-s3";
+    /// A client is sent by itself to an origin that only takes signed requests.
+    SentToPrivateOrigin = "sent-to-private-origin";
     /// A text that S3 takes as it stands and OSS as a template.
     TemplateInS3 = "template-in-s3";
     /// The file is larger than a rule file may be.

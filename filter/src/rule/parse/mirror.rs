@@ -16,7 +16,7 @@ use crate::rule::{
 /// The most entries of `MirrorMultiAlternates`.
 const MAX_ALTERNATES: usize = 8;
 
-/// The longest `MirrorTimeout`, in milliseconds.
+/// The longest `MirrorTimeout`, and what else is one, in milliseconds.
 const MAX_TIMEOUT: u64 = 3_600_000;
 
 /// The largest object S3 knows.
@@ -43,7 +43,10 @@ pub(super) fn mirror(
         .get("TransparentMirrorResponseCodes")
         .map(|at| statuses(at, findings))
         .unwrap_or_default();
-    let timeout = number(fields, "MirrorTimeout", MAX_TIMEOUT, findings);
+    let mut timeout = |name| number(fields, name, MAX_TIMEOUT, findings).map(Duration::from_millis);
+    let connect_timeout = timeout("MirrorConnectTimeout");
+    let idle_timeout = timeout("MirrorIdleTimeout");
+    let timeout = timeout("MirrorTimeout");
     let max_bytes = number(fields, "MirrorMaxSize", MAX_OBJECT_BYTES, findings);
     let async_status = fields.get("MirrorAsyncStatus").and_then(|at| async_status(at, findings));
     let keeping = keeping(fields, findings);
@@ -71,7 +74,9 @@ pub(super) fn mirror(
         transparent,
         too_large: too_large.unwrap_or(usual),
         max_bytes,
-        timeout: timeout.map(Duration::from_millis),
+        timeout,
+        connect_timeout,
+        idle_timeout,
         async_status,
         keeping,
         signer,

@@ -7,6 +7,7 @@ mod cover;
 mod credential;
 mod keys;
 mod origin;
+mod private;
 mod rule;
 mod turn;
 
@@ -59,6 +60,7 @@ pub(super) fn lint(root: &Node, surroundings: &Surroundings) -> Vec<Problem> {
         problems.extend(origin::internal(rule, surroundings.internal_origins));
         problems.extend(home.and_then(|home| origin::own_bucket(rule, home)));
         problems.extend(credential::in_clear(rule));
+        problems.extend(private::sends_clients(rule));
     }
     problems
 }

@@ -24,12 +24,17 @@ fn lints(rules: &[(&str, &str)]) -> Vec<String> {
     let text = format!("[{}]", rules.join(",\n"));
     let surroundings = Surroundings { bucket: Some(home()), ..Surroundings::default() };
     let file = read_in("rules", text.as_bytes(), None, &surroundings);
-    let of_lints = ["never-matches", "redirect-loop", "origin-is-bucket", "internal-origin"];
+    let of_lints = [
+        "never-matches",
+        "redirect-loop",
+        "origin-is-bucket",
+        "internal-origin",
+        "credentials-in-clear",
+        "sent-to-private-origin",
+    ];
     let problems = file.report.problems.iter();
     problems
-        .filter(|problem| {
-            of_lints.contains(&problem.code) || problem.code == "credentials-in-clear"
-        })
+        .filter(|problem| of_lints.contains(&problem.code))
         .map(|problem| format!("{} {}", problem.code, problem.pointer.as_deref().unwrap()))
         .collect()
 }
@@ -208,4 +213,29 @@ fn secrets_in_clear_are_found() {
     // Nothing leaves the machine.
     let here = mirror("http://localhost/", &set("cookie"));
     assert_eq!(here, ["internal-origin /0/Redirect/MirrorURL"]);
+}
+
+#[test]
+fn a_client_that_is_sent_to_a_private_origin_is_found() {
+    let auth = r#""MirrorAuth": {"AuthType": "S3V4", "Region": "r", "AccessKeyId": "k",
+        "AccessKeySecret": "s"}"#;
+    let mirror = |more: &str| {
+        lints(&[(
+            MISSING,
+            &format!(r#""RedirectType": "Mirror", "MirrorURL": "https://o.example/" {more}"#),
+        )])
+    };
+    let found = |element: &str| vec![format!("sent-to-private-origin /0/Redirect/{element}")];
+    assert_eq!(mirror(&format!(", {auth}")), [""; 0]);
+    let at_once = r#", "MirrorAsyncStatus": 303"#;
+    assert_eq!(mirror(at_once), [""; 0]);
+    assert_eq!(mirror(&format!(", {auth} {at_once}")), found("MirrorAsyncStatus"));
+    for (word, expected) in [("Redirect", found("MirrorTooLarge")), ("Fail", vec![])] {
+        let large = format!(r#", "MirrorTooLarge": "{word}""#);
+        assert_eq!(mirror(&large), [""; 0], "{word}");
+        assert_eq!(mirror(&format!(", {auth} {large}")), expected, "{word}");
+    }
+    // Keys without effect sign nothing.
+    let external = format!("{AWAY}, {auth} {at_once}");
+    assert_eq!(lints(&[(MISSING, &external)]), [""; 0]);
 }

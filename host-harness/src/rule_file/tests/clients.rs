@@ -22,11 +22,12 @@ const CAPTURED: &[(&str, &[u8])] = captured![
     "ossv2-mirror-minimal"
 ];
 
-/// What is found in the file that has every element: a token over plain http, and what only Alibaba
-/// Cloud has.
+/// What is found in the file that has every element: a token over plain http, clients sent to a
+/// private origin, and what only Alibaba Cloud has.
 const FULL: &[&str] = &[
     "warning no-effect /RoutingRules/0/Redirect/MirrorHeaders/Remove",
     "warning credentials-in-clear /RoutingRules/0/Redirect/MirrorHeaders/Set/0/Key",
+    "warning sent-to-private-origin /RoutingRules/0/Redirect/MirrorAsyncStatus",
     "warning credentials-in-clear /RoutingRules/0/Redirect/MirrorAuth",
     "error unsupported-element /RoutingRules/0/Redirect/MirrorDstRegion",
     "error unsupported-element /RoutingRules/0/Redirect/MirrorDstVpcId",

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod clients;
+mod elements;
 mod forms;
 mod mirror_auth;
 mod rendering;

@@ -131,6 +131,23 @@ pub(crate) const REDIRECT: &[Element] = &[
     .limits("milliseconds, an hour")
     .page(Page::Ours),
     Element::new(
+        "MirrorConnectTimeout",
+        Shape::Integer(1, 3_600_000),
+        "How long a connection to the origin may take.",
+    )
+    .default("5 seconds")
+    .limits("milliseconds, an hour")
+    .page(Page::Ours),
+    Element::new(
+        "MirrorIdleTimeout",
+        Shape::Integer(1, 3_600_000),
+        "How long an object that streams may stand still on its way to the client. In Envoy not \
+         less than three times what the origin's answer may take, and a second.",
+    )
+    .default("the gateway's")
+    .limits("milliseconds, an hour")
+    .page(Page::Ours),
+    Element::new(
         "MirrorFallThrough",
         Shape::Boolean,
         "Where the origin has nothing, the rules behind are tried.",
@@ -211,8 +228,12 @@ pub(crate) const REDIRECT: &[Element] = &[
     )
     .default("false")
     .page(Page::Sdk),
-    Element::new("MirrorProxyPass", Shape::Boolean, "The object is answered and not stored.")
-        .default("false")
+    Element::new(
+        "MirrorProxyPass",
+        Shape::Boolean,
+        "The object is answered and not stored; beside `MirrorAsyncStatus` it is not fetched.",
+    )
+    .default("false")
         .page(Page::Sdk),
     Element::new(
         "MirrorAsyncStatus",
