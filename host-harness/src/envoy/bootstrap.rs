@@ -8,7 +8,7 @@ use std::time::Duration;
 use back_to_origin::reason::MirrorFailure;
 use back_to_origin::rule::Action;
 
-use super::routes::MISSES;
+use super::virtual_host::MISSES;
 use super::yaml::{List, Map, Yaml};
 use super::{CLUSTERS, DataPath, FILTER, ROUTES, SINCE, Settings, filter, misses, routes};
 use crate::deployment::Loaded;

@@ -4,6 +4,7 @@
 //! is [`crate::deployment::Plan`]'s.
 
 mod bootstrap;
+mod bucket;
 mod clusters;
 mod credentials;
 mod directory;
@@ -17,6 +18,8 @@ mod running;
 mod target;
 #[cfg(test)]
 mod tests;
+mod virtual_host;
+mod way;
 mod yaml;
 
 use std::fmt;
@@ -102,7 +105,7 @@ pub struct File {
 /// Why there are no files for a deployment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FilesError {
-    /// A bucket's address would change on its way, and with it what its rules are about.
+    /// A bucket's address would be gone where a rule's HEAD comes to the origin.
     Addressing {
         /// The bucket.
         bucket: String,
@@ -123,8 +126,8 @@ impl fmt::Display for FilesError {
         match self {
             Self::Addressing { bucket } => write!(
                 f,
-                "the bucket `{bucket}` has `reads: signed` and `addressing: virtual`; by the path \
-                 `streaming`, signed reads need `addressing: path`"
+                "the bucket `{bucket}` has `reads: signed` and `addressing: virtual`, and a rule \
+                 with MirrorAllowHeadObject; by the path `streaming` that takes `addressing: path`"
             ),
             Self::Credentials(error) => error.fmt(f),
             Self::Header { bucket, header } => write!(
@@ -155,15 +158,8 @@ impl std::error::Error for FilesError {
 /// go with the deployment.
 pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<File>, FilesError> {
     let plan = Plan::new(loaded);
-    // The filter on the origin's side knows a bucket by what the client asked for, and a signed
-    // read is readdressed before that.
-    let readdressed = loaded.deployment.buckets.value.iter().find(|bucket| {
-        settings.data_path == DataPath::Streaming
-            && bucket.reads.value == Reads::Signed
-            && bucket.addressing == Addressing::Virtual
-    });
-    if let Some(bucket) = readdressed {
-        return Err(FilesError::Addressing { bucket: bucket.name.value.to_string() });
+    if let Some(bucket) = lost_address(loaded, settings) {
+        return Err(FilesError::Addressing { bucket });
     }
     if let Some((bucket, header)) = lost_header(loaded, settings) {
         return Err(FilesError::Header { bucket, header });
@@ -182,6 +178,19 @@ pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<
     Ok(files)
 }
 
+/// A bucket that the filter on the origin's side would not know, where the router tries again with
+/// the path that the store was asked for.
+fn lost_address(loaded: &Loaded, settings: &Settings) -> Option<String> {
+    let mut buckets = loaded.deployment.buckets.value.iter().zip(&loaded.rules);
+    let (bucket, _) = buckets.find(|(bucket, rules)| {
+        settings.data_path == DataPath::Streaming
+            && bucket.reads.value == Reads::Signed
+            && bucket.addressing == Addressing::Virtual
+            && rules::is_any_tried_again(&rules.set, Reads::Signed)
+    })?;
+    Some(bucket.name.value.to_string())
+}
+
 /// A bucket and a header of its rules that is gone where the filter on the origin's side looks.
 fn lost_header(loaded: &Loaded, settings: &Settings) -> Option<(String, String)> {
     if settings.data_path == DataPath::Callout {
@@ -192,7 +201,7 @@ fn lost_header(loaded: &Loaded, settings: &Settings) -> Option<(String, String)>
     signed.find_map(|(bucket, rules)| {
         let mut headers = rules.set.iter().flat_map(|rule| &rule.condition.headers);
         let lost = headers.find(|header| {
-            header.name == "host" || routes::SIGNATURE.contains(&header.name.as_str())
+            header.name == "host" || way::SIGNATURE.contains(&header.name.as_str())
         })?;
         Some((bucket.name.value.to_string(), lost.name.clone()))
     })

@@ -427,7 +427,9 @@ fn first(choice: &Value) -> String {
 
 /// Where misses go, by path and in order.
 fn origins(files: &[File]) -> Vec<String> {
-    let Some(host) = virtual_host(files, "misses/path") else { return Vec::new() };
+    let Some(host) = virtual_host(files, &format!("misses/{}", misses::HOST)) else {
+        return Vec::new();
+    };
     let routes = host["routes"].as_array().unwrap().iter();
     let ways = routes.filter_map(|route| route["route"].as_object());
     ways.map(|way| match way.get("cluster_specifier_plugin") {
@@ -481,7 +483,7 @@ fn only_the_bucket_itself_makes_a_miss() {
     // A 404 that Envoy did not make up, and of no delete marker.
     assert_eq!((wanted(0), wanted(1), all.len()), (&"404".into(), &"false".into(), 4));
     let policy = &matchers[0]["on_match"]["action"]["typed_config"];
-    let twin = virtual_host(&files, "misses/path").unwrap();
+    let twin = virtual_host(&files, &format!("misses/{}", misses::HOST)).unwrap();
     assert_eq!(twin["domains"][0], policy["redirect_action"]["host_redirect"]);
     let header = &policy["request_headers_to_add"][0]["header"]["key"];
     let closed = &twin["routes"][0];
@@ -492,7 +494,7 @@ fn only_the_bucket_itself_makes_a_miss() {
     assert!(header.as_str().unwrap().starts_with("x-envoy-"));
     assert!(text(&files, BOOTSTRAP).contains("key_matcher: { prefix: x-envoy- }"));
     // A bucket that its host names is found by it again.
-    let host = virtual_host(&files, "misses/abc.s3.test").unwrap();
+    let host = virtual_host(&files, "misses/abc.s3.test:0").unwrap();
     assert_eq!(host["domains"][0], "abc.s3.test:0");
 }
 
@@ -626,15 +628,45 @@ fn signed_reads_are_signed_on_the_way_to_the_bucket_alone() {
 }
 
 #[test]
-fn readdressed_reads_do_not_stream() {
-    let (_directory, loaded) = loaded(
+fn a_signed_read_that_loses_its_bucket_on_the_way_gets_it_back_behind_a_miss() {
+    let keys = ", reads: signed, addressing: virtual, credentials: { environment: }";
+    let files = streamed(RULES, keys);
+    let anew = |route: &Value| {
+        let policies = &route["typed_per_filter_config"][misses::NAME]["custom_response_matcher"];
+        let policy = &policies["matcher_list"]["matchers"][0]["on_match"]["action"]["typed_config"];
+        policy["redirect_action"]["host_redirect"].as_str().map(str::to_owned)
+    };
+    let domain = "abc.back-to-origin.invalid:0";
+    let twin = virtual_host(&files, &format!("misses/{domain}")).unwrap();
+    assert_eq!(twin["domains"][0], domain);
+    let routes = twin["routes"].as_array().unwrap();
+    let mirrored = routes.iter().find(|route| !route["route"]["regex_rewrite"].is_null()).unwrap();
+    assert_eq!(mirrored["route"]["regex_rewrite"]["substitution"], "/abc/");
+    let pattern = mirrored["match"]["safe_regex"]["regex"].as_str().unwrap();
+    assert!(pattern.starts_with("/(?:a|%61)"), "{pattern}");
+    // By path the buckets share a host, by host they have one each.
+    let by_path = virtual_host(&files, "path").unwrap();
+    let by_path = by_path["routes"].as_array().unwrap().iter().filter_map(anew);
+    assert_eq!(by_path.collect::<Vec<_>>(), [domain; 2]);
+    assert_eq!(anew(&virtual_host(&files, "abc.s3.test").unwrap()).as_deref(), Some(domain));
+    assert!(virtual_host(&files, "misses/abc.s3.test:0").is_none());
+}
+
+#[test]
+fn a_head_that_loses_its_bucket_on_the_way_does_not_stream() {
+    let (directory, mut loaded) = loaded(
         "buckets: [{ name: abc, endpoint: \"http://127.0.0.1\", rules: rules.json, \
          addressing: virtual, reads: signed, credentials: { environment: } }]",
     );
     let streaming = Settings { data_path: DataPath::Streaming, ..settings() };
+    assert!(files(&loaded, b"", &streaming).is_ok());
+    let heads = RULES.replace("9100/\"", "9100/\", \"MirrorAllowHeadObject\": true");
+    let set = back_to_origin::rule::RuleSet::from_json(heads.as_bytes()).rules.unwrap();
+    loaded.rules[0].set = set;
     let error = files(&loaded, b"", &streaming).unwrap_err();
     assert_eq!(error, FilesError::Addressing { bucket: "abc".to_owned() });
     assert!(files(&loaded, b"", &settings()).is_ok());
+    drop(directory);
 }
 
 /// The files of a streaming deployment with these rules.
