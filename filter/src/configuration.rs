@@ -109,11 +109,15 @@ pub struct Timeouts {
     pub origin: Duration,
     /// The same for one attempt to store an object.
     pub store: Duration,
+    /// How long an upload that the store did not confirm may stay without a part before it is
+    /// aborted. Another worker's has its first part long before: it has ten times `store` to begin
+    /// it, and six attempts to send that.
+    pub unconfirmed_upload: Duration,
 }
 
 /// How much longer than another write the beginning and the completion of a multipart upload may
 /// take. To complete it, the store makes one object of thousands of parts, for which S3 grants
-/// itself minutes; and of one that has begun unheard nobody knows the id, by which it is aborted.
+/// itself minutes; and one that has begun unheard has to be looked for.
 pub const MULTIPART_TIMES: u32 = 10;
 
 impl Timeouts {
@@ -126,7 +130,11 @@ impl Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { origin: Duration::from_secs(10), store: Duration::from_secs(30) }
+        Self {
+            origin: Duration::from_secs(10),
+            store: Duration::from_secs(30),
+            unconfirmed_upload: Duration::from_secs(600),
+        }
     }
 }
 
@@ -306,11 +314,12 @@ fn timeouts(at: &At<'_>, findings: &mut Vec<Finding>) -> Timeouts {
     let Some(fields) = at.object(findings) else {
         return standard;
     };
-    fields.only(&["origin_ms", "store_ms"], findings);
+    fields.only(&["origin_ms", "store_ms", "unconfirmed_upload_ms"], findings);
     let mut time = |name| number(&fields, name, 3_600_000, findings).map(Duration::from_millis);
     Timeouts {
         origin: time("origin_ms").unwrap_or(standard.origin),
         store: time("store_ms").unwrap_or(standard.store),
+        unconfirmed_upload: time("unconfirmed_upload_ms").unwrap_or(standard.unconfirmed_upload),
     }
 }
 
@@ -341,12 +350,13 @@ mod tests {
                          "RoutingRules": [{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
                             "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o:9100/"}}]}],
             "origins": {"http://o:9100": "o"},
-            "limits": {"object_bytes": 33554431}, "timeouts": {"origin_ms": 1}
+            "limits": {"object_bytes": 33554431}, "timeouts": {"origin_ms": 1, "unconfirmed_upload_ms": 2}
         }"#;
         let configuration = Configuration::from_json(text.as_bytes()).unwrap();
         assert_eq!(configuration.buckets[0].store.addressing, Addressing::Virtual);
         assert_eq!(configuration.limits.object_bytes, 33_554_431);
         assert_eq!(configuration.timeouts.origin, Duration::from_millis(1));
+        assert_eq!(configuration.timeouts.unconfirmed_upload, Duration::from_millis(2));
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod bad_input;
 mod bounds;
 /// What the path promises, shown.
 mod promises;
+/// Uploads that the store did not confirm.
+mod unconfirmed;
 
 /// Bytes that nobody mistakes for others: no two places of an object are alike.
 pub(crate) fn pattern(seed: u64, size: usize) -> Vec<u8> {

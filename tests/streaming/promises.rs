@@ -29,6 +29,11 @@ fn gateway(
     origin: &Server,
     keys: Option<&Keys>,
 ) -> Gateway {
+    Gateway::start(host, &setup(store, origin, keys))
+}
+
+/// Everything is mirrored, and signed where there are keys.
+pub(super) fn setup(store: std::net::SocketAddr, origin: &Server, keys: Option<&Keys>) -> Setup {
     let rules = json!([{
         "RuleNumber": 1,
         "Condition": { "HttpErrorCodeReturnedEquals": 404 },
@@ -38,7 +43,7 @@ fn gateway(
     setup.path = Path::Streaming;
     setup.keys = keys.cloned();
     setup.signs_reads = keys.is_some();
-    Gateway::start(host, &setup)
+    setup
 }
 
 /// What the clients get who each ask for the object of their number, all at the same time.

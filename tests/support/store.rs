@@ -173,12 +173,22 @@ impl Store {
         buckets: &[&str],
         front: impl Fn(&Request, &dyn Fn() -> Reply) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let files = Files::start(buckets, None);
+        Self::files_signed_behind(buckets, None, front)
+    }
+
+    /// The same; with keys, every request must be signed.
+    pub(crate) fn files_signed_behind(
+        buckets: &[&str],
+        keys: Option<&Keys>,
+        front: impl Fn(&Request, &dyn Fn() -> Reply) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let files = Files::start(buckets, keys);
         let direct = files.address();
         Self::with(direct, Content::Files(files), Script::default(), front)
     }
 
-    /// The same, with objects that are there already: path and bytes.
+    /// The embedded store where every request must be signed with these keys, with objects that are
+    /// there already: path and bytes.
     pub(crate) fn files_signed_with(
         buckets: &[&str],
         keys: &Keys,

@@ -76,8 +76,8 @@ fn load(setup: &Setup, folder: &Path) -> Loaded {
     if let Some(timeouts) = &setup.timeouts {
         let of = |name: &str| timeouts[name].as_u64().map(|ms| format!("{ms}ms"));
         document["timeouts"] = json!({});
-        for (name, time) in [("origin", of("origin_ms")), ("store", of("store_ms"))] {
-            if let Some(time) = time {
+        for name in ["origin", "store", "unconfirmed_upload"] {
+            if let Some(time) = of(&format!("{name}_ms")) {
                 document["timeouts"][name] = time.into();
             }
         }

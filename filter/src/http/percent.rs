@@ -29,10 +29,16 @@ pub fn encode_key(key: &[u8]) -> String {
     percent_encode(key, KEY_IN_PATH).to_string()
 }
 
+/// Encodes a key for a query.
+#[must_use]
+pub fn encode_query(key: &[u8]) -> String {
+    percent_encode(key, URL_AS_TEXT).to_string()
+}
+
 /// Encodes a whole URL so that it can stand as a word in a header.
 #[must_use]
 pub fn encode_url(url: &str) -> String {
-    percent_encode(url.as_bytes(), URL_AS_TEXT).to_string()
+    encode_query(url.as_bytes())
 }
 
 /// Encodes what may not stand in a path or a query, and leaves what is encoded already.

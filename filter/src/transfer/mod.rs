@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Where Putting or Completing may have succeeded unheard, Looking at the bucket comes before the
-//! end.
+//! end. An upload that Creating may have made unheard is looked for beside all this.
 //!
 //! An object becomes visible by one request, Putting or Completing, and neither is sent before its
 //! last byte has arrived and the length is the one announced. What the client gets does not depend
@@ -22,6 +22,7 @@ mod plan;
 pub(crate) mod pull;
 #[cfg(test)]
 mod tests;
+mod unconfirmed;
 mod upload;
 
 use std::collections::VecDeque;
@@ -32,6 +33,7 @@ use self::object::{Flow, Transfer};
 use self::part::Parts;
 pub use self::plan::Plan;
 use self::pull::Pull;
+use self::unconfirmed::Unconfirmed;
 use self::upload::Upload;
 use crate::configuration::Configuration;
 use crate::lease::Lease;
@@ -85,6 +87,7 @@ pub struct Transfers {
     next_call: u64,
     transfers: Vec<Transfer>,
     waiting: VecDeque<Waiting>,
+    unconfirmed: Unconfirmed,
     /// What came into the bucket lately, and when: requests that began before then missed it, and
     /// need not copy it again.
     stored: VecDeque<(u64, Moment)>,
@@ -105,6 +108,7 @@ impl Transfers {
             next_call: 0,
             transfers: Vec::new(),
             waiting: VecDeque::new(),
+            unconfirmed: Unconfirmed::new(),
             stored: VecDeque::new(),
             asked: Vec::new(),
             attempts: Attempts::new(),
@@ -148,10 +152,10 @@ impl Transfers {
         self.attempts.take(attempt)
     }
 
-    /// Whether no object is under way or waits.
+    /// Whether no object is under way or waits, and no upload is looked for.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.transfers.is_empty() && self.waiting.is_empty()
+        self.transfers.is_empty() && self.waiting.is_empty() && self.unconfirmed.is_empty()
     }
 
     /// An object begins to arrive, for a request that began at `since`; its lease is ours. `None`
@@ -291,23 +295,20 @@ impl Transfers {
     #[must_use]
     pub fn wants_body(&self, call: CallId, body_bytes: u64) -> bool {
         let whole = self.configuration.limits.object_bytes;
-        self.transfers.iter().any(|transfer| {
+        let of_transfers = self.transfers.iter().any(|transfer| {
             let words = body_bytes <= MAX_WORDS && transfer.upload.wants_words(call);
             let range = whole.max(transfer.parts.range() as u64);
             words || (body_bytes <= range && transfer.pulls(call))
-        })
+        });
+        of_transfers || self.unconfirmed.wants_body(call, body_bytes)
     }
 
     /// A callout has been answered, or has failed in the host.
     pub fn on_call_answer(&mut self, call: CallId, answer: CallAnswer, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let is_unconfirmed =
-            |transfer: &&Transfer| transfer.upload.is_unconfirmed(call, &answer.headers);
+        let is_unconfirmed = |transfer: &&Transfer| transfer.upload.is_unconfirmed(call, &answer);
         if let Some(transfer) = self.transfers.iter().find(is_unconfirmed) {
-            effects.push(Effect::Log(format!(
-                "the store did not confirm an upload of {}, which may stay open",
-                transfer.plan.report.object()
-            )));
+            effects.push(Effect::Log(self.unconfirmed.add(&transfer.plan)));
         }
         self.settle(call, answer, now, &mut effects);
         effects
@@ -316,6 +317,10 @@ impl Transfers {
     fn settle(&mut self, call: CallId, answer: CallAnswer, now: Moment, effects: &mut Vec<Effect>) {
         if let Some(transfer) = self.transfers.iter_mut().find(|transfer| transfer.has(call)) {
             transfer.on_answer(call, answer, now, &self.configuration, effects);
+        } else {
+            let timeouts = self.configuration.timeouts;
+            let told = self.unconfirmed.on_answer(call, &answer, timeouts, now);
+            effects.extend(told.map(Effect::Log));
         }
         self.turn(now, effects);
     }
@@ -386,6 +391,11 @@ impl Transfers {
             }
         }
         self.end_transfers(now, effects);
+        let search = self.unconfirmed.advance(&self.transfers, &self.configuration, now, || {
+            self.next_call += 1;
+            CallId::new(self.next_call)
+        });
+        effects.extend(search.map(|(id, call)| Effect::Call(id, call)));
         self.keep_time(effects);
     }
 
@@ -393,6 +403,7 @@ impl Transfers {
     fn keep_time(&mut self, effects: &mut Vec<Effect>) {
         let waits = !self.asked.is_empty()
             || !self.attempts.is_empty()
+            || !self.unconfirmed.is_empty()
             || self.transfers.iter().any(Transfer::waits);
         if waits != self.ticking {
             self.ticking = waits;

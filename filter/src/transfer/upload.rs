@@ -12,6 +12,7 @@ use super::object::Flow;
 use super::part::Parts;
 use crate::configuration::Timeouts;
 use crate::http::headers::Headers;
+use crate::http::percent;
 use crate::reason::NotStored;
 use crate::retry;
 use crate::store::{self, Target, Written};
@@ -63,9 +64,10 @@ enum AttemptState {
 }
 
 impl Attempt {
-    const FIRST: Self = Self { made: 0, state: AttemptState::Due(Moment(Duration::ZERO)) };
+    pub(super) const FIRST: Self =
+        Self { made: 0, state: AttemptState::Due(Moment(Duration::ZERO)) };
 
-    fn begin(&mut self, now: Moment, call: impl FnOnce() -> CallId) -> Option<CallId> {
+    pub(super) fn begin(&mut self, now: Moment, call: impl FnOnce() -> CallId) -> Option<CallId> {
         match self.state {
             AttemptState::Due(at) if now >= at => {
                 let id = call();
@@ -77,11 +79,11 @@ impl Attempt {
         }
     }
 
-    fn is(&self, call: CallId) -> bool {
+    pub(super) fn is(&self, call: CallId) -> bool {
         matches!(self.state, AttemptState::UnderWay(own) if own == call)
     }
 
-    const fn waits(&self) -> bool {
+    pub(super) const fn waits(&self) -> bool {
         matches!(self.state, AttemptState::Due(_))
     }
 
@@ -90,11 +92,16 @@ impl Attempt {
         self.made > 1
     }
 
+    /// Makes the next attempt due then.
+    pub(super) const fn wait_until(&mut self, at: Moment) {
+        self.state = AttemptState::Due(at);
+    }
+
     /// Another attempt, or the reason why there is none.
-    fn again(&mut self, status: Option<u16>, now: Moment) -> Result<(), NotStored> {
+    pub(super) fn again(&mut self, status: Option<u16>, now: Moment) -> Result<(), NotStored> {
         match retry::next_attempt(self.made, now) {
             Some(due) => {
-                self.state = AttemptState::Due(due);
+                self.wait_until(due);
                 Ok(())
             }
             None => {
@@ -216,11 +223,20 @@ impl Upload {
         }
     }
 
-    /// Whether an upload may have come to be of which nobody heard. The host's own answers lack the
-    /// time that a server took.
-    pub(super) fn is_unconfirmed(&self, call: CallId, answer: &Headers) -> bool {
-        let is_created = matches!(self, Self::Creating(attempt) if attempt.is(call));
-        is_created && answer.get("x-envoy-upstream-service-time").is_none()
+    /// Whether an upload may come to be whose id nobody knows yet.
+    pub(super) const fn is_creating(&self) -> bool {
+        matches!(self, Self::Creating(_))
+    }
+
+    /// Whether an upload may have come to be of which nobody heard: the host answered, which lacks
+    /// the time that a server took, or somebody before the store did; or the id is unreadable.
+    pub(super) fn is_unconfirmed(&self, call: CallId, answer: &CallAnswer) -> bool {
+        let is_lost = match answer.headers.status() {
+            Some(502 | 504) | None => true,
+            Some(200..=299) => created(answer).is_none(),
+            Some(_) => answer.headers.get("x-envoy-upstream-service-time").is_none(),
+        };
+        is_lost && matches!(self, Self::Creating(attempt) if attempt.is(call))
     }
 
     /// Whether the body of an answer says more than its status.
@@ -247,7 +263,6 @@ impl Upload {
             return None;
         }
         let status = answer.headers.status();
-        let words = std::str::from_utf8(&answer.body).unwrap_or_default();
         let written = store::judge(status);
         match self {
             Self::Absent | Self::Open { .. } | Self::Over(_) => None,
@@ -267,29 +282,26 @@ impl Upload {
                 };
                 None
             }
-            Self::Creating(attempt) => {
-                let id = store::element(words, "UploadId");
-                match (conclude(written), id) {
-                    (Some(Ok(())), Some(id)) => {
-                        *self = Self::Open { id: id.to_owned() };
-                        None
-                    }
-                    (Some(Err(why)), _) => {
+            Self::Creating(attempt) => match (conclude(written), created(answer)) {
+                (Some(Ok(())), Some(id)) => {
+                    *self = Self::Open { id };
+                    None
+                }
+                (Some(Err(why)), _) => {
+                    *self = Self::Over(Err(why));
+                    None
+                }
+                (None | Some(Ok(())), _) => match attempt.again(status, now) {
+                    Ok(()) => None,
+                    Err(why) => {
                         *self = Self::Over(Err(why));
                         None
                     }
-                    (None | Some(Ok(())), _) => match attempt.again(status, now) {
-                        Ok(()) => None,
-                        Err(why) => {
-                            *self = Self::Over(Err(why));
-                            None
-                        }
-                    },
-                }
-            }
+                },
+            },
             // S3 can begin a 200 before it knows how the completion ends.
             Self::Completing { id, attempt } => {
-                let turned = written == Written::Done && words.contains("<Error>");
+                let turned = written == Written::Done && words(answer).contains("<Error>");
                 let failure = match conclude(if turned { Written::Failed } else { written }) {
                     Some(Ok(())) => {
                         *self = Self::Over(Ok(()));
@@ -312,7 +324,7 @@ impl Upload {
                     }
                     (Some(200), _) => NotStored::AlreadyThere,
                     (Some(404), _) | (_, Written::Failed) if now < *until => {
-                        attempt.state = AttemptState::Due(now.after(LOOK_PERIOD));
+                        attempt.wait_until(now.after(LOOK_PERIOD));
                         return None;
                     }
                     (Some(404), _) => *why,
@@ -334,7 +346,8 @@ impl Upload {
                     (false, Ok(())) => {}
                     (false, Err(why)) => {
                         effects.push(Effect::Log(format!(
-                            "the upload {id} could not be aborted and may be open still: {why}"
+                            "the upload {} could not be aborted and may be open still: {why}",
+                            percent::readable(id.as_bytes())
                         )));
                         *self = Self::Over(Ok(()));
                     }
@@ -378,6 +391,15 @@ impl Upload {
             Self::Absent | Self::Over(_) => false,
         }
     }
+}
+
+fn words(answer: &CallAnswer) -> &str {
+    std::str::from_utf8(&answer.body).unwrap_or_default()
+}
+
+/// The id of an upload that has been created.
+fn created(answer: &CallAnswer) -> Option<String> {
+    store::upload_id(words(answer))
 }
 
 /// What is final in an answer.

@@ -92,6 +92,11 @@ section! {
         /// For the store's answer to a write; ten times as long for the beginning and the
         /// completion of a multipart upload.
         pub store: Duration [Default "30s"],
+        /// With `path: streaming`: where the store did not confirm that it began a multipart upload,
+        /// those that it lists of the object are looked at again after this time, and aborted if
+        /// they have no part by then. Keep it longer than another client of the bucket, or worker,
+        /// may take to send the first part of its own.
+        pub unconfirmed_upload: Duration [Default "10m"],
     }
 }
 

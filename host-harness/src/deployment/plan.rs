@@ -99,6 +99,7 @@ impl Plan {
             timeouts: ConfiguredTimeouts {
                 origin_ms: deployment.timeouts.origin.as_millis(),
                 store_ms: deployment.timeouts.store.as_millis(),
+                unconfirmed_upload_ms: deployment.timeouts.unconfirmed_upload.as_millis(),
             },
         };
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
@@ -222,4 +223,5 @@ struct ConfiguredLimits {
 struct ConfiguredTimeouts {
     origin_ms: u128,
     store_ms: u128,
+    unconfirmed_upload_ms: u128,
 }

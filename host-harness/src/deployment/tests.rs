@@ -115,7 +115,9 @@ fn a_plan_names_clusters_and_configures_the_filter() {
             "object_bytes": 8388608, "memory_bytes": 67108864, "fetches": 64,
             "part_bytes": 8388608, "backfills": 4,
         },
-        "timeouts": { "origin_ms": 10000, "store_ms": 30000 },
+        "timeouts": {
+            "origin_ms": 10000, "store_ms": 30000, "unconfirmed_upload_ms": 600000,
+        },
     });
     assert_eq!(configuration, expected);
     assert_eq!(plan.path, crate::gateway::DataPath::Streaming);
@@ -253,7 +255,7 @@ error[unknown-field]: `lsiten` is no field of deployment
   |
   = help: did you mean `listen`?
 
-error[wrong-value]: expected a duration above 0 with its unit, `ms`, `s` or `m`, found `10`
+error[wrong-value]: expected a duration above 0, and of at most 60m, with its unit, `ms`, `s` or `m`, found `10`
  --> deployment.yaml:4:11
   |
 4 |   origin: 10

@@ -179,7 +179,7 @@ impl Value for Duration {
     }
 
     fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
-        let expected = "a duration above 0 with its unit, `ms`, `s` or `m`";
+        let expected = "a duration above 0, and of at most 60m, with its unit, `ms`, `s` or `m`";
         read_text(node, reading, expected, "10s", parse_duration)
     }
 }
@@ -194,7 +194,8 @@ fn parse_duration(text: &str) -> Option<Duration> {
         "m" => number.checked_mul(60_000)?,
         _ => return None,
     };
-    (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+    // The filter takes no more.
+    (1..=3_600_000).contains(&milliseconds).then(|| Duration::from_millis(milliseconds))
 }
 
 /// A domain below which `<bucket>.<domain>` names a bucket.
@@ -438,10 +439,13 @@ mod tests {
 
     #[test]
     fn durations_have_a_unit() {
-        for (text, milliseconds) in [("10s", 10_000), ("250ms", 250), ("2m", 120_000)] {
+        let cases = [("10s", 10_000), ("250ms", 250), ("2m", 120_000), ("60m", 3_600_000)];
+        for (text, milliseconds) in cases {
             assert_eq!(read::<Duration>(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
-        for text in ["10", "s", "", "1h", "-1s", "1.5s", "0s", "99999999999999999999s", "1 s"] {
+        for text in
+            ["10", "s", "", "1h", "-1s", "1.5s", "0s", "61m", "99999999999999999999s", "1 s"]
+        {
             assert!(read::<Duration>(text).is_err(), "{text}");
         }
     }

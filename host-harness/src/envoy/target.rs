@@ -44,7 +44,7 @@ impl Target {
             trusted: self.trusted.clone(),
         };
         let files = files(loaded, FILTER_WASM, &settings)?;
-        let Timeouts { origin, store } = loaded.deployment.timeouts;
+        let Timeouts { origin, store, .. } = loaded.deployment.timeouts;
         let running = Running {
             admin: loaded.deployment.admin.as_ref().map(|admin| admin.value),
             request: origin.saturating_add(store.saturating_mul(MULTIPART_TIMES)),

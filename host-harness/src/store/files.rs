@@ -477,6 +477,9 @@ impl S3 for Files {
         mut request: S3Request<ListPartsInput>,
     ) -> S3Result<S3Response<ListPartsOutput>> {
         let input = &mut request.input;
+        if !self.uploads.is_open(&input.bucket, &input.key, &input.upload_id) {
+            return Err(s3_error!(NoSuchUpload));
+        }
         let key = input.key.clone();
         input.key = self.name(&input.bucket, std::mem::take(&mut input.key));
         let mut response = self.files.list_parts(request).await?;

@@ -259,11 +259,22 @@ async fn open_uploads_are_listed() {
     assert_eq!(element(&rest, "IsTruncated"), ["false"], "{rest}");
 
     let of = |key: &str, id: &str| format!("/examplebucket/{key}?uploadId={id}");
+    let parts = async |key: &str, id: &str| {
+        let listed = store.send(Method::GET, &of(key, id), &[], "").await;
+        (listed.status, String::from_utf8(listed.body.to_vec()).unwrap())
+    };
+    let (status, none) = parts("d", &ids[3]).await;
+    assert_eq!((status, element(&none, "UploadId")), (200, vec![ids[3].clone()]), "{none}");
+    assert_eq!(element(&none, "PartNumber"), Vec::<String>::new(), "{none}");
     let gone = store.send(Method::DELETE, &of("a", &ids[0]), &[], "").await;
     assert_eq!(gone.status, 204);
+    for (key, id) in [("a", ids[0].as_str()), ("a", &ids[3]), ("a", "%2e%2e"), ("a", "none")] {
+        assert_eq!(parts(key, id).await.0, 404, "{key} {id}");
+    }
     let part = format!("/examplebucket/d?partNumber=1&uploadId={}", ids[3]);
     let part = store.send(Method::PUT, &part, &[], "x").await;
     let etag = part.headers["etag"].to_str().unwrap();
+    assert_eq!(element(&parts("d", &ids[3]).await.1, "PartNumber"), ["1"]);
     let body = format!(
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>\
          </CompleteMultipartUpload>"

@@ -46,9 +46,14 @@ impl Uploads {
         std::fs::write(self.file(id), format!("{bucket}/{key}"))
     }
 
+    /// Whether an upload is one of this object, and open. `id` is as a client sent it.
+    pub(super) fn is_open(&self, bucket: &str, key: &str, id: &str) -> bool {
+        is_id(id) && self.open(&self.file(id), bucket).is_some_and(|upload| upload.key == key)
+    }
+
     /// An upload has been completed or aborted. `id` is as a client sent it.
     pub(super) fn end(&self, id: &str) {
-        if id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+        if is_id(id) {
             // Left behind, it would only be a file about nothing.
             let _ = std::fs::remove_file(self.file(id));
         }
@@ -101,6 +106,11 @@ impl Uploads {
         let key = name.strip_prefix(bucket)?.strip_prefix('/')?.to_owned();
         Some(Upload { key, id, since })
     }
+}
+
+/// Whether a text may be an id, and so the name of a file here.
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 fn page(uploads: Vec<Upload>, input: ListMultipartUploadsInput) -> ListMultipartUploadsOutput {

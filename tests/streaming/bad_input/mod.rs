@@ -82,6 +82,10 @@ struct Bench {
     gateway: Gateway,
     store: Store,
     origin: Server,
+    /// Uploads that the store has made and not confirmed.
+    lost: Arc<AtomicUsize>,
+    /// The key and the id of another client's upload, of an object of which one is lost.
+    others: (String, String),
 }
 
 impl Bench {
@@ -105,14 +109,25 @@ impl Bench {
         });
         let of_store = Arc::clone(&rows);
         let seen = Counts::default();
+        let lost: Arc<AtomicUsize> = Arc::default();
+        let losing = Arc::clone(&lost);
         let store = Store::files_behind(&["examplebucket"], move |request, own| {
             let Some(index) = row_of(request.path()) else { return own() };
             let operation = operation(request);
-            match (of_store[index].store)(operation, seen.next(index, operation)) {
+            let answer = (of_store[index].store)(operation, seen.next(index, operation));
+            let is_heard = matches!(answer, Answer::Own | Answer::Instead(_));
+            if operation == Operation::Create && !is_heard {
+                losing.fetch_add(1, Ordering::SeqCst);
+            }
+            match answer {
                 Answer::Own => own(),
                 Answer::OwnLate => {
                     own();
                     Reply::raw("").stall()
+                }
+                Answer::OwnOtherwise(reply) => {
+                    own();
+                    reply
                 }
                 Answer::OwnUnheard => {
                     own();
@@ -121,6 +136,7 @@ impl Bench {
                 Answer::Instead(reply) => reply,
             }
         });
+        let others = others(&rows, store.direct());
         let rules = json!([{
             "RuleNumber": 1,
             "Condition": { "HttpErrorCodeReturnedEquals": 404 },
@@ -133,12 +149,14 @@ impl Bench {
         let mut setup = Setup::new(rules, store.address(), &[origin.address]);
         setup.path = Path::Streaming;
         let silence = SILENCE.as_millis();
-        setup.timeouts = Some(json!({ "origin_ms": silence, "store_ms": silence }));
+        setup.timeouts = Some(json!({
+            "origin_ms": silence, "store_ms": silence, "unconfirmed_upload_ms": 1_000,
+        }));
         setup.limits = Some(json!({
             "part_bytes": PART, "memory_bytes": 256 << 20, "backfills": 16,
         }));
         let gateway = Gateway::start(Host::Envoy, &setup);
-        Self { rows, objects, gateway, store, origin }
+        Self { rows, objects, gateway, store, origin, lost, others }
     }
 
     /// Asks for the objects of all rows, a dozen at a time.
@@ -258,19 +276,28 @@ impl Bench {
         if let Some(active) = self.gateway.hung_requests() {
             failures.push(format!("requests still under way: {active}"));
         }
-        // Nobody can abort an upload whose id the store never told: each is named in the log.
-        let log = self.gateway.log();
-        let told = |key: &str| log.matches(&format!(" upload of examplebucket/{key}, ")).count();
-        let lost = log.matches(" did not confirm an upload of ").count();
-        within(DEADLINE / 3, || (self.store.open_uploads().len() <= lost).then_some(()));
-        let open = self.store.open_uploads();
-        if open.len() > lost {
-            failures.push(format!("uploads left open: {open:?}, of which {lost} are told"));
+        // Those of which the store never told the id are found; another client's stays.
+        let (key, id) = &self.others;
+        let mut open = Vec::new();
+        within(DEADLINE, || {
+            open = self.store.open_uploads();
+            open.retain(|file| !file.contains(id));
+            open.is_empty().then_some(())
+        });
+        if !open.is_empty() {
+            failures.push(format!("uploads left open: {open:?}"));
         }
         let listed = listed_uploads(self.store.direct());
-        let of = |key: &str| listed.iter().filter(|listed| *listed == key).count();
-        if listed.is_empty() || listed.iter().any(|key| of(key) > told(key)) {
-            failures.push(format!("uploads that are listed as open: {listed:?}"));
+        if listed != [key.as_str()] {
+            failures.push(format!("uploads that are listed as open: {listed:?}, not {key}"));
+        }
+        let (log, lost) = (self.gateway.log(), self.lost.load(Ordering::SeqCst));
+        let found = log.matches(" was not confirmed, had no part, and is aborted").count();
+        if found != lost || lost == 0 {
+            failures.push(format!("{lost} uploads were lost, and {found} found"));
+        }
+        if !log.contains(&format!("the upload {id} of examplebucket/{key} has parts")) {
+            failures.push("another client's upload was not among those found".to_owned());
         }
         // All memory is there for one more.
         let after = get(self.gateway.address, "/examplebucket/after");
@@ -284,6 +311,22 @@ impl Bench {
         failures.extend(self.gateway.vm_failures());
         failures
     }
+}
+
+/// Opens an upload of an object of which the store loses one, and sends a part of it. Returns its
+/// key and its id.
+fn others(rows: &[Row], store: SocketAddr) -> (String, String) {
+    let of = |row: &Row| row.name == "store makes an upload, and its answer is lost";
+    let key = format!("row/{}", rows.iter().position(of).expect("the row is there"));
+    let path = format!("/examplebucket/{key}");
+    let create = request("POST", format!("{path}?uploads")).with("content-length", "0");
+    let created = create.send(store).expect("the store answers");
+    let words = String::from_utf8(created.body).expect("XML");
+    let (_, id) = words.split_once("<UploadId>").expect("an id");
+    let (id, _) = id.split_once('<').expect("an id");
+    let part = request("PUT", format!("{path}?partNumber=1&uploadId={id}")).with_body("another's");
+    assert_eq!(part.send(store).expect("the store answers").status, 200);
+    (key, id.to_owned())
 }
 
 /// The keys of the uploads that a store lists as open, asked by boto3.

@@ -59,6 +59,8 @@ pub(super) enum Answer {
     Own,
     /// What it is asked; and it says so when nobody listens any more.
     OwnLate,
+    /// What it is asked; and it says something else.
+    OwnOtherwise(Reply),
     /// What it is asked; and nobody hears of it.
     OwnUnheard,
     /// Something else.

@@ -53,6 +53,30 @@ pub(super) fn stores() -> Vec<Row> {
             |of, n| if of == Create && n == 0 { Answer::OwnUnheard } else { Answer::Own },
             Kept::All,
         ),
+        store(
+            "store makes an upload, and answers with nothing readable",
+            LARGE,
+            |of, n| match (of, n) {
+                (Create, 0) => Answer::OwnOtherwise(Reply::new(200, &[], "")),
+                _ => Answer::Own,
+            },
+            Kept::All,
+        ),
+        store(
+            "store makes an upload, and who stands before it answers 504",
+            LARGE,
+            |of, n| match (of, n) {
+                (Create, 0) => Answer::OwnOtherwise(error(504, "GatewayTimeout", "POST")),
+                _ => Answer::Own,
+            },
+            Kept::All,
+        ),
+        store(
+            "store makes uploads, and all its answers are lost",
+            LARGE,
+            |of, _| if of == Create { Answer::OwnUnheard } else { Answer::Own },
+            Kept::Nothing,
+        ),
         store("store answers 403 to a part", LARGE, |of, _| at(of == Part(2), 403), Kept::Nothing),
         store(
             "store answers 500 to a part, twice",

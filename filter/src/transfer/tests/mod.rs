@@ -3,6 +3,7 @@
 mod bounds;
 mod looking;
 mod pulling;
+mod unconfirmed;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -282,18 +283,6 @@ fn a_completion_that_turns_into_an_error_is_none() {
     bench.pass(Duration::from_secs(1));
     bench.answer("POST /b/k?uploadId=u *", "200", "", "<R/>");
     assert!(bench.lines[0].ends_with("stored in the bucket"), "{:?}", bench.lines);
-}
-
-#[test]
-fn a_create_that_is_not_confirmed_is_told_of() {
-    let mut bench = Bench::new();
-    let id = bench.begin("k", None).unwrap();
-    bench.bytes(id, b"abcde");
-    bench.lose("POST /b/k?uploads ");
-    assert_eq!(bench.lines, ["the store did not confirm an upload of b/k, which may stay open"]);
-    // A store that says no has made none.
-    bench.answer("POST /b/k?uploads ", "503", "", "");
-    assert_eq!(bench.lines.len(), 1);
 }
 
 #[test]
