@@ -200,7 +200,7 @@ pub(super) fn plainly(rule: &Rule, above: &str, by_prefix: bool) -> Option<Map> 
     headers.extend(signs.iter().map(|sign| lacks(sign)));
     if !suffix.is_empty() {
         headers = headers.with(is("suffix", suffix).flow());
-    } else if prefix.is_empty() {
+    } else if prefix.is_empty() && !by_prefix {
         // No key is empty.
         headers = headers.with(is("exact", above).with("invert_match", true).flow());
     }
