@@ -8,6 +8,7 @@ use std::time::Duration;
 use back_to_origin::reason::MirrorFailure;
 use back_to_origin::rule::Action;
 
+use super::clusters::BUFFER;
 use super::virtual_host::MISSES;
 use super::yaml::{List, Map, Yaml};
 use super::{CLUSTERS, DataPath, FILTER, ROUTES, SINCE, Settings, filter, misses, routes};
@@ -27,8 +28,11 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
     let admin =
         deployment.admin.as_ref().map(|admin| Map::new().with("address", address(admin.value)));
     let idle = idle(loaded);
-    let listener =
-        Map::new().with("name", "gateway").with("address", address(deployment.listen.value)).with(
+    let listener = Map::new()
+        .with("name", "gateway")
+        .with("address", address(deployment.listen.value))
+        .with("per_connection_buffer_limit_bytes", BUFFER)
+        .with(
             "filter_chains",
             List::new().with(
                 Map::new().with(

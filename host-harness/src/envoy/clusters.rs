@@ -20,6 +20,9 @@ const REQUESTS: u64 = 10_000;
 /// What may be on its way into a bucket at once.
 const WRITES: u64 = 256;
 
+/// What is buffered of a connection, in bytes.
+pub(super) const BUFFER: u64 = 256 * 1024;
+
 /// The number of workers that an origin's bound is sure to be enough for.
 const WORKERS: u64 = 128;
 
@@ -217,6 +220,8 @@ fn cluster(
         .with("type", if is_address { "STATIC" } else { "STRICT_DNS" })
         .maybe("dns_lookup_family", lookup)
         .with("connect_timeout", seconds(server.connect_timeout))
+        .remark("Bytes that wait for a slow client, in place of the default of 1 MiB.")
+        .with("per_connection_buffer_limit_bytes", BUFFER)
         .remark(why)
         .with("circuit_breakers", Map::new().with("thresholds", List::new().with(breakers.flow())))
         .with(
