@@ -21,7 +21,7 @@ const REQUESTS: u64 = 10_000;
 const WRITES: u64 = 256;
 
 /// What is buffered of a connection, in bytes.
-pub(super) const BUFFER: u64 = 256 * 1024;
+pub(super) const BUFFER: u64 = 512 * 1024;
 
 /// The number of workers that an origin's bound is sure to be enough for.
 const WORKERS: u64 = 128;
