@@ -92,6 +92,8 @@ impl<'a> Host<'a> {
                 .with("name", format!("{MISSES}{domain}"))
                 .with("domains", List::new().with(domain))
                 .with("typed_per_filter_config", Map::new().with(filter::NAME, off()))
+                .remark("It is for these routes alone.")
+                .with("request_headers_to_remove", List::new().with(misses::HEADER))
                 .with("routes", routes);
             hosts.remark(&format!("Misses among what is asked of {:?}.", self.name)).with(twin)
         })

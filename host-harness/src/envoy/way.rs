@@ -149,10 +149,7 @@ impl Way<'_> {
                 };
                 let way = Map::new().with("cluster", read(&self.bucket.name.value.0)).join(way());
                 let way = way.with("host_rewrite_literal", host);
-                Map::new()
-                    .with("match", matching)
-                    .with("route", way.flow())
-                    .with("request_headers_to_remove", List::new().with(misses::HEADER))
+                Map::new().with("match", matching).with("route", way.flow())
             }
         }
     }
