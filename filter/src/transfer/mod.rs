@@ -353,10 +353,7 @@ impl Transfers {
                 transfer.renewal = Lease::renewal(now);
                 effects.push(Effect::Lease(transfer.plan.lease()));
             }
-            let mut next_call = || {
-                self.next_call += 1;
-                CallId::new(self.next_call)
-            };
+            let mut next_call = || next(&mut self.next_call);
             let (range, memory) = (transfer.parts.range(), transfer.parts.range_in_memory());
             if let (Flow::Pulling, Some(pull)) = (transfer.flow, &mut transfer.pull)
                 && pulling < most
@@ -391,10 +388,8 @@ impl Transfers {
             }
         }
         self.end_transfers(now, effects);
-        let search = self.unconfirmed.advance(&self.transfers, &self.configuration, now, || {
-            self.next_call += 1;
-            CallId::new(self.next_call)
-        });
+        let next_call = || next(&mut self.next_call);
+        let search = self.unconfirmed.advance(&self.transfers, &self.configuration, now, next_call);
         effects.extend(search.map(|(id, call)| Effect::Call(id, call)));
         self.keep_time(effects);
     }
@@ -485,4 +480,10 @@ impl Transfers {
             .iter_mut()
             .find(|transfer| transfer.id == id && transfer.flow == Flow::Flowing)
     }
+}
+
+/// The next callout, after so many.
+fn next(calls: &mut u64) -> CallId {
+    *calls += 1;
+    CallId::new(*calls)
 }

@@ -100,7 +100,12 @@ fn about(path: DataPath) -> String {
     }
 }
 
-/// How long a stream may stand still: all requests of one fetch together take three timeouts.
+/// How long all requests of one fetch together may take, each of which may take so long.
+pub(super) const fn fetch(timeout: Duration) -> Duration {
+    timeout.saturating_mul(3)
+}
+
+/// How long a stream may stand still.
 pub(super) fn idle(loaded: &Loaded) -> Duration {
     let rules = loaded.rules.iter().flat_map(|rules| rules.set.iter());
     let own = rules.filter_map(|rule| match &rule.action {
@@ -108,7 +113,7 @@ pub(super) fn idle(loaded: &Loaded) -> Duration {
         Action::Mirror(mirror) => mirror.timeout,
     });
     let longest = own.fold(loaded.deployment.timeouts.origin, Duration::max);
-    IDLE.max(longest.saturating_mul(3).saturating_add(MARGIN))
+    IDLE.max(fetch(longest).saturating_add(MARGIN))
 }
 
 fn manager(idle: Duration, settings: &Settings) -> Map {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use back_to_origin::http::query::SUBRESOURCES;
 use back_to_origin::rule::{Action, Rule, RuleSet};
 
-use super::bootstrap::seconds;
+use super::bootstrap::{fetch, seconds};
 use super::clusters::{judged, mirror};
 use super::rules::{Choice, header};
 use super::way::{Named, Rewritten, Way, method, not, presigned, query, rewriting, way};
@@ -145,13 +145,13 @@ impl Way<'_> {
     }
 
     /// The way of what a rule mirrors. Its idle timeout is never up before the filter's own, which
-    /// answers for an origin that is late: all attempts together take three times that.
+    /// answers for an origin that is late.
     fn mirrored_way(self, rule: &Rule) -> Map {
         let own = match &rule.action {
             Action::External(_) => None,
             Action::Mirror(mirror) => mirror.idle_timeout.map(|idle| {
                 let patience = mirror.timeout.unwrap_or(self.patience);
-                idle.max(patience.saturating_mul(3).saturating_add(Duration::from_secs(1)))
+                idle.max(fetch(patience).saturating_add(Duration::from_secs(1)))
             }),
         };
         way().maybe("idle_timeout", own.map(seconds))
