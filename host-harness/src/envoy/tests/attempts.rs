@@ -1,5 +1,6 @@
 //! Routes of objects that take more than one request to an origin.
 
+use super::streaming::{Miss, attempt, choice, origins, ways};
 use super::*;
 
 /// Two rules the first of which may be followed by the second, which says this.
