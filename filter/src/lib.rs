@@ -22,6 +22,7 @@ mod json;
 pub mod lease;
 pub mod matching;
 pub mod metric;
+pub mod miss_route;
 pub mod origin;
 pub mod reason;
 pub mod reply;
