@@ -23,10 +23,14 @@ mod envoy_reload;
 mod golden;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
+/// What ARCHITECTURE.md says of the repository, and the order of the filter's modules.
+mod layout;
 /// Private origins.
 mod mirror_auth;
 /// The size of the module and what it asks of a host.
 mod module;
+/// Origins that are down.
+mod origins_down;
 /// Origins that say of themselves whether they are well.
 mod probe;
 /// Ceph RGW as the store: `--features rgw`.
