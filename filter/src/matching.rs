@@ -138,6 +138,7 @@ pub fn mismatch<'r>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::headers::Headers;
 
     fn named<'a>(key: &'a str, headers: &'a Headers) -> RequestView<'a> {
         RequestView { method: Method::Get, key: key.as_bytes(), headers }

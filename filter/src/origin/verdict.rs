@@ -275,7 +275,7 @@ mod tests {
         let genuine = ("x-envoy-upstream-service-time", "1");
         let typed = |kind: &str| {
             let headers = HeaderList::new().with("content-type", kind);
-            Verdict::Object(Found { shown: headers.clone(), kept: headers })
+            Verdict::Object(ObjectHeaders { client: headers.clone(), stored: headers })
         };
         let moved = Verdict::Moved("http://p/".to_owned());
         let location = ("location", "http://p/");
@@ -289,7 +289,7 @@ mod tests {
                 5,
                 Verdict::Failed(Short { expected: 6, found: 5 }),
             ),
-            (vec![(":status", "200")], 11, Verdict::TooLarge),
+            (vec![(":status", "200")], 11, Verdict::TooLarge { limit: 10 }),
             (vec![(":status", "206")], 5, Verdict::Failed(Status(206))),
             (vec![(":status", "302")], 0, Verdict::Failed(Status(302))),
             (vec![(":status", "302"), location], 0, moved.clone()),
@@ -309,10 +309,13 @@ mod tests {
         }
         let head =
             |pairs: &[(&str, &str)]| judge_size(&Headers::from_pairs(pairs.iter().copied()), 10);
-        assert_eq!(head(&[(":status", "200"), ("content-length", "11")]), Verdict::TooLarge);
+        assert_eq!(
+            head(&[(":status", "200"), ("content-length", "11")]),
+            Verdict::TooLarge { limit: 10 }
+        );
         let long = [(":status", "200"), ("content-length", "11"), ("content-type", "a/b")];
         let headers = |length| Headers::from_pairs(long.iter().copied().filter(|p| p.1 != length));
-        assert_eq!(plain.judge_head(&headers(""), 10), Verdict::TooLarge);
+        assert_eq!(plain.judge_head(&headers(""), 10), Verdict::TooLarge { limit: 10 });
         assert_eq!(plain.judge_head(&headers("11"), 10), typed("a/b"));
         let absent = Headers::from_pairs([(":status", "404"), ("content-length", "11")]);
         assert_eq!(plain.judge_head(&absent, 10), Verdict::Absent);
@@ -370,7 +373,7 @@ mod tests {
             (status(206), false, false),
             (status(302), false, false),
             (Verdict::Absent, false, false),
-            (Verdict::TooLarge, false, false),
+            (Verdict::TooLarge { limit: 1 }, false, false),
             (Verdict::Failed(MirrorFailure::TimedOut), true, true),
             (Verdict::Failed(MirrorFailure::Unreachable), true, true),
             (Verdict::Failed(MirrorFailure::UnknownOrigin("h".to_owned())), false, false),

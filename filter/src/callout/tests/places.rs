@@ -146,7 +146,8 @@ fn what_nobody_waits_for_is_fetched_once_and_told_of() {
         let mut exchange = bench.ask("/b/async/x", &[]);
         let answer = Headers::from_pairs([(":status", "404")]);
         let decision = exchange.on_answer(&bench.configuration, &answer, || Source::Bucket);
-        let Decision::Fetch { reply, line, miss } = decision else { panic!("{decision:?}") };
+        let Decision::Fetch(conclusion, miss) = decision else { panic!("{decision:?}") };
+        let Conclusion { reply, line, .. } = conclusion;
         assert_eq!(reply.status, 303);
         assert_eq!(reply.headers.get("location"), Some(&b"http://o/async/x"[..]));
         let effects = bench.engine.on_wanted(*miss);
@@ -167,7 +168,11 @@ fn what_nobody_waits_for_is_fetched_once_and_told_of() {
     bench.pass(Duration::from_secs(3));
     want(&mut bench);
     bench.respond_to("GET o /async/x", &[(":status", "403"), GENUINE], b"");
-    assert!(bench.lines[1].contains("nobody waits, not stored: the origin answered 403"));
+    assert!(
+        bench.lines[1].contains(
+            "origin http://o/async/x, client got 303, not stored: the origin answered 403"
+        )
+    );
     assert!(bench.engine.is_idle());
 }
 

@@ -99,7 +99,7 @@ fn what_broke_off_is_fetched_for_itself() {
     bench.answer("PUT /b/k *", "200", "", "");
     assert_eq!(bench.lines.len(), 1);
     assert!(
-        bench.lines[0].ends_with("streamed 3 bytes, stored in the bucket"),
+        bench.lines[0].ends_with("(3 bytes), client got 200, stored in the bucket"),
         "{:?}",
         bench.lines
     );

@@ -41,7 +41,11 @@ fn only_what_the_store_had_no_time_for_is_fetched_again() {
     assert_eq!(bench.body("PUT /b/k?partNumber=6&uploadId=u "), b"uv");
     bench.answer("PUT /b/k?partNumber=6&uploadId=u ", "200", "e", "");
     bench.answer("POST /b/k?uploadId=u *", "200", "", "<R/>");
-    assert!(bench.lines[0].ends_with("22 bytes, stored in the bucket"), "{:?}", bench.lines);
+    assert!(
+        bench.lines[0].ends_with("(22 bytes), client got 200, stored in the bucket"),
+        "{:?}",
+        bench.lines
+    );
 }
 
 #[test]
@@ -65,11 +69,11 @@ fn what_is_larger_than_its_rule_allows_is_not_stored() {
     let limited = || route_by("k", r#", "MirrorMaxSize": 5"#);
     let (plan, _) = Bench::plan("k", None);
     let mut streamed = Bench::new();
-    let id = streamed.transfers.begin(plan.clone(), limited(), Moment(streamed.now)).unwrap();
+    let id = streamed.engine.begin(plan.clone(), limited(), Moment(streamed.now)).unwrap();
     streamed.bytes(id, b"abcdef");
-    assert!(!streamed.transfers.wants_bytes(id, 1));
+    assert!(!streamed.engine.wants_bytes(id, 1));
     let mut fetched = Bench::new();
-    let effects = fetched.transfers.backfill(plan, limited(), Moment(fetched.now));
+    let effects = fetched.engine.backfill(plan, limited(), Moment(fetched.now));
     fetched.take(effects);
     fetched.range("206", "bytes 0-3/6", "\"v\"", b"abcd");
     for bench in [streamed, fetched] {

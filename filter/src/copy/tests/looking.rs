@@ -1,7 +1,6 @@
 //! A PUT or a completion that nobody heard of: what the bucket has then.
 
 use super::*;
-use crate::store;
 
 /// What a HEAD may find, and what is told then.
 const FINDINGS: [(&str, &str, &str, &str); 5] = [
@@ -40,7 +39,7 @@ impl Bench {
     fn found(&mut self, status: &str, length: &str, tag: &str) {
         let at = self.calls.iter().position(|(_, line, _)| line == "HEAD /b/k ");
         let (id, _, _) = self.calls.remove(at.expect("the bucket is looked at"));
-        let tag = (store::TAG_METADATA, tag);
+        let tag = (crate::metadata::TAG_METADATA, tag);
         let headers = Headers::from_pairs([(":status", status), ("content-length", length), tag]);
         let answer = CallAnswer { headers, ..CallAnswer::default() };
         let effects = self.engine.on_call_answer(id, answer, Moment(self.now));

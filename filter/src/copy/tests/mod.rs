@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::digest::Check;
+use crate::engine::Engine;
 use crate::http::headers::{HeaderList, Headers};
 use crate::origin::OriginRequest;
 use crate::report::Report;
@@ -70,7 +71,7 @@ impl Bench {
 
     fn begin(&mut self, key: &str, length: Option<u64>) -> Option<CopyId> {
         let (plan, origin) = Self::plan(key, length);
-        self.engine.begin(plan, origin, Moment(self.now))
+        self.engine.begin(plan, origin, Moment(self.now)).ok()
     }
 
     fn bytes(&mut self, id: CopyId, bytes: &[u8]) {
@@ -156,7 +157,7 @@ fn an_object_within_one_part_is_put_whole_once_its_end_is_there() {
         assert_eq!(
             bench.lines,
             [
-                "GET b/k: bucket 404, rule 1 Mirror, origin http://o/k streamed 3 bytes, stored in the bucket"
+                "GET b/k: bucket 404, rule 1 Mirror, origin http://o/k answered 200 (3 bytes), client got 200, stored in the bucket"
             ]
         );
         assert!(!bench.ticking);
@@ -308,7 +309,7 @@ fn a_store_that_the_host_does_not_know_ends_the_copy() {
         for _ in 0..20 {
             for (id, _, _) in std::mem::take(&mut bench.calls) {
                 let now = Moment(bench.now);
-                let effects = bench.engine.on_call_refused(id, NotSent::NoCluster, now);
+                let effects = bench.engine.on_call_refused(id, DispatchError::NoCluster, now);
                 bench.take(effects);
             }
             bench.pass(Duration::from_secs(10));
@@ -332,7 +333,7 @@ fn what_was_stored_since_a_request_began_is_not_copied_again() {
     bench.now += Duration::from_secs(1);
     bench.answer("PUT /b/k *", "200", "", "");
     let (plan, origin) = Bench::plan("k", Some(3));
-    assert!(bench.engine.begin(plan, origin, since).is_none());
+    assert!(bench.engine.begin(plan, origin, since).is_err());
     let (plan, origin) = Bench::plan("k", Some(3));
     assert_eq!(bench.engine.backfill(plan, origin, since), []);
     // Who asked later and missed it all the same asked for what has been deleted.
@@ -370,7 +371,11 @@ fn a_stream_that_is_not_copied_to_its_end_is_continued_by_ranges() {
         assert_eq!(bench.body("PUT /b/k?partNumber=4&uploadId=u "), b"mno");
         bench.answer("PUT /b/k?partNumber=4&uploadId=u ", "200", "e", "");
         bench.answer("POST /b/k?uploadId=u *", "200", "", "<R/>");
-        assert!(bench.lines[0].ends_with("15 bytes, stored in the bucket"), "{:?}", bench.lines);
+        assert!(
+            bench.lines[0].ends_with("(15 bytes), client got 200, stored in the bucket"),
+            "{:?}",
+            bench.lines
+        );
     }
 }
 
@@ -391,46 +396,6 @@ fn a_huge_object_has_larger_parts_not_more() {
     assert!(parts.push(&[0; 1], None));
 }
 
-#[test]
-fn an_origin_that_does_not_answer_in_time_is_answered_for() {
-    use crate::visit::{Departure, Visit};
-    let mut bench = Bench::new();
-    let configuration = Configuration::from_json(
-        CONFIGURATION
-            .replace(
-                r#""RoutingRules": []"#,
-                r#""RoutingRules": [{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
-                   "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]"#,
-            )
-            .as_bytes(),
-    );
-    let ask = || {
-        let headers = Headers::from_pairs([(":method", "GET"), (":path", "/b/k")]);
-        let departure =
-            Visit::new().on_request(configuration.as_ref().unwrap(), headers, Moment::default());
-        let Departure::Send(_, asked) = departure else { panic!("{departure:?}") };
-        asked
-    };
-    for stream in [1, 2] {
-        let effects = bench.engine.on_asked(StreamId(stream), ask(), Moment(bench.now));
-        bench.take(effects);
-    }
-    bench.engine.on_answered(StreamId(1));
-    assert!(bench.ticking);
-    let late = Moment(bench.now + Duration::from_secs(10));
-    let effects = bench.engine.on_tick(late);
-    let answers: Vec<_> = effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Answer(stream, reply) => Some((*stream, reply.status)),
-            Effect::Call(..) | Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => None,
-            Effect::Log(_) | Effect::Tick(_) | Effect::Wake => None,
-        })
-        .collect();
-    assert_eq!(answers, [(StreamId(2), 424)]);
-    assert!(effects.contains(&Effect::Tick(None)), "nothing is left to wait for: {effects:?}");
-}
-
 /// The request that fetches a key for itself.
 fn route(key: &str) -> Route {
     route_by(key, "")
@@ -448,5 +413,6 @@ fn route_by(key: &str, more: &str) -> Route {
     let request = ObjectRequest::read(headers, None, |name| name == "b").unwrap();
     let rule = rules.iter().next().unwrap();
     let crate::rule::Action::Mirror(mirror) = &rule.action else { panic!("not a mirror") };
-    Route::new(OriginRequest::build(mirror, &request, "origin").unwrap(), Moment::default())
+    let origin = OriginRequest::build(mirror, &request, "origin").unwrap();
+    Route::new(origin, Vec::new(), Moment::default())
 }
