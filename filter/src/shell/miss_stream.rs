@@ -104,7 +104,7 @@ impl HttpContext for Stream {
                 Ok(()) => Action::Continue,
                 Err(error) => {
                     self.vm.expect("replace headers", Err(error));
-                    Action::Pause
+                    self.answer(&Reply::lost(&Headers::default()))
                 }
             },
         }
