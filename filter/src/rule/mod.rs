@@ -89,6 +89,12 @@ impl RuleSet {
         self.any_status
     }
 
+    /// The statuses of the bucket's answers that some rule is about. One without a status is not
+    /// counted: it is about whatever the bucket answers.
+    pub fn statuses(&self) -> impl Iterator<Item = u16> {
+        (400..600).filter(move |status| self.iter().any(|rule| rule.condition.names(*status)))
+    }
+
     /// Whether what a rule of these mirrors can stream from its origin: a failure is its last word
     /// there, and so it must be for every rule that may be next.
     #[must_use]
