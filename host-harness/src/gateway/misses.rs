@@ -50,6 +50,20 @@ fn address(fields: &mut Headers, said: &str) {
     fields.set(MISS.as_bytes(), said.as_bytes());
 }
 
+/// What is said of an answer that comes back.
+fn said(answer: &Draft) -> String {
+    match answer.by {
+        By::Server => format!("origin {}", answer.status()),
+        By::Gateway | By::Filter => format!("gateway {} {}", answer.status(), answer.details),
+    }
+}
+
+/// Has the filter see of an answer that it was to come back, and does not.
+pub(super) fn mark(answer: &mut Draft) {
+    let said = said(answer);
+    answer.fields.set(MISS.as_bytes(), said.as_bytes());
+}
+
 /// A request that goes to the miss route, time and again.
 pub(super) struct Miss {
     /// What the filter is shown next.
@@ -112,11 +126,7 @@ impl Miss {
 
     /// The request comes back, with the words on what was answered. `fields` are those of the server.
     pub(super) fn returned(&mut self, mut fields: Headers, answer: &Draft, to: &Destination) {
-        let said = match answer.by {
-            By::Server => format!("origin {}", answer.status()),
-            By::Gateway | By::Filter => format!("gateway {} {}", answer.status(), answer.details),
-        };
-        address(&mut fields, &said);
+        address(&mut fields, &said(answer));
         fields.set(FORWARDED_PROTO.as_bytes(), b"http");
         if let Some(attempt) = &to.attempt {
             fields.set(ATTEMPT.as_bytes(), attempt.as_bytes());

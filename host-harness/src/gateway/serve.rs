@@ -119,7 +119,11 @@ impl Exchange {
                 None => Asked::failed(503, "cluster_not_found", "", method),
             };
             match asked {
-                Asked::Draft(draft) if to.is_returned(&draft) && pass < MOST_PASSES => {
+                Asked::Draft(mut draft) if to.is_returned(&draft) => {
+                    if pass == MOST_PASSES {
+                        misses::mark(&mut draft);
+                        return Asked::Draft(draft);
+                    }
                     miss.returned(fields, &draft, &to);
                     draft.spend();
                     self.leave();

@@ -3,5 +3,6 @@
 mod breaks;
 mod modules;
 mod objects;
+mod passes;
 mod scene;
 mod sides;
