@@ -12,27 +12,34 @@
     )
 )]
 
+mod attempt;
+mod callout;
+pub mod conclusion;
 pub mod configuration;
+pub mod copy;
+pub mod decision;
 pub mod digest;
-pub mod exchange;
+pub mod engine;
 pub mod explain;
 pub mod finding;
+pub mod host;
 pub mod http;
 mod json;
 pub mod lease;
 pub mod matching;
+pub mod metadata;
 pub mod metric;
+pub mod miss;
 pub mod miss_route;
 pub mod origin;
+mod outcome;
 pub mod reason;
 pub mod reply;
 pub mod report;
 pub mod request;
-mod retry;
 pub mod rule;
 #[cfg(target_arch = "wasm32")]
 mod shell;
 pub mod store;
-pub mod transfer;
-pub mod visit;
-pub mod worker;
+pub mod streaming;
+pub mod time;

@@ -94,6 +94,8 @@ pub enum Said<'a> {
     OriginUnheard {
         /// The gateway's status.
         status: u16,
+        /// What else it says of that.
+        details: &'a str,
     },
 }
 
@@ -121,7 +123,11 @@ impl<'a> Said<'a> {
                 }
             }
             "origin" => Some(Self::Origin { status: words.next()?.parse().ok()? }),
-            "gateway" => Some(Self::OriginUnheard { status: words.next()?.parse().ok()? }),
+            "gateway" => {
+                let status = words.next()?;
+                let details = text.split_once(status).map_or("", |(_, details)| details.trim());
+                Some(Self::OriginUnheard { status: status.parse().ok()?, details })
+            }
             _ => None,
         }
     }
@@ -156,7 +162,7 @@ mod tests {
             ("bucket b.c 503", bucket(503, false)),
             ("bucket b gateway 503 UF x", Some(Said::BucketUnheard { name: "b", status: 503 })),
             ("origin 302", Some(Said::Origin { status: 302 })),
-            ("gateway 504 UT late", Some(Said::OriginUnheard { status: 504 })),
+            ("gateway 504 UT late", Some(Said::OriginUnheard { status: 504, details: "UT late" })),
             ("", None),
             ("bucket", None),
             ("bucket b", None),

@@ -2,7 +2,6 @@
 
 use crate::http::headers::Headers;
 use crate::http::{Scheme, percent, query};
-use crate::matching::Named;
 use crate::reason::Pass;
 use crate::rule;
 
@@ -27,6 +26,17 @@ impl Method {
             Self::Head => "HEAD",
         }
     }
+}
+
+/// What of a request rules are about.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'a> {
+    /// What is asked of the object.
+    pub method: Method,
+    /// The object's key, decoded.
+    pub key: &'a [u8],
+    /// The request's headers.
+    pub headers: &'a Headers,
 }
 
 /// A request for one object.
@@ -108,8 +118,8 @@ impl ObjectRequest {
 
     /// What of it rules are about.
     #[must_use]
-    pub fn named(&self) -> Named<'_> {
-        Named { method: self.method, key: &self.key, headers: &self.headers }
+    pub fn view(&self) -> RequestView<'_> {
+        RequestView { method: self.method, key: &self.key, headers: &self.headers }
     }
 
     /// The Range to be answered. One that hangs on a validator is none: the client's can only be

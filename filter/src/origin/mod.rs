@@ -1,13 +1,15 @@
 //! The origin: the request that fetches an object, the judgement of what comes back, and where it
 //! leads.
 
-mod judgement;
-mod trail;
+mod health;
+mod route;
+mod verdict;
 
 use std::sync::Arc;
 
-pub use self::judgement::{Found, Passed, Verdict, judge_size};
-pub use self::trail::{MAX_HOPS, Trail};
+pub use self::health::Health;
+pub use self::route::{MAX_HOPS, Next, Route};
+pub use self::verdict::{ObjectHeaders, Passed, Unheard, Verdict, judge_size};
 use crate::configuration::Configuration;
 use crate::digest::Check;
 use crate::http::headers::{HeaderList, Headers};
