@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use back_to_origin::store::{LAST_MODIFIED_METADATA, TAG_METADATA};
+use back_to_origin::metadata::{LAST_MODIFIED_METADATA, TAG_METADATA};
 use http::Method;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
