@@ -111,7 +111,7 @@ async fn a_reply_to_an_answer_replaces_it() {
 async fn a_reply_to_a_body_comes_too_late_and_breaks_it_off() {
     let scene = sending(&on_with("response_body", 3, REPLY, 0)).await;
     let uri = format!("http://{}/examplebucket/k", scene.gateway.address());
-    let request = http::Request::get(uri).body(http_body_util::Full::default()).unwrap();
+    let request = Request::get(uri).body(http_body_util::Full::default()).unwrap();
     let whole = match super::super::support::client().request(request).await {
         Ok(response) => response.into_body().collect().await.is_ok(),
         Err(_) => false,

@@ -49,7 +49,7 @@ async fn redirects_and_streams_stand_side_by_side() {
     scene.origin.has("moved/k", b"of the same origin", Manner::Plain);
     let got = scene.get("moved/k").await;
     assert_eq!((got.status.as_u16(), &got.body[..]), (200, &b"of the same origin"[..]));
-    scene.line("streamed 18 bytes, stored in the bucket").await;
+    scene.line("(18 bytes), client got 200, stored in the bucket").await;
     // The bucket's own answer is another matter.
     assert_eq!(scene.get("moved/k").await.status, 302);
     assert_eq!((scene.origin.asked().len(), scene.writes().len()), (4, 2));
