@@ -25,6 +25,10 @@ pub const HOST: &str = "back-to-origin.invalid";
 /// What has been answered so far: see [`Said`].
 pub const MISS: &str = "x-envoy-miss";
 
+/// What [`MISS`] says once the filter has read it: without the header the route would not be found
+/// again.
+pub const READ: &str = "read";
+
 /// Which attempt at an origin it is that has been answered.
 pub const ATTEMPT: &str = "x-envoy-miss-attempt";
 
@@ -58,6 +62,10 @@ pub const IDLE: &str = "x-envoy-miss-idle";
 
 /// How many milliseconds the answer's headers may take. Envoy's own name.
 pub const TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
+
+/// The same where the request goes by [`ATTEMPTS`]: it becomes [`TIMEOUT`] behind it, so that the time
+/// is up there, and the answer to that comes back.
+pub const ATTEMPT_TIMEOUT: &str = "x-envoy-miss-timeout";
 
 /// The cluster that leads through the gateway itself, once more, to [`SERVER`]. The gateway's own
 /// answers, such as that a server cannot be connected to, come back from it like a server's.

@@ -47,9 +47,16 @@ impl Stream {
         self.vm.with_engine(|engine| miss.on_lease(engine, is_ours));
     }
 
+    /// Answers in place of a server. A stream that could not be answered must not wait for ever: it
+    /// goes on, and a request that names no cluster is refused by the host.
     fn answer(&self, reply: &Reply) -> Action {
-        self.vm.expect("answer", vm::answer(reply));
-        Action::Pause
+        match vm::answer(reply) {
+            Ok(()) => Action::Pause,
+            Err(error) => {
+                self.vm.expect("answer", Err(error));
+                Action::Continue
+            }
+        }
     }
 
     fn end(&mut self) {
@@ -97,7 +104,7 @@ impl HttpContext for Stream {
                 Ok(()) => Action::Continue,
                 Err(error) => {
                     self.vm.expect("replace headers", Err(error));
-                    Action::Pause
+                    self.answer(&Reply::lost(&Headers::default()))
                 }
             },
         }

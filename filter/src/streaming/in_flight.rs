@@ -63,7 +63,9 @@ impl InFlight {
         standard: Duration,
     ) -> HeaderList {
         let (request, origin) = (&self.miss.request, self.route.current());
-        let mut headers = HeaderList::new().with(":authority", miss_route::HOST);
+        let mut headers = HeaderList::new()
+            .with(":authority", miss_route::HOST)
+            .with(miss_route::MISS, miss_route::READ);
         for (name, value) in origin.call_headers(request.method.as_str()).iter() {
             match name {
                 ":authority" => headers.add(miss_route::SERVER_HOST, value),
@@ -76,17 +78,19 @@ impl InFlight {
         headers.add(miss_route::FORWARDED_PROTO, &self.forwarded_proto);
         // Only where somebody else may be asked is it worth a detour to hear that this one is not
         // to be had.
+        let timeout = origin.timeout(standard).as_millis().to_string();
         if self.route.has_others() {
             headers.add(miss_route::CLUSTER, miss_route::ATTEMPTS);
             headers.add(miss_route::SERVER, &origin.cluster);
+            headers.add(miss_route::ATTEMPT_TIMEOUT, timeout);
         } else {
             headers.add(miss_route::CLUSTER, &origin.cluster);
+            headers.add(miss_route::TIMEOUT, timeout);
         }
         if let Some(attempt) = attempt {
             headers.add(miss_route::ATTEMPT, attempt);
             headers.add(miss_route::RETURNS, returns);
         }
-        headers.add(miss_route::TIMEOUT, origin.timeout(standard).as_millis().to_string());
         let rule = origin.rule();
         if let Some(idle) = rule.idle_timeout.or(rule.timeout) {
             headers.add(miss_route::IDLE, idle.as_millis().to_string());

@@ -441,9 +441,12 @@ fn again(headers: &Headers, cluster: &str) -> Option<HeaderList> {
         .with(":scheme", scheme)
         .with(":authority", miss_route::HOST)
         .with(":path", path)
+        .with(miss_route::MISS, miss_route::READ)
         .with(miss_route::CLUSTER, cluster)
-        .with(miss_route::SERVER_HOST, host);
-    for (name, value) in headers.iter().filter(|(name, _)| !is_helper(name)) {
+        .with(miss_route::SERVER_HOST, host)
+        .with(miss_route::FORWARDED_PROTO, scheme);
+    let is_own = |name: &[u8]| is_helper(name) || name == miss_route::FORWARDED_PROTO.as_bytes();
+    for (name, value) in headers.iter().filter(|(name, _)| !is_own(name)) {
         again.add(std::str::from_utf8(name).ok()?, value);
     }
     Some(again)
