@@ -119,7 +119,7 @@ impl Exchange {
         }
     }
 
-    /// The request is answered in place of the store, and told of by whoever does.
+    /// The request goes to an origin, and the filter tells of it.
     pub(super) fn taken_over(&mut self) {
         if let Some(access) = &mut self.access {
             access.touch = Touch::Answered;
@@ -201,7 +201,7 @@ impl Exchange {
         method: &Method,
     ) -> Result<Response<ResponseBody>, Broken> {
         let Some(stream) = self.stream.clone() else { return Ok(self.respond(draft, false)) };
-        let status = message::status(&draft.fields).as_u16();
+        let status = draft.status();
         let fields = std::mem::take(&mut draft.fields);
         let shown =
             stream.response_headers(fields, draft.end, status, &draft.details, draft.upstream);
@@ -211,8 +211,9 @@ impl Exchange {
                 Ok(self.respond(draft, true))
             }
             Ok(Verdict::Reply(reply)) => {
-                // It goes to the client as it is: what the store sent is dropped with its headers.
+                // It goes to the client as it is: what the server sent is dropped with its headers.
                 stream.answered(reply.status, &reply.details);
+                draft.spend();
                 Ok(self.refuse(reply, method))
             }
             Ok(Verdict::Reset) => Err(Broken::Filter),

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use back_to_origin::miss_route::{
-    ATTEMPT, ATTEMPTS, CLUSTER, FORWARDED_PROTO, HOST, IDLE, LOCATION, MISS, ORIGINAL_HOST,
-    ORIGINAL_PATH, ORIGINAL_URL, RETURNS, SERVER, SERVER_HOST, TIMEOUT, returns,
+    ATTEMPT, ATTEMPT_TIMEOUT, ATTEMPTS, CLUSTER, FORWARDED_PROTO, HOST, IDLE, LOCATION, MISS,
+    ORIGINAL_HOST, ORIGINAL_PATH, ORIGINAL_URL, RETURNS, SERVER, SERVER_HOST, TIMEOUT, returns,
 };
 
 use super::draft::{By, Draft};
@@ -68,9 +68,8 @@ pub(super) fn mark(answer: &mut Draft) {
 pub(super) struct Miss {
     /// What the filter is shown next.
     pub(super) fields: Headers,
-    /// Whether a server is told by which scheme the client came: only where somebody before this
-    /// gateway has said so.
-    tells_proto: bool,
+    /// By which scheme the client came, where somebody before this gateway has said so.
+    proto: Option<Vec<u8>>,
 }
 
 impl Miss {
@@ -88,40 +87,21 @@ impl Miss {
         address(&mut fields, said);
         // The body went to the bucket.
         fields.remove(b"content-length");
-        let tells_proto = fields.first(FORWARDED_PROTO.as_bytes()).is_some();
-        if !tells_proto {
+        let proto = fields.first(FORWARDED_PROTO.as_bytes()).map(<[u8]>::to_vec);
+        if proto.is_none() {
             fields.add(FORWARDED_PROTO.as_bytes(), b"http");
         }
-        Self { fields, tells_proto }
+        Self { fields, proto }
     }
 
-    /// Where the filter, which leaves these fields, sends the request; what is left of them is what
-    /// the server gets.
-    pub(super) fn destination(&self, fields: &mut Headers) -> Destination {
-        let text = |name: &str| message::pseudo(fields, name).map(str::to_owned);
-        let time = |name: &str| Some(Duration::from_millis(text(name)?.parse().ok()?));
-        let named = text(CLUSTER);
-        let is_attempt = named.as_deref() == Some(ATTEMPTS);
-        let destination = Destination {
-            cluster: if is_attempt { text(SERVER) } else { named },
-            is_attempt,
-            attempt: text(ATTEMPT),
-            returns: text(RETURNS),
-            patience: time(TIMEOUT),
-            idle: time(IDLE),
-        };
-        if let Some(host) = text(SERVER_HOST) {
-            fields.set(b":authority", host.as_bytes());
+    /// What a server is told: a store the client's scheme as it was said, an origin nothing of it.
+    pub(super) fn sent(&self, fields: &Headers, is_origin: bool) -> Headers {
+        let mut sent = fields.clone();
+        match &self.proto {
+            Some(proto) if !is_origin => sent.set(FORWARDED_PROTO.as_bytes(), proto),
+            Some(_) | None => sent.remove(FORWARDED_PROTO.as_bytes()),
         }
-        strip(fields);
-        destination
-    }
-
-    /// Takes off the client's scheme where a server is not to know it.
-    pub(super) fn hide_proto(&self, fields: &mut Headers, is_bucket: bool) {
-        if !(is_bucket && self.tells_proto) {
-            fields.remove(FORWARDED_PROTO.as_bytes());
-        }
+        sent
     }
 
     /// The request comes back, with the words on what was answered. `fields` are those of the server.
@@ -152,6 +132,27 @@ pub(super) struct Destination {
 }
 
 impl Destination {
+    /// Where the filter, which leaves these fields, sends the request. They are the server's then.
+    pub(super) fn take(fields: &mut Headers) -> Self {
+        let text = |name: &str| message::pseudo(fields, name).map(str::to_owned);
+        let time = |name: &str| Some(Duration::from_millis(text(name)?.parse().ok()?));
+        let named = text(CLUSTER);
+        let is_attempt = named.as_deref() == Some(ATTEMPTS);
+        let destination = Self {
+            cluster: if is_attempt { text(SERVER) } else { named },
+            is_attempt,
+            attempt: text(ATTEMPT),
+            returns: text(RETURNS),
+            patience: time(if is_attempt { ATTEMPT_TIMEOUT } else { TIMEOUT }),
+            idle: time(IDLE),
+        };
+        if let Some(host) = text(SERVER_HOST) {
+            fields.set(b":authority", host.as_bytes());
+        }
+        strip(fields);
+        destination
+    }
+
     /// Whether an answer comes back to the filter as a request.
     pub(super) fn is_returned(&self, answer: &Draft) -> bool {
         match answer.by {

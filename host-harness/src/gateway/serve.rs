@@ -15,7 +15,7 @@ use super::draft::{Asked, By, Draft, unavailable};
 use super::exchange::{Exchange, Unfiltered};
 use super::filtered::Broken;
 use super::message::{self, Target};
-use super::misses::{self, MOST_PASSES, Miss};
+use super::misses::{self, Destination, MOST_PASSES, Miss};
 use super::response_body::ResponseBody;
 use super::way::{self, Way};
 use super::worker::Worker;
@@ -113,10 +113,13 @@ impl Exchange {
                 Verdict::Pass => {}
                 verdict => return Asked::prevented(verdict, method),
             }
-            let to = miss.destination(&mut fields);
+            let to = Destination::take(&mut fields);
             let asked = match way::of_miss(self.worker(), method, &to) {
                 Some(way) => self.send_on(&way, &miss, &fields).await,
-                None => Asked::failed(503, "cluster_not_found", "", method),
+                None => {
+                    self.taken_over();
+                    Asked::failed(503, "cluster_not_found", "", method)
+                }
             };
             match asked {
                 Asked::Draft(mut draft) if to.is_returned(&draft) => {
@@ -139,9 +142,7 @@ impl Exchange {
             // The filter tells of what it sends there.
             self.taken_over();
         }
-        let mut sent = fields.clone();
-        miss.hide_proto(&mut sent, !way.is_origin);
-        match self.ask(way, &sent, None).await {
+        match self.ask(way, &miss.sent(fields, way.is_origin), None).await {
             Asked::Draft(mut draft) => {
                 misses::strip_said(&mut draft.fields);
                 Asked::Draft(if way.is_origin { draft } else { of_bucket(draft) })

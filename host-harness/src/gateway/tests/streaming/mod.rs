@@ -4,5 +4,5 @@ mod breaks;
 mod modules;
 mod objects;
 mod passes;
+mod rules;
 mod scene;
-mod sides;

@@ -127,6 +127,7 @@ async fn failures_of_the_gateways_own_are_shown_to_the_filter() {
         let got = trying(&direct, clusters.clone()).await;
         assert_eq!(got, (status, vec![details.clone()]), "{name}");
         // The same where they are asked to come back.
+        let late = ("x-envoy-miss-timeout", "50");
         let by = [("x-envoy-miss-cluster", "attempts"), ("x-envoy-miss-server", name), late];
         let said = format!("gateway {status} {details}");
         assert_eq!(trying(&by, clusters).await, (424, vec![said, "own".to_owned()]), "{name}");
@@ -163,6 +164,7 @@ async fn again(store: Endpoint, change: impl FnOnce(&mut serde_json::Value)) -> 
         (":path", "/examplebucket/k?x=1"),
         ("x-envoy-miss-cluster", "again-examplebucket"),
         ("x-envoy-miss-host", "h.example"),
+        ("x-envoy-miss", "read"),
         ("x-forwarded-proto", "http"),
         ("authorization", "of the client"),
     ]);

@@ -1,4 +1,4 @@
-//! What goes to the origins' side, and what stays with the bucket.
+//! What goes to an origin, and what stays with the bucket.
 
 use http::Request;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ async fn redirects_and_streams_stand_side_by_side() {
     scene.line("stored in the bucket").await;
     let again = scene.get("k").await;
     assert_eq!(again.headers["x-oss-tag"], got.headers["x-oss-tag"]);
-    // What the origins' side answers is not taken for the bucket's word.
+    // What an origin answers is not taken for the bucket's word.
     for key in ["absent", "moved/absent"] {
         assert_eq!(scene.get(key).await.status, 404);
     }
@@ -56,7 +56,7 @@ async fn redirects_and_streams_stand_side_by_side() {
 }
 
 #[tokio::test]
-async fn rules_are_replaced_on_both_sides() {
+async fn rules_are_replaced() {
     let mut scene = scene().await;
     scene.origin.has("old/k", b"from the origin", Manner::Plain);
     let mut configuration = scene.configuration.clone();
