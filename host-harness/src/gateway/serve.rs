@@ -78,7 +78,9 @@ pub(super) async fn serve(
     }
     let mut asked = match exchange.show(&mut fields, body.is_end_stream()).await {
         Verdict::Pass => exchange.ask(&way, &fields, Some(body)).await,
-        verdict => Asked::prevented(verdict, &method),
+        verdict @ (Verdict::Reply(_) | Verdict::Reset | Verdict::Failed) => {
+            Asked::prevented(verdict, &method)
+        }
     };
     if streams && let Asked::Draft(draft) = asked {
         asked = match guard.and_then(|guard| guard.miss(&draft)) {
@@ -109,9 +111,9 @@ impl Exchange {
                 return Asked::Failed;
             }
             let mut fields = std::mem::take(&mut miss.fields);
-            match self.show(&mut fields, true).await {
-                Verdict::Pass => {}
-                verdict => return Asked::prevented(verdict, method),
+            let verdict = self.show(&mut fields, true).await;
+            if verdict != Verdict::Pass {
+                return Asked::prevented(verdict, method);
             }
             let to = Destination::take(&mut fields);
             let asked = match way::of_miss(self.worker(), method, &to) {
@@ -121,18 +123,17 @@ impl Exchange {
                     Asked::failed(503, "cluster_not_found", "", method)
                 }
             };
-            match asked {
-                Asked::Draft(mut draft) if to.is_returned(&draft) => {
-                    if pass == MOST_PASSES {
-                        misses::mark(&mut draft);
-                        return Asked::Draft(draft);
-                    }
-                    miss.returned(fields, &draft, &to);
-                    draft.spend();
-                    self.leave();
-                }
-                asked => return asked,
+            let Asked::Draft(mut draft) = asked else { return asked };
+            if !to.is_returned(&draft) {
+                return Asked::Draft(draft);
             }
+            if pass == MOST_PASSES {
+                misses::mark(&mut draft);
+                return Asked::Draft(draft);
+            }
+            miss.returned(fields, &draft, &to);
+            draft.spend();
+            self.leave();
         }
         Asked::Reset
     }
@@ -142,12 +143,9 @@ impl Exchange {
             // The filter tells of what it sends there.
             self.taken_over();
         }
-        match self.ask(way, &miss.sent(fields, way.is_origin), None).await {
-            Asked::Draft(mut draft) => {
-                misses::strip_said(&mut draft.fields);
-                Asked::Draft(if way.is_origin { draft } else { of_bucket(draft) })
-            }
-            asked => asked,
-        }
+        let asked = self.ask(way, &miss.sent(fields, way.is_origin), None).await;
+        let Asked::Draft(mut draft) = asked else { return asked };
+        misses::strip_said(&mut draft.fields);
+        Asked::Draft(if way.is_origin { draft } else { of_bucket(draft) })
     }
 }

@@ -4,5 +4,6 @@ mod breaks;
 mod modules;
 mod objects;
 mod passes;
+mod places;
 mod rules;
 mod scene;
