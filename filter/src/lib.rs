@@ -24,6 +24,7 @@ pub mod explain;
 pub mod finding;
 pub mod host;
 pub mod http;
+mod in_flight;
 mod json;
 pub mod lease;
 pub mod matching;

@@ -10,27 +10,24 @@
 //! The gateway carries the bytes. What leads on to another origin, or to another rule, comes back as
 //! a request of its own ([`crate::miss_route`]); what it was about waits in the engine meanwhile.
 
-mod in_flight;
-mod returning;
 #[cfg(test)]
 mod tests;
 
 use std::rc::Rc;
 
-pub(crate) use self::in_flight::{Answered, InFlight};
-pub(crate) use self::returning::{AttemptId, Returning};
 use crate::conclusion::Conclusion;
-use crate::copy::{CopyId, End, Plan};
+use crate::copy::{CopyId, End};
 use crate::decision::{self, Decision, Exchange};
 use crate::engine::Engine;
 use crate::host::Effect;
 use crate::http::headers::{HeaderList, Headers};
+use crate::in_flight::{Answered, AttemptId, InFlight, Storing};
 use crate::lease::Lease;
 use crate::matching::{BucketResponse, Source};
 use crate::metric::Metric;
 use crate::miss::Sequence;
 use crate::miss_route::{self, Said};
-use crate::origin::{Next, Route, Unheard, Verdict};
+use crate::origin::{Next, Unheard, Verdict};
 use crate::reply::Reply;
 use crate::request::ObjectRequest;
 use crate::time::Moment;
@@ -54,15 +51,6 @@ enum State {
     Settled,
     /// The bucket is asked, and a rule may be about its answer.
     Watching(Exchange),
-}
-
-/// How an object gets into the bucket.
-#[derive(Debug)]
-pub(crate) enum Storing {
-    /// By a fetch of its own: the client only wanted a part, or the headers.
-    Later(Plan, Route),
-    /// On its way through; the route is for the fetch that is needed when that fails.
-    Now(Plan, Route),
 }
 
 /// A decision, and what goes with it.
@@ -387,14 +375,6 @@ impl MissStream {
         }
         let lease = self.storing.as_ref().map(|(storing, _)| storing.plan().lease());
         Decided { effects, lease, decision: () }
-    }
-}
-
-impl Storing {
-    const fn plan(&self) -> &Plan {
-        match self {
-            Self::Later(plan, _) | Self::Now(plan, _) => plan,
-        }
     }
 }
 
