@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::fetch::{Fetch, Wanted};
 use super::{ANSWERS_PER_TURN, Callouts, Parts, Waiter};
 use crate::configuration::Configuration;
 use crate::copy::memory::limit;
@@ -11,7 +12,7 @@ use crate::digest::Check;
 use crate::host::Turn;
 use crate::metric::Metric;
 use crate::miss::{Miss, Sequence};
-use crate::origin::{Route, Verdict};
+use crate::origin::Verdict;
 use crate::reason::NotStored;
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
@@ -109,16 +110,14 @@ impl Callouts {
     /// An object has arrived: its clients get it, and the bucket.
     pub(super) fn deliver(
         &mut self,
-        miss: Miss,
-        route: Route,
-        waiters: Vec<Waiter>,
-        first_client: Option<FirstClient>,
+        fetch: Fetch,
         object: Rc<Object>,
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let first_client = match first_client {
-            Some(client) => client,
+        let Fetch { miss, route, waiters, wanted, .. } = fetch;
+        let first_client = match wanted {
+            Some(Wanted { client }) => client,
             None if waiters.iter().any(|waiter| waiter.first) => FirstClient::Waiting,
             None => FirstClient::Left,
         };

@@ -180,8 +180,8 @@ impl Callouts {
             Verdict::Object(found) => match self.mismatch(at, &answer) {
                 Some(mismatch) => Verdict::Failed(MirrorFailure::Digest(mismatch)),
                 None => {
-                    let Fetch { miss, route, waiters, wanted, .. } = self.fetches.remove(at);
-                    let origin = route.initial();
+                    let fetch = self.fetches.remove(at);
+                    let origin = fetch.route.initial();
                     let object = Rc::new(Object {
                         body: Rc::new(answer.body),
                         client: found.client,
@@ -189,8 +189,7 @@ impl Callouts {
                         tag: origin.tag(),
                         url: origin.url(),
                     });
-                    let client = wanted.map(|wanted| wanted.client);
-                    return self.deliver(miss, route, waiters, client, object, parts, turn);
+                    return self.deliver(fetch, object, parts, turn);
                 }
             },
             Verdict::Unknown => return self.ask_size(at, turn),
