@@ -295,7 +295,11 @@ impl MissStream {
                     }
                 }
             }
-            State::Copying(_) | State::New | State::Settled => ResponseDecision::Continue,
+            // A second response is none of an origin's, and takes nothing from the first.
+            state @ (State::Copying(_) | State::New | State::Settled) => {
+                self.state = state;
+                ResponseDecision::Continue
+            }
         };
         let lease = self.storing.as_ref().map(|(storing, _)| storing.plan().lease());
         Decided { effects, lease, decision }

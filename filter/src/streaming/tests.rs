@@ -420,3 +420,13 @@ fn an_answer_that_the_gateway_should_have_brought_back_is_a_failure() {
     let ResponseDecision::Answer(reply) = bench.answer(&answer) else { panic!() };
     assert_eq!(reply.status, 424);
 }
+
+#[test]
+fn a_second_response_takes_nothing_from_the_copy_of_the_first() {
+    let mut bench = Bench::new();
+    sent(bench.missed("GET", "/b/k", &[]));
+    assert!(matches!(bench.answer(&[(":status", "200")]), ResponseDecision::Stream(_)));
+    assert!(bench.miss.on_lease(&mut bench.engine, true).is_empty());
+    assert!(matches!(bench.answer(&[(":status", "200")]), ResponseDecision::Continue));
+    assert!(bench.miss.copy().is_some());
+}
