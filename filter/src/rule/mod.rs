@@ -87,6 +87,12 @@ impl RuleSet {
         self.any_status
     }
 
+    /// The statuses of the bucket's answers that some rule is about. One without a status is not
+    /// counted: it is about whatever the bucket answers.
+    pub fn statuses(&self) -> impl Iterator<Item = u16> {
+        (400..600).filter(move |status| self.iter().any(|rule| rule.condition.names(*status)))
+    }
+
     /// The servers the rules fetch from, each once, as [`Mirror::server`] names them.
     pub fn servers(&self) -> impl Iterator<Item = String> {
         let mut servers: Vec<String> = Vec::new();
