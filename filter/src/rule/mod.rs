@@ -17,7 +17,6 @@ mod tests;
 pub use condition::{Condition, IncludeHeader, Statuses};
 pub use keeping::Keeping;
 pub use key::KeyRewrite;
-pub(crate) use key::climbs_out;
 pub use mirror::{Alternates, CONNECT, Mirror, MirrorHeaders, MirrorUrl, TooLarge};
 pub use redirect::External;
 
