@@ -126,7 +126,7 @@ fn a_plan_names_clusters_and_configures_the_filter() {
     assert_eq!(plan.path, crate::gateway::DataPath::Streaming);
     let callout = Plan::new(&loaded(&format!("path: callout\n{SMALL}")));
     assert_eq!(callout.path, crate::gateway::DataPath::Callout);
-    for word in ["\"path\"", "\"again\""] {
+    for word in ["\"path\":", "\"again\""] {
         assert!(!callout.configuration.contains(word), "{}", callout.configuration);
     }
 }
