@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use credentials::{Credentials, Environment, Inline};
 pub use load::{LoadError, Loaded, RuleSource, Rules, load, load_with, parse};
-pub use plan::Plan;
+pub use plan::{Plan, again};
 pub use reference::reference;
 use section::section;
 pub use value::{Addressing, At, BucketName, DataPath, Domain, Protocol, Reads, Region, Variable};

@@ -26,8 +26,6 @@ pub struct Plan {
     pub configuration: String,
     /// How an object that a bucket lacks reaches the client.
     pub path: gateway::DataPath,
-    /// The same for the filter on the origins' side.
-    pub origin_configuration: String,
     /// The cluster of each origin, by the names of servers that rules have (`Mirror::server`).
     pub origins: BTreeMap<String, String>,
 }
@@ -36,6 +34,12 @@ impl Plan {
     /// Works a deployment out.
     #[must_use]
     pub fn new(loaded: &Loaded) -> Self {
+        Self::by(loaded, path(loaded))
+    }
+
+    /// The same by another path than the deployment's own.
+    #[must_use]
+    pub fn by(loaded: &Loaded, path: gateway::DataPath) -> Self {
         let deployment = &loaded.deployment;
         let domain = deployment.domain.as_ref().map(|domain| domain.0.clone());
         let mut routes = Routes { domain, ..Routes::default() };
@@ -53,6 +57,10 @@ impl Plan {
             };
             buckets.push(ConfiguredBucket {
                 name,
+                again: match path {
+                    gateway::DataPath::Callout => None,
+                    gateway::DataPath::Streaming => Some(again(name)),
+                },
                 store: ConfiguredStore {
                     cluster: cluster.name.clone(),
                     scheme: bucket.endpoint.scheme.as_str(),
@@ -84,8 +92,11 @@ impl Plan {
             }
         }
         let limits = &deployment.limits;
-        let configuration = |role| Configuration {
-            role,
+        let configuration = Configuration {
+            path: match path {
+                gateway::DataPath::Callout => None,
+                gateway::DataPath::Streaming => Some(DataPath::Streaming.as_str()),
+            },
             domain: routes.domain.as_deref(),
             buckets: &buckets,
             origins: &configured_origins,
@@ -103,14 +114,23 @@ impl Plan {
             },
         };
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
-        let json = |role| serde_json::to_string_pretty(&configuration(role)).unwrap_or_default();
-        let (origin_configuration, configuration) = (json(Some("origin")), json(None));
-        let path = match deployment.path.value {
-            DataPath::Callout => gateway::DataPath::Callout,
-            DataPath::Streaming => gateway::DataPath::Streaming,
-        };
-        let origins = configured_origins;
-        Self { clusters, routes, configuration, path, origin_configuration, origins }
+        let configuration = serde_json::to_string_pretty(&configuration).unwrap_or_default();
+        Self { clusters, routes, configuration, path, origins: configured_origins }
+    }
+}
+
+/// The cluster by which a bucket is asked again for its own answer, once its 404 has been dropped
+/// and no rule turns out to be about the request.
+#[must_use]
+pub fn again(bucket: &str) -> String {
+    format!("again-{bucket}")
+}
+
+/// The path that a deployment says.
+fn path(loaded: &Loaded) -> gateway::DataPath {
+    match loaded.deployment.path.value {
+        DataPath::Callout => gateway::DataPath::Callout,
+        DataPath::Streaming => gateway::DataPath::Streaming,
     }
 }
 
@@ -185,7 +205,7 @@ fn in_ascii(element: &str, text: &str) -> String {
 #[derive(Serialize)]
 struct Configuration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
+    path: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<&'a str>,
     buckets: &'a [ConfiguredBucket<'a>],
@@ -197,6 +217,8 @@ struct Configuration<'a> {
 #[derive(Serialize)]
 struct ConfiguredBucket<'a> {
     name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    again: Option<String>,
     store: ConfiguredStore<'a>,
     #[serde(rename = "RoutingRules")]
     routing_rules: Value,

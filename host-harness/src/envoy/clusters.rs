@@ -52,7 +52,7 @@ pub(super) fn is_encrypted(endpoint: &Endpoint) -> bool {
 /// The cluster that the router tries again at, where the filter copies what passes. It is another
 /// one with other rules: a route and the filter behind it never differ about them.
 pub(super) fn mirror(origin: &str, plan: &Plan) -> String {
-    let rules = fingerprint(plan.origin_configuration.as_bytes());
+    let rules = fingerprint(plan.configuration.as_bytes());
     format!("mirror-{}-{rules:016x}", origin.strip_prefix("origin-").unwrap_or(origin))
 }
 
@@ -88,10 +88,9 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, module: &[u8], settings: &Setti
     }
     if settings.data_path == DataPath::Streaming {
         for origin in origins {
-            let filter = Map::new().with("name", filter::ORIGIN_NAME).with(
-                "typed_config",
-                wasm(&plan.origin_configuration, "-origin", module, settings),
-            );
+            let filter = Map::new()
+                .with("name", filter::ORIGIN_NAME)
+                .with("typed_config", wasm(&plan.configuration, "-origin", module, settings));
             clusters = clusters
                 .remark(&format!(
                     "The origin {}, for what streams to a client{}.",

@@ -157,7 +157,7 @@ impl std::error::Error for FilesError {
 /// When the deployment's keys cannot be written so that Envoy reads the same, or the path does not
 /// go with the deployment.
 pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<File>, FilesError> {
-    let plan = Plan::new(loaded);
+    let plan = Plan::by(loaded, settings.data_path);
     if let Some(bucket) = lost_address(loaded, settings) {
         return Err(FilesError::Addressing { bucket });
     }
