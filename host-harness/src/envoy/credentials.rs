@@ -131,7 +131,7 @@ fn of_file(profile: &str, settings: &Settings) -> Map {
     let directory = Map::new().with("path", settings.directory.display().to_string());
     let file = Map::new()
         .with("filename", settings.path(CREDENTIALS))
-        .with("watched_directory", directory.flow());
+        .with("watched_directory", directory);
     only_these().with(
         "credentials_file_provider",
         Map::new().with("credentials_data_source", file).with("profile", profile),
@@ -146,5 +146,7 @@ fn filter(region: &str, provider: Map) -> Map {
             .remark("Otherwise the body would be held once more, to be hashed.")
             .with("use_unsigned_payload", true)
             .with("credential_provider", provider);
-    Map::new().with("name", "envoy.filters.http.aws_request_signing").with("typed_config", config)
+    Map::new()
+        .with("name", "envoy.filters.http.aws_request_signing")
+        .with("typed_config", config.shared("signing"))
 }

@@ -1,6 +1,5 @@
 //! Whole directories: what is in them, what is not, and what a second run does.
 
-mod attempts;
 mod streaming;
 
 use std::ffi::OsString;
@@ -44,6 +43,7 @@ fn settings() -> Settings {
     Settings {
         directory: PathBuf::from("/etc/gateway"),
         data_path: DataPath::Callout,
+        form: Form::Envoy,
         source: "deployment.yaml".to_owned(),
         trusted: PathBuf::from(Settings::TRUSTED),
     }

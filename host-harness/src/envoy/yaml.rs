@@ -1,27 +1,32 @@
 //! YAML with comments, as a person would write it.
 //!
-//! Owns how things look: order as given, comments above what they are about first, short mappings
-//! on one line. What Envoy makes of it is not known here.
+//! Owns how things look: order as given, comments above what they are about first, on one line what
+//! fits there, and once what is the same. What Envoy makes of it is not known here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 /// The width that comments are wrapped to.
-const WIDTH: usize = 100;
+const WIDTH: usize = 118;
+
+/// The width of what stands on one line though it could stand on several.
+const LINE: usize = 130;
 
 /// A value.
 #[derive(Clone, Debug)]
 pub(super) enum Yaml {
     /// A number or a truth value.
     Bare(String),
-    /// A mapping on one line.
-    Flow(Map),
     /// A list.
     List(List),
     /// Lines that stand as they are.
     Lines(String),
-    /// A mapping, an entry a line.
+    /// A mapping.
     Map(Map),
+    /// What is written out once, with this name or a similar one, and then referred to.
+    Shared(&'static str, Map),
     /// A text.
     Text(String),
 }
@@ -70,15 +75,36 @@ impl Map {
         self
     }
 
-    /// These entries, and then those.
-    pub(super) fn join(mut self, other: Self) -> Self {
-        self.entries.extend(other.entries);
+    /// The same with more entries in the mapping that is one of its own.
+    pub(super) fn extend(mut self, key: &str, more: Self) -> Self {
+        for (_, name, value) in &mut self.entries {
+            if let Yaml::Map(map) = value
+                && name == key
+            {
+                map.entries.extend(more.entries);
+                break;
+            }
+        }
         self
     }
 
-    /// The same on one line.
-    pub(super) const fn flow(self) -> Yaml {
-        Yaml::Flow(self)
+    /// The same with more items in the list that is an entry of its own, or becomes one.
+    pub(super) fn append(mut self, key: &str, more: List) -> Self {
+        for (_, name, value) in &mut self.entries {
+            if let Yaml::List(list) = value
+                && name == key
+            {
+                list.items.extend(more.items);
+                return self;
+            }
+        }
+        let more = (!more.is_empty()).then_some(more);
+        self.maybe(key, more)
+    }
+
+    /// The same, written out once only.
+    pub(super) const fn shared(self, name: &'static str) -> Yaml {
+        Yaml::Shared(name, self)
     }
 
     /// As a file of its own.
@@ -97,43 +123,21 @@ impl Map {
             }
             page.text.push_str(&scalar(key));
             page.text.push(':');
-            match value {
-                // Lists stand under their key without a step of their own.
-                Yaml::List(list) if !list.items.is_empty() => {
-                    page.text.push('\n');
-                    list.write(page, indent);
-                }
-                Yaml::Map(map) if !map.entries.is_empty() => {
-                    page.text.push('\n');
-                    map.write(page, indent + 2, false);
-                }
-                Yaml::Lines(lines) => {
-                    page.text.push_str(" |\n");
-                    for line in lines.lines() {
-                        // Writing into a string cannot fail.
-                        let _ = writeln!(page.text, "{}{line}", " ".repeat(indent + 2));
-                    }
-                }
-                Yaml::Bare(_) | Yaml::Flow(_) | Yaml::List(_) | Yaml::Map(_) | Yaml::Text(_) => {
-                    let _ = writeln!(page.text, " {}", value.inline());
-                }
-            }
+            value.write(page, indent);
         }
     }
 
-    /// The same on one line, where that is short.
-    pub(super) fn compact(self) -> Yaml {
-        let is_plain = |value: &Yaml| matches!(value, Yaml::Bare(_) | Yaml::Text(_));
-        let is_short = self.entries.iter().all(|(_, _, value)| is_plain(value));
-        if is_short { self.flow() } else { Yaml::Map(self) }
-    }
-
-    fn inline(&self) -> String {
-        let entry = |(_, key, value): &(String, String, Yaml)| {
-            format!("{}: {}", scalar(key), value.inline())
+    /// The same on one line, unless there is something to say about it.
+    fn inline(&self, page: &Page) -> Option<String> {
+        if self.entries.is_empty() {
+            return Some("{}".to_owned());
+        }
+        let entry = |(remark, key, value): &(String, String, Yaml)| {
+            let value = value.inline(page)?;
+            page.is_said(remark).then(|| format!("{}: {value}", scalar(key)))
         };
-        let entries: Vec<_> = self.entries.iter().map(entry).collect();
-        if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }
+        let entries: Option<Vec<_>> = self.entries.iter().map(entry).collect();
+        Some(format!("{{ {} }}", entries?.join(", ")))
     }
 }
 
@@ -163,20 +167,31 @@ impl List {
         self
     }
 
+    /// As more items of a list that a file ends with. Each comment stands there each time.
+    pub(super) fn fragment(&self) -> String {
+        self.items.iter().fold(String::new(), |text, (remark, item)| {
+            let mut page = Page::default();
+            Self { items: vec![(remark.clone(), item.clone())], remark: String::new() }
+                .write(&mut page, 0);
+            text + &page.text
+        })
+    }
+
     fn write(&self, page: &mut Page, indent: usize) {
         for (remark, item) in &self.items {
             page.start(indent, remark);
-            page.text.push_str("- ");
+            page.text.push('-');
             match item {
-                Yaml::Map(map) if !map.entries.is_empty() => map.write(page, indent + 2, true),
+                Yaml::Map(map) if indent == 0 || !page.fits(item) => {
+                    page.text.push(' ');
+                    map.write(page, indent + 2, true);
+                }
                 Yaml::Bare(_)
-                | Yaml::Flow(_)
                 | Yaml::Lines(_)
                 | Yaml::List(_)
                 | Yaml::Map(_)
-                | Yaml::Text(_) => {
-                    let _ = writeln!(page.text, "{}", item.inline());
-                }
+                | Yaml::Shared(..)
+                | Yaml::Text(_) => item.write(page, indent),
             }
         }
     }
@@ -184,7 +199,9 @@ impl List {
 
 impl Extend<Yaml> for List {
     fn extend<I: IntoIterator<Item = Yaml>>(&mut self, items: I) {
-        self.items.extend(items.into_iter().map(|item| (String::new(), item)));
+        for item in items {
+            self.items.push((std::mem::take(&mut self.remark), item));
+        }
     }
 }
 
@@ -195,17 +212,78 @@ impl<T: Into<Yaml>> FromIterator<T> for List {
 }
 
 impl Yaml {
-    fn inline(&self) -> String {
+    /// Writes it behind a key or a dash that stands at `indent`.
+    fn write(&self, page: &mut Page, indent: usize) {
+        if page.fits(self)
+            && let Some(text) = self.inline(page)
+        {
+            let _ = writeln!(page.text, " {text}");
+            return;
+        }
         match self {
-            Self::Bare(text) => text.clone(),
-            Self::Flow(map) | Self::Map(map) => map.inline(),
+            // Lists stand under their key without a step of their own.
             Self::List(list) => {
-                let items: Vec<_> = list.items.iter().map(|(_, item)| item.inline()).collect();
-                format!("[{}]", items.join(", "))
+                page.text.push('\n');
+                list.write(page, indent);
             }
-            Self::Lines(text) | Self::Text(text) => scalar(text),
+            Self::Map(map) => {
+                page.text.push('\n');
+                map.write(page, indent + 2, false);
+            }
+            Self::Shared(name, map) => {
+                let name = page.anchor(name, map);
+                let _ = write!(page.text, " &{name}");
+                Self::Map(map.clone()).write(page, indent);
+            }
+            Self::Lines(lines) => {
+                page.text.push_str(" |\n");
+                for line in lines.lines() {
+                    let line = format!("{}{line}", " ".repeat(indent + 2));
+                    // Writing into a string cannot fail.
+                    let _ = writeln!(page.text, "{}", line.trim_end());
+                }
+            }
+            Self::Bare(text) => {
+                let _ = writeln!(page.text, " {text}");
+            }
+            Self::Text(text) => {
+                let _ = writeln!(page.text, " {}", scalar(text));
+            }
         }
     }
+
+    /// The same on one line, if it can be.
+    fn inline(&self, page: &Page) -> Option<String> {
+        match self {
+            Self::Bare(text) => Some(text.clone()),
+            Self::Map(map) => map.inline(page),
+            Self::List(list) => {
+                let item = |(remark, item): &(String, Self)| {
+                    let item = item.inline(page)?;
+                    page.is_said(remark).then_some(item)
+                };
+                let items: Option<Vec<_>> = list.items.iter().map(item).collect();
+                Some(format!("[{}]", items?.join(", ")))
+            }
+            Self::Lines(_) => None,
+            Self::Shared(_, map) => page.anchors.get(&content(map)).map(|name| format!("*{name}")),
+            Self::Text(text) => Some(scalar(text)),
+        }
+    }
+}
+
+/// What a mapping says, whatever is remarked on it.
+fn content(map: &Map) -> String {
+    fn of(value: &Yaml) -> Value {
+        match value {
+            Yaml::Bare(text) | Yaml::Lines(text) | Yaml::Text(text) => text.as_str().into(),
+            Yaml::List(list) => list.items.iter().map(|(_, item)| of(item)).collect(),
+            Yaml::Map(map) | Yaml::Shared(_, map) => {
+                map.entries.iter().map(|(_, key, value)| (key.clone(), of(value))).collect()
+            }
+        }
+    }
+    of(&Yaml::Map(map.clone())).to_string()
 }
 
 /// A text on one line: bare where nothing could take it for anything else, else as in JSON.
@@ -220,11 +298,7 @@ fn scalar(text: &str) -> String {
     let duration = text.strip_suffix('s').is_some_and(|number| {
         !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.')
     });
-    if bare || duration {
-        text.to_owned()
-    } else {
-        escape(&serde_json::Value::from(text).to_string())
-    }
+    if bare || duration { text.to_owned() } else { escape(&Value::from(text).to_string()) }
 }
 
 /// JSON without the characters that YAML takes for the end of a line or does not take at all. In
@@ -246,15 +320,80 @@ pub(super) fn escape(json: &str) -> String {
     })
 }
 
+/// JSON for people, as it stands in a file of YAML; of what is written an element a line, that is put
+/// on one line which fits there.
+pub(super) fn json(pretty: &str) -> String {
+    let text = escape(pretty);
+    let lines: Vec<&str> = text.lines().collect();
+    let mut out = String::new();
+    fold(&lines, &mut out);
+    out
+}
+
+/// One element of JSON, with all its lines.
+fn fold(lines: &[&str], out: &mut String) {
+    /// How far JSON stands to the right in the file.
+    const MARGIN: usize = 12;
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let [first, inner @ .., last] = lines else {
+        let _ = writeln!(out, "{}", lines.concat());
+        return;
+    };
+    let words: Vec<_> = lines.iter().map(|line| line.trim_start()).collect();
+    let line = format!("{}{}", " ".repeat(depth(first)), words.join(" "));
+    if MARGIN + line.len() <= LINE {
+        let _ = writeln!(out, "{line}");
+        return;
+    }
+    let _ = writeln!(out, "{first}");
+    let mut rest = inner;
+    while let Some(start) = rest.first() {
+        let ends = |line: &&str| depth(line) == depth(start);
+        let is_open = start.ends_with(['[', '{']);
+        let end = rest.iter().skip(1).position(ends).filter(|_| is_open).map_or(0, |at| at + 1);
+        let (element, others) = rest.split_at(end + 1);
+        fold(element, out);
+        rest = others;
+    }
+    let _ = writeln!(out, "{last}");
+}
+
 /// A file while it is written.
 #[derive(Default)]
 struct Page {
     text: String,
     /// The comments that need not be repeated.
     said: HashSet<String>,
+    /// The names of what has been written out, by what it says.
+    anchors: HashMap<String, String>,
 }
 
 impl Page {
+    fn is_said(&self, remark: &str) -> bool {
+        remark.is_empty() || self.said.contains(remark)
+    }
+
+    /// Whether a value fits onto the line that has begun.
+    fn fits(&self, value: &Yaml) -> bool {
+        let used = self.text.len() - self.text.rfind('\n').map_or(0, |end| end + 1);
+        match value {
+            Yaml::Bare(_) | Yaml::Text(_) => true,
+            Yaml::Lines(_) | Yaml::List(_) | Yaml::Map(_) | Yaml::Shared(..) => {
+                value.inline(self).is_some_and(|text| used + 1 + text.len() <= LINE)
+            }
+        }
+    }
+
+    /// The name of what is written out now.
+    fn anchor(&mut self, name: &str, map: &Map) -> String {
+        let is_taken = |name: &String| self.anchors.values().any(|taken| taken == name);
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !is_taken(name));
+        let name = free.unwrap_or_default();
+        self.anchors.insert(content(map), name.clone());
+        name
+    }
+
     /// Begins an entry or an item. What is not indented stands apart.
     fn start(&mut self, indent: usize, remark: &str) {
         if indent == 0 {
@@ -281,6 +420,19 @@ impl Page {
                 line.push_str(word);
             }
             let _ = writeln!(self.text, "{line}");
+        }
+    }
+}
+
+impl From<Value> for Yaml {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => Self::Bare(value.to_string()),
+            Value::String(text) => Self::Text(text),
+            Value::Array(items) => Self::List(items.into_iter().collect()),
+            Value::Object(fields) => Self::Map(
+                fields.into_iter().fold(Map::new(), |map, (key, value)| map.with(&key, value)),
+            ),
         }
     }
 }
@@ -382,7 +534,7 @@ mod tests {
             .remark("about\nlists")
             .with("list", list)
             .with("nested", Map::new().remark("x").with("y", true).with("z", Map::new()))
-            .with("flow", Map::new().with("a", "b: c").with("d", 1_u64).flow())
+            .with("flow", Map::new().with("a", "b: c").with("d", 1_u64))
             .with(
                 "maps",
                 List::new().remark("one").with(Map::new().with("k", 1_u16).with("l", "m")),
