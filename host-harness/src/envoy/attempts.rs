@@ -5,16 +5,12 @@
 //! lead to it. Requests take this way where what follows depends on it: to an origin behind which
 //! another may be asked, and to a bucket with rules about its failures.
 
-use back_to_origin::miss_route::{ATTEMPTS, HOST, MISS, SERVER, TIMEOUT};
+use back_to_origin::miss_route::{ATTEMPT_TIMEOUT, ATTEMPTS, HOST, MISS, SERVER, TIMEOUT};
 use back_to_origin::rule::{Action, RuleSet};
 
 use super::clusters::{BUFFER, assignment};
 use super::yaml::{List, Map, Yaml};
 use super::{Form, Settings, bootstrap};
-
-/// How many milliseconds the answer's headers may take. Under Envoy's own name for it the first of
-/// the two routers would take it for its own.
-const WITHIN: &str = "x-envoy-miss-timeout";
 
 /// Whether a rule may ask one server where another fails.
 pub(super) fn has_another(rules: &RuleSet) -> bool {
@@ -59,14 +55,14 @@ pub(super) fn listener(settings: &Settings) -> Map {
         .with("name", ATTEMPTS)
         .with("domains", List::new().with("*"))
         .with("routes", List::new().with(route));
-    let within = format!("%REQ({WITHIN})%");
+    let within = format!("%REQ({ATTEMPT_TIMEOUT})%");
     let header = Map::new().with("key", TIMEOUT).with("value", within);
     let append = Map::new().with("append", Map::new().with("header", header));
     let mutations = Map::new().with("request_mutations", List::new().with(append));
     let timeout = Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")
         .with("mutations", mutations);
     let filters = List::new()
-        .remark("By what the filter says. Under Envoy's own name the first router would act on it.")
+        .remark("Under Envoy's own name the first router would act on what the filter says.")
         .with(Map::new().with("name", "timeout").with("typed_config", timeout))
         .with(bootstrap::router());
     let manager = bootstrap::manager(ATTEMPTS)

@@ -40,8 +40,7 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .with("static_resources", Map::new().with("listeners", listeners))
         .with("dynamic_resources", Map::new().with("cds_config", source(CLUSTERS, settings)))
         .document(&settings.heading(&format!(
-            "{}\n\nEnvoy reads this file once; the files it names are watched and may change while \
-             it runs.",
+            "{} Envoy reads this file once, and watches those it names.\n\n",
             about(settings),
         )))
 }
@@ -100,32 +99,27 @@ pub(super) fn manager(name: &str) -> Map {
     Map::typed("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager")
         .with("stat_prefix", name)
         .remark(
-            "A key is bytes. Were Envoy to resolve `..`, merge `//` or decode `%2F`, the bucket \
-             would be asked for another key than the client named, and the client's signature \
-             would fail.",
+            "A key is bytes: were `..` resolved or `%2F` decoded, it would be another one, and the \
+             client's signature would fail.",
         )
         .with("normalize_path", false)
         .with("merge_slashes", false)
         .with("path_with_escaped_slashes_action", "KEEP_UNCHANGED")
-        .remark("The store has identifiers of its own.")
+        .remark("A hit keeps the Server header of the store, which has identifiers of its own.")
         .with("generate_request_id", false)
-        .remark("A hit keeps the Server header of the store.")
         .with("server_header_transformation", "PASS_THROUGH")
 }
 
 fn gateway(idle: Duration, settings: &Settings) -> Map {
     manager("gateway")
         .remark(
-            "Envoy's own headers are Envoy's alone: from a client, x-envoy-retry-on and its like \
-             would multiply requests to the store, and others would choose the server. A route's \
-             `request_headers_to_remove` comes too late for them.",
+            "From a client, x-envoy-retry-on and its like would multiply requests to the store, and \
+             others would choose the server. A route's `request_headers_to_remove` comes too late.",
         )
         .with("early_header_mutation_extensions", List::new().with(strip()))
         .remark(
-            "The bound of last resort: should the module fail, whatever it holds ends after this, \
-             and so does a client that never ends its header; the default is five minutes. It is \
-             longer than a fetch may take. (`request_headers_timeout` would hold such clients to \
-             less, but has a price on every hit.)",
+            "The bound of last resort, longer than a fetch may take: should the module fail, what it \
+             holds ends after this, and so does a client that never ends its header.",
         )
         .with("stream_idle_timeout", seconds(idle))
         .with("http_filters", filters(settings))
@@ -155,7 +149,7 @@ fn filters(settings: &Settings) -> List {
 /// The last filter.
 pub(super) fn router() -> Map {
     let router = Map::typed("envoy.extensions.filters.http.router.v3.Router")
-        .remark("Nobody but the filter is interested in these, and it asks for them elsewhere.")
+        .remark("They are nothing to a client.")
         .with("suppress_envoy_headers", true);
     Map::new().with("name", "envoy.filters.http.router").with("typed_config", router)
 }

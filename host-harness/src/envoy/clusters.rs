@@ -98,9 +98,9 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
             options(filters, "attempts"),
         ));
     }
-    Map::new().with("resources", clusters).document(&settings.heading(
-        "The servers: clusters for each bucket, and one for each origin. Envoy watches this file.",
-    ))
+    Map::new().with("resources", clusters).document(
+        &settings.heading("The servers: clusters for each bucket, and one for each origin."),
+    )
 }
 
 /// What is said of an origin that is signed for.
@@ -164,12 +164,10 @@ fn add_bucket(
 }
 
 /// Why there are bounds.
-const BOUNDS: &str = "The defaults, 1,024 each, are soon reached by many clients at once; then Envoy \
-                      answers 503.";
+const BOUNDS: &str = "With the defaults, 1,024 each, Envoy soon answers 503.";
 
 /// Why nothing of this reaches a server.
-const STRIPPED: &str = "What Envoy and the filter say to each other is nobody else's, and nobody else \
-                        may say it.";
+const STRIPPED: &str = "What Envoy and the filter say to each other is nobody else's.";
 
 /// How many requests there may be at once.
 fn breakers(requests: u64) -> Map {
@@ -229,10 +227,7 @@ fn protocol(server: &Cluster, filters: List) -> Map {
     };
     let options = Map::typed(OPTIONS)
         .with(spoken.0, spoken.1)
-        .remark(
-            "Shorter than servers keep a connection without a request: one that the server is just \
-             closing would fail the next request on it.",
-        )
+        .remark("Shorter than servers keep a connection without a request.")
         .with(
             "common_http_protocol_options",
             Map::new().with("idle_timeout", seconds(server.idle_timeout)),
@@ -251,7 +246,7 @@ fn options(filters: List, kind: &'static str) -> Yaml {
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 fn with_codec(filters: List) -> Option<List> {
-    let codec = Map::new().with("name", "envoy.filters.http.upstream_codec").with(
+    let codec = Map::new().with("name", "codec").with(
         "typed_config",
         Map::typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
     );

@@ -26,10 +26,7 @@ pub(super) fn on() -> Map {
 pub(super) fn file(plan: &Plan, module: &[u8], settings: &Settings) -> String {
     let code = Map::new().with("local", Map::new().with("filename", settings.path(MODULE)));
     let machine = Map::new()
-        .remark(
-            "It names the module's content: Envoy reads the file of the module again only when \
-             something here has changed.",
-        )
+        .remark("By it Envoy sees that the module's file is another one.")
         .with("vm_id", format!("{NAME}-{:016x}", fingerprint(module)))
         .with("runtime", "envoy.wasm.runtime.v8")
         .with("code", code);
@@ -38,22 +35,21 @@ pub(super) fn file(plan: &Plan, module: &[u8], settings: &Settings) -> String {
     let config = Map::new()
         .with("name", NAME)
         .remark(
-            "A module that failed is loaded afresh at the next request. With the default, \
-             FAIL_CLOSED, that worker would answer 503 until Envoy is started anew.",
+            "A module that failed is loaded afresh at the next request, and does not answer 503 for ever.",
         )
         .with("failure_policy", "FAIL_RELOAD")
         .with("vm_config", machine)
         .remark(
-            "Taken whole or refused whole: with a mistake in it a running Envoy goes on with what \
-             it had. JSON, as the elements of the rules are OSS's. No key of a store is ever in it.",
+            "Taken whole or refused whole. JSON, as the elements of the rules are OSS's. No key of a \
+             store is ever in it.",
         )
         .with("configuration", configuration);
     let filter = Map::typed("envoy.config.core.v3.TypedExtensionConfig")
         .with("name", NAME)
         .with("typed_config", Map::typed(MESSAGE).with("config", config));
-    Map::new().with("resources", List::new().with(filter)).document(
-        &settings.heading("The filter, and the rules of every bucket. Envoy watches this file."),
-    )
+    Map::new()
+        .with("resources", List::new().with(filter))
+        .document(&settings.heading("The filter, and the rules of every bucket."))
 }
 
 /// Content as a number: FNV-1a, of 64 bits.

@@ -94,9 +94,8 @@ impl Settings {
     fn heading(&self, about: &str) -> String {
         let version = env!("CARGO_PKG_VERSION");
         format!(
-            "{about}\n\nWritten by `b2o envoy`, version {version}, from {}. Change that and run it \
-             again: what is changed here is lost.",
-            self.source,
+            "{about} Written by `b2o envoy` {version} from {}; what is changed here is lost.",
+            self.source
         )
     }
 }

@@ -51,6 +51,6 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .with("virtual_hosts", hosts);
     Map::new().with("resources", List::new().with(routes)).document(&settings.heading(
         "Which request goes to which bucket: by its host where there is a domain, and by the first \
-         part of its path. What names no bucket is answered 404. Envoy watches this file.",
+         part of its path; and the miss route, at the end.",
     ))
 }

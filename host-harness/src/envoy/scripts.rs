@@ -11,41 +11,32 @@ use super::{Form, Settings};
 /// The guard's name, under which routes say what it needs.
 pub(super) const GUARD: &str = "guard";
 
-/// The largest body, in bytes, that is read to its end so that its connection can be used again.
-const DRAINED: u32 = 65_536;
+/// From how many bytes on a body is not read to its end.
+const LARGE: u32 = 65_537;
 
 /// The answers of nearly all requests, on which no script runs.
 const HITS: [&str; 3] = ["200", "206", "304"];
 
 /// What has a list of statuses hold: as `miss_route::returns` says.
-const AMONG: &str = r#"local function among(list, status)
-  local found = false
-  for word in list:gmatch("%S+") do
-    if word == "!" .. status then return false end
-    found = found or word == status or word == status:sub(1, 1) .. "xx"
-  end
-  return found
-end
-"#;
+const AMONG: &str = r#"local function among(list, status) -- as in "404 5xx !503"
+  local is = function(word) return list:find(word, 1, true) ~= nil end
+  return not is("!" .. status) and (is(status) or is(status:sub(1, 1) .. "xx"))
+end"#;
 
 /// On a bucket's side: a miss becomes a redirect to the miss route.
 pub(super) fn guard(settings: &Settings) -> Map {
-    let drain = drain(settings);
+    let drain = drain(settings, "  ");
     let script = format!(
         r#"{AMONG}
 function envoy_on_response(answer)
   local headers, route = answer:headers(), answer:metadata()
   local status, bucket, said = headers:get(":status"), route:get("bucket"), headers:get("{MISS}")
-  -- Only Envoy itself may say so, in the place of a bucket that it cannot reach.
   headers:remove("{MISS}")
   if bucket == nil then return end
-  if said == nil or not route:get("heard") then
+  if said == nil or not route:get("heard") then -- only Envoy's own word is heard, of a bucket that it cannot reach
     if not among(route:get("misses"), status) then return end
-    said = status
-    for _, store in ipairs {{ "amz", "oss" }} do
-      local marker = headers:get("x-" .. store .. "-delete-marker")
-      if marker and marker:lower() ~= "false" then said = status .. " deleted" end
-    end
+    local marker = (headers:get("x-amz-delete-marker") or "false") .. (headers:get("x-oss-delete-marker") or "false")
+    said = marker:lower() == "falsefalse" and status or status .. " deleted"
   end
 {drain}  headers:replace("{MISS}", "bucket " .. bucket .. " " .. said)
   headers:replace(":status", "307")
@@ -55,9 +46,8 @@ end
     );
     filter(
         GUARD,
-        "A miss becomes a redirect that the router follows by itself, and no client sees. What is a \
-         miss, and of which bucket, the route says in its metadata; where it says nothing, nothing \
-         is.",
+        "A miss becomes a redirect that the router follows by itself. Which bucket's, and what is a miss, the route says \
+         in its metadata.",
         script,
         settings,
     )
@@ -65,23 +55,20 @@ end
 
 /// On an origin's side: an answer that the filter wants to know of comes back to the miss route.
 pub(super) fn handback(settings: &Settings) -> Map {
-    let drain = drain(settings);
+    let drain = drain(settings, "    ");
     let script = format!(
         r#"{AMONG}
 function envoy_on_request(request)
   local headers, kept = request:headers(), request:streamInfo():dynamicMetadata()
   local attempt = headers:get("{ATTEMPT}")
-  if attempt then
-    kept:set("miss", "attempt", attempt)
-    kept:set("miss", "returns", headers:get("{RETURNS}") or "")
-  end
+  if attempt == nil then return end
+  kept:set("miss", "attempt", attempt)
+  kept:set("miss", "returns", headers:get("{RETURNS}") or "")
 end
-
 function envoy_on_response(answer)
   local headers, kept = answer:headers(), answer:streamInfo():dynamicMetadata():get("miss")
   if kept == nil then return end
-  -- Behind `attempts` it may have been said already.
-  if headers:get("{MISS}") == nil then
+  if headers:get("{MISS}") == nil then -- behind `attempts` it may have been said
     local status, location = headers:get(":status"), headers:get("location")
     if not among(kept.returns, status) then return end
 {drain}    headers:replace("{MISS}", "origin " .. status)
@@ -92,30 +79,24 @@ function envoy_on_response(answer)
   headers:replace(":status", "307")
   headers:replace("location", "http://{HOST}/")
 end
-"#,
-        drain = drain.replace("\n ", "\n   ").replacen("  ", "    ", 1),
+"#
     );
     filter(
         "handback",
-        "Of the answers that the filter wants to know of it makes such a redirect too; the others \
-         pass, as does the answer of a request that is no attempt.",
+        "So does the answer of an attempt that the filter wants to know of; others pass.",
         script,
         settings,
     )
 }
 
-/// Reads a small body to its end.
-fn drain(settings: &Settings) -> String {
+/// Reads a small body to its end, so that its connection serves the next request. The headers are
+/// others behind it.
+fn drain(settings: &Settings, margin: &str) -> String {
     match settings.form {
         Form::Istio => String::new(),
         Form::Envoy => format!(
-            "  -- A small body is read to its end, and the connection serves the next request.
-  local length = tonumber(headers:get(\"content-length\"))
-  if length and length <= {DRAINED} then
-    answer:body()
-    headers = answer:headers()
-  end
-"
+            "{margin}local is_small = (tonumber(headers:get(\"content-length\") or \"\") or {LARGE}) < {LARGE}\n\
+             {margin}if is_small then answer:body() headers = answer:headers() end -- and its connection lives on\n"
         ),
     }
 }
@@ -127,7 +108,7 @@ fn filter(name: &'static str, about: &str, script: String, settings: &Settings) 
     let config = match settings.form {
         Form::Istio => lua,
         Form::Envoy => Map::typed("envoy.extensions.common.matching.v3.ExtensionWithMatcher")
-            .remark("No script runs on what is there.")
+            .remark("No script runs on hits.")
             .with("xds_matcher", hits().shared("hits"))
             .with("extension_config", Map::new().with("name", name).with("typed_config", lua)),
     };

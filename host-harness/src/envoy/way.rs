@@ -223,6 +223,4 @@ pub(super) fn kept<'r>(rules: impl IntoIterator<Item = &'r RuleSet>) -> List {
 
 /// Why a presigned request is not signed again.
 const SIGNED: &str = "Reads are signed with the bucket's own key, whoever the client is; a \
-                      signature of its own goes. Only a presigned request goes on as it came: its \
-                      signature stands in the query, and Envoy could take it out only by decoding \
-                      the rest.";
+                      signature of its own goes, but for one in the query.";

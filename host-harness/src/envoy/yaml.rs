@@ -9,10 +9,10 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 /// The width that comments are wrapped to.
-const WIDTH: usize = 118;
+const WIDTH: usize = 140;
 
 /// The width of what stands on one line though it could stand on several.
-const LINE: usize = 130;
+const LINE: usize = 156;
 
 /// A value.
 #[derive(Clone, Debug)]
