@@ -5,12 +5,15 @@
 //! lead to it. Requests take this way where what follows depends on it: to an origin behind which
 //! another may be asked, and to a bucket with rules about its failures.
 
-use back_to_origin::miss_route::{ATTEMPT_TIMEOUT, ATTEMPTS, HOST, MISS, SERVER, TIMEOUT};
+use back_to_origin::miss_route::{ATTEMPTS, HOST, MISS, SERVER, TIMEOUT};
 use back_to_origin::rule::{Action, RuleSet};
 
 use super::clusters::{BUFFER, assignment};
 use super::yaml::{List, Map, Yaml};
-use super::{Form, Settings, bootstrap};
+use super::{Form, Settings, bootstrap, way};
+use crate::deployment::Loaded;
+
+const ATTEMPT_TIMEOUT: &str = "x-envoy-miss-timeout";
 
 /// Whether a rule may ask one server where another fails.
 pub(super) fn has_another(rules: &RuleSet) -> bool {
@@ -26,7 +29,6 @@ pub(super) fn cluster(name: &str, breakers: Map, options: Yaml) -> Map {
     let address = Map::new().with("address", Map::new().with("envoy_internal_address", listener));
     Map::typed("envoy.config.cluster.v3.Cluster")
         .with("name", name)
-        .with("type", "STATIC")
         .with("per_connection_buffer_limit_bytes", BUFFER)
         .with("circuit_breakers", breakers)
         .with("load_assignment", assignment(name, Map::new().with("endpoint", address)))
@@ -39,16 +41,19 @@ pub(super) fn extension() -> Map {
     Map::new().with("name", "envoy.bootstrap.internal_listener").with("typed_config", config)
 }
 
-/// The listener.
-pub(super) fn listener(settings: &Settings) -> Map {
+/// `listeners.yaml`: the listener, where requests take this way.
+pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
+    let mut rules = loaded.rules.iter().map(|rules| &rules.set);
+    let is_needed = rules.any(|rules| has_another(rules) || way::hears(rules));
+    let listeners: List = is_needed.then(listener).into_iter().collect();
+    let about = if is_needed { ABOUT } else { "No rule needs Envoy's own answers." };
+    Map::new().with("resources", listeners).document(&settings.heading(about))
+}
+
+fn listener() -> Map {
     let server = Map::new().with("cluster_header", SERVER).with("timeout", "0s");
-    let matching = Map::new().with("prefix", "/");
-    let matching = match settings.form {
-        Form::Istio => matching,
-        Form::Envoy => matching.remark(REFUSED).with("cookies", List::new()),
-    };
     let route = Map::new()
-        .with("match", matching)
+        .with("match", Map::new().with("prefix", "/"))
         .with("route", server)
         .with("request_headers_to_remove", List::new().with(SERVER));
     let host = Map::new()
@@ -62,17 +67,15 @@ pub(super) fn listener(settings: &Settings) -> Map {
     let timeout = Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")
         .with("mutations", mutations);
     let filters = List::new()
-        .remark("Under Envoy's own name the first router would act on what the filter says.")
         .with(Map::new().with("name", "timeout").with("typed_config", timeout))
-        .with(bootstrap::router());
+        .with(bootstrap::router(Form::Istio));
     let manager = bootstrap::manager(ATTEMPTS)
         .with("skip_xff_append", true)
-        .remark("The first listener bounds that.")
         .with("stream_idle_timeout", "0s")
         .with("local_reply_config", Map::new().with("mappers", List::new().with(told())))
         .with("http_filters", filters)
         .with("route_config", Map::new().with("virtual_hosts", List::new().with(host)));
-    Map::new()
+    Map::typed("envoy.config.listener.v3.Listener")
         .with("name", ATTEMPTS)
         .with("internal_listener", Map::new())
         .with("per_connection_buffer_limit_bytes", BUFFER)
@@ -100,15 +103,12 @@ fn told() -> Map {
 }
 
 /// What the listener is for.
-pub(super) const ABOUT: &str = "Envoy itself, once more: where another server may be asked, the filter hears by this what \
-     Envoy answers in a server's place (no connection, too late). Nobody can connect to it.";
+const ABOUT: &str = "Envoy itself, once more: where another server may be asked, the filter hears by this what \
+     Envoy answers in a server's place (no connection, too late). Nobody can connect to it. How long \
+     an answer may take has a name of the filter's, as the first router would act on Envoy's own.";
 
 /// What its clusters are.
 pub(super) const AT_ORIGINS: &str =
     "An origin behind which another may be asked, through the listener `attempts`.";
 pub(super) const AT_BUCKETS: &str =
     "A bucket with rules about its failures, through the listener `attempts`.";
-
-/// Why an Envoy that is too old does not start.
-const REFUSED: &str = "Says nothing, and has an Envoy before 1.37 refuse to start: it would die of \
-                       the bodies that the guard reads.";

@@ -9,7 +9,9 @@ use back_to_origin::rule::Action;
 
 use super::clusters::BUFFER;
 use super::yaml::{List, Map};
-use super::{CLUSTERS, DataPath, FILTER, Form, ROUTES, SINCE, Settings, attempts, filter, routes};
+use super::{
+    CLUSTERS, DataPath, FILTER, Form, LISTENERS, ROUTES, SINCE, Settings, attempts, filter, routes,
+};
 use crate::deployment::Loaded;
 
 /// How long a stream may stand still at least.
@@ -28,17 +30,18 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .with("address", address(deployment.listen.value))
         .with("per_connection_buffer_limit_bytes", BUFFER)
         .with("filter_chains", chain(gateway(idle(loaded), settings)));
-    let mut listeners = List::new().with(listener);
+    let mut watched = Map::new();
     if streams {
-        listeners = listeners.remark(attempts::ABOUT).with(attempts::listener(settings));
+        watched = watched.with("lds_config", source(LISTENERS, settings));
     }
+    let watched = watched.with("cds_config", source(CLUSTERS, settings));
     Map::new()
-        .remark("Envoy takes files to watch only when it has a name.")
+        // Envoy takes files to watch only when it has a name.
         .with("node", Map::new().with("id", "back-to-origin").with("cluster", "back-to-origin"))
         .maybe("admin", admin)
         .maybe("bootstrap_extensions", streams.then(|| List::new().with(attempts::extension())))
-        .with("static_resources", Map::new().with("listeners", listeners))
-        .with("dynamic_resources", Map::new().with("cds_config", source(CLUSTERS, settings)))
+        .with("static_resources", Map::new().with("listeners", List::new().with(listener)))
+        .with("dynamic_resources", watched)
         .document(&settings.heading(&format!(
             "{} Envoy reads this file once, and watches those it names.\n\n",
             about(settings),
@@ -137,22 +140,32 @@ fn filters(settings: &Settings) -> List {
         .with("config_source", source(FILTER, settings))
         .with("type_urls", filter::types());
     let filter = Map::new().with("name", filter::NAME);
-    let filter = match settings.data_path {
-        DataPath::Callout => filter,
-        DataPath::Streaming => filter
-            .remark("The miss route turns it on; a hit never enters it.")
-            .with("disabled", true),
+    let (filter, form) = match settings.data_path {
+        // Callouts are for any Envoy.
+        DataPath::Callout => (filter, Form::Istio),
+        DataPath::Streaming => {
+            let filter = filter.remark("The miss route turns it on; a hit never enters it.");
+            (filter.with("disabled", true), settings.form)
+        }
     };
-    List::new().with(filter.with("config_discovery", discovery)).with(router())
+    List::new().with(filter.with("config_discovery", discovery)).with(router(form))
 }
 
 /// The last filter.
-pub(super) fn router() -> Map {
+pub(super) fn router(form: Form) -> Map {
     let router = Map::typed("envoy.extensions.filters.http.router.v3.Router")
-        .remark("They are nothing to a client.")
         .with("suppress_envoy_headers", true);
+    let router = match form {
+        Form::Istio => router,
+        // The first field that 1.37 has and 1.36 does not; its default.
+        Form::Envoy => router.remark(REFUSED).with("reject_connect_request_early_data", false),
+    };
     Map::new().with("name", "envoy.filters.http.router").with("typed_config", router)
 }
+
+/// Why an Envoy that is too old does not start.
+const REFUSED: &str = "Changes nothing, but an Envoy before 1.37, which would die of what the guard does, \
+                       refuses to start.";
 
 fn strip() -> Map {
     let theirs = Map::new().with("key_matcher", Map::new().with("prefix", "x-envoy-"));

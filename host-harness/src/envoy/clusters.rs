@@ -70,10 +70,7 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
     let bound = fetches.clamp(REQUESTS, u64::from(u32::MAX));
     for origin in origins {
         let mut filters = if streams {
-            List::new()
-                .with(scripts::handback(settings))
-                .remark(STRIPPED)
-                .with(scripts::strip(&[FORWARDED_PROTO]))
+            List::new().with(scripts::handback(settings)).with(scripts::strip(&[FORWARDED_PROTO]))
         } else {
             List::new().remark(ADDED).with(plain_request())
         };
@@ -98,9 +95,9 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
             options(filters, "attempts"),
         ));
     }
-    Map::new().with("resources", clusters).document(
-        &settings.heading("The servers: clusters for each bucket, and one for each origin."),
-    )
+    Map::new()
+        .with("resources", clusters)
+        .document(&settings.heading("Clusters for each bucket, and one for each origin."))
 }
 
 /// What is said of an origin that is signed for.
@@ -139,7 +136,7 @@ fn add_bucket(
         add(about, &signed(name), REQUESTS, filters, "signed");
     }
     if streams {
-        let stripped = || List::new().remark(STRIPPED).with(scripts::strip(&[]));
+        let stripped = || List::new().with(scripts::strip(&[]));
         let mut filters = stripped();
         filters.extend(signing().filter(|_| is_signed));
         let about = format!(
@@ -152,7 +149,7 @@ fn add_bucket(
         }
     }
     let mut filters = if streams {
-        List::new().remark(STRIPPED).with(scripts::strip(&[]))
+        List::new().with(scripts::strip(&[]))
     } else {
         List::new().remark(ADDED).with(plain_request())
     };
@@ -165,9 +162,6 @@ fn add_bucket(
 
 /// Why there are bounds.
 const BOUNDS: &str = "With the defaults, 1,024 each, Envoy soon answers 503.";
-
-/// Why nothing of this reaches a server.
-const STRIPPED: &str = "What Envoy and the filter say to each other is nobody else's.";
 
 /// How many requests there may be at once.
 fn breakers(requests: u64) -> Map {
@@ -197,7 +191,7 @@ fn cluster(
         is_encrypted(endpoint).then(|| encryption(host, is_address, settings).shared("tls"));
     Map::typed("envoy.config.cluster.v3.Cluster")
         .with("name", name)
-        .with("type", if is_address { "STATIC" } else { "STRICT_DNS" })
+        .maybe("type", (!is_address).then_some("STRICT_DNS"))
         .maybe("dns_lookup_family", lookup)
         .with("connect_timeout", seconds(server.connect_timeout))
         .remark("Bytes that wait for a slow client, in place of the default of 1 MiB.")
@@ -265,7 +259,7 @@ fn encryption(host: &str, is_address: bool, settings: &Settings) -> Map {
     let context = Map::typed("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext")
         // An address is no server name.
         .maybe("sni", (!is_address).then_some(host))
-        .remark("Without these two Envoy would take any certificate.")
+        // Without these two Envoy would take any certificate.
         .with("common_tls_context", Map::new().with("validation_context", validation));
     Map::new().with("name", "envoy.transport_sockets.tls").with("typed_config", context)
 }

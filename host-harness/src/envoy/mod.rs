@@ -44,6 +44,8 @@ const CLUSTERS: &str = "clusters.yaml";
 const CREDENTIALS: &str = "credentials";
 /// The filter and its rules; Envoy watches it.
 const FILTER: &str = "filter.yaml";
+/// Where attempts at servers come in; Envoy watches it.
+const LISTENERS: &str = "listeners.yaml";
 /// The module.
 const MODULE: &str = "back_to_origin.wasm";
 /// Which request goes to which cluster; Envoy watches it.
@@ -164,6 +166,9 @@ pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<
     let mut files = vec![File { name: MODULE, bytes: module.to_vec(), private: false }];
     if let Some(text) = credentials::file(loaded, &plan).map_err(FilesError::Credentials)? {
         files.push(File { name: CREDENTIALS, bytes: text.into_bytes(), private: true });
+    }
+    if settings.data_path == DataPath::Streaming {
+        files.push(public(LISTENERS, attempts::file(loaded, settings)));
     }
     files.extend([
         public(CLUSTERS, clusters::file(loaded, &plan, settings)),

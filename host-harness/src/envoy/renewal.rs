@@ -110,7 +110,9 @@ fn with_retired(new: &str, old: &str, is_recent: bool) -> String {
 /// Whether the file keeps a server that no rule names.
 fn is_retired(text: &str, name: &str) -> bool {
     let mut marked = text.split(RETIRED).skip(1);
-    marked.any(|part| part.lines().find_map(|line| line.strip_prefix("  name: ")) == Some(name))
+    marked.any(|part| {
+        servers(&format!("resources:{part}")).first().is_some_and(|server| server["name"] == name)
+    })
 }
 
 /// The servers of a file, each whole.

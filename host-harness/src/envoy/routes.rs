@@ -28,7 +28,7 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
             .with("domains", domains)
             .remark("An object that once was mirrored goes on saying so.")
             .maybe("response_headers_to_add", (!kept.is_empty()).then_some(kept))
-            .with("routes", routes)
+            .with("routes", routes.apart())
     };
     let mut hosts = List::new();
     if let Some(domain) = &deployment.domain {
@@ -49,8 +49,7 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
     let routes = Map::typed("envoy.config.route.v3.RouteConfiguration")
         .with("name", NAME)
         .with("virtual_hosts", hosts);
-    Map::new().with("resources", List::new().with(routes)).document(&settings.heading(
-        "Which request goes to which bucket: by its host where there is a domain, and by the first \
-         part of its path; and the miss route, at the end.",
-    ))
+    Map::new()
+        .with("resources", List::new().with(routes))
+        .document(&settings.heading("Which request goes to which bucket, and the miss route."))
 }

@@ -11,15 +11,15 @@ use super::{Form, Settings};
 /// The guard's name, under which routes say what it needs.
 pub(super) const GUARD: &str = "guard";
 
-/// From how many bytes on a body is not read to its end.
-const LARGE: u32 = 65_537;
+/// How many bytes of a body are read to its end.
+const DRAINED: u32 = 65_536;
 
-/// The answers of nearly all requests, on which no script runs.
-const HITS: [&str; 3] = ["200", "206", "304"];
+/// How the statuses of nearly all answers begin, on which no script runs.
+const HITS: [&str; 2] = ["2", "304"];
 
-/// What has a list of statuses hold: as `miss_route::returns` says.
+/// What takes a status for one of a list: as `miss_route::returns` says.
 const AMONG: &str = r#"local function among(list, status) -- as in "404 5xx !503"
-  local is = function(word) return list:find(word, 1, true) ~= nil end
+  local is = function(word) return list:find(word, 1, true) end
   return not is("!" .. status) and (is(status) or is(status:sub(1, 1) .. "xx"))
 end"#;
 
@@ -39,15 +39,13 @@ function envoy_on_response(answer)
     said = marker:lower() == "falsefalse" and status or status .. " deleted"
   end
 {drain}  headers:replace("{MISS}", "bucket " .. bucket .. " " .. said)
-  headers:replace(":status", "307")
-  headers:replace("location", "http://{HOST}/")
+  headers:replace(":status", "307") headers:replace("location", "http://{HOST}/")
 end
 "#
     );
     filter(
         GUARD,
-        "A miss becomes a redirect that the router follows by itself. Which bucket's, and what is a miss, the route says \
-         in its metadata.",
+        "A miss becomes a redirect that the router follows. Whose it is, and what is one, the route's metadata say.",
         script,
         settings,
     )
@@ -61,9 +59,7 @@ pub(super) fn handback(settings: &Settings) -> Map {
 function envoy_on_request(request)
   local headers, kept = request:headers(), request:streamInfo():dynamicMetadata()
   local attempt = headers:get("{ATTEMPT}")
-  if attempt == nil then return end
-  kept:set("miss", "attempt", attempt)
-  kept:set("miss", "returns", headers:get("{RETURNS}") or "")
+  if attempt then kept:set("miss", "attempt", attempt) kept:set("miss", "returns", headers:get("{RETURNS}") or "") end
 end
 function envoy_on_response(answer)
   local headers, kept = answer:headers(), answer:streamInfo():dynamicMetadata():get("miss")
@@ -76,8 +72,7 @@ function envoy_on_response(answer)
   end
   headers:replace("{ATTEMPT}", kept.attempt)
   headers:replace("{FORWARDED_PROTO}", "http")
-  headers:replace(":status", "307")
-  headers:replace("location", "http://{HOST}/")
+  headers:replace(":status", "307") headers:replace("location", "http://{HOST}/")
 end
 "#
     );
@@ -95,8 +90,8 @@ fn drain(settings: &Settings, margin: &str) -> String {
     match settings.form {
         Form::Istio => String::new(),
         Form::Envoy => format!(
-            "{margin}local is_small = (tonumber(headers:get(\"content-length\") or \"\") or {LARGE}) < {LARGE}\n\
-             {margin}if is_small then answer:body() headers = answer:headers() end -- and its connection lives on\n"
+            "{margin}local length = tonumber(headers:get(\"content-length\") or \"\")\n\
+             {margin}if length and length <= {DRAINED} then answer:body() headers = answer:headers() end -- its connection lives on\n"
         ),
     }
 }
@@ -108,7 +103,6 @@ fn filter(name: &'static str, about: &str, script: String, settings: &Settings) 
     let config = match settings.form {
         Form::Istio => lua,
         Form::Envoy => Map::typed("envoy.extensions.common.matching.v3.ExtensionWithMatcher")
-            .remark("No script runs on hits.")
             .with("xds_matcher", hits().shared("hits"))
             .with("extension_config", Map::new().with("name", name).with("typed_config", lua)),
     };
@@ -123,11 +117,10 @@ fn hits() -> Map {
         Map::typed("envoy.extensions.filters.common.matcher.action.v3.SkipFilter"),
     );
     let skip = Map::new().with("action", skip);
-    let map =
-        HITS.iter().fold(Map::new(), |map, status| map.with(status, skip.clone().shared("skip")));
+    let map = HITS.iter().fold(Map::new(), |map, status| map.with(status, skip.clone()));
     let tree = Map::new()
         .with("input", Map::new().with("name", "status").with("typed_config", input))
-        .with("exact_match_map", Map::new().with("map", map));
+        .with("prefix_match_map", Map::new().with("map", map));
     Map::new().with("matcher_tree", tree)
 }
 

@@ -51,22 +51,17 @@ impl Way<'_> {
         let heads = self.misses.is_some_and(|misses| misses.rules.iter().any(Rule::allows_head));
         for (method, is_missed) in [("GET", self.misses.is_some()), ("HEAD", heads)] {
             if is_signed {
-                let presigned =
-                    Map::new().with("name", "X-Amz-Signature").with("present_match", true);
-                let matching =
-                    self.asked(method).with("query_parameters", List::new().with(presigned));
+                let matching = self.asked(method).with("query_parameters", presigned());
                 routes = routes.remark(SIGNED).with(self.route(matching, is_missed, false));
                 for Paths { matching, rewrite } in self.paths() {
                     let route = self.route(by(matching, method), is_missed, true);
-                    routes = routes.with(self.addressed(route, rewrite));
+                    routes = routes.with(self.addressed(route, rewrite, is_missed));
                 }
             } else if is_missed {
                 routes = routes.with(self.route(self.asked(method), true, false));
             }
         }
-        let (all, rest) = (self.everything(), is_signed || self.misses.is_some());
-        let remark = if rest { "All else goes on as it came." } else { "" };
-        routes.remark(remark).with(self.route(all, false, false))
+        routes.with(self.route(self.everything(), false, false))
     }
 
     /// Requests for the bucket.
@@ -134,14 +129,14 @@ impl Way<'_> {
     }
 
     /// Host and path by which a signed request names its bucket to the store.
-    fn addressed(self, route: Map, rewrite: Option<String>) -> Map {
+    fn addressed(self, route: Map, rewrite: Option<String>, is_missed: bool) -> Map {
         let authority = self.bucket.endpoint.authority();
         let host = match self.bucket.addressing {
             Addressing::Path => authority,
             Addressing::Virtual => format!("{}.{authority}", self.bucket.name.value),
         };
         let mut kept = List::new();
-        if self.misses.is_some() {
+        if is_missed {
             kept = kept.with(header(ORIGINAL_HOST, "%REQ(:authority)%"));
             if rewrite.is_some() {
                 kept = kept.with(header(ORIGINAL_PATH, "%REQ(:path)%"));
@@ -155,6 +150,11 @@ impl Way<'_> {
             .with("request_headers_to_remove", gone)
             .append("request_headers_to_add", kept)
     }
+}
+
+/// What a client has signed in its query.
+pub(super) fn presigned() -> List {
+    List::new().with(Map::new().with("name", "X-Amz-Signature").with("present_match", true))
 }
 
 /// Of these requests those with a method.

@@ -43,6 +43,7 @@ pub(super) struct Map {
 pub(super) struct List {
     items: Vec<(String, Yaml)>,
     remark: String,
+    is_apart: bool,
 }
 
 impl Map {
@@ -110,6 +111,7 @@ impl Map {
     /// As a file of its own.
     pub(super) fn document(&self, heading: &str) -> String {
         let mut page = Page::default();
+        page.count(&Yaml::Map(self.clone()));
         page.comment(0, heading);
         self.write(&mut page, 0, false);
         page.text
@@ -152,6 +154,12 @@ impl List {
         self
     }
 
+    /// The same, each item on lines of its own.
+    pub(super) const fn apart(mut self) -> Self {
+        self.is_apart = true;
+        self
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -171,18 +179,17 @@ impl List {
     pub(super) fn fragment(&self) -> String {
         self.items.iter().fold(String::new(), |text, (remark, item)| {
             let mut page = Page::default();
-            Self { items: vec![(remark.clone(), item.clone())], remark: String::new() }
-                .write(&mut page, 0);
+            Self::new().remark(remark).with(item.clone()).write(&mut page, 0);
             text + &page.text
         })
     }
 
     fn write(&self, page: &mut Page, indent: usize) {
         for (remark, item) in &self.items {
-            page.start(indent, remark);
-            page.text.push('-');
+            page.comment(indent, remark);
+            let _ = write!(page.text, "{}-", " ".repeat(indent));
             match item {
-                Yaml::Map(map) if indent == 0 || !page.fits(item) => {
+                Yaml::Map(map) if item.filled(page, indent + 2).is_none() => {
                     page.text.push(' ');
                     map.write(page, indent + 2, true);
                 }
@@ -214,10 +221,9 @@ impl<T: Into<Yaml>> FromIterator<T> for List {
 impl Yaml {
     /// Writes it behind a key or a dash that stands at `indent`.
     fn write(&self, page: &mut Page, indent: usize) {
-        if page.fits(self)
-            && let Some(text) = self.inline(page)
-        {
+        if let Some(text) = self.filled(page, indent) {
             let _ = writeln!(page.text, " {text}");
+            page.note(&text);
             return;
         }
         match self {
@@ -230,8 +236,12 @@ impl Yaml {
                 page.text.push('\n');
                 map.write(page, indent + 2, false);
             }
+            Self::Shared(_, map) if page.is_single(map) => {
+                Self::Map(map.clone()).write(page, indent)
+            }
             Self::Shared(name, map) => {
                 let name = page.anchor(name, map);
+                page.written.insert(name.clone());
                 let _ = write!(page.text, " &{name}");
                 Self::Map(map.clone()).write(page, indent);
             }
@@ -252,11 +262,65 @@ impl Yaml {
         }
     }
 
+    /// The same on few lines, each with as much as fits there, behind a key or a dash.
+    fn filled(&self, page: &Page, indent: usize) -> Option<String> {
+        /// How many lines that may be.
+        const FEW: usize = 14;
+        let text = self.fill(page, indent, page.used() + 1, 0)?;
+        (text.lines().count() <= FEW).then_some(text)
+    }
+
+    /// The same; `used` is how much stands on its first line before it, and `tail` how much has to
+    /// stand on its last line behind it.
+    fn fill(&self, page: &Page, indent: usize, used: usize, tail: usize) -> Option<String> {
+        let line = self.inline(page)?;
+        let parts: Vec<(String, &Self)> = match self {
+            Self::Map(map) | Self::Shared(_, map) => map
+                .entries
+                .iter()
+                .map(|(_, key, value)| (format!("{}: ", scalar(key)), value))
+                .collect(),
+            Self::List(list) => list.items.iter().map(|(_, item)| (String::new(), item)).collect(),
+            Self::Bare(_) | Self::Lines(_) | Self::Text(_) => return Some(line),
+        };
+        let is_alias = line.starts_with('*');
+        if is_alias || used + line.len() + tail <= LINE {
+            return Some(line);
+        }
+        let (open, close) = if matches!(self, Self::List(_)) { ("[", "]") } else { ("{", " }") };
+        let margin = format!("\n{}", " ".repeat(indent + 2));
+        let anchor = line.split_once(" {").map_or("", |(anchor, _)| anchor);
+        let open =
+            if anchor.starts_with('&') { format!("{anchor} {open}") } else { open.to_owned() };
+        let mut used = used + open.len();
+        let mut text = open.clone();
+        for (at, (key, value)) in parts.iter().enumerate() {
+            let part = format!("{key}{}", value.inline(page)?);
+            let tail = if at + 1 < parts.len() { 1 } else { tail + close.len() };
+            if used + 1 + part.len() + tail > LINE {
+                text.push_str(&margin);
+                used = margin.len() - 1 + key.len();
+                text.push_str(key);
+                text.push_str(&value.fill(page, indent + 2, used, tail)?);
+                used = text.len() - text.rfind('\n').unwrap_or_default();
+            } else {
+                let blank = if at == 0 && open.ends_with('[') { "" } else { " " };
+                text.push_str(blank);
+                text.push_str(&part);
+                used += part.len() + 1;
+            }
+            text.push_str(if at + 1 < parts.len() { "," } else { close });
+            used += 1;
+        }
+        Some(text)
+    }
+
     /// The same on one line, if it can be.
     fn inline(&self, page: &Page) -> Option<String> {
         match self {
             Self::Bare(text) => Some(text.clone()),
             Self::Map(map) => map.inline(page),
+            Self::List(list) if list.is_apart => None,
             Self::List(list) => {
                 let item = |(remark, item): &(String, Self)| {
                     let item = item.inline(page)?;
@@ -266,7 +330,14 @@ impl Yaml {
                 Some(format!("[{}]", items?.join(", ")))
             }
             Self::Lines(_) => None,
-            Self::Shared(_, map) => page.anchors.get(&content(map)).map(|name| format!("*{name}")),
+            Self::Shared(_, map) if page.is_single(map) => map.inline(page),
+            Self::Shared(name, map) => {
+                let name = page.anchor(name, map);
+                match page.written.contains(&name) {
+                    true => Some(format!("*{name}")),
+                    false => Some(format!("&{name} {}", map.inline(page)?)),
+                }
+            }
             Self::Text(text) => Some(scalar(text)),
         }
     }
@@ -333,29 +404,65 @@ pub(super) fn json(pretty: &str) -> String {
 /// One element of JSON, with all its lines.
 fn fold(lines: &[&str], out: &mut String) {
     /// How far JSON stands to the right in the file.
-    const MARGIN: usize = 12;
+    const MARGIN: usize = 14;
     let depth = |line: &str| line.len() - line.trim_start().len();
+    let joined = |lines: &[&str]| {
+        let words: Vec<_> = lines.iter().map(|line| line.trim_start()).collect();
+        words.join(" ")
+    };
     let [first, inner @ .., last] = lines else {
         let _ = writeln!(out, "{}", lines.concat());
         return;
     };
-    let words: Vec<_> = lines.iter().map(|line| line.trim_start()).collect();
-    let line = format!("{}{}", " ".repeat(depth(first)), words.join(" "));
+    let line = format!("{}{}", " ".repeat(depth(first)), joined(lines));
     if MARGIN + line.len() <= LINE {
         let _ = writeln!(out, "{line}");
         return;
     }
-    let _ = writeln!(out, "{first}");
+    let mut within = Vec::new();
     let mut rest = inner;
+    // What stands on the line that has begun.
+    let mut begun = String::new();
     while let Some(start) = rest.first() {
         let ends = |line: &&str| depth(line) == depth(start);
         let is_open = start.ends_with(['[', '{']);
         let end = rest.iter().skip(1).position(ends).filter(|_| is_open).map_or(0, |at| at + 1);
         let (element, others) = rest.split_at(end + 1);
-        fold(element, out);
         rest = others;
+        let text = joined(element);
+        // Elements that are lists or the like begin a line of their own.
+        let is_own = begun.is_empty() || start.trim_start().starts_with(['[', '{']);
+        if !is_own && MARGIN + begun.len() + 1 + text.len() <= LINE {
+            begun = format!("{begun} {text}");
+            continue;
+        }
+        within.extend((!begun.is_empty()).then(|| std::mem::take(&mut begun)));
+        if MARGIN + depth(start) + text.len() <= LINE {
+            begun = format!("{}{text}", " ".repeat(depth(start)));
+        } else {
+            let mut lines = String::new();
+            fold(element, &mut lines);
+            within.extend(lines.lines().map(str::to_owned));
+        }
     }
-    let _ = writeln!(out, "{last}");
+    within.extend((!begun.is_empty()).then_some(begun));
+    // What has no name begins and ends where its first and last elements do.
+    let is_nameless = first.trim_start() == "{" && depth(first) > 0;
+    match within.as_mut_slice() {
+        [begin, ..] if is_nameless => {
+            *begin = format!("{first} {}", begin.trim_start());
+            if let Some(end) = within.last_mut() {
+                *end = format!("{end} {}", last.trim_start());
+            }
+        }
+        _ => {
+            within.insert(0, (*first).to_owned());
+            within.push((*last).to_owned());
+        }
+    }
+    for line in within {
+        let _ = writeln!(out, "{line}");
+    }
 }
 
 /// A file while it is written.
@@ -364,8 +471,12 @@ struct Page {
     text: String,
     /// The comments that need not be repeated.
     said: HashSet<String>,
-    /// The names of what has been written out, by what it says.
+    /// The names of what is written out once, by what it says.
     anchors: HashMap<String, String>,
+    /// Those of them that have been.
+    written: HashSet<String>,
+    /// How often there is what may be written out once.
+    counts: HashMap<String, usize>,
 }
 
 impl Page {
@@ -373,28 +484,54 @@ impl Page {
         remark.is_empty() || self.said.contains(remark)
     }
 
-    /// Whether a value fits onto the line that has begun.
-    fn fits(&self, value: &Yaml) -> bool {
-        let used = self.text.len() - self.text.rfind('\n').map_or(0, |end| end + 1);
+    /// How much stands on the last line.
+    fn used(&self) -> usize {
+        self.text.len() - self.text.rfind('\n').map_or(0, |end| end + 1)
+    }
+
+    fn count(&mut self, value: &Yaml) {
         match value {
-            Yaml::Bare(_) | Yaml::Text(_) => true,
-            Yaml::Lines(_) | Yaml::List(_) | Yaml::Map(_) | Yaml::Shared(..) => {
-                value.inline(self).is_some_and(|text| used + 1 + text.len() <= LINE)
+            Yaml::Bare(_) | Yaml::Lines(_) | Yaml::Text(_) => {}
+            Yaml::List(list) => list.items.iter().for_each(|(_, item)| self.count(item)),
+            Yaml::Map(map) => map.entries.iter().for_each(|(_, _, value)| self.count(value)),
+            Yaml::Shared(name, map) => {
+                let content = content(map);
+                let is_taken = |name: &String| self.anchors.values().any(|taken| taken == name);
+                let numbered = (2..).map(|number| format!("{name}-{number}"));
+                let mut names = std::iter::once((*name).to_owned()).chain(numbered);
+                let count = self.counts.entry(content.clone()).or_default();
+                *count += 1;
+                // A name is for what is there twice.
+                if *count == 2
+                    && let Some(free) = names.find(|name| !is_taken(name))
+                {
+                    self.anchors.insert(content, free);
+                }
+                // What is within is written but once.
+                if *count == 1 {
+                    map.entries.iter().for_each(|(_, _, value)| self.count(value));
+                }
             }
         }
     }
 
-    /// The name of what is written out now.
-    fn anchor(&mut self, name: &str, map: &Map) -> String {
-        let is_taken = |name: &String| self.anchors.values().any(|taken| taken == name);
-        let numbered = (2..).map(|number| format!("{name}-{number}"));
-        let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !is_taken(name));
-        let name = free.unwrap_or_default();
-        self.anchors.insert(content(map), name.clone());
-        name
+    fn is_single(&self, map: &Map) -> bool {
+        self.counts.get(&content(map)).is_none_or(|count| *count < 2)
     }
 
-    /// Begins an entry or an item. What is not indented stands apart.
+    /// The name of what is written out once.
+    fn anchor(&self, name: &str, map: &Map) -> String {
+        self.anchors.get(&content(map)).cloned().unwrap_or_else(|| name.to_owned())
+    }
+
+    /// Takes note of what has been written out on a line.
+    fn note(&mut self, text: &str) {
+        let begun = self.anchors.values().filter(|name| text.contains(&format!("&{name} {{")));
+        let begun: Vec<_> = begun.cloned().collect();
+        self.written.extend(begun);
+    }
+
+    /// Begins an entry. What is not indented stands apart.
     fn start(&mut self, indent: usize, remark: &str) {
         if indent == 0 {
             self.text.push('\n');
