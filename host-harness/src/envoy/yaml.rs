@@ -265,7 +265,7 @@ impl Yaml {
     /// The same on few lines, each with as much as fits there, behind a key or a dash.
     fn filled(&self, page: &Page, indent: usize) -> Option<String> {
         /// How many lines that may be.
-        const FEW: usize = 14;
+        const FEW: usize = 18;
         let text = self.fill(page, indent, page.used() + 1, 0)?;
         (text.lines().count() <= FEW).then_some(text)
     }
