@@ -17,8 +17,8 @@ pub const HOST_BUFFER_BYTES: u64 = 32 * 1024 * 1024;
 /// Everything the filter was told.
 #[derive(Clone, Debug, Default)]
 pub struct Configuration {
-    /// On which side of the gateway the filter stands.
-    pub role: Role,
+    /// How an object reaches the client.
+    pub path: DataPath,
     /// The domain below which a host names a bucket.
     pub domain: Option<String>,
     /// The buckets.
@@ -31,14 +31,14 @@ pub struct Configuration {
     pub timeouts: Timeouts,
 }
 
-/// On which side of a gateway the filter stands.
+/// How an object reaches the client.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Role {
-    /// On the clients' side: it sees the bucket's answers, and fetches by itself.
+pub enum DataPath {
+    /// The filter stands before the bucket, holds its 404, and fetches the object by a callout.
     #[default]
-    Gateway,
-    /// On the origins' side: the gateway sends it what the bucket lacks.
-    Origin,
+    Callout,
+    /// The filter stands on the miss route ([`crate::miss_route`]), and the gateway streams.
+    Streaming,
 }
 
 /// One bucket.
@@ -48,6 +48,8 @@ pub struct Bucket {
     pub name: String,
     /// Where its objects are written.
     pub store: Store,
+    /// The cluster that asks the bucket once more, for what no rule covers. Streaming only.
+    pub again: Option<String>,
     /// Its rules.
     pub rules: RuleSet,
 }
@@ -172,13 +174,13 @@ impl Configuration {
 }
 
 fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
-    let known = ["role", "domain", "buckets", "origins", "limits", "timeouts"];
+    let known = ["path", "domain", "buckets", "origins", "limits", "timeouts"];
     fields.only(&known, findings);
-    let role = fields.get("role").and_then(|at| match at.text(findings)? {
-        "gateway" => Some(Role::Gateway),
-        "origin" => Some(Role::Origin),
+    let path = fields.get("path").and_then(|at| match at.text(findings)? {
+        "callout" => Some(DataPath::Callout),
+        "streaming" => Some(DataPath::Streaming),
         _ => {
-            findings.push(at.wrong(Code::BadWord, "gateway or origin"));
+            findings.push(at.wrong(Code::BadWord, "callout or streaming"));
             None
         }
     });
@@ -190,7 +192,7 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
         .unwrap_or_default();
     let limits = fields.get("limits").map(|at| limits(at, findings)).unwrap_or_default();
     let timeouts = fields.get("timeouts").map(|at| timeouts(at, findings)).unwrap_or_default();
-    Configuration { role: role.unwrap_or_default(), domain, buckets, origins, limits, timeouts }
+    Configuration { path: path.unwrap_or_default(), domain, buckets, origins, limits, timeouts }
 }
 
 fn cluster_of<'o>(origins: &'o [(String, String)], origin: &str) -> Option<&'o str> {
@@ -228,7 +230,7 @@ fn bucket(
     findings: &mut Vec<Finding>,
 ) -> Option<Bucket> {
     let fields = at.object(findings)?;
-    fields.only(&["name", "store", "RoutingRules"], findings);
+    fields.only(&["name", "store", "again", "RoutingRules"], findings);
     let name = fields.require("name", findings).and_then(|at| {
         let name = at.text(findings)?;
         let valid = !name.is_empty() && !name.contains('/');
@@ -238,6 +240,7 @@ fn bucket(
         valid.then(|| name.to_owned())
     });
     let store = fields.require("store", findings).and_then(|at| store(at, findings));
+    let again = fields.get("again").and_then(|at| at.text(findings)).map(str::to_owned);
     let rules = fields.require("RoutingRules", findings).map(|at| {
         let rules = RuleSet::read(at, findings);
         for origin in rules.servers().filter(|origin| cluster_of(origins, origin).is_none()) {
@@ -249,7 +252,7 @@ fn bucket(
         }
         rules
     });
-    Some(Bucket { name: name?, store: store?, rules: rules? })
+    Some(Bucket { name: name?, store: store?, again, rules: rules? })
 }
 
 fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::percent;
-use crate::matching::{self, Answer, Source};
+use crate::matching::{self, BucketResponse, Source};
+use crate::metadata::{LAST_MODIFIED_METADATA, TAG_METADATA};
 use crate::origin::OriginRequest;
 use crate::reason::Pass;
 use crate::request::ObjectRequest;
 use crate::rule::{Action, Mirror, Rule, RuleSet, TooLarge};
-use crate::store::{LAST_MODIFIED_METADATA, TAG_METADATA};
 
 /// A request, and what the bucket answers to it.
 #[derive(Clone, Debug)]
@@ -133,10 +133,10 @@ fn read(question: &Question) -> Result<ObjectRequest, Pass> {
 }
 
 fn try_rules(rules: &RuleSet, request: &ObjectRequest, status: u16) -> (Vec<Step>, Outcome) {
-    let answer = Answer { status, source: Source::Bucket, deleted: false };
+    let answer = BucketResponse { status, source: Source::Bucket, deleted: false };
     let mut steps = Vec::new();
     for rule in rules.iter() {
-        let mismatch = matching::mismatch(rule, request.named(), answer);
+        let mismatch = matching::mismatch(rule, request.view(), answer);
         steps.push(Step {
             rule: rule.number,
             redirect_type: rule.action.redirect_type(),
@@ -146,7 +146,7 @@ fn try_rules(rules: &RuleSet, request: &ObjectRequest, status: u16) -> (Vec<Step
             break;
         }
     }
-    let outcome = match matching::first_match(rules, request.named(), answer) {
+    let outcome = match matching::first_match(rules, request.view(), answer) {
         Ok(rule) => act(rule, request, status),
         Err(pass) => Outcome::Pass { reason: pass.to_string() },
     };

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::worker::Moment;
+use crate::time::Moment;
 
 /// How long a lease lasts; it is renewed for as long as the copy takes.
 const DURATION: Duration = Duration::from_secs(15);
@@ -52,6 +52,14 @@ impl Lease {
         Some([self.object, owner, until].map(u64::to_le_bytes).concat())
     }
 
+    /// What is to be kept for the lease to be nobody's, `None` where it is not this owner's.
+    #[must_use]
+    pub fn release(&self, held: &[u8], owner: u64) -> Option<Vec<u8>> {
+        let [object, other, _] = read(held);
+        (object == self.object && other == owner)
+            .then(|| [object, owner, 0].map(u64::to_le_bytes).concat())
+    }
+
     /// When a lease taken now is to be renewed.
     pub(crate) fn renewal(now: Moment) -> Moment {
         now.after(DURATION / 2)
@@ -92,6 +100,9 @@ mod tests {
         assert!(lease.claim(&held, 2, at(115)).is_some(), "it has ended");
         assert!(Lease::of("b", b"l").claim(&held, 2, at(110)).is_some(), "another object");
         assert!(lease.claim(b"short", 2, at(110)).is_some());
+        assert_eq!(lease.release(&held, 2), None);
+        let released = lease.release(&held, 1).unwrap();
+        assert!(lease.claim(&released, 2, at(101)).is_some(), "it has been given back");
         assert_ne!(Lease::of("b", b"k").slot(), Lease::of("b", b"l").slot());
     }
 }

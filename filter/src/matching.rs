@@ -4,25 +4,13 @@
 
 use std::fmt;
 
-use crate::http::headers::Headers;
 use crate::reason::Pass;
-use crate::request::Method;
+use crate::request::{Method, RequestView};
 use crate::rule::{Action, IncludeHeader, Rule, RuleSet, Statuses};
-
-/// What of a request rules are about.
-#[derive(Clone, Copy, Debug)]
-pub struct Named<'a> {
-    /// What is asked of the object.
-    pub method: Method,
-    /// The object's key, decoded.
-    pub key: &'a [u8],
-    /// The request's headers.
-    pub headers: &'a Headers,
-}
 
 /// What is known of the bucket's answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Answer {
+pub struct BucketResponse {
     /// Its status.
     pub status: u16,
     /// Who made it.
@@ -79,8 +67,8 @@ impl fmt::Display for Mismatch<'_> {
 /// The reason why the bucket's answer stays.
 pub fn first_match<'r>(
     rules: &'r RuleSet,
-    request: Named<'_>,
-    answer: Answer,
+    request: RequestView<'_>,
+    answer: BucketResponse,
 ) -> Result<&'r Rule, Pass> {
     first_match_behind(rules, 0, request, answer)
 }
@@ -93,8 +81,8 @@ pub fn first_match<'r>(
 pub fn first_match_behind<'r>(
     rules: &'r RuleSet,
     number: u32,
-    request: Named<'_>,
-    answer: Answer,
+    request: RequestView<'_>,
+    answer: BucketResponse,
 ) -> Result<&'r Rule, Pass> {
     let rule =
         rules.iter().find(|rule| rule.number > number && mismatch(rule, request, answer).is_none());
@@ -113,7 +101,11 @@ pub fn first_match_behind<'r>(
 
 /// Why a rule does not apply, `None` when it does.
 #[must_use]
-pub fn mismatch<'r>(rule: &'r Rule, request: Named<'_>, answer: Answer) -> Option<Mismatch<'r>> {
+pub fn mismatch<'r>(
+    rule: &'r Rule,
+    request: RequestView<'_>,
+    answer: BucketResponse,
+) -> Option<Mismatch<'r>> {
     let condition = &rule.condition;
     let key = request.key;
     if !key.starts_with(condition.key_prefix.as_bytes()) {
@@ -146,9 +138,10 @@ pub fn mismatch<'r>(rule: &'r Rule, request: Named<'_>, answer: Answer) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::headers::Headers;
 
-    fn named<'a>(key: &'a str, headers: &'a Headers) -> Named<'a> {
-        Named { method: Method::Get, key: key.as_bytes(), headers }
+    fn named<'a>(key: &'a str, headers: &'a Headers) -> RequestView<'a> {
+        RequestView { method: Method::Get, key: key.as_bytes(), headers }
     }
 
     const RULES: &str = r#"{"RoutingRules": [
@@ -186,7 +179,7 @@ mod tests {
         ];
         let headers = Headers::default();
         for (key, status, source, deleted, expected) in cases {
-            let answer = Answer { status, source, deleted };
+            let answer = BucketResponse { status, source, deleted };
             let found = first_match(&rules, named(key, &headers), answer).map(|rule| rule.number);
             assert_eq!(found, expected, "{key} {answer:?}");
         }
@@ -198,7 +191,7 @@ mod tests {
             br#"[{"RuleNumber": 1, "Condition": {}, "Redirect": {"HostName": "h"}}]"#,
         );
         let rules = rules.rules.unwrap();
-        let answer = |status| Answer { status, source: Source::Bucket, deleted: false };
+        let answer = |status| BucketResponse { status, source: Source::Bucket, deleted: false };
         let headers = Headers::default();
         assert!(first_match(&rules, named("k", &headers), answer(403)).is_err());
         assert!(first_match(&rules, named("k", &headers), answer(404)).is_ok());
@@ -223,7 +216,7 @@ mod tests {
         );
         let rules = rules.rules.unwrap();
         let rule = rules.iter().next().unwrap();
-        let answer = Answer { status: 404, source: Source::Bucket, deleted: false };
+        let answer = BucketResponse { status: 404, source: Source::Bucket, deleted: false };
         let cases: [(&[(&str, &str)], Option<&str>); 3] = [
             (&[("x-client", "web"), ("accept", "image/png")], None),
             (
@@ -258,9 +251,10 @@ mod tests {
             ("x", 200, false, Err(Pass::BucketHasIt)),
         ];
         for (key, status, deleted, expected) in cases {
-            let answer = Answer { status, source: Source::Bucket, deleted };
+            let answer = BucketResponse { status, source: Source::Bucket, deleted };
             let headers = Headers::default();
-            let request = Named { method: Method::Head, key: key.as_bytes(), headers: &headers };
+            let request =
+                RequestView { method: Method::Head, key: key.as_bytes(), headers: &headers };
             let found = first_match(&rules, request, answer).map(|rule| rule.number);
             assert_eq!(found, expected, "{key} {answer:?}");
         }

@@ -25,6 +25,10 @@ pub const HOST: &str = "back-to-origin.invalid";
 /// What has been answered so far: see [`Said`].
 pub const MISS: &str = "x-envoy-miss";
 
+/// What [`MISS`] says once the filter has read it: without the header the route would not be found
+/// again.
+pub const READ: &str = "read";
+
 /// Which attempt at an origin it is that has been answered.
 pub const ATTEMPT: &str = "x-envoy-miss-attempt";
 
@@ -58,6 +62,10 @@ pub const IDLE: &str = "x-envoy-miss-idle";
 
 /// How many milliseconds the answer's headers may take. Envoy's own name.
 pub const TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
+
+/// The same where the request goes by [`ATTEMPTS`]: it becomes [`TIMEOUT`] behind it, so that the time
+/// is up there, and the answer to that comes back.
+pub const ATTEMPT_TIMEOUT: &str = "x-envoy-miss-timeout";
 
 /// The cluster that leads through the gateway itself, once more, to [`SERVER`]. The gateway's own
 /// answers, such as that a server cannot be connected to, come back from it like a server's.
@@ -94,6 +102,8 @@ pub enum Said<'a> {
     OriginUnheard {
         /// The gateway's status.
         status: u16,
+        /// What else it says of that.
+        details: &'a str,
     },
 }
 
@@ -121,7 +131,11 @@ impl<'a> Said<'a> {
                 }
             }
             "origin" => Some(Self::Origin { status: words.next()?.parse().ok()? }),
-            "gateway" => Some(Self::OriginUnheard { status: words.next()?.parse().ok()? }),
+            "gateway" => {
+                let status = words.next()?;
+                let details = text.split_once(status).map_or("", |(_, details)| details.trim());
+                Some(Self::OriginUnheard { status: status.parse().ok()?, details })
+            }
             _ => None,
         }
     }
@@ -156,7 +170,7 @@ mod tests {
             ("bucket b.c 503", bucket(503, false)),
             ("bucket b gateway 503 UF x", Some(Said::BucketUnheard { name: "b", status: 503 })),
             ("origin 302", Some(Said::Origin { status: 302 })),
-            ("gateway 504 UT late", Some(Said::OriginUnheard { status: 504 })),
+            ("gateway 504 UT late", Some(Said::OriginUnheard { status: 504, details: "UT late" })),
             ("", None),
             ("bucket", None),
             ("bucket b", None),

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use crate::http::error_document::{ErrorCode, error_document};
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::range::{self, Part};
-use crate::origin::Passed;
 use crate::reason::MirrorFailure;
 use crate::request::{Method, ObjectRequest};
 
@@ -16,9 +15,9 @@ pub struct Object {
     /// Its bytes, all of them.
     pub body: Rc<Vec<u8>>,
     /// Its headers for clients: the content's type and the like.
-    pub shown: HeaderList,
+    pub client: HeaderList,
     /// Its headers for the store.
-    pub kept: HeaderList,
+    pub stored: HeaderList,
     /// Its `x-oss-tag`.
     pub tag: String,
     /// Where it was found.
@@ -56,9 +55,9 @@ impl Reply {
     pub fn object(object: &Rc<Object>, request: &ObjectRequest) -> Self {
         let size = object.body.len();
         if request.method == Method::Head {
-            return Self::head(&object.shown, &object.tag, Some(size as u64));
+            return Self::head(&object.client, &object.tag, Some(size as u64));
         }
-        let mut headers = described(&object.shown, &object.tag);
+        let mut headers = described(&object.client, &object.tag);
         match range::part(request.range(), size) {
             Part::Whole if size == 0 => Self { status: 200, headers, body: Body::Headers(Some(0)) },
             Part::Whole => {
@@ -98,30 +97,6 @@ impl Reply {
     pub fn failed(rule: u32, failure: &MirrorFailure, request: &ObjectRequest) -> Self {
         let message = format!("Mirroring failed. Rule {rule}: {failure}.");
         Self::error(ErrorCode::MirrorFailed, &message, request)
-    }
-
-    /// The same where it is not known by which rule.
-    #[must_use]
-    pub fn failed_by_some_rule(failure: &MirrorFailure, request: &ObjectRequest) -> Self {
-        Self::error(ErrorCode::MirrorFailed, &format!("Mirroring failed: {failure}."), request)
-    }
-
-    /// An answer of the origin's that is the client's as it is.
-    #[must_use]
-    pub fn passed(passed: &Passed, body: &Rc<Vec<u8>>) -> Self {
-        let (size, nothing) = (body.len(), HeaderList::new());
-        // What a redirect says beside its Location nobody reads.
-        let is_bare = size == 0 || passed.headers.get("location").is_some();
-        let body = match is_bare {
-            true => Body::Absent,
-            false => {
-                let (shown, kept) = (nothing.clone(), nothing);
-                let (tag, url) = (String::new(), String::new());
-                let object = Object { body: Rc::clone(body), shown, kept, tag, url };
-                Body::Object(Rc::new(object), 0..size)
-            }
-        };
-        Self { status: passed.status, headers: passed.headers.clone(), body }
     }
 
     /// A redirect.

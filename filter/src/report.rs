@@ -61,23 +61,25 @@ pub enum Outcome<'a> {
         /// The object's URL.
         url: &'a str,
     },
-    /// The client got the object.
+    /// The client got the object, or a part of it, or its headers.
     Mirrored {
         /// The object's URL.
         url: &'a str,
-        /// The object's size.
-        bytes: u64,
+        /// The object's size, where it is known by now.
+        bytes: Option<u64>,
         /// The client's status; absent where the client had left.
         client: Option<u16>,
-        /// Whether the bucket has the object now; absent for clients that shared another's fetch.
+        /// Whether the bucket has the object now; absent where another request stores it.
         stored: Option<Result<(), NotStored>>,
     },
-    /// What was fetched while nobody waited could not be had.
+    /// The object was wanted in the bucket, and could not be had.
     NotFetched {
         /// The object's URL.
         url: &'a str,
+        /// The client's status; absent where the client had left.
+        client: Option<u16>,
         /// Why.
-        failure: &'a MirrorFailure,
+        why: NotStored,
     },
     /// The origin's answer was the client's as it is.
     Passed {
@@ -102,24 +104,15 @@ pub enum Outcome<'a> {
         /// Whether the object is fetched meanwhile, to be stored.
         storing: Result<(), NotStored>,
     },
-    /// The client got the object as a stream, which is not copied: another one is.
-    Shared {
-        /// The object's URL.
-        url: &'a str,
-    },
-    /// The client got the object as a stream.
-    Streamed {
-        /// The object's URL.
-        url: &'a str,
-        /// The bytes that came.
-        bytes: u64,
-        /// Whether the bucket has the object now.
-        stored: Result<(), NotStored>,
-    },
     /// The client was sent to the origin, since the object is too large.
     TooLarge {
         /// Where to.
         location: &'a str,
+    },
+    /// The client asked for a part that is not there.
+    Unsatisfiable {
+        /// The object's URL.
+        url: &'a str,
     },
 }
 
@@ -138,22 +131,22 @@ impl fmt::Display for Outcome<'_> {
             Self::FellThrough { url } => {
                 write!(f, "Mirror, origin {url} answered 404, the next rule is tried")
             }
-            Self::NotFetched { url, failure } => {
-                write!(f, "Mirror, origin {url}, nobody waits, not stored: {failure}")
+            Self::NotFetched { url, client, why } => {
+                write!(f, "Mirror, origin {url}, {}, not stored: {why}", Client(*client))
             }
             Self::Passed { url, status } => {
                 write!(f, "Mirror, origin {url} answered {status}, client got that answer")
             }
             Self::Mirrored { url, bytes, client, stored } => {
-                write!(f, "Mirror, origin {url} answered 200 ({bytes} bytes), ")?;
-                match client {
-                    Some(status) => write!(f, "client got {status}, ")?,
-                    None => f.write_str("client had left, ")?,
+                write!(f, "Mirror, origin {url} answered 200")?;
+                if let Some(bytes) = bytes {
+                    write!(f, " ({bytes} bytes)")?;
                 }
+                write!(f, ", {}, ", Client(*client))?;
                 match stored {
                     Some(Ok(())) => f.write_str("stored in the bucket"),
                     Some(Err(why)) => write!(f, "not stored: {why}"),
-                    None => f.write_str("fetched once for several clients"),
+                    None => f.write_str("stored by another request"),
                 }
             }
             Self::Redirected { code, location } => {
@@ -166,18 +159,24 @@ impl fmt::Display for Outcome<'_> {
                     Err(why) => write!(f, "not fetched: {why}"),
                 }
             }
-            Self::Shared { url } => {
-                write!(f, "Mirror, origin {url} streamed to the client, stored by another request")
-            }
-            Self::Streamed { url, bytes, stored: Ok(()) } => {
-                write!(f, "Mirror, origin {url} streamed {bytes} bytes, stored in the bucket")
-            }
-            Self::Streamed { url, bytes, stored: Err(why) } => {
-                write!(f, "Mirror, origin {url} streamed {bytes} bytes, not stored: {why}")
-            }
             Self::TooLarge { location } => {
                 write!(f, "Mirror, object too large, client got 302 to {location}")
             }
+            Self::Unsatisfiable { url } => {
+                write!(f, "Mirror, origin {url} answered 416, client got 416 InvalidRange")
+            }
+        }
+    }
+}
+
+/// What a client got, in words.
+struct Client(Option<u16>);
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(status) => write!(f, "client got {status}"),
+            None => f.write_str("client had left"),
         }
     }
 }

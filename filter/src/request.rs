@@ -2,9 +2,7 @@
 
 use crate::http::headers::Headers;
 use crate::http::{Scheme, percent, query};
-use crate::matching::Named;
 use crate::reason::Pass;
-use crate::rule;
 
 /// The longest key S3 knows, in bytes.
 const MAX_KEY_BYTES: usize = 1_024;
@@ -27,6 +25,17 @@ impl Method {
             Self::Head => "HEAD",
         }
     }
+}
+
+/// What of a request rules are about.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'a> {
+    /// What is asked of the object.
+    pub method: Method,
+    /// The object's key, decoded.
+    pub key: &'a [u8],
+    /// The request's headers.
+    pub headers: &'a Headers,
 }
 
 /// A request for one object.
@@ -100,7 +109,7 @@ impl ObjectRequest {
         if key.len() > MAX_KEY_BYTES {
             return Err(Pass::KeyTooLong);
         }
-        if rule::climbs_out(&key) {
+        if climbs_out(&key) {
             return Err(Pass::KeyClimbs);
         }
         Ok(Self { method, bucket, bucket_in_path, key, query, scheme, authority, headers })
@@ -108,8 +117,8 @@ impl ObjectRequest {
 
     /// What of it rules are about.
     #[must_use]
-    pub fn named(&self) -> Named<'_> {
-        Named { method: self.method, key: &self.key, headers: &self.headers }
+    pub fn view(&self) -> RequestView<'_> {
+        RequestView { method: self.method, key: &self.key, headers: &self.headers }
     }
 
     /// The Range to be answered. One that hangs on a validator is none: the client's can only be
@@ -138,6 +147,26 @@ fn bucket_of_host(authority: &str, domain: Option<&str>) -> Option<String> {
     let host = host.to_ascii_lowercase();
     let bucket = host.strip_suffix(&domain?.to_ascii_lowercase())?.strip_suffix('.')?;
     Some(bucket.to_owned())
+}
+
+/// Whether the dot segments of a key would lead out above its root.
+///
+/// Servers resolve `..` as they like, encoded or not, some with `\` as a separator too: such a key
+/// could reach another bucket, or leave the path of a MirrorURL.
+pub(crate) fn climbs_out(key: &[u8]) -> bool {
+    let mut depth: usize = 0;
+    for segment in key.split(|byte| matches!(byte, b'/' | b'\\')) {
+        match segment {
+            b".." => match depth.checked_sub(1) {
+                Some(above) => depth = above,
+                None => return true,
+            },
+            // An empty segment is no step down: a server may merge slashes before it resolves.
+            b"" | b"." => {}
+            _ => depth += 1,
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -199,6 +228,26 @@ mod tests {
         for (method, path, expected) in cases {
             let found = read(method, "h", path).map(|request| request.key);
             assert_eq!(found, Err(*expected), "{method} {}", percent::readable(path));
+        }
+    }
+
+    #[test]
+    fn keys_that_climb_out_are_known() {
+        let cases = [
+            ("a/b", false),
+            ("a/../b", false),
+            ("a/..", false),
+            ("..a/b..", false),
+            ("a/./../b", false),
+            ("..", true),
+            ("../a", true),
+            ("a/../../b", true),
+            ("a//../../b", true),
+            ("a\\..\\..\\b", true),
+            ("./../a", true),
+        ];
+        for (key, expected) in cases {
+            assert_eq!(climbs_out(key.as_bytes()), expected, "{key}");
         }
     }
 }

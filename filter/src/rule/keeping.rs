@@ -3,7 +3,7 @@
 use super::KeyRewrite;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::percent;
-use crate::store::{LAST_MODIFIED_METADATA, TAG_METADATA};
+use crate::metadata::{LAST_MODIFIED_METADATA, TAG_METADATA};
 
 /// The most user metadata an object has, names and values together, in bytes. OSS's own limit; S3
 /// keeps 2 KB.

@@ -17,7 +17,6 @@ mod tests;
 pub use condition::{Condition, IncludeHeader, Statuses};
 pub use keeping::Keeping;
 pub use key::KeyRewrite;
-pub(crate) use key::climbs_out;
 pub use mirror::{Alternates, CONNECT, Mirror, MirrorHeaders, MirrorUrl, TooLarge};
 pub use redirect::External;
 
@@ -25,7 +24,6 @@ use std::sync::Arc;
 
 use crate::finding::{Finding, Severity};
 use crate::json::{At, Node};
-use crate::origin::MAX_HOPS;
 
 /// The most rules a bucket can have.
 pub const MAX_RULES: usize = 20;
@@ -89,54 +87,10 @@ impl RuleSet {
         self.any_status
     }
 
-    /// Whether what a rule of these mirrors can stream from its origin: a failure is its last word
-    /// there, and so it must be for every rule that may be next.
-    #[must_use]
-    pub fn streams(&self, rule: &Rule) -> bool {
-        let is_last_word = |mirror: &Mirror| mirror.alternates.urls.is_empty();
-        match &rule.action {
-            Action::External(_) => false,
-            Action::Mirror(mirror) if mirror.fall_through => {
-                is_last_word(mirror)
-                    && self.behind(rule).all(|next| match &next.action {
-                        Action::External(_) => true,
-                        Action::Mirror(next) => is_last_word(next),
-                    })
-            }
-            Action::Mirror(mirror) => is_last_word(mirror),
-        }
-    }
-
-    /// How many requests to origins one request may become by a rule, streaming.
-    #[must_use]
-    pub fn attempts(&self, rule: &Rule) -> u32 {
-        let of = |mirror: &Mirror| if mirror.follow_redirect { 1 + MAX_HOPS } else { 1 };
-        match &rule.action {
-            Action::External(_) => 0,
-            // Which of the others applies is not known here.
-            Action::Mirror(mirror) if mirror.fall_through => {
-                let others = self.behind(rule).map(|next| match &next.action {
-                    Action::External(_) => 0,
-                    Action::Mirror(next) => of(next),
-                });
-                of(mirror) + others.sum::<u32>()
-            }
-            Action::Mirror(mirror) => of(mirror),
-        }
-    }
-
-    fn behind(&self, rule: &Rule) -> impl Iterator<Item = &Rule> {
-        let number = rule.number;
-        self.iter().filter(move |next| next.number > number)
-    }
-
-    /// Whether some of what the rules do is done before the bucket, though objects stream.
-    #[must_use]
-    pub fn needs_front(&self) -> bool {
-        self.iter().any(|rule| match &rule.action {
-            Action::External(_) => true,
-            Action::Mirror(mirror) => !self.streams(rule) || mirror.on_server_error,
-        })
+    /// The statuses of the bucket's answers that some rule is about. One without a status is not
+    /// counted: it is about whatever the bucket answers.
+    pub fn statuses(&self) -> impl Iterator<Item = u16> {
+        (400..600).filter(move |status| self.iter().any(|rule| rule.condition.names(*status)))
     }
 
     /// The servers the rules fetch from, each once, as [`Mirror::server`] names them.

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use proxy_wasm::types::{LogLevel, Status};
 
+use crate::host::{Call, DispatchError};
 use crate::http::headers::{HeaderList, Headers};
-use crate::worker::{Call, Refusal};
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -72,12 +72,6 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, pairs_len: usize) -> u32;
-    fn proxy_set_property(
-        path: *const u8,
-        path_len: usize,
-        value: *const u8,
-        value_len: usize,
-    ) -> u32;
     fn proxy_set_shared_data(
         name: *const u8,
         name_len: usize,
@@ -187,12 +181,6 @@ pub(super) fn property(path: &[&str]) -> Result<Vec<u8>> {
     receive(|data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) })
 }
 
-/// Sets a property of the request, which all its attempts share.
-pub(super) fn set_property(name: &str, value: &[u8]) -> Result<()> {
-    // SAFETY: the host only reads the name and the value.
-    check(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
-}
-
 /// Whether the stream ends since its client has left: by Envoy's response flags, which for an
 /// origin that gave no answer are not set by then.
 pub(super) fn client_left() -> bool {
@@ -299,7 +287,7 @@ pub(super) fn done() -> Result<()> {
 }
 
 /// Sends a request from the context that is active in the SDK.
-pub(super) fn dispatch(call: &Call) -> std::result::Result<u32, Refusal> {
+pub(super) fn dispatch(call: &Call) -> std::result::Result<u32, DispatchError> {
     let headers = call.headers.texts().collect();
     let body = call.body.as_ref().map(|body| body.as_slice());
     let body = body.filter(|body| !body.is_empty());
@@ -310,9 +298,7 @@ pub(super) fn dispatch(call: &Call) -> std::result::Result<u32, Refusal> {
         Vec::new(),
         call.timeout,
     )
-    .map_err(
-        |status| {
-            if status == Status::BadArgument { Refusal::NoCluster } else { Refusal::NoHost }
-        },
-    )
+    .map_err(|status| {
+        if status == Status::BadArgument { DispatchError::NoCluster } else { DispatchError::NoHost }
+    })
 }

@@ -2,12 +2,11 @@
 //!
 //! No policy lives here. Only built for Wasm.
 
+mod bucket_stream;
 mod host;
+mod miss_stream;
 mod root;
-mod stream;
-mod visitor;
 mod vm;
-mod work;
 
 use proxy_wasm::traits::RootContext;
 

@@ -5,15 +5,13 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
+use super::bucket_stream::BucketStream;
 use super::host::{self, Buffer, Map};
-use super::stream::Stream;
-use super::visitor::Visitor;
+use super::miss_stream::Stream;
 use super::vm::{Vm, now};
-use super::work::Work;
-use crate::configuration::Configuration;
-use crate::configuration::Role;
+use crate::configuration::{Configuration, DataPath};
+use crate::host::CallAnswer;
 use crate::http::headers::Headers;
-use crate::worker::CallAnswer;
 
 /// The root of one configuration, in one VM.
 pub(super) struct Root {
@@ -27,6 +25,13 @@ impl Root {
     }
 }
 
+/// A stream of a root that was not configured: it lets everything through.
+struct Unconfigured;
+
+impl Context for Unconfigured {}
+
+impl HttpContext for Unconfigured {}
+
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
         let Some(vm) = &self.vm else { return };
@@ -37,13 +42,13 @@ impl Context for Root {
             _ => host::headers(Map::CallResponse).unwrap_or_default(),
         };
         let body_bytes = body as u64;
-        let wanted = vm.work.borrow().wants_body(call, body_bytes);
+        let wanted = vm.engine.borrow().wants_body(call, body_bytes);
         let body = match body {
             1.. if wanted => host::buffer(Buffer::CallResponseBody, 0, body).unwrap_or_default(),
             _ => Vec::new(),
         };
         let answer = CallAnswer { headers, body_bytes, body };
-        let effects = vm.work.borrow_mut().on_call_answer(call, answer, now());
+        let effects = vm.engine.borrow_mut().on_call_answer(call, answer, now());
         vm.perform(effects);
         vm.check_leave();
     }
@@ -72,8 +77,7 @@ impl RootContext for Root {
             }
         };
         let configuration = Rc::new(configuration);
-        let work = Work::new(Rc::clone(&configuration));
-        match Vm::new(self.id, configuration, work) {
+        match Vm::new(self.id, configuration) {
             Ok(vm) => {
                 self.vm = Some(Rc::new(vm));
                 true
@@ -88,24 +92,26 @@ impl RootContext for Root {
     fn on_queue_ready(&mut self, _: u32) {
         let Some(vm) = &self.vm else { return };
         vm.take_wake();
-        let effects = vm.work.borrow_mut().on_wake(now());
+        let effects = vm.engine.borrow_mut().on_wake(now());
         vm.perform(effects);
     }
 
     fn on_tick(&mut self) {
         let Some(vm) = &self.vm else { return };
-        let effects = vm.work.borrow_mut().on_tick(now());
+        let effects = vm.engine.borrow_mut().on_tick(now());
         vm.perform(effects);
         vm.check_leave();
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        match &self.vm {
-            Some(vm) if vm.configuration.role == Role::Origin => {
-                Some(Box::new(Visitor::new(id, Rc::clone(vm))))
-            }
-            Some(_) | None => Some(Box::new(Stream::new(id, self.vm.clone()))),
-        }
+        Some(match &self.vm {
+            Some(vm) => match vm.configuration.path {
+                DataPath::Callout => Box::new(BucketStream::new(id, Rc::clone(vm))),
+                DataPath::Streaming => Box::new(Stream::new(Rc::clone(vm))),
+            },
+            // To return none would be a panic of the SDK's.
+            None => Box::new(Unconfigured),
+        })
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -8,19 +8,19 @@ use std::time::Duration;
 use proxy_wasm::types::LogLevel;
 
 use super::host;
-use super::work::Work;
 use crate::configuration::Configuration;
+use crate::engine::Engine;
+use crate::host::{CallId, Effect, StreamId};
 use crate::http::headers::HeaderList;
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::reply::{Body, Reply};
-use crate::transfer::Transfers;
-use crate::worker::{CallId, Effect, Moment, StreamId, Worker};
+use crate::time::Moment;
 
 /// One configured root.
 pub(super) struct Vm {
     pub(super) configuration: Rc<Configuration>,
-    pub(super) work: RefCell<Work>,
+    pub(super) engine: RefCell<Engine>,
     root: u32,
     queue: u32,
     /// A number no other root has.
@@ -38,7 +38,6 @@ impl Vm {
     pub(super) fn new(
         root: u32,
         configuration: Rc<Configuration>,
-        work: Work,
     ) -> Result<Self, host::HostError> {
         // A queue belongs to whoever registered its name last, in whatever worker: so each root
         // takes a name of its own.
@@ -50,7 +49,7 @@ impl Vm {
             .map(|metric| host::define_counter(metric.name()))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            work: RefCell::new(work),
+            engine: RefCell::new(Engine::new(Rc::clone(&configuration))),
             configuration,
             root,
             queue,
@@ -70,14 +69,14 @@ impl Vm {
 
     /// The host has no more use for this root. False while objects are on their way to the store.
     pub(super) fn leave(&self) -> bool {
-        let idle = self.work.borrow().is_idle();
+        let idle = self.engine.borrow().is_idle();
         self.leaving.set(!idle);
         idle
     }
 
     /// Lets the host go where it waited for the last object.
     pub(super) fn check_leave(&self) {
-        if self.leaving.get() && self.work.borrow().is_idle() {
+        if self.leaving.get() && self.engine.borrow().is_idle() {
             self.leaving.set(false);
             self.expect("let the root go", host::done());
         }
@@ -89,7 +88,7 @@ impl Vm {
         Some(calls.swap_remove(at).1)
     }
 
-    /// Performs effects and what follows from them. No borrow of the work may be held.
+    /// Performs effects and what follows from them. No borrow of the engine may be held.
     pub(super) fn perform(&self, effects: Vec<Effect>) {
         let mut pending = VecDeque::from(effects);
         while let Some(effect) = pending.pop_front() {
@@ -99,8 +98,8 @@ impl Vm {
                     Ok(token) => {
                         self.calls.borrow_mut().push((token, id));
                     }
-                    Err(refusal) => {
-                        let more = self.work.borrow_mut().on_call_refused(id, refusal, now());
+                    Err(error) => {
+                        let more = self.engine.borrow_mut().on_call_refused(id, error, now());
                         pending.extend(more);
                     }
                 },
@@ -109,31 +108,33 @@ impl Vm {
                     let _: bool = self.claim(&lease);
                 }
                 Effect::Log(line) => host::log(LogLevel::Info, &line),
+                Effect::Release(lease) => self.release(&lease),
                 Effect::Tick(period) => {
                     self.expect("set a timer", host::set_tick_period(period.unwrap_or_default()));
                 }
-                Effect::Wake => {
-                    if !self.woken.replace(true) {
-                        self.expect("wake the root", host::enqueue(self.queue));
-                    }
-                }
+                Effect::Wake => self.wake(),
             }
         }
     }
 
-    /// Has the worker do something, and performs what follows from it.
-    pub(super) fn with_worker(&self, act: impl FnOnce(&mut Worker) -> Vec<Effect>) {
-        let effects = self.work.borrow_mut().gateway().map(act);
-        self.perform(effects.unwrap_or_default());
+    fn wake(&self) {
+        if self.woken.get() {
+            return;
+        }
+        match host::enqueue(self.queue) {
+            Ok(()) => self.woken.set(true),
+            // The next tick, or the next event, tries again.
+            Err(error) => self.expect("wake the root", Err(error)),
+        }
     }
 
-    /// The same with the transfers.
-    pub(super) fn with_transfers(&self, act: impl FnOnce(&mut Transfers) -> Vec<Effect>) {
-        let effects = self.work.borrow_mut().origin().map(act);
-        self.perform(effects.unwrap_or_default());
+    /// Has the engine do something, and performs what follows from it.
+    pub(super) fn with_engine(&self, act: impl FnOnce(&mut Engine) -> Vec<Effect>) {
+        let effects = act(&mut self.engine.borrow_mut());
+        self.perform(effects);
     }
 
-    pub(super) fn count(&self, metric: Metric) {
+    fn count(&self, metric: Metric) {
         let at = Metric::ALL.iter().position(|known| *known == metric);
         if let Some(counter) = at.and_then(|at| self.counters.get(at)) {
             self.expect("count", host::increment(*counter));
@@ -146,6 +147,14 @@ impl Vm {
         lease
             .claim(&held, self.owner, now())
             .is_some_and(|value| host::set_shared_data(lease.slot(), &value, cas).is_ok())
+    }
+
+    fn release(&self, lease: &Lease) {
+        let (held, cas) = host::shared_data(lease.slot());
+        if let Some(value) = lease.release(&held, self.owner) {
+            // Whoever has changed it meanwhile has it now.
+            let _ = host::set_shared_data(lease.slot(), &value, cas);
+        }
     }
 
     /// Answers a stream from the root.
@@ -196,6 +205,7 @@ pub(super) fn now() -> Moment {
     Moment(host::now().unwrap_or(Duration::ZERO))
 }
 
+#[expect(clippy::disallowed_types, reason = "the host has no other source of what nobody else has")]
 fn random() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(0_u8)

@@ -5,15 +5,13 @@
 //! lead to it. Requests take this way where what follows depends on it: to an origin behind which
 //! another may be asked, and to a bucket with rules about its failures.
 
-use back_to_origin::miss_route::{ATTEMPTS, HOST, MISS, SERVER, TIMEOUT};
+use back_to_origin::miss_route::{ATTEMPT_TIMEOUT, ATTEMPTS, HOST, MISS, SERVER, TIMEOUT};
 use back_to_origin::rule::{Action, RuleSet};
 
 use super::clusters::{BUFFER, assignment};
 use super::yaml::{List, Map, Yaml};
 use super::{Form, Settings, bootstrap, way};
 use crate::deployment::Loaded;
-
-const ATTEMPT_TIMEOUT: &str = "x-envoy-miss-timeout";
 
 /// Whether a rule may ask one server where another fails.
 pub(super) fn has_another(rules: &RuleSet) -> bool {

@@ -3,5 +3,6 @@
 mod breaks;
 mod modules;
 mod objects;
+mod passes;
+mod rules;
 mod scene;
-mod sides;

@@ -1,0 +1,87 @@
+//! The end of a fetch that brought no object: what those who waited get.
+
+use std::rc::Rc;
+
+use super::fetch::{Fetch, Wanted};
+use super::{Callouts, Waiter};
+use crate::decision::{self, Decision};
+use crate::host::Turn;
+use crate::metric::Metric;
+use crate::origin::{OriginRequest, Verdict};
+use crate::reason::{MirrorFailure, NotStored};
+use crate::report::Outcome;
+
+impl Callouts {
+    /// Answers all who waited for an object that is not to be had.
+    pub(super) fn end_fetch(
+        &mut self,
+        at: usize,
+        verdict: &Verdict,
+        body: Vec<u8>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Fetch { miss, route, waiters, wanted, .. } = self.fetches.remove(at);
+        // Who was asked last is told, not who was asked first.
+        let asked = route.initial();
+        if let Some(Wanted { client, .. }) = wanted {
+            let url = asked.url();
+            let (client, why) = (client.status(), why_not_stored(verdict));
+            turn.count(Metric::NotStored);
+            turn.log(miss.report.line(&Outcome::NotFetched { url: &url, client, why }));
+        }
+        let body = Rc::new(body);
+        for waiter in waiters {
+            let Waiter { stream, miss, .. } = waiter;
+            let reply = turn.conclude(miss.conclude(asked, verdict, &body));
+            self.answer(stream, reply, turn);
+        }
+    }
+
+    /// The origin has nothing, and the rules behind are tried for all who waited.
+    pub(super) fn fall_through(&mut self, at: usize, turn: &mut Turn<'_>) {
+        let Some(fetch) = self.fetches.get_mut(at) else { return };
+        let waiters = std::mem::take(&mut fetch.waiters);
+        let asked = fetch.route.initial().clone();
+        for waiter in waiters {
+            self.fall_through_for(waiter, &asked, turn);
+        }
+        self.end_fetch(at, &Verdict::Absent, Vec::new(), turn);
+    }
+
+    fn fall_through_for(&mut self, waiter: Waiter, asked: &OriginRequest, turn: &mut Turn<'_>) {
+        let Waiter { stream, miss, .. } = waiter;
+        let decision = decision::fall_through(turn.configuration, &miss);
+        if decision.is_some() {
+            turn.log(miss.fell_through(asked));
+        }
+        match decision {
+            Some(Decision::Answer(conclusion)) => {
+                let reply = turn.conclude(conclusion);
+                self.answer(stream, reply, turn);
+            }
+            Some(Decision::Fetch(conclusion, wanted)) => {
+                let reply = turn.conclude(conclusion);
+                self.answer(stream, reply, turn);
+                self.admit_wanted(*wanted, turn.now);
+            }
+            Some(Decision::Mirror(next)) => self.admit(stream, *next, turn.now),
+            // Rules never say the last two of a miss.
+            None | Some(Decision::Pass(_) | Decision::Tell(_)) => {
+                let body = Rc::default();
+                let reply = turn.conclude(miss.conclude(asked, &Verdict::Absent, &body));
+                self.answer(stream, reply, turn);
+            }
+        }
+    }
+}
+
+/// Why the bucket does not get an object that nobody waits for any more.
+fn why_not_stored(verdict: &Verdict) -> NotStored {
+    match verdict {
+        Verdict::Absent => NotStored::OriginRefused(404),
+        Verdict::Failed(failure) => failure.into(),
+        Verdict::Passed(passed) => NotStored::OriginRefused(passed.status),
+        Verdict::TooLarge { limit } => (&MirrorFailure::TooLarge { limit: *limit }).into(),
+        Verdict::Moved(_) | Verdict::Object(_) | Verdict::Unknown => NotStored::Broken,
+    }
+}

@@ -1,0 +1,216 @@
+//! The callout path: each missed object is fetched once, into memory, and given to all who wait.
+//!
+//! ```text
+//!              miss                   200                    200, or given up
+//! (nothing) ─────────▶ Fetch ──────────────────▶ Delivery ───────────────────▶ (lingers, gone)
+//!                      Queued → Calling          its copy goes into the bucket
+//!                               → AskingSize     │
+//!                      │ 404, failure, too large │ clients are answered as memory allows,
+//!                      ▼                         ▼ whatever the store does
+//!                   clients are answered
+//! ```
+//!
+//! Streams only report here; every callout leaves from the VM's root, so that its result is known
+//! even when the client that caused it has gone.
+
+mod delivery;
+mod ending;
+mod fetch;
+#[cfg(test)]
+mod tests;
+
+use self::delivery::Delivery;
+use self::fetch::Fetch;
+use crate::copy::Copies;
+use crate::host::{CallAnswer, CallId, DispatchError, Effect, StreamId, Turn};
+use crate::miss::{Miss, Sequence};
+use crate::origin::Health;
+use crate::reply::{Body, Reply};
+use crate::time::Moment;
+
+/// Clients that are answered in one turn. A host nests each answer's callbacks in the last one's,
+/// so that hundreds at once would exhaust its stack.
+const ANSWERS_PER_TURN: usize = 16;
+
+/// Someone who waits for an object.
+#[derive(Debug)]
+struct Waiter {
+    stream: StreamId,
+    miss: Miss,
+    /// Whether the fetch was begun for this one.
+    first: bool,
+}
+
+/// What a turn of the callout path works with beside its own state.
+pub(crate) struct Parts<'p> {
+    pub(crate) copies: &'p mut Copies,
+    pub(crate) health: &'p mut Health,
+}
+
+/// The callout path of one VM.
+#[derive(Debug, Default)]
+pub(crate) struct Callouts {
+    last_sequence: u64,
+    arrived: Vec<(StreamId, Miss)>,
+    /// Objects that nobody waits for.
+    wanted: Vec<Miss>,
+    fetches: Vec<Fetch>,
+    deliveries: Vec<Delivery>,
+    /// Bytes that the host holds for clients that are being answered.
+    answering: Vec<(StreamId, usize)>,
+    /// Streams whose held answer has given way to an empty object.
+    emptied: Vec<StreamId>,
+}
+
+impl Callouts {
+    /// Whether nothing is under way, and nobody waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.arrived.is_empty()
+            && self.wanted.is_empty()
+            && self.fetches.is_empty()
+            && self.deliveries.iter().all(Delivery::is_spare)
+    }
+
+    /// The place of a request that begins now.
+    pub(crate) const fn sequence(&mut self) -> Sequence {
+        self.last_sequence += 1;
+        Sequence(self.last_sequence)
+    }
+
+    /// A stream's response is held for an object.
+    pub(crate) fn on_miss(&mut self, stream: StreamId, miss: Miss) -> Vec<Effect> {
+        self.arrived.push((stream, miss));
+        vec![Effect::Wake]
+    }
+
+    /// An object is to be fetched for which nobody waits.
+    pub(crate) fn on_wanted(&mut self, miss: Miss) -> Vec<Effect> {
+        self.wanted.push(miss);
+        vec![Effect::Wake]
+    }
+
+    /// A stream has ended: its client has everything, or has left.
+    pub(crate) fn on_stream_end(&mut self, stream: StreamId) -> Vec<Effect> {
+        self.emptied.retain(|emptied| *emptied != stream);
+        let answering = self.answering.len();
+        self.answering.retain(|(answered, _)| *answered != stream);
+        let was_answered = self.answering.len() < answering;
+        let mut effects = Vec::new();
+        // What nobody has begun to fetch, nobody wants any more.
+        self.arrived.retain(|(waiting, _)| *waiting != stream);
+        for fetch in &mut self.fetches {
+            fetch.waiters.retain(|waiter| waiter.stream != stream);
+        }
+        for delivery in &mut self.deliveries {
+            delivery.waiters.retain(|waiter| waiter.stream != stream);
+        }
+        if was_answered && self.deliveries.iter().any(|delivery| !delivery.waiters.is_empty()) {
+            effects.push(Effect::Wake);
+        }
+        effects
+    }
+
+    /// Whether the body of a stream's held response is to be thrown away.
+    pub(crate) fn discards_body(&self, stream: StreamId) -> bool {
+        self.emptied.contains(&stream)
+    }
+
+    /// The root has its turn.
+    pub(crate) fn on_wake(&mut self, now: Moment) {
+        for (stream, miss) in std::mem::take(&mut self.arrived) {
+            self.admit(stream, miss, now);
+        }
+        for miss in std::mem::take(&mut self.wanted) {
+            self.admit_wanted(miss, now);
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn on_tick(&mut self, parts: &mut Parts<'_>, turn: &mut Turn<'_>) {
+        self.give_up_queued(parts, turn);
+        self.give_up_waiters(turn);
+    }
+
+    /// How much of an answer's body is to be read out of the host: all of it, or nothing.
+    pub(crate) fn wants_body(&self, call: CallId, body_bytes: u64, limit: u64) -> bool {
+        self.fetches.iter().any(|fetch| fetch.is_calling(call)) && body_bytes <= limit
+    }
+
+    /// A callout has been answered, or has failed in the host. False where it is none of these.
+    pub(crate) fn on_call_answer(
+        &mut self,
+        call: CallId,
+        answer: CallAnswer,
+        parts: &mut Parts<'_>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_calling(call)) {
+            self.on_origin_answer(at, answer, parts, turn);
+        } else if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_heading(call)) {
+            self.on_head_answer(at, &answer.headers, parts, turn);
+        } else if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_asking(call)) {
+            self.on_size_answer(at, &answer.headers, parts, turn);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// A callout was not sent. False where it is none of these.
+    pub(crate) fn on_call_refused(
+        &mut self,
+        call: CallId,
+        why: DispatchError,
+        parts: &mut Parts<'_>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let Some(at) = self.fetches.iter().position(|fetch| fetch.has(call)) else { return false };
+        self.on_origin_refused(at, why, parts, turn);
+        true
+    }
+
+    /// Puts a miss where its object is, or is on its way.
+    fn admit(&mut self, stream: StreamId, miss: Miss, now: Moment) {
+        if let Some(delivery) = self.deliveries.iter_mut().find(|known| known.serves(&miss)) {
+            delivery.waiters.push(Waiter { stream, miss, first: false });
+        } else if let Some(fetch) = self.fetches.iter_mut().find(|fetch| fetch.is_for(&miss)) {
+            fetch.waiters.push(Waiter { stream, miss, first: false });
+        } else {
+            self.fetches.push(Fetch::new(stream, miss, now));
+        }
+    }
+
+    /// The same for one that nobody waits for.
+    fn admit_wanted(&mut self, miss: Miss, now: Moment) {
+        let known = self.deliveries.iter().any(|delivery| delivery.serves(&miss))
+            || self.fetches.iter().any(|fetch| fetch.is_for(&miss));
+        if !known {
+            self.fetches.push(Fetch::wanted(miss, now));
+        }
+    }
+
+    /// What is due after every event.
+    pub(crate) fn advance(&mut self, parts: &mut Parts<'_>, turn: &mut Turn<'_>) {
+        self.start_fetches(parts, turn);
+        self.answer_waiters(turn);
+    }
+
+    /// Whether time brings anything on.
+    pub(crate) fn waits(&self) -> bool {
+        self.fetches.iter().any(Fetch::is_queued) || !self.deliveries.is_empty()
+    }
+
+    /// Answers a client, or lets it be when it has gone.
+    fn answer(&mut self, stream: StreamId, reply: Reply, turn: &mut Turn<'_>) {
+        match &reply.body {
+            Body::Headers(_) => {
+                self.emptied.push(stream);
+            }
+            Body::Object(..) => {
+                self.answering.push((stream, reply.object_bytes()));
+            }
+            Body::Absent | Body::Text(_) => {}
+        }
+        turn.effects.push(Effect::Answer(stream, reply));
+    }
+}

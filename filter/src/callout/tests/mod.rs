@@ -1,0 +1,471 @@
+//! Exchange and worker together, without a host: each test drives events and reads effects.
+
+mod digest;
+mod head;
+mod places;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::*;
+use crate::conclusion::Conclusion;
+use crate::configuration::Configuration;
+use crate::decision::{Decision, Exchange};
+use crate::engine::Engine;
+use crate::host::{Call, TICK};
+use crate::http::headers::Headers;
+use crate::matching::Source;
+
+const CONFIGURATION: &str = r#"{
+    "buckets": [{"name": "b", "store": {"cluster": "store", "authority": "s:9000"}, "RoutingRules": [
+        {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "a/", "HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o:9100/base/"}},
+        {"RuleNumber": 2, "Condition": {"KeyPrefixEquals": "fail/", "HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o:9100/", "MirrorTooLarge": "Fail"}},
+        {"RuleNumber": 3, "Condition": {"KeyPrefixEquals": "head/", "HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o:9100/", "MirrorCheckMd5": true,
+            "MirrorAllowHeadObject": true}},
+        {"RuleNumber": 9, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "External", "HostName": "h.example"}}
+    ]}],
+    "origins": {"http://o:9100": "origin"},
+    "limits": {"object_bytes": 100, "memory_bytes": 250, "fetches": 2}
+}"#;
+
+/// A worker, a clock, and what came out of it.
+struct Bench {
+    configuration: Rc<Configuration>,
+    engine: Engine,
+    now: Duration,
+    next_stream: u32,
+    calls: Vec<(CallId, Call)>,
+    answers: Vec<(StreamId, Reply)>,
+    lines: Vec<String>,
+    ticking: bool,
+    woken: bool,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::of(CONFIGURATION)
+    }
+
+    fn of(configuration: &str) -> Self {
+        let configuration = Rc::new(Configuration::from_json(configuration.as_bytes()).unwrap());
+        Self {
+            engine: Engine::new(Rc::clone(&configuration)),
+            configuration,
+            now: Duration::from_secs(1_000),
+            next_stream: 0,
+            calls: Vec::new(),
+            answers: Vec::new(),
+            lines: Vec::new(),
+            ticking: false,
+            woken: false,
+        }
+    }
+
+    fn request(path: &str, extra: &[(&str, &str)]) -> Headers {
+        let own = [(":method", "GET"), (":scheme", "http"), (":authority", "g"), (":path", path)];
+        Headers::from_pairs(own.iter().chain(extra).copied())
+    }
+
+    /// A request begins; the bucket has not answered yet.
+    fn ask(&mut self, path: &str, extra: &[(&str, &str)]) -> Exchange {
+        Exchange::new(Self::request(path, extra), self.engine.sequence())
+    }
+
+    /// The bucket answers 404, and the root gets its turn.
+    fn miss(&mut self, mut exchange: Exchange) -> StreamId {
+        let stream = self.miss_without_turn(&mut exchange);
+        self.turn();
+        stream
+    }
+
+    fn miss_without_turn(&mut self, exchange: &mut Exchange) -> StreamId {
+        let answer = Headers::from_pairs([(":status", "404")]);
+        let decision = exchange.on_answer(&self.configuration, &answer, || Source::Bucket);
+        let Decision::Mirror(miss) = decision else { panic!("not a mirror: {decision:?}") };
+        self.next_stream += 1;
+        let stream = StreamId(self.next_stream);
+        let effects = self.engine.on_miss(stream, *miss);
+        self.take(effects);
+        stream
+    }
+
+    fn get(&mut self, path: &str) -> StreamId {
+        let exchange = self.ask(path, &[]);
+        self.miss(exchange)
+    }
+
+    fn turn(&mut self) {
+        while std::mem::take(&mut self.woken) {
+            let effects = self.engine.on_wake(Moment(self.now));
+            self.take(effects);
+        }
+    }
+
+    fn take(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Answer(stream, reply) => self.answers.push((stream, reply)),
+                Effect::Call(id, call) => self.calls.push((id, call)),
+                Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
+                Effect::Log(line) => self.lines.push(line),
+                Effect::Tick(period) => self.ticking = period.is_some(),
+                Effect::Wake => self.woken = true,
+            }
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += TICK;
+            if self.ticking {
+                let effects = self.engine.on_tick(Moment(self.now));
+                self.take(effects);
+                self.turn();
+            }
+        }
+    }
+
+    /// The oldest call under way.
+    fn call(&mut self) -> (CallId, Call) {
+        assert!(!self.calls.is_empty(), "no call is under way");
+        self.calls.remove(0)
+    }
+
+    fn respond(&mut self, call: CallId, pairs: &[(&str, &str)], body: &[u8]) {
+        let headers = Headers::from_pairs(pairs.iter().copied());
+        let body_bytes = body.len() as u64;
+        let body =
+            if self.engine.wants_body(call, body_bytes) { body.to_vec() } else { Vec::new() };
+        let answer = CallAnswer { headers, body_bytes, body };
+        let effects = self.engine.on_call_answer(call, answer, Moment(self.now));
+        self.take(effects);
+        self.turn();
+    }
+
+    fn respond_status(&mut self, status: &str) {
+        let (id, _) = self.call();
+        self.respond(id, &[(":status", status), ("x-envoy-upstream-service-time", "1")], b"");
+    }
+
+    fn respond_object(&mut self, body: &[u8]) {
+        let (id, _) = self.call();
+        self.respond(id, &[(":status", "200"), ("content-type", "a/b")], body);
+    }
+
+    fn end(&mut self, stream: StreamId) {
+        let effects = self.engine.on_stream_end(stream);
+        self.take(effects);
+        self.turn();
+    }
+
+    /// What a stream got: its status and body.
+    fn answer(&mut self, stream: StreamId) -> (u16, Vec<u8>) {
+        let at = self.answers.iter().position(|(answered, _)| *answered == stream);
+        let Some(at) = at else { panic!("{stream:?} got no answer") };
+        let (_, reply) = self.answers.remove(at);
+        let body = match reply.body {
+            Body::Absent | Body::Headers(_) => Vec::new(),
+            Body::Object(object, bytes) => object.body[bytes].to_vec(),
+            Body::Text(text) => text.into_bytes(),
+        };
+        (reply.status, body)
+    }
+}
+
+fn header<'c>(call: &'c Call, name: &str) -> &'c str {
+    std::str::from_utf8(call.headers.get(name).unwrap_or_default()).unwrap()
+}
+
+#[test]
+fn a_miss_is_fetched_answered_and_stored() {
+    let mut bench = Bench::new();
+    let stream = bench.get("/b/a/x%20y?q=1");
+    let (id, call) = bench.call();
+    assert_eq!(call.cluster, "origin");
+    assert_eq!(
+        [":method", ":scheme", ":authority", ":path"].map(|name| header(&call, name)),
+        ["GET", "http", "o:9100", "/base/a/x%20y"]
+    );
+    bench.respond(id, &[(":status", "200"), ("content-type", "a/b")], b"bytes");
+    assert_eq!(bench.answer(stream), (200, b"bytes".to_vec()));
+
+    let (_, put) = bench.calls[0].clone();
+    assert_eq!(put.cluster, "store");
+    assert_eq!(
+        [":method", ":authority", ":path", "if-none-match", "content-type", TAG]
+            .map(|name| header(&put, name)),
+        [
+            "PUT",
+            "s:9000",
+            "/b/a/x%20y",
+            "*",
+            "a/b",
+            "MIRROR http%3A%2F%2Fo%3A9100%2Fbase%2Fa%2Fx%2520y"
+        ]
+    );
+    assert!(bench.lines.is_empty(), "the line waits for the store: {:?}", bench.lines);
+    bench.respond_status("200");
+    assert_eq!(
+        bench.lines,
+        ["GET b/a/x y: bucket 404, rule 1 Mirror, origin http://o:9100/base/a/x%20y answered 200 \
+          (5 bytes), client got 200, stored in the bucket"]
+    );
+    bench.end(stream);
+    bench.pass(Duration::from_secs(3));
+    assert!(!bench.ticking, "nothing is left to wait for");
+}
+
+const TAG: &str = crate::metadata::TAG_METADATA;
+
+#[test]
+fn all_who_miss_at_once_share_one_fetch_and_one_copy() {
+    let mut bench = Bench::new();
+    let streams: Vec<_> = (0..50).map(|_| bench.get("/b/a/x")).collect();
+    assert_eq!(bench.calls.len(), 1);
+    bench.respond_object(b"bytes");
+    for stream in streams {
+        assert_eq!(bench.answer(stream), (200, b"bytes".to_vec()));
+        bench.end(stream);
+    }
+    assert_eq!(bench.calls.len(), 1, "one PUT");
+}
+
+#[test]
+fn a_request_older_than_the_copy_is_answered_from_it() {
+    let mut bench = Bench::new();
+    let early = bench.ask("/b/a/x", &[]);
+    bench.get("/b/a/x");
+    bench.respond_object(b"bytes");
+    bench.respond_status("200");
+    // The bucket said 404 to this one before it had the object.
+    let early = bench.miss(early);
+    assert_eq!(bench.answer(early), (200, b"bytes".to_vec()));
+    assert!(bench.calls.is_empty());
+    // And to this one after: the object has been deleted, and is fetched anew.
+    bench.get("/b/a/x");
+    assert_eq!(header(&bench.calls[0].1, ":method"), "GET");
+}
+
+#[test]
+fn requests_that_ask_the_origin_differently_share_nothing() {
+    let mut bench = Bench::new();
+    bench.get("/b/a/x");
+    bench.get("/b/a/y");
+    assert_eq!(bench.calls.len(), 2);
+}
+
+#[test]
+fn what_the_origin_has_not_and_what_fails_is_told_apart() {
+    let cases: &[(&str, u16, &str)] = &[
+        ("404", 404, "<Code>NoSuchKey</Code>"),
+        ("500", 424, "the origin answered 500"),
+        ("206", 424, "the origin answered 206"),
+        ("301", 424, "the origin answered 301"),
+    ];
+    for (status, expected, text) in cases {
+        let mut bench = Bench::new();
+        let stream = bench.get("/b/a/x");
+        bench.respond_status(status);
+        let (got, body) = bench.answer(stream);
+        let body = String::from_utf8(body).unwrap();
+        assert_eq!(got, *expected, "{status}");
+        assert!(body.contains(text), "{status}: {body}");
+        assert!(bench.calls.is_empty(), "{status}: nothing is stored");
+    }
+}
+
+#[test]
+fn an_answer_that_broke_off_is_asked_for_its_size() {
+    let mut bench = Bench::new();
+    let stream = bench.get("/b/a/x");
+    let (id, _) = bench.call();
+    bench.respond(id, &[], b"");
+    let (id, head) = bench.call();
+    assert_eq!(header(&head, ":method"), "HEAD");
+    bench.respond(id, &[(":status", "200"), ("content-length", "101")], b"");
+    assert_eq!(bench.answer(stream).0, 302);
+
+    let stream = bench.get("/b/a/x");
+    for _ in 0..2 {
+        let (id, _) = bench.call();
+        bench.respond(id, &[], b"");
+    }
+    assert_eq!(bench.answer(stream).0, 424);
+}
+
+#[test]
+fn a_large_object_is_the_origins_to_give() {
+    let mut bench = Bench::new();
+    let redirected = bench.get("/b/a/x");
+    bench.respond_object(&[7; 101]);
+    let failed = bench.get("/b/fail/x");
+    bench.respond_object(&[7; 101]);
+    let at = bench.answers.iter().position(|(stream, _)| *stream == redirected).unwrap();
+    let location = bench.answers[at].1.headers.get("location");
+    assert_eq!(location, Some(&b"http://o:9100/base/a/x"[..]));
+    assert_eq!(bench.answer(redirected).0, 302);
+    assert_eq!(bench.answer(failed).0, 424);
+}
+
+#[test]
+fn a_failing_store_is_tried_again_and_then_given_up() {
+    let mut bench = Bench::new();
+    let stream = bench.get("/b/a/x");
+    bench.respond_object(b"bytes");
+    assert_eq!(bench.answer(stream).0, 200);
+    for attempt in 1..=6 {
+        assert_eq!(bench.calls.len(), 1, "attempt {attempt}");
+        bench.respond_status("503");
+        if attempt < 6 {
+            assert!(bench.calls.is_empty(), "the next attempt waits");
+            bench.pass(Duration::from_secs(8));
+        }
+    }
+    // One of them may have stored the object unheard: the bucket is looked at.
+    assert_eq!(bench.calls[0].1.headers.get(":method"), Some(&b"HEAD"[..]));
+    while !bench.calls.is_empty() {
+        bench.respond_status("404");
+        bench.pass(Duration::from_secs(2));
+    }
+    assert!(bench.lines[0].ends_with("not stored: the store failed 6 times, last with 503"));
+    assert!(!bench.ticking);
+}
+
+#[test]
+fn a_refusal_of_the_store_is_final() {
+    for (status, why) in [
+        ("412", "the bucket has the object by now, and keeps what it has"),
+        ("403", "the store refused it with 403"),
+        ("501", "the store refused it with 501"),
+    ] {
+        let mut bench = Bench::new();
+        bench.get("/b/a/x");
+        bench.respond_object(b"bytes");
+        bench.respond_status(status);
+        bench.pass(Duration::from_secs(60));
+        assert!(bench.calls.is_empty(), "{status}");
+        assert!(bench.lines[0].ends_with(why), "{status}: {:?}", bench.lines);
+    }
+}
+
+#[test]
+fn the_object_is_stored_though_its_client_left() {
+    let mut bench = Bench::new();
+    let stream = bench.get("/b/a/x");
+    bench.end(stream);
+    bench.respond_object(b"bytes");
+    assert!(bench.answers.is_empty());
+    bench.respond_status("200");
+    assert!(bench.lines[0].ends_with("client had left, stored in the bucket"), "{:?}", bench.lines);
+}
+
+#[test]
+fn a_client_that_leaves_before_its_fetch_begins_causes_none() {
+    let mut bench = Bench::new();
+    let mut exchange = bench.ask("/b/a/x", &[]);
+    let stream = bench.miss_without_turn(&mut exchange);
+    bench.end(stream);
+    assert!(bench.calls.is_empty());
+}
+
+#[test]
+fn fetches_have_a_limit_and_those_behind_it_a_patience() {
+    let mut bench = Bench::new();
+    let streams: Vec<_> = (0..4).map(|n| bench.get(&format!("/b/a/{n}"))).collect();
+    assert_eq!(bench.calls.len(), 2);
+    bench.respond_status("404");
+    assert_eq!(bench.calls.len(), 2, "the next has its turn");
+    bench.pass(Duration::from_secs(11));
+    let (status, body) = bench.answer(streams[3]);
+    assert_eq!(status, 424);
+    assert!(String::from_utf8(body).unwrap().contains("too many fetches"));
+}
+
+#[test]
+fn memory_bounds_what_is_stored_and_what_is_given_out() {
+    let mut bench = Bench::new();
+    let streams: Vec<_> = (0..4).map(|n| bench.get(&format!("/b/a/{n}"))).collect();
+    // 100 bytes each: two fit into 250, the store answers none of them.
+    for _ in 0..4 {
+        let at = bench.calls.iter().position(|(_, call)| header(call, ":method") == "GET");
+        let (id, _) = bench.calls.remove(at.unwrap());
+        bench.respond(id, &[(":status", "200")], &[7; 100]);
+    }
+    let puts = bench.calls.iter().filter(|(_, call)| header(call, ":method") == "PUT").count();
+    assert_eq!(puts, 2, "the others are given to their clients and not stored");
+    assert_eq!(bench.answers.len(), 2, "200 bytes are on their way to clients");
+    bench.end(streams[0]);
+    assert_eq!(bench.answers.len(), 3);
+    bench.pass(Duration::from_secs(11));
+    let late = bench.answers.iter().filter(|(_, reply)| reply.status == 302).count();
+    assert_eq!(late, 1, "who waits too long for memory goes to the origin");
+}
+
+#[test]
+fn a_range_is_cut_from_the_whole() {
+    let cases: &[(&[(&str, &str)], u16, &[u8])] = &[
+        (&[("range", "bytes=1-2")], 206, b"yt"),
+        (&[("range", "bytes=-2")], 206, b"es"),
+        (&[("range", "bytes=1-2"), ("if-range", "\"x\"")], 200, b"bytes"),
+        (&[("range", "bytes=1-2,3-4")], 200, b"bytes"),
+    ];
+    for (extra, status, body) in cases {
+        let mut bench = Bench::new();
+        let exchange = bench.ask("/b/a/x", extra);
+        let stream = bench.miss(exchange);
+        bench.respond_object(b"bytes");
+        assert_eq!(bench.answer(stream), (*status, body.to_vec()), "{extra:?}");
+        assert_eq!(bench.calls[0].1.body.as_ref().unwrap().as_slice(), b"bytes", "stored whole");
+    }
+    let mut bench = Bench::new();
+    let exchange = bench.ask("/b/a/x", &[("range", "bytes=9-")]);
+    let stream = bench.miss(exchange);
+    bench.respond_object(b"bytes");
+    let (status, body) = bench.answer(stream);
+    assert_eq!(status, 416);
+    assert!(String::from_utf8(body).unwrap().contains("InvalidRange"));
+}
+
+#[test]
+fn an_empty_object_takes_the_held_answers_place() {
+    let mut bench = Bench::new();
+    let stream = bench.get("/b/a/x");
+    bench.respond_object(b"");
+    assert!(matches!(bench.answers[0].1.body, Body::Headers(Some(0))));
+    assert!(bench.engine.discards_body(stream));
+    assert_eq!(header(&bench.calls[0].1, "content-length"), "0");
+    bench.end(stream);
+    assert!(!bench.engine.discards_body(stream));
+}
+
+#[test]
+fn a_host_without_the_cluster_is_a_failure_of_its_own() {
+    let mut bench = Bench::new();
+    let stream = bench.get("/b/a/x");
+    let (id, _) = bench.call();
+    let effects = bench.engine.on_call_refused(id, DispatchError::NoCluster, Moment(bench.now));
+    bench.take(effects);
+    let (status, body) = bench.answer(stream);
+    assert_eq!(status, 424);
+    assert!(String::from_utf8(body).unwrap().contains("no cluster for the origin"));
+}
+
+#[test]
+fn metadata_that_cannot_be_kept_keeps_the_object_out() {
+    let mut bench = Bench::new();
+    let stream = bench.get("/b/a/x");
+    let (id, _) = bench.call();
+    let headers =
+        Headers::from_pairs([(&b":status"[..], &b"200"[..]), (b"content-type", b"a/\xff")]);
+    let answer = CallAnswer { headers, body_bytes: 1, body: b"x".to_vec() };
+    let effects = bench.engine.on_call_answer(id, answer, Moment(bench.now));
+    bench.take(effects);
+    assert_eq!(bench.answer(stream).0, 200);
+    assert!(bench.calls.is_empty(), "nothing is stored");
+    assert!(bench.lines[0].contains("cannot be kept as it came"), "{:?}", bench.lines);
+}

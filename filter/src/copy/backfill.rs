@@ -1,0 +1,268 @@
+//! Backfill: an object that could not be copied on its way through is fetched for itself, range by
+//! range, at the store's pace. A redirect is followed; what comes from elsewhere then is no part of
+//! what came before.
+
+use crate::attempt::next_attempt;
+use crate::configuration::Configuration;
+use crate::host::{CallAnswer, CallId};
+use crate::http::headers::{HeaderList, Headers};
+use crate::origin::{Health, Next, OriginRequest, Route, Verdict};
+use crate::reason::NotStored;
+use crate::store::part::Parts;
+use crate::time::Moment;
+
+/// An object being fetched for itself.
+#[derive(Debug)]
+pub(super) struct Backfill {
+    route: Route,
+    /// Whether the next range is asked for where a redirect has just led.
+    is_following: bool,
+    /// What the ranges have in common; without it two of them may be of different objects.
+    validator: Option<String>,
+    /// Where the bytes so far are from: elsewhere the same ETag says nothing.
+    url: Option<String>,
+    size: Option<u64>,
+    /// Whether a range is asked for: an object of no bytes has none.
+    ranged: bool,
+    attempts: u32,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Due(Moment),
+    UnderWay(CallId),
+}
+
+/// What came of a range.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Fetched {
+    /// There is more.
+    More,
+    /// The object cannot be had.
+    Lost(NotStored),
+    /// That was the last of it.
+    Whole,
+}
+
+impl Backfill {
+    pub(super) fn new(route: Route) -> Self {
+        Self {
+            route,
+            is_following: false,
+            validator: None,
+            url: None,
+            size: None,
+            ranged: true,
+            attempts: 0,
+            state: State::Due(Moment::default()),
+        }
+    }
+
+    /// Goes on behind the bytes that are there, if the object is still the one they are of.
+    pub(super) fn resume(route: Route, validator: String, size: u64) -> Self {
+        let url = Some(route.current().url());
+        Self { validator: Some(validator), url, size: Some(size), ..Self::new(route) }
+    }
+
+    /// What the rule says is asked: another origin may have taken the first one's place.
+    pub(super) const fn origin(&self) -> &OriginRequest {
+        self.route.initial()
+    }
+
+    /// Whether a range is under way.
+    pub(super) const fn is_under_way(&self) -> bool {
+        matches!(self.state, State::UnderWay(_))
+    }
+
+    pub(super) fn has(&self, call: CallId) -> bool {
+        matches!(self.state, State::UnderWay(own) if own == call)
+    }
+
+    /// The cluster and headers of the next range, when it is due.
+    pub(super) fn advance(
+        &mut self,
+        parts: &mut Parts,
+        now: Moment,
+        call: impl FnOnce() -> CallId,
+    ) -> Option<(CallId, String, HeaderList)> {
+        let State::Due(at) = self.state else { return None };
+        if now < at || !parts.has_room() {
+            return None;
+        }
+        let id = call();
+        if !std::mem::take(&mut self.is_following) {
+            self.attempts += 1;
+            self.route.begin(now);
+        }
+        self.state = State::UnderWay(id);
+        parts.seek();
+        let (first, last) = parts.next_range();
+        let origin = self.route.current();
+        let mut headers = origin.call_headers("GET");
+        if self.ranged {
+            headers.add("range", format!("bytes={first}-{last}"));
+        }
+        if let Some(validator) = &self.validator {
+            headers.add("if-match", validator);
+        }
+        Some((id, origin.cluster.clone(), headers))
+    }
+
+    pub(super) fn on_answer(
+        &mut self,
+        answer: CallAnswer,
+        configuration: &Configuration,
+        health: &mut Health,
+        parts: &mut Parts,
+        object: &mut HeaderList,
+        now: Moment,
+    ) -> Fetched {
+        let headers = &answer.headers;
+        let status = headers.status().unwrap_or_default();
+        if let Verdict::Moved(location) = self.route.current().judge_status(status, headers) {
+            return match self.route.follow(&location, configuration, now) {
+                Ok(()) => {
+                    self.is_following = true;
+                    self.state = State::Due(Moment::default());
+                    Fetched::More
+                }
+                Err(failure) => Fetched::Lost(NotStored::from(&failure)),
+            };
+        }
+        let is_first = parts.is_untouched();
+        if is_first && self.route.has_others() && !matches!(status, 200 | 206 | 416) {
+            let verdict = self.route.current().judge(headers, answer.body_bytes, u64::MAX);
+            if self.route.on_verdict(verdict, configuration, health, now) == Next::Ask {
+                self.is_following = true;
+                self.state = State::Due(Moment::default());
+                return Fetched::More;
+            }
+        }
+        let whole_body = answer.body.len() as u64 == answer.body_bytes;
+        match headers.status() {
+            Some(206) if whole_body => match ContentRange::read(headers) {
+                Some(range) => self.take(range, answer, parts, object),
+                None => Fetched::Lost(NotStored::Broken),
+            },
+            // An origin without ranges: all of it or nothing.
+            Some(200) if is_first && whole_body => {
+                if headers.content_length().is_some_and(|length| length != answer.body_bytes) {
+                    return self.again(headers, now);
+                }
+                if let Some(why) = self.route.initial().excess(answer.body_bytes) {
+                    return Fetched::Lost(why);
+                }
+                let Ok(found) = self.route.current().found(headers) else {
+                    return Fetched::Lost(NotStored::Metadata);
+                };
+                *object = found.stored;
+                parts.expect(self.route.current().check(headers));
+                parts.announce(answer.body_bytes);
+                parts.push_range(answer.body);
+                Fetched::Whole
+            }
+            Some(200) if is_first => Fetched::Lost(NotStored::Unranged),
+            Some(416) if is_first && self.ranged => {
+                self.ranged = false;
+                self.state = State::Due(Moment::default());
+                Fetched::More
+            }
+            Some(200 | 206 | 412 | 416) => Fetched::Lost(NotStored::Changed),
+            // A redirect's target may be good for a while only.
+            Some(404 | 410 | 401 | 403) if self.route.is_moved() => {
+                self.route.restart();
+                self.again(headers, now)
+            }
+            Some(status @ (404 | 410 | 401 | 403)) => {
+                Fetched::Lost(NotStored::OriginRefused(status))
+            }
+            Some(_) | None => self.again(headers, now),
+        }
+    }
+
+    fn take(
+        &mut self,
+        range: ContentRange,
+        answer: CallAnswer,
+        parts: &mut Parts,
+        object: &mut HeaderList,
+    ) -> Fetched {
+        let expected = range.last.saturating_sub(range.first).saturating_add(1);
+        let validator = validator(&answer.headers);
+        let url = Some(self.route.current().url());
+        let same = parts.is_untouched()
+            || (self.size == Some(range.size) && self.validator == validator && self.url == url);
+        if range.first != parts.at() || expected != answer.body_bytes {
+            return Fetched::Lost(NotStored::Broken);
+        }
+        if !same {
+            return Fetched::Lost(NotStored::Changed);
+        }
+        if let Some(why) = self.route.initial().excess(range.size) {
+            return Fetched::Lost(why);
+        }
+        if expected != range.size && validator.is_none() {
+            return Fetched::Lost(NotStored::Unranged);
+        }
+        if self.route.current().checks()
+            && let Some(mismatch) = parts.expect_range(&answer.headers, &answer.body)
+        {
+            return Fetched::Lost(NotStored::Digest(mismatch));
+        }
+        if parts.is_untouched() {
+            let Ok(found) = self.route.current().found(&answer.headers) else {
+                return Fetched::Lost(NotStored::Metadata);
+            };
+            *object = found.stored;
+            parts.announce(range.size);
+        }
+        self.validator = validator;
+        self.url = url;
+        self.size = Some(range.size);
+        self.attempts = 0;
+        self.state = State::Due(Moment::default());
+        parts.push_range(answer.body);
+        if parts.is_complete() { Fetched::Whole } else { Fetched::More }
+    }
+
+    fn again(&mut self, headers: &Headers, now: Moment) -> Fetched {
+        match next_attempt(self.attempts, now) {
+            Some(due) => {
+                self.state = State::Due(due);
+                Fetched::More
+            }
+            None => Fetched::Lost(NotStored::OriginFailed {
+                attempts: self.attempts,
+                status: headers.status().unwrap_or_default(),
+            }),
+        }
+    }
+}
+
+/// A strong ETag: only that promises the same bytes (RFC 9110, section 8.8.1).
+pub(crate) fn validator(headers: &Headers) -> Option<String> {
+    headers.text("etag").filter(|etag| etag.starts_with('"')).map(str::to_owned)
+}
+
+/// `Content-Range: bytes first-last/size`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct ContentRange {
+    first: u64,
+    last: u64,
+    size: u64,
+}
+
+impl ContentRange {
+    fn read(headers: &Headers) -> Option<Self> {
+        let (range, size) =
+            headers.text("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let range = Self {
+            first: first.trim().parse().ok()?,
+            last: last.trim().parse().ok()?,
+            size: size.trim().parse().ok()?,
+        };
+        (range.first <= range.last && range.last < range.size).then_some(range)
+    }
+}

@@ -1,0 +1,178 @@
+//! One object on its way: what the client's stream, its own fetch and the store make of it.
+
+use super::backfill::{Backfill, Fetched};
+use super::plan::{CopyId, Plan};
+use crate::configuration::Configuration;
+use crate::host::{CallAnswer, CallId, Effect};
+use crate::http::headers::Headers;
+use crate::origin::{Health, Route};
+use crate::reason::NotStored;
+use crate::report::Outcome;
+use crate::store;
+use crate::store::part::Parts;
+use crate::store::upload::{Flow, Upload};
+use crate::time::Moment;
+
+/// One object on its way.
+#[derive(Debug)]
+pub(super) struct Copied {
+    pub(super) id: CopyId,
+    pub(super) plan: Plan,
+    pub(super) parts: Parts,
+    pub(super) flow: Flow,
+    /// Where it comes from.
+    pub(super) route: Route,
+    /// The fetch of its own, where there is one.
+    pub(super) backfill: Option<Backfill>,
+    pub(super) upload: Upload,
+    /// When its lease is to be renewed.
+    pub(super) renewal: Moment,
+    /// Whether whoever fetched it tells of it.
+    pub(super) told_elsewhere: bool,
+}
+
+impl Copied {
+    pub(super) fn on_answer(
+        &mut self,
+        call: CallId,
+        answer: CallAnswer,
+        now: Moment,
+        configuration: &Configuration,
+        health: &mut Health,
+        effects: &mut Vec<Effect>,
+    ) {
+        let failed = match self.parts.on_answer(call, &answer, now) {
+            Some(result) => result.err(),
+            None if self.backfills(call) => self.on_range(answer, configuration, health, now),
+            None => {
+                let (size, tag) = (self.parts.received(), &self.plan.tag);
+                let patience = configuration.timeouts.store;
+                let is_ours = |found: &Headers| store::is_same(found, size, tag);
+                self.upload.on_answer(call, &answer, now, patience, is_ours, effects)
+            }
+        };
+        if let Some(why) = failed {
+            self.lose(why);
+        }
+    }
+
+    /// A range of a fetch of its own has arrived; returns why the object is lost, where it is.
+    fn on_range(
+        &mut self,
+        answer: CallAnswer,
+        configuration: &Configuration,
+        health: &mut Health,
+        now: Moment,
+    ) -> Option<NotStored> {
+        if self.flow != Flow::Backfilling {
+            return None;
+        }
+        let backfill = self.backfill.as_mut()?;
+        let headers = &mut self.plan.headers;
+        let fetched =
+            backfill.on_answer(answer, configuration, health, &mut self.parts, headers, now);
+        let origin = backfill.origin();
+        (self.plan.url, self.plan.tag) = (origin.url(), origin.tag());
+        match fetched {
+            Fetched::More => None,
+            Fetched::Lost(why) => Some(why),
+            Fetched::Whole => {
+                self.end_whole();
+                None
+            }
+        }
+    }
+
+    /// All bytes have come. They are those of the object if nothing that is known speaks against it.
+    pub(super) fn end_whole(&mut self) {
+        if let Some(mismatch) = self.parts.mismatch() {
+            return self.lose(NotStored::Digest(mismatch));
+        }
+        self.parts.finish();
+        self.flow = Flow::Whole;
+    }
+
+    pub(super) fn backfills(&self, call: CallId) -> bool {
+        self.backfill.as_ref().is_some_and(|backfill| backfill.has(call))
+    }
+
+    /// Whether time brings it on.
+    pub(super) fn waits(&self) -> bool {
+        self.flow == Flow::Backfilling || self.upload.waits()
+    }
+
+    /// Whether a call is one of this transfer's.
+    pub(super) fn has(&self, call: CallId) -> bool {
+        self.parts.has(call) || self.upload.has(call) || self.backfills(call)
+    }
+
+    /// Whether what the store has no time for may pass, to be fetched later: the rest must be sure
+    /// to be of the same object, and nobody may want a digest of all its bytes in their order.
+    pub(super) fn may_pass(&self) -> bool {
+        self.plan.validator.is_some()
+            && self.plan.length.is_some()
+            && !self.route.initial().checks()
+    }
+
+    /// The stream has come to its end. What was let pass of it is fetched now.
+    pub(super) fn end_stream(&mut self) {
+        let fetched = match (&self.plan.validator, self.plan.length) {
+            (Some(validator), Some(size)) if !self.parts.is_complete() => {
+                Some(Backfill::resume(self.route.clone(), validator.clone(), size))
+            }
+            (Some(_) | None, _) => None,
+        };
+        match fetched {
+            Some(backfill) => {
+                self.parts.finish();
+                self.backfill = Some(backfill);
+                self.flow = Flow::Backfilling;
+            }
+            None => self.end_whole(),
+        }
+    }
+
+    /// The stream is not copied any further; the rest is fetched for itself, where it is sure to
+    /// be the rest of the same object.
+    pub(super) fn suspend(&mut self, why: NotStored) {
+        self.parts.rewind();
+        let received = self.parts.received();
+        let backfill = match (&self.plan.validator, self.plan.length) {
+            _ if received == 0 => Backfill::new(self.route.clone()),
+            (Some(validator), Some(size)) => {
+                Backfill::resume(self.route.clone(), validator.clone(), size)
+            }
+            (None, _) | (_, None) => return self.lose(why),
+        };
+        self.backfill = Some(backfill);
+        self.flow = Flow::Backfilling;
+    }
+
+    /// The object will not be stored: what is held of it is let go, the first reason stays.
+    pub(super) fn lose(&mut self, why: NotStored) {
+        if !matches!(self.flow, Flow::Lost(_)) {
+            self.flow = Flow::Lost(why);
+        }
+        self.parts.give_up();
+    }
+
+    /// Whether a request to the store is not its first attempt.
+    pub(super) fn is_repeated(&self, call: CallId) -> bool {
+        self.parts.is_repeated(call) || self.upload.is_repeated(call)
+    }
+
+    /// The line on how it ended.
+    pub(super) fn line(&self, result: Result<(), NotStored>) -> String {
+        let Plan { url, client, report, .. } = &self.plan;
+        let (url, client, bytes) = (url.as_str(), *client, self.parts.received());
+        match result {
+            Err(why) if bytes == 0 && self.backfill.is_some() => {
+                report.line(&Outcome::NotFetched { url, client, why })
+            }
+            Ok(()) | Err(_) => {
+                let (bytes, stored) = (Some(bytes), Some(result));
+                report.line(&Outcome::Mirrored { url, bytes, client, stored })
+            }
+        }
+    }
+}

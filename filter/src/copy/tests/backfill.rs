@@ -1,0 +1,204 @@
+//! Objects that are fetched for themselves.
+
+use super::*;
+
+impl Bench {
+    pub(super) fn backfill(&mut self, key: &str) {
+        let (plan, origin) = Self::plan(key, None);
+        let effects = self.engine.backfill(plan, origin, Moment(self.now));
+        self.take(effects);
+    }
+
+    /// Answers a range of `/k`.
+    pub(super) fn range(&mut self, status: &str, range: &str, etag: &str, body: &[u8]) {
+        let at = self.calls.iter().position(|(_, line, _)| line == "GET /k ");
+        let (id, _, _) = self.calls.remove(at.expect("a range is under way"));
+        let headers = Headers::from_pairs([
+            (":status", status),
+            ("content-range", range),
+            ("etag", etag),
+            ("content-type", "c/d"),
+        ]);
+        assert!(self.engine.wants_body(id, body.len() as u64));
+        let answer = CallAnswer { headers, body_bytes: body.len() as u64, body: body.to_vec() };
+        let effects = self.engine.on_call_answer(id, answer, Moment(self.now));
+        self.take(effects);
+    }
+}
+
+/// Answers what is asked of an origin: a path, and the headers of the answer.
+fn ask(bench: &mut Bench, path: &str, headers: &[(&str, &str)], body: &[u8]) {
+    let line = format!("GET {path} ");
+    let at = bench.calls.iter().position(|(_, found, _)| *found == line);
+    let at = at.unwrap_or_else(|| panic!("{path} is not asked for, but {:?}", bench.calls));
+    let (id, _, _) = bench.calls.remove(at);
+    let headers = Headers::from_pairs(headers.iter().copied());
+    let answer = CallAnswer { headers, body_bytes: body.len() as u64, body: body.to_vec() };
+    let effects = bench.engine.on_call_answer(id, answer, Moment(bench.now));
+    bench.take(effects);
+}
+
+fn moved(to: &str) -> [(&str, &str); 2] {
+    [(":status", "302"), ("location", to)]
+}
+
+fn part(range: &str) -> [(&str, &str); 3] {
+    [(":status", "206"), ("content-range", range), ("etag", "\"v\"")]
+}
+
+#[test]
+fn redirects_are_followed_and_when_their_target_is_gone_followed_again() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    ask(&mut bench, "/k", &moved("http://p/x?s=1"), b"");
+    ask(&mut bench, "/x?s=1", &part("bytes 0-3/6"), b"abcd");
+    // The signature in the query has run out.
+    ask(&mut bench, "/x?s=1", &[(":status", "403")], b"");
+    bench.pass(Duration::from_secs(1));
+    ask(&mut bench, "/k", &moved("http://p/x?s=2"), b"");
+    ask(&mut bench, "/x?s=2", &part("bytes 4-5/6"), b"ef");
+    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
+    assert_eq!(bench.body("PUT /b/k?partNumber=2&uploadId=u "), b"ef");
+}
+
+#[test]
+fn the_same_etag_elsewhere_is_of_another_object() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    ask(&mut bench, "/k", &part("bytes 0-3/6"), b"abcd");
+    ask(&mut bench, "/k", &moved("/other"), b"");
+    ask(&mut bench, "/other", &part("bytes 4-5/6"), b"ef");
+    assert!(bench.lines[0].contains("may have changed"), "{:?}", bench.lines);
+}
+
+#[test]
+fn a_backfill_goes_to_no_server_that_nobody_named_and_not_round_for_ever() {
+    for to in ["http://q/x", "/k"] {
+        let mut bench = Bench::new();
+        bench.backfill("k");
+        let mut hops = 0;
+        while bench.lines.is_empty() {
+            hops += 1;
+            ask(&mut bench, "/k", &moved(to), b"");
+        }
+        assert_eq!(hops, if to == "/k" { 11 } else { 1 });
+        assert!(bench.lines[0].contains("not stored"), "{:?}", bench.lines);
+        assert!(bench.calls.is_empty() && !bench.ticking);
+    }
+}
+
+#[test]
+fn what_broke_off_is_fetched_for_itself() {
+    let mut bench = Bench::new();
+    let id = bench.begin("k", Some(3)).unwrap();
+    bench.bytes(id, b"ab");
+    bench.end(id, End::Broken);
+    bench.range("206", "bytes 0-2/3", "", b"abc");
+    assert_eq!(bench.body("PUT /b/k *"), b"abc");
+    bench.answer("PUT /b/k *", "200", "", "");
+    assert_eq!(bench.lines.len(), 1);
+    assert!(
+        bench.lines[0].ends_with("(3 bytes), client got 200, stored in the bucket"),
+        "{:?}",
+        bench.lines
+    );
+    assert!(!bench.ticking);
+}
+
+#[test]
+fn ranges_of_one_version_become_one_object() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    bench.range("206", "bytes 0-3/6", "\"v\"", b"abcd");
+    bench.range("206", "bytes 4-5/6", "\"v\"", b"ef");
+    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
+    assert_eq!(bench.body("PUT /b/k?partNumber=2&uploadId=u "), b"ef");
+}
+
+#[test]
+fn ranges_that_may_be_of_two_versions_become_none() {
+    for (status, range, etag) in [
+        ("206", "bytes 4-5/6", "\"w\""),
+        ("206", "bytes 4-5/7", "\"v\""),
+        ("206", "bytes 3-4/6", "\"v\""),
+        ("206", "bytes 4-9/6", "\"v\""),
+        ("200", "", "\"v\""),
+        ("412", "", ""),
+        ("416", "", ""),
+        ("404", "", ""),
+    ] {
+        let mut bench = Bench::new();
+        bench.backfill("k");
+        bench.range("206", "bytes 0-3/6", "\"v\"", b"abcd");
+        bench.range(status, range, etag, b"ef");
+        let visible = bench.calls.iter().any(|(_, line, _)| line.ends_with('*'));
+        assert!(!visible, "{status} {range}: {:?}", bench.calls);
+    }
+    // Without a strong validator nothing says that two ranges belong together.
+    for etag in ["", "W/\"v\""] {
+        let mut bench = Bench::new();
+        bench.backfill("k");
+        bench.range("206", "bytes 0-3/6", etag, b"abcd");
+        assert!(bench.lines[0].contains("no strong ETag"), "{:?}", bench.lines);
+    }
+}
+
+#[test]
+fn what_can_only_be_had_whole_and_is_too_large_is_named_so() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    let (id, _, _) = bench.calls.remove(0);
+    assert!(!bench.engine.wants_body(id, 5), "a host holds it, and the limit is 4 bytes");
+    let headers = Headers::from_pairs([(":status", "200")]);
+    let answer = CallAnswer { headers, body_bytes: 5, body: Vec::new() };
+    let effects = bench.engine.on_call_answer(id, answer, Moment(bench.now));
+    bench.take(effects);
+    assert!(bench.lines[0].contains("gives no ranges"), "{:?}", bench.lines);
+}
+
+#[test]
+fn an_object_of_no_bytes_has_no_range() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    bench.range("416", "bytes */0", "", b"");
+    assert_eq!(bench.only_fetches(), 1, "the error's headers are not the object's");
+    bench.range("200", "", "", b"");
+    assert_eq!(bench.body("PUT /b/k *"), b"");
+    // Who has no range of it, nor the whole of it, has nothing.
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    bench.range("416", "bytes */5", "", b"");
+    bench.range("416", "bytes */5", "", b"");
+    assert!(bench.lines[0].contains("not stored"), "{:?}", bench.lines);
+}
+
+#[test]
+fn an_origin_without_ranges_gives_all_at_once() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    bench.range("200", "", "", b"abcd");
+    assert_eq!(bench.body("PUT /b/k *"), b"abcd");
+}
+
+#[test]
+fn a_failing_origin_is_asked_again_and_then_given_up() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    for _ in 0..6 {
+        bench.range("503", "", "", b"");
+        bench.pass(Duration::from_secs(10));
+    }
+    assert!(bench.lines[0].contains("the origin failed 6 times"), "{:?}", bench.lines);
+    assert!(!bench.ticking);
+}
+
+#[test]
+fn few_are_fetched_at_once_and_each_only_once() {
+    let mut bench = Bench::new();
+    for key in ["1", "2", "3", "1", "2"] {
+        bench.backfill(key);
+    }
+    assert_eq!(bench.calls.len(), 2, "{:?}", bench.calls);
+}

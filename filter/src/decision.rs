@@ -1,0 +1,335 @@
+//! One request on its way to the bucket, and what becomes of the bucket's response.
+//!
+//! ```text
+//! Asked ──bucket's response──▶ Decided: Pass (it stays)
+//!                                       Tell (it stays, and says where its object came from)
+//!                                       Answer (a redirect, or a refusal to fetch)
+//!                                       Fetch (answered at once; the object is fetched)
+//!                                       Mirror (held until there is an answer)
+//! ```
+//!
+//! A request costs one buffer until the bucket has responded with something a rule could act on.
+
+use crate::conclusion::Conclusion;
+use crate::configuration::Configuration;
+use crate::http::headers::{HeaderList, Headers};
+use crate::matching::{self, BucketResponse, Source};
+use crate::metadata::{self, TAG_METADATA};
+use crate::metric::Metric;
+use crate::miss::{Miss, Sequence};
+use crate::origin::OriginRequest;
+use crate::reason::{MirrorFailure, Pass};
+use crate::reply::Reply;
+use crate::report::{Outcome, Report};
+use crate::request::ObjectRequest;
+use crate::rule::{Action, Rule, RuleSet};
+
+/// One request.
+#[derive(Debug)]
+pub struct Exchange {
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Asked { headers: Headers, sequence: Sequence },
+    Decided,
+}
+
+/// What becomes of the bucket's response.
+#[derive(Debug)]
+pub enum Decision {
+    /// The client gets something else at once.
+    Answer(Conclusion),
+    /// The client gets something else at once, and the object is fetched meanwhile.
+    Fetch(Conclusion, Box<Miss>),
+    /// The client waits for the object.
+    Mirror(Box<Miss>),
+    /// The response stays.
+    Pass(Pass),
+    /// The response stays, with these headers, each in place of any of its name.
+    Tell(HeaderList),
+}
+
+impl Exchange {
+    /// A request has arrived. Its headers are kept as they are: they cannot be read again later.
+    #[must_use]
+    pub const fn new(headers: Headers, sequence: Sequence) -> Self {
+        Self { state: State::Asked { headers, sequence } }
+    }
+
+    /// The bucket, or the gateway in its place, has answered. `source` is asked only where a rule
+    /// could act.
+    ///
+    /// Whatever comes after the decision changes nothing any more.
+    pub fn on_answer(
+        &mut self,
+        configuration: &Configuration,
+        answer: &Headers,
+        source: impl FnOnce() -> Source,
+    ) -> Decision {
+        match std::mem::replace(&mut self.state, State::Decided) {
+            State::Asked { headers, sequence } => {
+                decide(configuration, headers, sequence, answer, source)
+            }
+            State::Decided => Decision::Pass(Pass::BucketHasIt),
+        }
+    }
+}
+
+fn decide(
+    configuration: &Configuration,
+    headers: Headers,
+    sequence: Sequence,
+    answer: &Headers,
+    source: impl FnOnce() -> Source,
+) -> Decision {
+    let status = answer.status().unwrap_or_default();
+    // A hit ends here. Only a rule without a status can want anything of it.
+    if status < 400 && !configuration.buckets.iter().any(|b| b.rules.has_any_status()) {
+        return keep(Pass::BucketHasIt, answer);
+    }
+    let knows = |name: &str| configuration.bucket(name).is_some();
+    let request = match ObjectRequest::read(headers, configuration.domain.as_deref(), knows) {
+        Ok(request) => request,
+        Err(pass) => return keep(pass, answer),
+    };
+    // The gateway has been to the origin itself: this is no answer of the bucket any more.
+    if answer.get("x-oss-tag").is_some() && answer.get(TAG_METADATA).is_none() {
+        return Decision::Pass(Pass::Mirrored);
+    }
+    let response = BucketResponse { status, source: source(), deleted: is_delete_marker(answer) };
+    match decide_response(configuration, request, sequence, response) {
+        Ok(decision) => decision,
+        Err(pass) => keep(pass, answer),
+    }
+}
+
+/// What the rules do about a response of the bucket.
+///
+/// # Errors
+///
+/// The reason why it stays.
+pub(crate) fn decide_response(
+    configuration: &Configuration,
+    request: ObjectRequest,
+    sequence: Sequence,
+    response: BucketResponse,
+) -> Result<Decision, Pass> {
+    let nothing = RuleSet::default();
+    let rules = configuration.bucket(&request.bucket).map_or(&nothing, |b| &b.rules);
+    let rule = matching::first_match(rules, request.view(), response)?;
+    Ok(act(configuration, rule, request, sequence, response))
+}
+
+/// What the rules behind one do, whose origin has nothing; `None` when no more applies.
+pub(crate) fn fall_through(configuration: &Configuration, miss: &Miss) -> Option<Decision> {
+    let rules = &configuration.bucket(&miss.request.bucket)?.rules;
+    let (request, response) = (miss.request.clone(), miss.response);
+    let rule = matching::first_match_behind(rules, miss.rule, request.view(), response).ok()?;
+    Some(act(configuration, rule, request, miss.sequence, response))
+}
+
+/// What a rule does about a request.
+fn act(
+    configuration: &Configuration,
+    rule: &Rule,
+    request: ObjectRequest,
+    sequence: Sequence,
+    response: BucketResponse,
+) -> Decision {
+    let report = Report::new(&request, response.status, rule.number);
+    match &rule.action {
+        Action::External(external) => {
+            let location = external.location(&request);
+            let outcome = Outcome::Redirected { code: external.code, location: &location };
+            Decision::Answer(Conclusion {
+                reply: Reply::redirect(external.code, &location),
+                metric: Metric::Redirected,
+                line: report.line(&outcome),
+            })
+        }
+        Action::Mirror(mirror) => {
+            let rule = rule.number;
+            match OriginRequest::candidates(mirror, &request, configuration) {
+                Ok(mut others) if !others.is_empty() => {
+                    let origin = others.remove(0);
+                    let miss = Miss { sequence, request, origin, others, rule, response, report };
+                    begin_mirror(miss)
+                }
+                Ok(_) => fail(&report, rule, &MirrorFailure::NoCluster, &request),
+                Err(failure) => fail(&report, rule, &failure, &request),
+            }
+        }
+    }
+}
+
+fn fail(report: &Report, rule: u32, failure: &MirrorFailure, request: &ObjectRequest) -> Decision {
+    Decision::Answer(Conclusion {
+        reply: Reply::failed(rule, failure, request),
+        metric: Metric::MirrorFailed,
+        line: report.line(&Outcome::Failed { url: None, failure }),
+    })
+}
+
+fn begin_mirror(miss: Miss) -> Decision {
+    let Some(code) = miss.origin.rule().async_status else {
+        return Decision::Mirror(Box::new(miss));
+    };
+    let conclusion = miss.sent(code);
+    match miss.storing() {
+        Ok(()) => Decision::Fetch(conclusion, Box::new(miss)),
+        // The object would be nobody's.
+        Err(_) => Decision::Answer(conclusion),
+    }
+}
+
+/// The bucket's response stays; an object that came from an origin goes on saying so.
+fn keep(pass: Pass, answer: &Headers) -> Decision {
+    let told = metadata::repeated(answer);
+    if told.iter().next().is_none() { Decision::Pass(pass) } else { Decision::Tell(told) }
+}
+
+/// Whether the object was deleted from a versioned bucket.
+#[must_use]
+pub fn is_delete_marker(answer: &Headers) -> bool {
+    ["x-amz-delete-marker", "x-oss-delete-marker"]
+        .into_iter()
+        .any(|name| answer.text(name).is_some_and(|value| value.eq_ignore_ascii_case("true")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::LAST_MODIFIED_METADATA;
+    use crate::reply::Body;
+
+    const CONFIGURATION: &str = r#"{
+        "domain": "s3.example",
+        "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
+            {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "up/", "HttpErrorCodeReturnedEquals": 404},
+             "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/", "EnableReplacePrefix": true}},
+            {"RuleNumber": 2, "Condition": {"KeyPrefixEquals": "old/", "HttpErrorCodeReturnedEquals": 404},
+             "Redirect": {"RedirectType": "External", "HostName": "h.example", "Protocol": "https",
+                          "ReplaceKeyPrefixWith": "new/", "PassQueryString": true, "HttpRedirectCode": 302}},
+            {"RuleNumber": 3, "Condition": {"HttpErrorCodeReturnedEquals": 503},
+             "Redirect": {"RedirectType": "External", "ReplaceKeyWith": "sorry.html"}}
+        ]}],
+        "origins": {"http://o": "o"}
+    }"#;
+
+    fn decide(host: &str, path: &str, answer: &[(&str, &str)], source: Source) -> Decision {
+        let configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+        let request = Headers::from_pairs([
+            (":method", "GET"),
+            (":scheme", "https"),
+            (":authority", host),
+            (":path", path),
+        ]);
+        let answer = Headers::from_pairs(answer.iter().copied());
+        Exchange::new(request, Sequence::default()).on_answer(&configuration, &answer, || source)
+    }
+
+    fn location(host: &str, path: &str, status: &str, source: Source) -> (u16, String) {
+        let decision = decide(host, path, &[(":status", status)], source);
+        let Decision::Answer(Conclusion { reply, .. }) = decision else {
+            panic!("{path}: {decision:?}")
+        };
+        assert_eq!(reply.body, Body::Absent);
+        let location = reply.headers.get("location").unwrap().to_vec();
+        (reply.status, String::from_utf8(location).unwrap())
+    }
+
+    #[test]
+    fn redirects_go_where_the_rule_says() {
+        let cases = [
+            ("g", "/b/old/x", "404", 302, "https://h.example/new/x"),
+            ("g", "/b/old/x?a=1&X-Amz-Date=2", "404", 302, "https://h.example/new/x?a=1"),
+            (
+                "g",
+                "/b/old/%0d%0aset-cookie:%20a",
+                "404",
+                302,
+                "https://h.example/new/%0D%0Aset-cookie%3A%20a",
+            ),
+            ("g", "/b/old//evil.example/", "404", 302, "https://h.example/new//evil.example/"),
+            ("g:80", "/b/x", "503", 301, "https://g:80/b/sorry.html"),
+            ("b.s3.example", "/x", "503", 301, "https://b.s3.example/sorry.html"),
+        ];
+        for (host, path, status, code, expected) in cases {
+            let found = location(host, path, status, Source::Bucket);
+            assert_eq!(found, (code, expected.to_owned()), "{path}");
+        }
+        // The bucket cannot be reached: the gateway's own 503 is redirected all the same.
+        assert_eq!(location("g", "/b/x", "503", Source::Gateway).0, 301);
+    }
+
+    #[test]
+    fn the_buckets_answer_stays() {
+        use Source::{Bucket, Gateway};
+        let cases: &[(&str, &[(&str, &str)], Source)] = &[
+            ("/b/up/x", &[(":status", "200")], Bucket),
+            ("/b/up/x", &[(":status", "304")], Bucket),
+            ("/b/up/x", &[(":status", "403")], Bucket),
+            ("/b/up/x", &[(":status", "500")], Bucket),
+            ("/b/up/x", &[(":status", "404"), ("x-amz-delete-marker", "true")], Bucket),
+            ("/b/up/x", &[(":status", "404")], Gateway),
+            ("/b/up/x?acl", &[(":status", "404")], Bucket),
+            ("/b/else", &[(":status", "404")], Bucket),
+            ("/other/up/x", &[(":status", "404")], Bucket),
+            ("/b/up/x", &[], Bucket),
+        ];
+        for (path, answer, source) in cases {
+            let decision = decide("g", path, answer, *source);
+            assert!(matches!(decision, Decision::Pass(_)), "{path} {answer:?}: {decision:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_an_object_is_told_once() {
+        let old = ("last-modified", "Tue, 01 Apr 2025 08:00:00 GMT");
+        let kept = (LAST_MODIFIED_METADATA, old.1);
+        let tag = (TAG_METADATA, "MIRROR x");
+        let cases: [(&[(&str, &str)], &[(&str, &str)]); 6] = [
+            (&[tag], &[("x-oss-tag", "MIRROR x")]),
+            (&[tag, ("x-oss-tag", "MIRROR x")], &[]),
+            (&[kept, ("last-modified", "now")], &[old]),
+            (&[kept, old], &[]),
+            (&[tag, kept], &[("x-oss-tag", "MIRROR x"), old]),
+            (&[old], &[]),
+        ];
+        for (answer, expected) in cases {
+            let answer = [&[(":status", "200")], answer].concat();
+            let told = match decide("g", "/b/up/x", &answer, Source::Bucket) {
+                Decision::Tell(told) => told,
+                Decision::Pass(_) => HeaderList::new(),
+                other @ (Decision::Answer(_) | Decision::Fetch(..) | Decision::Mirror(_)) => {
+                    panic!("{other:?}")
+                }
+            };
+            assert_eq!(told.texts().collect::<Vec<_>>(), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_leaves_the_mirror_url_is_not_fetched() {
+        let decision = decide("g", "/b/up/../x", &[(":status", "404")], Source::Bucket);
+        let Decision::Answer(Conclusion { reply, line, .. }) = decision else {
+            panic!("{decision:?}")
+        };
+        assert_eq!(reply.status, 424);
+        assert!(line.contains("dot segments"), "{line}");
+    }
+
+    #[test]
+    fn a_second_answer_changes_nothing() {
+        let configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+        let request = Headers::from_pairs([(":method", "GET"), (":path", "/b/old/x")]);
+        let mut exchange = Exchange::new(request, Sequence::default());
+        let answer = Headers::from_pairs([(":status", "404")]);
+        let first = exchange.on_answer(&configuration, &answer, || Source::Bucket);
+        assert!(matches!(first, Decision::Answer { .. }), "{first:?}");
+        let second = exchange.on_answer(&configuration, &answer, || Source::Bucket);
+        assert!(matches!(second, Decision::Pass(_)), "{second:?}");
+    }
+}

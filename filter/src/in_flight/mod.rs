@@ -1,0 +1,269 @@
+//! A request to an origin in flight: what is sent there, what its answer amounts to, and what of it
+//! waits for the answer to come back.
+//!
+//! It holds no stream and no copy; [`crate::streaming`] does with it what a gateway reports.
+
+mod returning;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+pub(crate) use self::returning::{AttemptId, Returning};
+use crate::conclusion::Conclusion;
+use crate::copy::{Plan, backfill};
+use crate::digest::Check;
+use crate::http::headers::{HeaderList, Headers};
+use crate::metric::Metric;
+use crate::miss::Miss;
+use crate::miss_route;
+use crate::origin::{Passed, Route, Unheard, Verdict};
+use crate::reason::{MirrorFailure, NotStored};
+use crate::report::Outcome;
+use crate::request::Method;
+use crate::time::Moment;
+
+/// A request to an origin.
+#[derive(Clone, Debug)]
+pub(crate) struct InFlight {
+    pub(crate) miss: Miss,
+    pub(crate) route: Route,
+    /// When the request came to the miss route first.
+    pub(crate) since: Moment,
+    /// Its `x-forwarded-proto`.
+    pub(crate) forwarded_proto: String,
+}
+
+/// How an object gets into the bucket.
+#[derive(Debug)]
+pub(crate) enum Storing {
+    /// By a fetch of its own: the client only wanted a part, or the headers.
+    Later(Plan, Route),
+    /// On its way through; the route is for the fetch that is needed when that fails.
+    Now(Plan, Route),
+}
+
+impl Storing {
+    pub(crate) const fn plan(&self) -> &Plan {
+        match self {
+            Self::Later(plan, _) | Self::Now(plan, _) => plan,
+        }
+    }
+}
+
+/// What becomes of an origin's answer.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    /// The client gets something else, and the bucket perhaps the object all the same.
+    Concluded(Conclusion, Option<Storing>),
+    /// The client gets the body with these headers.
+    Streams {
+        headers: HeaderList,
+        storing: Option<Storing>,
+        /// What is told at once.
+        line: Option<String>,
+        not_stored: bool,
+    },
+}
+
+impl InFlight {
+    pub(crate) fn new(miss: Miss, now: Moment, since: Moment, forwarded_proto: String) -> Self {
+        let route = miss.route(now);
+        Self { miss, route, since, forwarded_proto }
+    }
+
+    /// Which answers are to come back.
+    pub(crate) fn returns(&self) -> String {
+        self.route.returns(self.miss.request.range().is_some())
+    }
+
+    /// What the gateway is told, and the origin asked. `attempt` is the name under which the request
+    /// comes back, where it may, and `returns` with which answers.
+    pub(crate) fn headers(
+        &self,
+        attempt: Option<&str>,
+        returns: &str,
+        standard: Duration,
+    ) -> HeaderList {
+        let (request, origin) = (&self.miss.request, self.route.current());
+        let mut headers = HeaderList::new()
+            .with(":authority", miss_route::HOST)
+            .with(miss_route::MISS, miss_route::READ);
+        for (name, value) in origin.call_headers(request.method.as_str()).iter() {
+            match name {
+                ":authority" => headers.add(miss_route::SERVER_HOST, value),
+                _ => headers.add(name, value),
+            }
+        }
+        if let Some(range) = request.range() {
+            headers.add("range", range);
+        }
+        headers.add(miss_route::FORWARDED_PROTO, &self.forwarded_proto);
+        // Only where somebody else may be asked is it worth a detour to hear that this one is not
+        // to be had.
+        let timeout = origin.timeout(standard).as_millis().to_string();
+        if self.route.has_others() {
+            headers.add(miss_route::CLUSTER, miss_route::ATTEMPTS);
+            headers.add(miss_route::SERVER, &origin.cluster);
+            headers.add(miss_route::ATTEMPT_TIMEOUT, timeout);
+        } else {
+            headers.add(miss_route::CLUSTER, &origin.cluster);
+            headers.add(miss_route::TIMEOUT, timeout);
+        }
+        if let Some(attempt) = attempt {
+            headers.add(miss_route::ATTEMPT, attempt);
+            headers.add(miss_route::RETURNS, returns);
+        }
+        let rule = origin.rule();
+        if let Some(idle) = rule.idle_timeout.or(rule.timeout) {
+            headers.add(miss_route::IDLE, idle.as_millis().to_string());
+        }
+        headers
+    }
+
+    /// What becomes of the origin's answer, or of the gateway's in its place.
+    pub(crate) fn on_answer(self, answer: &Headers, unheard: Option<Unheard>) -> Answered {
+        if let Some(unheard) = unheard {
+            return self.fail(&unheard.into());
+        }
+        // The gateway was to route it anew, and has not.
+        if answer.get(miss_route::MISS).is_some() {
+            return self.fail(&MirrorFailure::Overloaded);
+        }
+        let ranged = self.miss.request.range().is_some();
+        let status = answer.status().unwrap_or_default();
+        match status {
+            200 => {
+                let length = answer.content_length();
+                match self.miss.request.method {
+                    Method::Get => self.stream(status, answer, length, Storing::Now),
+                    // What the GET that follows brings is judged by what that says.
+                    Method::Head => self.stream(status, answer, length, |plan, route| {
+                        Storing::Later(Plan { length: None, ..plan }, route)
+                    }),
+                }
+            }
+            206 if ranged && answer.get("content-range").is_some() => {
+                self.stream(status, answer, None, Storing::Later)
+            }
+            416 if ranged => {
+                let conclusion = self.miss.unsatisfiable(self.route.initial(), answer);
+                let wanted = self.wanted(Some(conclusion.reply.status));
+                Answered::Concluded(conclusion, wanted)
+            }
+            other => self.judge(other, answer),
+        }
+    }
+
+    fn stream(
+        &self,
+        status: u16,
+        answer: &Headers,
+        length: Option<u64>,
+        storing: impl FnOnce(Plan, Route) -> Storing,
+    ) -> Answered {
+        let origin = self.route.current();
+        let rule = origin.rule();
+        let found = match origin.found(answer) {
+            Ok(found) => found,
+            Err(failure) => return self.fail(&failure),
+        };
+        // A part says by its Content-Range how large the whole is; so much is not asked of it.
+        if let (Some(length), Some(limit)) = (length, rule.max_bytes)
+            && length > limit
+        {
+            return self.conclude(&Verdict::TooLarge { limit });
+        }
+        let mut headers = HeaderList::new().with(":status", status.to_string());
+        headers.extend(&found.client);
+        for name in ["content-length", "content-range"] {
+            if let Some(value) = answer.get(name) {
+                headers.add(name, value);
+            }
+        }
+        headers.add("x-oss-tag", self.route.initial().tag());
+        if let Err(why) = self.miss.storing() {
+            let outcome = Outcome::Mirrored {
+                url: &self.route.initial().url(),
+                bytes: length,
+                client: Some(status),
+                stored: Some(Err(why)),
+            };
+            let line = Some(self.miss.report.line(&outcome));
+            let not_stored = why != NotStored::ByRule;
+            return Answered::Streams { headers, storing: None, line, not_stored };
+        }
+        let check = origin.check(answer);
+        let validator = backfill::validator(answer);
+        let plan = Plan { check, ..self.plan(found.stored, length, validator, Some(status)) };
+        let storing = Some(storing(plan, self.route.clone()));
+        Answered::Streams { headers, storing, line: None, not_stored: false }
+    }
+
+    /// What becomes of an answer that is no object, and did not come back.
+    fn judge(self, status: u16, answer: &Headers) -> Answered {
+        match self.route.current().judge_status(status, answer) {
+            Verdict::Passed(Passed { status, headers: own }) if own.get("location").is_none() => {
+                let mut headers = HeaderList::new().with(":status", status.to_string());
+                headers.extend(&own);
+                if let Some(length) = answer.get("content-length") {
+                    headers.add("content-length", length);
+                }
+                let outcome = Outcome::Passed { url: &self.route.initial().url(), status };
+                let line = Some(self.miss.report.line(&outcome));
+                Answered::Streams { headers, storing: None, line, not_stored: false }
+            }
+            verdict @ (Verdict::Absent
+            | Verdict::Failed(_)
+            | Verdict::Moved(_)
+            | Verdict::Object(_)
+            | Verdict::Passed(_)
+            | Verdict::TooLarge { .. }
+            | Verdict::Unknown) => self.conclude(&verdict),
+        }
+    }
+
+    fn plan(
+        &self,
+        headers: HeaderList,
+        length: Option<u64>,
+        validator: Option<String>,
+        client: Option<u16>,
+    ) -> Plan {
+        let origin = self.route.initial();
+        Plan {
+            bucket: self.miss.request.bucket.clone(),
+            key: self.miss.request.key.clone(),
+            headers,
+            tag: origin.tag(),
+            url: origin.url(),
+            length,
+            validator,
+            check: Check::default(),
+            client,
+            report: self.miss.report.clone(),
+        }
+    }
+
+    /// What a fetch of its own needs to know, where the object is to be stored.
+    pub(crate) fn wanted(&self, client: Option<u16>) -> Option<Storing> {
+        let plan = || self.plan(HeaderList::new(), None, None, client);
+        self.miss.storing().is_ok().then(|| Storing::Later(plan(), self.route.clone()))
+    }
+
+    pub(crate) fn last_word(&self, verdict: &Verdict) -> Conclusion {
+        self.miss.conclude(self.route.initial(), verdict, &Rc::default())
+    }
+
+    fn conclude(&self, verdict: &Verdict) -> Answered {
+        Answered::Concluded(self.last_word(verdict), None)
+    }
+
+    fn fail(&self, failure: &MirrorFailure) -> Answered {
+        Answered::Concluded(self.miss.failed(self.route.initial(), failure), None)
+    }
+}
+
+impl Answered {
+    /// The counter that goes up, where the conclusion has none.
+    pub(crate) const COUNTED: Metric = Metric::Mirrored;
+}

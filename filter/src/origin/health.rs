@@ -1,0 +1,113 @@
+//! Which origins are asked first: those that have failed, or whose probe says so, come last.
+//!
+//! Nothing is probed while nobody misses anything: a probe goes out beside a miss when the last one
+//! is older than [`INTERVAL`], and its answer counts for the misses after it.
+
+use std::time::Duration;
+
+use super::{OriginRequest, Route, USER_AGENT};
+use crate::host::{Call, CallId, Turn};
+use crate::http::headers::HeaderList;
+use crate::http::location::Place;
+use crate::time::Moment;
+
+/// How long an origin that failed comes last, and how old a probe's answer may become.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// What is known of origins.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// Origins that failed, as `scheme://host[:port]`, and until when that counts.
+    failed: Vec<(String, Moment)>,
+    probes: Vec<Probe>,
+}
+
+/// A `MirrorURLProbe` and what it last said of its MirrorURL's origin.
+#[derive(Debug)]
+struct Probe {
+    place: Place,
+    origin: String,
+    asked: Moment,
+    call: Option<CallId>,
+    is_well: bool,
+}
+
+impl Health {
+    /// Those that are well first, and otherwise in the same order.
+    pub(crate) fn sorted(&self, candidates: Vec<OriginRequest>, now: Moment) -> Vec<OriginRequest> {
+        let is_ill = |candidate: &OriginRequest| self.is_ill(&candidate.origin(), now);
+        let (ill, mut well): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_ill);
+        well.extend(ill);
+        well
+    }
+
+    fn is_ill(&self, origin: &str, now: Moment) -> bool {
+        self.failed.iter().any(|(known, until)| known == origin && now < *until)
+            || self.probes.iter().any(|probe| probe.origin == origin && !probe.is_well)
+    }
+
+    /// An origin has failed.
+    pub(crate) fn fails(&mut self, origin: String, now: Moment) {
+        self.failed.retain(|(known, until)| *known != origin && now < *until);
+        self.failed.push((origin, now.after(INTERVAL)));
+    }
+
+    /// Sends the probe that is due beside a request of this route, if one is.
+    pub(crate) fn probe_beside(&mut self, route: &Route, turn: &mut Turn<'_>) {
+        let first = route.initial();
+        let Some(place) = first.rule().alternates.probe.as_ref().filter(|_| route.has_others())
+        else {
+            return;
+        };
+        let origin = first.rule().url.origin();
+        let cluster = turn.configuration.cluster_of(&first.rule().server(place.origin()));
+        let known = |probe: &&mut Probe| probe.place == *place && probe.origin == origin;
+        let now = turn.now;
+        let probe = self.probes.iter_mut().find(known);
+        let is_fresh = probe
+            .as_ref()
+            .is_some_and(|probe| probe.call.is_some() || now < probe.asked.after(INTERVAL));
+        let Some(cluster) = cluster.filter(|_| !is_fresh) else { return };
+        let call = Some(turn.call(Call {
+            cluster: cluster.to_owned(),
+            headers: request(place, USER_AGENT),
+            body: None,
+            timeout: first.timeout(turn.configuration.timeouts.origin),
+        }));
+        match probe {
+            Some(probe) => {
+                probe.asked = now;
+                probe.call = call;
+            }
+            None => {
+                let place = place.clone();
+                self.probes.push(Probe { place, origin, asked: now, call, is_well: true });
+            }
+        }
+    }
+
+    /// A call is over; whether it was a probe.
+    pub(crate) fn on_answer(&mut self, call: CallId, status: Option<u16>) -> bool {
+        let Some(probe) = self.probes.iter_mut().find(|probe| probe.call == Some(call)) else {
+            return false;
+        };
+        probe.call = None;
+        probe.is_well = status == Some(200);
+        if probe.is_well {
+            self.failed.retain(|(known, _)| *known != probe.origin);
+        }
+        true
+    }
+}
+
+/// The request of a probe.
+fn request(place: &Place, user_agent: &str) -> HeaderList {
+    let query = if place.query.is_empty() { "" } else { "?" };
+    HeaderList::new()
+        .with(":method", "GET")
+        .with(":scheme", place.scheme.as_str())
+        .with(":authority", &place.authority)
+        .with(":path", format!("{}{query}{}", place.path, place.query))
+        .with("accept", "*/*")
+        .with("user-agent", user_agent)
+}

@@ -1,0 +1,122 @@
+//! What comes of a miss that got no object: the answer, the counter and the line, once for every
+//! road an object may take.
+
+use std::rc::Rc;
+
+use crate::conclusion::Conclusion;
+use crate::http::error_document::ErrorCode;
+use crate::http::headers::{HeaderList, Headers};
+use crate::metric::Metric;
+use crate::miss::Miss;
+use crate::origin::{OriginRequest, Passed, Verdict};
+use crate::reason::MirrorFailure;
+use crate::reply::{Body, Object, Reply};
+use crate::report::Outcome;
+use crate::rule::TooLarge;
+
+impl Miss {
+    /// What the client gets after the last verdict, that on `asked`. `body` is that of an answer
+    /// which is the client's as it is.
+    pub(crate) fn conclude(
+        &self,
+        asked: &OriginRequest,
+        verdict: &Verdict,
+        body: &Rc<Vec<u8>>,
+    ) -> Conclusion {
+        match verdict {
+            Verdict::Absent => self.absent(asked),
+            Verdict::Failed(failure) => self.failed(asked, failure),
+            Verdict::Passed(answer) => self.passed(asked, answer, body),
+            Verdict::TooLarge { limit } => self.too_large(asked, *limit),
+            // Neither is a last word; whoever stops there has lost the answer.
+            Verdict::Moved(_) | Verdict::Object(_) | Verdict::Unknown => {
+                self.failed(asked, &MirrorFailure::Broken)
+            }
+        }
+    }
+
+    fn absent(&self, asked: &OriginRequest) -> Conclusion {
+        Conclusion {
+            reply: Reply::absent(self.rule, &self.request),
+            metric: Metric::Absent,
+            line: self.report.line(&Outcome::Absent { url: &asked.url() }),
+        }
+    }
+
+    /// 424 MirrorFailed.
+    pub(crate) fn failed(&self, asked: &OriginRequest, failure: &MirrorFailure) -> Conclusion {
+        let outcome = Outcome::Failed { url: Some(&asked.url()), failure };
+        Conclusion {
+            reply: Reply::failed(self.rule, failure, &self.request),
+            metric: Metric::MirrorFailed,
+            line: self.report.line(&outcome),
+        }
+    }
+
+    fn too_large(&self, asked: &OriginRequest, limit: u64) -> Conclusion {
+        match asked.rule().too_large {
+            TooLarge::Fail => self.failed(asked, &MirrorFailure::TooLarge { limit }),
+            TooLarge::Redirect => {
+                let location = asked.location();
+                Conclusion {
+                    reply: Reply::redirect(302, &location),
+                    metric: Metric::TooLarge,
+                    line: self.report.line(&Outcome::TooLarge { location: &location }),
+                }
+            }
+        }
+    }
+
+    /// The origin's answer, as it is.
+    fn passed(&self, asked: &OriginRequest, answer: &Passed, body: &Rc<Vec<u8>>) -> Conclusion {
+        let outcome = Outcome::Passed { url: &asked.url(), status: answer.status };
+        // What a redirect says beside its Location nobody reads.
+        let is_bare = body.is_empty() || answer.headers.get("location").is_some();
+        let size = body.len();
+        let body = match is_bare {
+            true => Body::Absent,
+            false => Body::Object(Rc::new(Object::plain(Rc::clone(body))), 0..size),
+        };
+        Conclusion {
+            reply: Reply { status: answer.status, headers: answer.headers.clone(), body },
+            metric: Metric::Mirrored,
+            line: self.report.line(&outcome),
+        }
+    }
+
+    /// 416: the client asked for a part that is not there.
+    pub(crate) fn unsatisfiable(&self, asked: &OriginRequest, answer: &Headers) -> Conclusion {
+        let message = "The requested range is not satisfiable.";
+        let mut reply = Reply::error(ErrorCode::InvalidRange, message, &self.request);
+        if let Some(range) = answer.get("content-range") {
+            reply.headers.add("content-range", range);
+        }
+        let outcome = Outcome::Unsatisfiable { url: &asked.url() };
+        Conclusion { reply, metric: Metric::Mirrored, line: self.report.line(&outcome) }
+    }
+
+    /// The client is sent to the origin, and the object is fetched for itself.
+    pub(crate) fn sent(&self, code: u16) -> Conclusion {
+        let location = self.origin.location();
+        let outcome = Outcome::Sent { code, location: &location, storing: self.storing() };
+        Conclusion {
+            reply: Reply::redirect(code, &location),
+            metric: Metric::Redirected,
+            line: self.report.line(&outcome),
+        }
+    }
+
+    /// The line on an origin that has nothing, where the next rule is tried.
+    pub(crate) fn fell_through(&self, asked: &OriginRequest) -> String {
+        self.report.line(&Outcome::FellThrough { url: &asked.url() })
+    }
+}
+
+impl Object {
+    /// Bytes of which nothing else is told.
+    fn plain(body: Rc<Vec<u8>>) -> Self {
+        let nothing = HeaderList::new();
+        let (client, stored) = (nothing.clone(), nothing);
+        Self { body, client, stored, tag: String::new(), url: String::new() }
+    }
+}

@@ -1,0 +1,96 @@
+//! A stream context on the callout path: one client's request on its way to the bucket, the answer
+//! on its way back.
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use super::host::{self, Buffer, Map};
+use super::vm::{self, Vm};
+use crate::conclusion::Conclusion;
+use crate::decision::{Decision, Exchange};
+use crate::host::{Effect, StreamId};
+use crate::matching::Source;
+
+/// One request.
+pub(super) struct BucketStream {
+    id: StreamId,
+    vm: Rc<Vm>,
+    exchange: Option<Exchange>,
+}
+
+impl BucketStream {
+    pub(super) const fn new(id: u32, vm: Rc<Vm>) -> Self {
+        Self { id: StreamId(id), vm, exchange: None }
+    }
+
+    /// Answers in place of the bucket; its own answer is better than none.
+    fn answer(&self, conclusion: Conclusion) -> Action {
+        let Conclusion { reply, metric, line } = conclusion;
+        self.vm.perform(vec![Effect::Log(line), Effect::Count(metric)]);
+        match vm::answer(&reply) {
+            Ok(()) => Action::Pause,
+            Err(error) => {
+                self.vm.expect("answer", Err(error));
+                Action::Continue
+            }
+        }
+    }
+}
+
+impl Context for BucketStream {}
+
+impl HttpContext for BucketStream {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        if let Ok(headers) = host::headers(Map::Request) {
+            let sequence = self.vm.engine.borrow_mut().sequence();
+            self.exchange = Some(Exchange::new(headers, sequence));
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+        let Some(exchange) = &mut self.exchange else { return Action::Continue };
+        let Ok(headers) = host::headers(Map::Response) else { return Action::Continue };
+        match exchange.on_answer(&self.vm.configuration, &headers, source) {
+            Decision::Answer(conclusion) => self.answer(conclusion),
+            Decision::Fetch(conclusion, miss) => {
+                self.vm.with_engine(|engine| engine.on_wanted(*miss));
+                self.answer(conclusion)
+            }
+            Decision::Mirror(miss) => {
+                self.vm.with_engine(|engine| engine.on_miss(self.id, *miss));
+                Action::Pause
+            }
+            Decision::Pass(_) => Action::Continue,
+            Decision::Tell(headers) => {
+                for (name, value) in headers.iter() {
+                    self.vm.expect("set a header", host::set_header(Map::Response, name, value));
+                }
+                Action::Continue
+            }
+        }
+    }
+
+    fn on_http_response_body(&mut self, size: usize, _: bool) -> Action {
+        if size > 0 && self.vm.engine.borrow().discards_body(self.id) {
+            self.vm.expect("empty a body", host::replace(Buffer::ResponseBody, size, b""));
+        }
+        Action::Continue
+    }
+}
+
+impl Drop for BucketStream {
+    fn drop(&mut self) {
+        self.vm.with_engine(|engine| engine.on_stream_end(self.id));
+    }
+}
+
+/// Envoy marks its own replies by their details; those of a server are `via_upstream`.
+pub(super) fn source() -> Source {
+    match host::property(&["response", "code_details"]) {
+        Ok(details) if details == b"via_upstream" => Source::Bucket,
+        Ok(_) | Err(_) => Source::Gateway,
+    }
+}
