@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::load::Loaded;
 use super::mirror_auth::Signers;
 use super::value::{Addressing, DataPath, Protocol, Reads, parse_endpoint};
-use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Routes};
+use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Routes, Scheme};
 
 /// A deployment, worked out.
 #[derive(Clone, Debug)]
@@ -52,6 +52,7 @@ impl Plan {
             cluster.signer = bucket.credentials.keys(&bucket.region);
             cluster.idle_timeout = bucket.idle_timeout;
             cluster.protocol = match bucket.protocol {
+                Protocol::Auto => by_scheme(&bucket.endpoint),
                 Protocol::Http1 => gateway::Protocol::Http1,
                 Protocol::Http2 => gateway::Protocol::Http2,
             };
@@ -81,8 +82,7 @@ impl Plan {
             }
         }
         for endpoint in deployment.origins.iter().flatten() {
-            let cluster = Cluster::new(&origin_name(endpoint), endpoint.clone());
-            origins.insert(endpoint.to_string(), cluster);
+            origins.insert(endpoint.to_string(), any_origin(endpoint));
         }
         let named = origins.iter().map(|(server, cluster)| (server.clone(), cluster.name.clone()));
         let configured_origins: BTreeMap<_, _> = named.collect();
@@ -149,7 +149,7 @@ fn reads(reads: Reads, addressing: Addressing) -> gateway::Reads {
 fn origin_cluster(server: &str, signers: &Signers) -> Option<Cluster> {
     let mut words = server.split(' ');
     let endpoint = parse_endpoint(words.next()?)?;
-    let mut cluster = Cluster::new(&origin_name(&endpoint), endpoint);
+    let mut cluster = any_origin(&endpoint);
     for word in words {
         cluster.name = format!("{}-{word}", cluster.name);
         match word.strip_prefix(CONNECT) {
@@ -158,6 +158,21 @@ fn origin_cluster(server: &str, signers: &Signers) -> Option<Cluster> {
         }
     }
     Some(cluster)
+}
+
+/// The cluster of an origin of which nothing more is said.
+fn any_origin(endpoint: &Endpoint) -> Cluster {
+    let mut cluster = Cluster::new(&origin_name(endpoint), endpoint.clone());
+    cluster.protocol = by_scheme(endpoint);
+    cluster
+}
+
+/// What is spoken with a server of which that is not said.
+const fn by_scheme(endpoint: &Endpoint) -> gateway::Protocol {
+    match endpoint.scheme {
+        Scheme::Http => gateway::Protocol::Http1,
+        Scheme::Https => gateway::Protocol::Auto,
+    }
 }
 
 fn origin_name(endpoint: &Endpoint) -> String {

@@ -114,6 +114,8 @@ pub struct Cluster {
 /// What is spoken with a server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Protocol {
+    /// What the server chooses over TLS; the gateway here offers HTTP/1.1 alone.
+    Auto,
     /// HTTP/1.1.
     Http1,
     /// HTTP/2: for Envoy; the gateway here does not speak it with servers.
