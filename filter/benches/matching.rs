@@ -1,8 +1,8 @@
 //! How long it takes to find the rule for an answer: `cargo bench -p back-to-origin`.
 
 use back_to_origin::http::headers::Headers;
-use back_to_origin::matching::{Answer, Named, Source, first_match};
-use back_to_origin::request::Method;
+use back_to_origin::matching::{BucketResponse, Source, first_match};
+use back_to_origin::request::{Method, RequestView};
 use back_to_origin::rule::RuleSet;
 use divan::{Bencher, black_box};
 
@@ -24,8 +24,8 @@ fn last_rule_applies(bencher: Bencher<'_, '_>, rules: usize) {
     let set = RuleSet::from_json(format!("[{}]", text.join(",")).as_bytes());
     let set = set.rules.expect("the rules are sound");
     let key = format!("folder-{rules:02}/some/where/below/picture.jpg");
-    let answer = Answer { status: 404, source: Source::Bucket, deleted: false };
+    let answer = BucketResponse { status: 404, source: Source::Bucket, deleted: false };
     let headers = Headers::default();
-    let request = Named { method: Method::Get, key: key.as_bytes(), headers: &headers };
+    let request = RequestView { method: Method::Get, key: key.as_bytes(), headers: &headers };
     bencher.bench(|| first_match(black_box(&set), black_box(request), answer).is_ok());
 }

@@ -10,12 +10,12 @@ use crate::callout::{Callouts, Parts};
 use crate::configuration::Configuration;
 use crate::copy::{Copies, CopyId, End, Plan};
 use crate::host::{CallAnswer, CallId, Calls, DispatchError, Effect, StreamId, TICK, Turn};
+use crate::in_flight::{AttemptId, Returning};
 use crate::metric::Metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::{Health, Next, Route, Verdict};
 use crate::reason::NotStored;
 use crate::report::Outcome;
-use crate::streaming::{AttemptId, Returning};
 use crate::time::Moment;
 
 /// The engine of one VM.

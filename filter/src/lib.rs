@@ -1,5 +1,74 @@
 //! Back-to-origin for any S3-compatible bucket: the rule engine, and the proxy-wasm filter around
 //! it.
+//!
+//! ```
+//! use back_to_origin::configuration::Configuration;
+//! use back_to_origin::decision::{Decision, Exchange};
+//! use back_to_origin::engine::Engine;
+//! use back_to_origin::http::headers::Headers;
+//! use back_to_origin::matching::Source;
+//!
+//! let configuration = Configuration::from_json(
+//!     br#"{
+//!         "buckets": [{
+//!             "name": "photos",
+//!             "store": { "cluster": "store", "authority": "s3.example" },
+//!             "RoutingRules": [{
+//!                 "RuleNumber": 1,
+//!                 "Condition": { "HttpErrorCodeReturnedEquals": 404 },
+//!                 "Redirect": { "RedirectType": "Mirror", "MirrorURL": "http://old.example/" }
+//!             }]
+//!         }],
+//!         "origins": { "http://old.example": "old" }
+//!     }"#,
+//! )
+//! .expect("nothing is wrong with it");
+//! let mut engine = Engine::new(configuration.into());
+//!
+//! let request = [(":method", "GET"), (":authority", "gateway"), (":path", "/photos/cat.jpg")];
+//! let mut exchange = Exchange::new(Headers::from_pairs(request), engine.sequence());
+//! let answer = Headers::from_pairs([(":status", "404")]);
+//! match exchange.on_answer(&engine.configuration(), &answer, || Source::Bucket) {
+//!     Decision::Mirror(miss) => assert_eq!(miss.origin.url(), "http://old.example/cat.jpg"),
+//!     other => panic!("{other:?}"),
+//! }
+//! ```
+//!
+//! # Modules
+//!
+//! From bottom to top: each uses only those above it in this list, which `tests/layers.rs` checks.
+//!
+//! - `time`: a moment, which hosts tell
+//! - `finding`: what is wrong with a document, and where
+//! - `metric`: the names of the counters
+//! - `http`: headers, encodings, queries, ranges, locations
+//! - `json`: a document, read with all its findings
+//! - `digest`: what is announced of an object's bytes, and whether these are they
+//! - `metadata`: what an object keeps of how it came into the bucket
+//! - `miss_route`: what a gateway and the filter say to each other about a miss
+//! - `reason`: why something was decided, in the words of logs and answers
+//! - `request`: which requests are covered, and the object they name
+//! - `rule`: the rule language, checked
+//! - `matching`: which rule applies
+//! - `configuration`: buckets, clusters, limits and times
+//! - `lease`: which worker copies an object
+//! - `reply`: what a client gets
+//! - `report`: the line on a request
+//! - `conclusion`: the answer, the counter and the line of a request that ends
+//! - `host`: effects, callouts and their answers
+//! - `attempt`: one request, made again where it fails
+//! - `origin`: what an origin is asked, what its answer amounts to, who is asked next
+//! - `miss`: a request whose object is to be mirrored
+//! - `outcome`: what comes of a miss that got no object
+//! - `decision`: what becomes of the bucket's answer
+//! - `store`: the requests that write an object, and their answers
+//! - `copy`: objects on their way into the bucket
+//! - `in_flight`: requests to origins whose answers the gateway streams
+//! - `callout`: objects fetched into memory for all who wait
+//! - `engine`: everything under way in one VM
+//! - `streaming`: one request on the miss route
+//! - `explain`: decisions told and not performed
+//! - `shell`: callbacks and hostcalls of proxy-wasm
 
 #![cfg_attr(
     not(test),
@@ -24,6 +93,7 @@ pub mod explain;
 pub mod finding;
 pub mod host;
 pub mod http;
+mod in_flight;
 mod json;
 pub mod lease;
 pub mod matching;

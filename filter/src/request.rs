@@ -3,7 +3,6 @@
 use crate::http::headers::Headers;
 use crate::http::{Scheme, percent, query};
 use crate::reason::Pass;
-use crate::rule;
 
 /// The longest key S3 knows, in bytes.
 const MAX_KEY_BYTES: usize = 1_024;
@@ -110,7 +109,7 @@ impl ObjectRequest {
         if key.len() > MAX_KEY_BYTES {
             return Err(Pass::KeyTooLong);
         }
-        if rule::climbs_out(&key) {
+        if climbs_out(&key) {
             return Err(Pass::KeyClimbs);
         }
         Ok(Self { method, bucket, bucket_in_path, key, query, scheme, authority, headers })
@@ -148,6 +147,26 @@ fn bucket_of_host(authority: &str, domain: Option<&str>) -> Option<String> {
     let host = host.to_ascii_lowercase();
     let bucket = host.strip_suffix(&domain?.to_ascii_lowercase())?.strip_suffix('.')?;
     Some(bucket.to_owned())
+}
+
+/// Whether the dot segments of a key would lead out above its root.
+///
+/// Servers resolve `..` as they like, encoded or not, some with `\` as a separator too: such a key
+/// could reach another bucket, or leave the path of a MirrorURL.
+pub(crate) fn climbs_out(key: &[u8]) -> bool {
+    let mut depth: usize = 0;
+    for segment in key.split(|byte| matches!(byte, b'/' | b'\\')) {
+        match segment {
+            b".." => match depth.checked_sub(1) {
+                Some(above) => depth = above,
+                None => return true,
+            },
+            // An empty segment is no step down: a server may merge slashes before it resolves.
+            b"" | b"." => {}
+            _ => depth += 1,
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -209,6 +228,26 @@ mod tests {
         for (method, path, expected) in cases {
             let found = read(method, "h", path).map(|request| request.key);
             assert_eq!(found, Err(*expected), "{method} {}", percent::readable(path));
+        }
+    }
+
+    #[test]
+    fn keys_that_climb_out_are_known() {
+        let cases = [
+            ("a/b", false),
+            ("a/../b", false),
+            ("a/..", false),
+            ("..a/b..", false),
+            ("a/./../b", false),
+            ("..", true),
+            ("../a", true),
+            ("a/../../b", true),
+            ("a//../../b", true),
+            ("a\\..\\..\\b", true),
+            ("./../a", true),
+        ];
+        for (key, expected) in cases {
+            assert_eq!(climbs_out(key.as_bytes()), expected, "{key}");
         }
     }
 }

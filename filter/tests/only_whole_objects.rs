@@ -6,17 +6,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use back_to_origin::configuration::Configuration;
-use back_to_origin::http::headers::Headers;
-use back_to_origin::store::TAG_METADATA;
-use back_to_origin::transfer::{End, TransferId, Transfers};
-use back_to_origin::visit::{Arrival, Departure, Storing, Visit};
-use back_to_origin::worker::{Call, CallAnswer, CallId, Effect, Moment};
+use back_to_origin::engine::Engine;
+use back_to_origin::host::{Call, CallAnswer, CallId, Effect};
+use back_to_origin::http::headers::{HeaderList, Headers};
+use back_to_origin::matching::Source;
+use back_to_origin::metadata::TAG_METADATA;
+use back_to_origin::miss_route;
+use back_to_origin::streaming::{Decided, MissStream, RequestDecision, ResponseDecision};
+use back_to_origin::time::Moment;
 use md5::{Digest as _, Md5};
 use proptest::prelude::*;
 
 /// One with and one without a check of what the origin says.
 const CONFIGURATION: &str = r#"{
-    "role": "origin",
+    "path": "streaming",
     "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
         {"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
          "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorCheckMd5": CHECKS}}]}],
@@ -31,6 +34,8 @@ enum Event {
     Bytes(usize),
     /// The stream ends, as it should or not.
     End { broken: bool },
+    /// The host cannot give out so many bytes of the stream.
+    Lost(usize),
     /// A call is answered.
     Answer { call: usize, how: How },
     /// Time passes.
@@ -63,6 +68,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (1_usize..9).prop_map(Event::Bytes),
         1 => any::<bool>().prop_map(|broken| Event::End { broken }),
+        1 => (1_usize..9).prop_map(Event::Lost),
         6 => (0_usize..4, how()).prop_map(|(call, how)| Event::Answer { call, how }),
         1 => Just(Event::Wait),
     ]
@@ -111,7 +117,10 @@ const OTHERS: &str = "others";
 
 /// A store with one key, and an origin with one object.
 struct World {
-    transfers: Transfers,
+    engine: Engine,
+    stream: MissStream,
+    /// Whether the engine wants to be told the time.
+    ticking: bool,
     object: Vec<u8>,
     /// Whether the origin says how long its object is, and names its version.
     etag: bool,
@@ -140,12 +149,103 @@ impl World {
                 Effect::Call(id, call) => self.calls.push((id, call)),
                 Effect::Wake => woken = true,
                 Effect::Log(line) => self.lines.push(line),
-                Effect::Answer(..) => panic!("a transfer answers nobody"),
-                Effect::Count(_) | Effect::Lease(_) | Effect::Tick(_) => {}
+                Effect::Tick(period) => self.ticking = period.is_some(),
+                Effect::Answer(..) => panic!("nobody's response is held"),
+                Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
             }
         }
         if woken {
-            let effects = self.transfers.on_wake(Moment(self.now));
+            let effects = self.engine.on_wake(Moment(self.now));
+            self.take(effects);
+        }
+    }
+
+    /// Performs what comes before a decision. Nobody else copies the object.
+    fn decide<D>(&mut self, decided: Decided<D>) -> D {
+        self.take(decided.effects);
+        if decided.lease.is_some() {
+            let effects = self.stream.on_lease(&mut self.engine, true);
+            self.take(effects);
+        }
+        decided.decision
+    }
+
+    /// A request on the miss route, and what is sent to the origin.
+    fn request(&mut self, own: &[(&str, &str)]) -> HeaderList {
+        self.stream = MissStream::default();
+        let headers = Headers::from_pairs(own.iter().copied());
+        let decided = self.stream.on_request(&mut self.engine, headers, 7, Moment(self.now));
+        match self.decide(decided) {
+            RequestDecision::Send(headers) => headers,
+            other @ (RequestDecision::Answer(_) | RequestDecision::Continue) => {
+                panic!("{other:?}")
+            }
+        }
+    }
+
+    /// A request as far as the first byte of the object.
+    fn begin(&mut self, announced: bool) {
+        let sent = self.request(&[
+            (":method", "GET"),
+            (miss_route::MISS, "bucket b 404"),
+            (miss_route::ORIGINAL_URL, "http://gateway/b/k"),
+        ]);
+        if self.behind.is_some() {
+            let text = |name| String::from_utf8_lossy(sent.get(name).unwrap_or_default());
+            assert!(miss_route::returns(&text(miss_route::RETURNS), 302), "{sent:?}");
+            self.gone(false);
+            self.request(&[
+                (":method", "GET"),
+                (miss_route::MISS, "origin 302"),
+                (miss_route::ATTEMPT, &text(miss_route::ATTEMPT)),
+                (miss_route::LOCATION, "/there"),
+            ]);
+        }
+        let length = self.object.len().to_string();
+        let mut headers = vec![(":status", "200")];
+        if announced {
+            headers.push(("content-length", &length));
+        }
+        if self.etag {
+            headers.push(("etag", "\"v\""));
+        }
+        let digest = self.digest(&self.object, &self.object);
+        if let Some(digest) = &digest {
+            headers.push(("content-md5", digest));
+        }
+        let answer = Headers::from_pairs(headers);
+        let decided =
+            self.stream.on_response(&mut self.engine, &answer, || Source::Bucket, || None);
+        let decision = self.decide(decided);
+        assert!(matches!(decision, ResponseDecision::Stream(_)), "{decision:?}");
+        assert!(self.stream.copy().is_some(), "the first of its key is copied");
+    }
+
+    /// Whether so many bytes, which come next, are copied.
+    fn wants(&mut self, count: usize) -> bool {
+        let copy = self.stream.copy();
+        copy.is_some_and(|copy| self.engine.wants_bytes(copy, count))
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        if self.wants(bytes.len())
+            && let Some(copy) = self.stream.copy()
+        {
+            let effects = self.engine.on_bytes(copy, bytes);
+            self.take(effects);
+        }
+    }
+
+    fn gone(&mut self, client_left: bool) {
+        let now = Moment(self.now);
+        let decided = self.stream.on_gone(&mut self.engine, || client_left, now);
+        self.decide(decided);
+    }
+
+    fn wait(&mut self) {
+        self.now += Duration::from_secs(10);
+        if self.ticking {
+            let effects = self.engine.on_tick(Moment(self.now));
             self.take(effects);
         }
     }
@@ -194,9 +294,9 @@ impl World {
             How::Otherwise => answer(500, &[], b""),
             How::Well => self.store(&call),
         };
-        let wanted = self.transfers.wants_body(id, answer.body_bytes);
+        let wanted = self.engine.wants_body(id, answer.body_bytes);
         let answer = if wanted { answer } else { CallAnswer { body: Vec::new(), ..answer } };
-        let effects = self.transfers.on_call_answer(id, answer, Moment(self.now));
+        let effects = self.engine.on_call_answer(id, answer, Moment(self.now));
         self.take(effects);
     }
 
@@ -362,41 +462,6 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> CallAnswer {
     }
 }
 
-/// A visit as far as the first byte.
-fn begin(world: &mut World, configuration: &Configuration, announced: bool) -> Option<TransferId> {
-    let mut visit = Visit::new();
-    let request = Headers::from_pairs([(":method", "GET"), (":path", "/b/k")]);
-    let departure = visit.on_request(configuration, request, Moment::default());
-    assert!(matches!(departure, Departure::Send(..)), "{departure:?}");
-    if world.behind.is_some() {
-        let moved = Headers::from_pairs([(":status", "302"), ("location", "/there")]);
-        let arrival = visit.on_answer(configuration, &moved, Moment::default);
-        let Some(Arrival::Again(next)) = arrival else { panic!("{arrival:?}") };
-        visit = Visit::new();
-        let departure = visit.on_attempt(Some(next.0), &Headers::default());
-        assert!(matches!(departure, Departure::Send(..)), "{departure:?}");
-    }
-    let length = world.object.len().to_string();
-    let mut headers = vec![(":status", "200")];
-    if announced {
-        headers.push(("content-length", &length));
-    }
-    if world.etag {
-        headers.push(("etag", "\"v\""));
-    }
-    let digest = world.digest(&world.object, &world.object);
-    if let Some(digest) = &digest {
-        headers.push(("content-md5", digest));
-    }
-    match visit.on_answer(configuration, &Headers::from_pairs(headers), Moment::default) {
-        Some(Arrival::Stream { storing, .. }) => match *storing.expect("it is stored") {
-            Storing::Now(plan, origin) => world.transfers.begin(plan, origin, Moment(world.now)),
-            Storing::Later(..) => panic!("the whole object is on its way"),
-        },
-        other => panic!("{other:?}"),
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
 
@@ -416,15 +481,15 @@ proptest! {
     ) {
         let checks = if says == Says::Nothing { "false" } else { "true" };
         let configuration = CONFIGURATION.replace("CHECKS", checks);
-        let configuration = Rc::new(Configuration::from_json(configuration.as_bytes()).unwrap());
+        let configuration = Configuration::from_json(configuration.as_bytes()).unwrap();
         let mut world = World {
-            transfers: Transfers::new(Rc::clone(&configuration)),
+            engine: Engine::new(Rc::new(configuration)), stream: MissStream::default(), ticking: false,
             object: object(size), etag, beyond, behind, says,
             now: Duration::from_secs(1), calls: Vec::new(),
             uploads: BTreeMap::from([(OTHERS.to_owned(), BTreeMap::new())]),
             others: Duration::from_secs(others), lists: 0, stored: None, created: 0, lines: Vec::new(),
         };
-        let id = begin(&mut world, &configuration, announced).expect("the first of its key");
+        world.begin(announced);
         let flipped = flipped.filter(|at| *at < size && says != Says::Nothing);
         let mut sent = 0;
         let mut ended = false;
@@ -436,8 +501,14 @@ proptest! {
                         *byte ^= 0x55;
                     }
                     sent += bytes.len();
-                    if world.transfers.wants_bytes(id, bytes.len()) {
-                        let effects = world.transfers.on_bytes(id, &bytes);
+                    world.bytes(&bytes);
+                }
+                Event::Lost(n) if !ended => {
+                    let count = n.min(size - sent);
+                    sent += count;
+                    if world.wants(count) {
+                        ended = true;
+                        let effects = world.stream.on_lost_bytes(&mut world.engine);
                         world.take(effects);
                     }
                 }
@@ -446,32 +517,26 @@ proptest! {
                     // A host ends an unannounced body as it came; an announced one it may cut.
                     lies = lies && announced;
                     let whole = sent == size || lies;
-                    let end = if broken || !whole { End::Broken } else { End::Whole };
-                    let effects = world.transfers.on_end(id, end);
-                    world.take(effects);
+                    if broken || !whole {
+                        world.gone(true);
+                    } else {
+                        let effects = world.stream.on_end(&mut world.engine);
+                        world.take(effects);
+                    }
                 }
-                Event::Bytes(_) | Event::End { .. } => {}
+                Event::Bytes(_) | Event::Lost(_) | Event::End { .. } => {}
                 Event::Answer { call, how } => world.answer(call, how),
-                Event::Wait => {
-                    world.now += Duration::from_secs(10);
-                    let effects = world.transfers.on_tick(Moment(world.now));
-                    world.take(effects);
-                }
+                Event::Wait => world.wait(),
             }
         }
-        if !ended {
-            let effects = world.transfers.on_end(id, End::Broken);
-            world.take(effects);
-        }
+        world.gone(false);
         // From here on everybody behaves.
         for _ in 0..300 {
             world.answer(0, How::Well);
-            world.now += Duration::from_secs(10);
-            let effects = world.transfers.on_tick(Moment(world.now));
-            world.take(effects);
+            world.wait();
         }
         prop_assert!(world.calls.is_empty(), "still under way: {:?}", world.calls);
-        prop_assert!(world.transfers.is_idle(), "something is looked for still");
+        prop_assert!(world.engine.is_idle(), "something is looked for still");
         let (told, left): (Vec<_>, Vec<_>) =
             world.lines.iter().partition(|line| line.starts_with("GET b/k: "));
         // What others have open stays: what they used, and what nobody saw before the grace time.

@@ -256,7 +256,7 @@ mod tests {
         let keep = move |line: &str| drop(lines.send(line.to_owned()));
         let launched = gateway(&loaded.deployment, &Plan::new(&loaded), None, keep).await.unwrap();
         for (key, lines) in [
-            ("k", "streamed 15 bytes, stored in the bucket"),
+            ("k", "(15 bytes), client got 200, stored in the bucket"),
             ("k", "GET examplebucket/k: bucket 200 (15 bytes)"),
             ("absent", "answered 404, client got 404 NoSuchKey"),
         ] {

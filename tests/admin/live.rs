@@ -45,6 +45,7 @@ fn obeyed(path: DataPath) {
     let target = Target {
         directory: folder.path().join("generated"),
         data_path: Some(path),
+        form: b2o::envoy::Form::Envoy,
         trusted: Settings::TRUSTED.into(),
     };
     let rules = tempfile::tempdir().expect("a folder for the rules");

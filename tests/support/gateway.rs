@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 
+use b2o::deployment::again;
 use serde_json::{Value, json};
 
 use super::envoy::Envoy;
@@ -80,11 +81,12 @@ impl Setup {
 
     /// The plugin configuration: the same text on both hosts.
     pub(crate) fn plugin(&self) -> String {
+        let streams = self.path == Path::Streaming;
         let buckets: Vec<Value> = self
             .buckets
             .iter()
             .map(|bucket| {
-                json!({
+                let mut told = json!({
                     "name": bucket.name,
                     "store": {
                         "cluster": writer(&bucket.name),
@@ -93,7 +95,11 @@ impl Setup {
                         "addressing": "path",
                     },
                     "RoutingRules": bucket.rules,
-                })
+                });
+                if streams {
+                    told["again"] = again(&bucket.name).into();
+                }
+                told
             })
             .collect();
         let origins: serde_json::Map<String, Value> = self
@@ -103,6 +109,7 @@ impl Setup {
             .collect();
         let mut plugin = json!({ "buckets": buckets, "origins": origins });
         let optional = [
+            ("path", streams.then(|| Value::from("streaming"))),
             ("domain", self.domain.clone().map(Value::from)),
             ("limits", self.limits.clone()),
             ("timeouts", self.timeouts.clone()),

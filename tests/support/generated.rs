@@ -58,6 +58,7 @@ fn write(loaded: &Loaded, directory: &Path, trusted: &Path, admin: Option<Socket
     let settings = Settings {
         directory: directory.to_owned(),
         data_path,
+        form: b2o::envoy::Form::Envoy,
         source: "deployment.yaml".to_owned(),
         trusted: trusted.to_owned(),
     };

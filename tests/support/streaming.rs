@@ -19,6 +19,7 @@ pub(crate) fn bootstrap(setup: &Setup, folder: &Path) -> String {
     let settings = Settings {
         directory: directory.clone(),
         data_path: DataPath::Streaming,
+        form: b2o::envoy::Form::Envoy,
         source: "deployment.yaml".to_owned(),
         trusted: PathBuf::from(Settings::TRUSTED),
     };

@@ -16,8 +16,8 @@ use crate::http::headers::{HeaderList, Headers};
 use crate::http::location::Place;
 use crate::http::{percent, query};
 use crate::reason::MirrorFailure;
-use crate::request::ObjectRequest;
-use crate::rule::{self, Mirror, MirrorUrl};
+use crate::request::{self, ObjectRequest};
+use crate::rule::{Mirror, MirrorUrl};
 
 /// What origins see where no client's `user-agent` is passed: many refuse requests without one.
 pub(crate) const USER_AGENT: &str = concat!("back-to-origin/", env!("CARGO_PKG_VERSION"));
@@ -99,7 +99,7 @@ impl OriginRequest {
         cluster: &str,
     ) -> Result<Self, MirrorFailure> {
         let key = mirror.key.apply(&request.key);
-        if rule::climbs_out(&key) {
+        if request::climbs_out(&key) {
             return Err(MirrorFailure::KeyClimbs);
         }
         let mut path = percent::encode_key(&key);

@@ -20,6 +20,14 @@ pub struct Condition {
     pub headers: Vec<IncludeHeader>,
 }
 
+impl Condition {
+    /// Whether a status is one that it says. A 403 it says only by its own number.
+    #[must_use]
+    pub fn names(&self, status: u16) -> bool {
+        self.statuses.contains(status) && (status != 403 || self.statuses.names(status))
+    }
+}
+
 /// `IncludeHeader`: the request has this header, and its value is like this.
 ///
 /// Of a header that came several times, some value must be like each of the words; so do routes in

@@ -17,7 +17,6 @@ mod tests;
 pub use condition::{Condition, IncludeHeader, Statuses};
 pub use keeping::Keeping;
 pub use key::KeyRewrite;
-pub(crate) use key::climbs_out;
 pub use mirror::{Alternates, CONNECT, Mirror, MirrorHeaders, MirrorUrl, TooLarge};
 pub use redirect::External;
 
@@ -86,6 +85,12 @@ impl RuleSet {
     #[must_use]
     pub const fn has_any_status(&self) -> bool {
         self.any_status
+    }
+
+    /// The statuses of the bucket's answers that some rule is about. One without a status is not
+    /// counted: it is about whatever the bucket answers.
+    pub fn statuses(&self) -> impl Iterator<Item = u16> {
+        (400..600).filter(move |status| self.iter().any(|rule| rule.condition.names(*status)))
     }
 
     /// The servers the rules fetch from, each once, as [`Mirror::server`] names them.

@@ -343,3 +343,20 @@ fn all_findings_of_a_file_come_at_once() {
         ["bad-mirror-url", "duplicate-rule-number", "unknown-element", "bad-redirect-code"]
     );
 }
+
+#[test]
+fn rules_say_which_answers_they_are_about() {
+    let class: Vec<u16> = (400..500).filter(|status| *status != 403).collect();
+    for (statuses, expected) in [
+        (r#""404""#, &[404][..]),
+        (r#""403""#, &[403]),
+        (r#""404,503""#, &[404, 503]),
+        (r#""4XX""#, &class),
+        ("null", &[]),
+    ] {
+        let condition = format!(r#"{{"HttpErrorCodeReturnedEquals": {statuses}}}"#);
+        let rules = rule(&condition, r#"{"HostName": "h"}"#);
+        let rules = RuleSet::from_json(rules.as_bytes()).rules.unwrap();
+        assert_eq!(rules.statuses().collect::<Vec<_>>(), expected, "{statuses}");
+    }
+}

@@ -205,6 +205,7 @@ pub(super) fn now() -> Moment {
     Moment(host::now().unwrap_or(Duration::ZERO))
 }
 
+#[expect(clippy::disallowed_types, reason = "the host has no other source of what nobody else has")]
 fn random() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(0_u8)

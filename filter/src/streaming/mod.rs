@@ -10,27 +10,24 @@
 //! The gateway carries the bytes. What leads on to another origin, or to another rule, comes back as
 //! a request of its own ([`crate::miss_route`]); what it was about waits in the engine meanwhile.
 
-mod in_flight;
-mod returning;
 #[cfg(test)]
 mod tests;
 
 use std::rc::Rc;
 
-pub(crate) use self::in_flight::{Answered, InFlight};
-pub(crate) use self::returning::{AttemptId, Returning};
 use crate::conclusion::Conclusion;
-use crate::copy::{CopyId, End, Plan};
+use crate::copy::{CopyId, End};
 use crate::decision::{self, Decision, Exchange};
 use crate::engine::Engine;
 use crate::host::Effect;
 use crate::http::headers::{HeaderList, Headers};
+use crate::in_flight::{Answered, AttemptId, InFlight, Storing};
 use crate::lease::Lease;
 use crate::matching::{BucketResponse, Source};
 use crate::metric::Metric;
 use crate::miss::Sequence;
 use crate::miss_route::{self, Said};
-use crate::origin::{Next, Route, Unheard, Verdict};
+use crate::origin::{Next, Unheard, Verdict};
 use crate::reply::Reply;
 use crate::request::ObjectRequest;
 use crate::time::Moment;
@@ -56,13 +53,13 @@ enum State {
     Watching(Exchange),
 }
 
-/// How an object gets into the bucket.
-#[derive(Debug)]
-pub(crate) enum Storing {
-    /// By a fetch of its own: the client only wanted a part, or the headers.
-    Later(Plan, Route),
-    /// On its way through; the route is for the fetch that is needed when that fails.
-    Now(Plan, Route),
+/// A request that has come, and what it has led to so far.
+struct Arrival<'e> {
+    engine: &'e mut Engine,
+    /// The number of the root, which no other has.
+    root: u64,
+    now: Moment,
+    effects: Vec<Effect>,
 }
 
 /// A decision, and what goes with it.
@@ -107,7 +104,7 @@ impl MissStream {
         root: u64,
         now: Moment,
     ) -> Decided<RequestDecision> {
-        let mut effects = Vec::new();
+        let mut arrival = Arrival { engine, root, now, effects: Vec::new() };
         let decision = match Said::read(&headers) {
             None => {
                 self.state = State::Watching(Exchange::new(headers, Sequence::default()));
@@ -115,43 +112,36 @@ impl MissStream {
             }
             Some(Said::Bucket { name, status, deleted }) => {
                 let response = BucketResponse { status, source: Source::Bucket, deleted };
-                self.first(engine, name, response, &headers, root, now, &mut effects)
+                self.first(&mut arrival, name, response, &headers)
             }
             Some(Said::BucketUnheard { name, status }) => {
                 let response = BucketResponse { status, source: Source::Gateway, deleted: false };
-                self.first(engine, name, response, &headers, root, now, &mut effects)
+                self.first(&mut arrival, name, response, &headers)
             }
-            Some(Said::Origin { status }) => {
-                self.returned(engine, &headers, root, now, &mut effects, |asked| {
-                    let location = headers.get(miss_route::LOCATION);
-                    let answer =
-                        Headers::from_pairs(location.map(|location| ("location", location)));
-                    asked.route.current().judge_status(status, &answer)
-                })
-            }
+            Some(Said::Origin { status }) => self.returned(&mut arrival, &headers, |asked| {
+                let location = headers.get(miss_route::LOCATION);
+                let answer = Headers::from_pairs(location.map(|location| ("location", location)));
+                asked.route.current().judge_status(status, &answer)
+            }),
             Some(Said::OriginUnheard { status, details }) => {
-                self.returned(engine, &headers, root, now, &mut effects, |_| {
+                self.returned(&mut arrival, &headers, |_| {
                     Verdict::Failed(Unheard::of(status, details).into())
                 })
             }
         };
         let lease = self.storing.as_ref().map(|(storing, _)| storing.plan().lease());
-        Decided { effects, lease, decision }
+        Decided { effects: arrival.effects, lease, decision }
     }
 
     /// The bucket could not answer it.
-    #[expect(clippy::too_many_arguments, reason = "one request, and all that is known of it")]
     fn first(
         &mut self,
-        engine: &mut Engine,
+        arrival: &mut Arrival<'_>,
         bucket: &str,
         response: BucketResponse,
         headers: &Headers,
-        root: u64,
-        now: Moment,
-        effects: &mut Vec<Effect>,
     ) -> RequestDecision {
-        let configuration = engine.configuration();
+        let configuration = arrival.engine.configuration();
         let knows = |name: &str| configuration.bucket(name).is_some();
         let request = clients_request(headers).and_then(|client| {
             ObjectRequest::read(client, configuration.domain.as_deref(), knows).ok()
@@ -171,35 +161,34 @@ impl MissStream {
             }
             Some(decision) => {
                 let proto = headers.text(miss_route::FORWARDED_PROTO).unwrap_or("http");
-                self.act(engine, decision, proto, now, root, now, effects)
+                let since = arrival.now;
+                self.act(arrival, decision, proto, since)
             }
         }
     }
 
     /// What a rule does.
-    #[expect(clippy::too_many_arguments, reason = "one request, and all that is known of it")]
     fn act(
         &mut self,
-        engine: &mut Engine,
+        arrival: &mut Arrival<'_>,
         decision: Decision,
         forwarded_proto: &str,
         since: Moment,
-        root: u64,
-        now: Moment,
-        effects: &mut Vec<Effect>,
     ) -> RequestDecision {
+        let now = arrival.now;
         match decision {
-            Decision::Answer(conclusion) => self.conclude(conclusion, effects),
+            Decision::Answer(conclusion) => self.conclude(conclusion, &mut arrival.effects),
             Decision::Fetch(conclusion, miss) => {
                 let asked = InFlight::new(*miss, now, since, forwarded_proto.to_owned());
                 let wanted = asked.wanted(Some(conclusion.reply.status));
                 self.storing = wanted.map(|wanted| (wanted, since));
-                self.conclude(conclusion, effects)
+                self.conclude(conclusion, &mut arrival.effects)
             }
             Decision::Mirror(miss) => {
                 let mut asked = InFlight::new(*miss, now, since, forwarded_proto.to_owned());
-                effects.extend(engine.prefer_well(&mut asked.route, now));
-                self.send(engine, asked, root, effects)
+                let effects = arrival.engine.prefer_well(&mut asked.route, now);
+                arrival.effects.extend(effects);
+                self.send(arrival, asked)
             }
             Decision::Pass(_) | Decision::Tell(_) => RequestDecision::Continue,
         }
@@ -210,20 +199,15 @@ impl MissStream {
         RequestDecision::Answer(told(conclusion, effects))
     }
 
-    fn send(
-        &mut self,
-        engine: &mut Engine,
-        asked: InFlight,
-        root: u64,
-        effects: &mut Vec<Effect>,
-    ) -> RequestDecision {
+    fn send(&mut self, arrival: &mut Arrival<'_>, asked: InFlight) -> RequestDecision {
+        let engine = &mut *arrival.engine;
         let asked = Rc::new(asked);
         let returns = asked.returns();
         let attempt = (!returns.is_empty()).then(|| engine.returning().add(Rc::clone(&asked)));
-        let name = attempt.map(|attempt| attempt.name(root));
+        let name = attempt.map(|attempt| attempt.name(arrival.root));
         let standard = engine.configuration().timeouts.origin;
         let headers = asked.headers(name.as_deref(), &returns, standard);
-        effects.push(Effect::Count(Metric::Fetches));
+        arrival.effects.push(Effect::Count(Metric::Fetches));
         self.state = State::Asked(asked, attempt);
         RequestDecision::Send(headers)
     }
@@ -231,35 +215,34 @@ impl MissStream {
     /// The answer of an origin has come back.
     fn returned(
         &mut self,
-        engine: &mut Engine,
+        arrival: &mut Arrival<'_>,
         headers: &Headers,
-        root: u64,
-        now: Moment,
-        effects: &mut Vec<Effect>,
         judge: impl FnOnce(&InFlight) -> Verdict,
     ) -> RequestDecision {
-        let attempt = headers.text(miss_route::ATTEMPT).and_then(|name| AttemptId::of(name, root));
-        let Some(asked) = attempt.and_then(|attempt| engine.returning().take(attempt)) else {
+        let name = headers.text(miss_route::ATTEMPT);
+        let attempt = name.and_then(|name| AttemptId::of(name, arrival.root));
+        let waiting = arrival.engine.returning();
+        let Some(asked) = attempt.and_then(|attempt| waiting.take(attempt)) else {
             let line = "an answer came back of which nothing is known any more".to_owned();
             let (reply, metric) = (Reply::lost(headers), Metric::MirrorFailed);
-            return self.conclude(Conclusion { reply, metric, line }, effects);
+            return self.conclude(Conclusion { reply, metric, line }, &mut arrival.effects);
         };
         let mut asked = Rc::unwrap_or_clone(asked);
         let verdict = judge(&asked);
-        match engine.next(&mut asked.route, verdict, now) {
-            Next::Ask => self.send(engine, asked, root, effects),
-            Next::End(verdict) => self.conclude(asked.last_word(&verdict), effects),
+        match arrival.engine.next(&mut asked.route, verdict, arrival.now) {
+            Next::Ask => self.send(arrival, asked),
+            Next::End(verdict) => self.conclude(asked.last_word(&verdict), &mut arrival.effects),
             Next::FallThrough => {
-                let configuration = engine.configuration();
+                let configuration = arrival.engine.configuration();
                 match decision::fall_through(&configuration, &asked.miss) {
                     None | Some(Decision::Pass(_) | Decision::Tell(_)) => {
-                        self.conclude(asked.last_word(&Verdict::Absent), effects)
+                        self.conclude(asked.last_word(&Verdict::Absent), &mut arrival.effects)
                     }
                     Some(decision) => {
                         let line = asked.miss.fell_through(asked.route.initial());
-                        effects.push(Effect::Log(line));
+                        arrival.effects.push(Effect::Log(line));
                         let InFlight { since, forwarded_proto, .. } = asked;
-                        self.act(engine, decision, &forwarded_proto, since, root, now, effects)
+                        self.act(arrival, decision, &forwarded_proto, since)
                     }
                 }
             }
@@ -312,7 +295,11 @@ impl MissStream {
                     }
                 }
             }
-            State::Copying(_) | State::New | State::Settled => ResponseDecision::Continue,
+            // A second response is none of an origin's, and takes nothing from the first.
+            state @ (State::Copying(_) | State::New | State::Settled) => {
+                self.state = state;
+                ResponseDecision::Continue
+            }
         };
         let lease = self.storing.as_ref().map(|(storing, _)| storing.plan().lease());
         Decided { effects, lease, decision }
@@ -387,14 +374,6 @@ impl MissStream {
         }
         let lease = self.storing.as_ref().map(|(storing, _)| storing.plan().lease());
         Decided { effects, lease, decision: () }
-    }
-}
-
-impl Storing {
-    const fn plan(&self) -> &Plan {
-        match self {
-            Self::Later(plan, _) | Self::Now(plan, _) => plan,
-        }
     }
 }
 

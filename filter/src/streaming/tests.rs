@@ -170,7 +170,7 @@ fn a_miss_is_sent_to_its_origin_by_what_the_client_asked() {
             );
             assert_eq!(text(&headers, "content-length").as_deref(), Some("4"));
         }
-        other => panic!("{other:?}"),
+        other @ (ResponseDecision::Answer(_) | ResponseDecision::Continue) => panic!("{other:?}"),
     }
     assert!(bench.miss.copy().is_none(), "the lease is not ours yet");
     assert!(bench.miss.on_lease(&mut bench.engine, true).is_empty());
@@ -305,7 +305,7 @@ fn a_redirect_is_followed_and_the_object_is_the_mirror_urls() {
         ResponseDecision::Stream(headers) => {
             assert_eq!(text(&headers, "x-oss-tag").as_deref(), Some("MIRROR http%3A%2F%2Fo%2Fk"));
         }
-        other => panic!("{other:?}"),
+        other @ (ResponseDecision::Answer(_) | ResponseDecision::Continue) => panic!("{other:?}"),
     }
     assert!(!bench.miss.on_lease(&mut bench.engine, true).is_empty(), "the whole is fetched later");
 }
@@ -423,4 +423,14 @@ fn an_answer_that_the_gateway_should_have_brought_back_is_a_failure() {
     let answer = [(":status", "307"), (miss_route::MISS, "origin 302"), ("location", "http://x/")];
     let ResponseDecision::Answer(reply) = bench.answer(&answer) else { panic!() };
     assert_eq!(reply.status, 424);
+}
+
+#[test]
+fn a_second_response_takes_nothing_from_the_copy_of_the_first() {
+    let mut bench = Bench::new();
+    sent(bench.missed("GET", "/b/k", &[]));
+    assert!(matches!(bench.answer(&[(":status", "200")]), ResponseDecision::Stream(_)));
+    assert!(bench.miss.on_lease(&mut bench.engine, true).is_empty());
+    assert!(matches!(bench.answer(&[(":status", "200")]), ResponseDecision::Continue));
+    assert!(bench.miss.copy().is_some());
 }

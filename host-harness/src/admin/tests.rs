@@ -533,6 +533,7 @@ async fn when_envoys_files_cannot_be_written_the_rules_go_back() {
     let target = Target {
         directory: scene.path("rules.xml").join("envoy"),
         data_path: None,
+        form: crate::envoy::Form::Envoy,
         trusted: TargetSettings::TRUSTED.into(),
     };
     let keeper = Keeper { deployment: scene.path("deployment.yaml"), envoy: Some(target) };

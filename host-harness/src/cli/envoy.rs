@@ -17,16 +17,18 @@ use crate::envoy::{self, Change, Settings, Target};
 /// Files are replaced as a whole, those that stay the same are not touched, and a deployment with
 /// an error changes nothing.
 ///
-/// By the path `streaming`, the default, Envoy's own router tries a miss again at the origin: bytes
-/// stream to the client, of objects of any size, and a hit never enters the module. That takes Envoy
-/// 1.39 or later. By the path `callout` the filter fetches an object, up to 32 MiB, answers with it
-/// and writes it into the bucket: the portable form, for any Envoy and as a base for Istio.
+/// By the path `streaming`, the default, Envoy's own router sends a miss on to the origin that the
+/// filter names: bytes stream to the client, of objects of any size, and a hit never enters the
+/// module. `--for` says for which Envoy: `envoy` is a stock one, 1.37 or later, and `istio` one like
+/// Istio's proxy, of Envoy 1.36 to 1.39. By the path `callout` the filter fetches an object, up to 32
+/// MiB, answers with it and writes it into the bucket: the portable form, for any Envoy.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
     after_long_help = "\
 Examples:
   b2o envoy envoy/deployment.yaml --out /tmp/envoy
+  b2o envoy envoy/deployment.yaml --out /tmp/envoy --for istio
   b2o envoy envoy/deployment.yaml --out /tmp/envoy --path callout
   envoy --config-path /tmp/envoy/envoy.yaml
 
@@ -47,6 +49,9 @@ pub(super) struct Arguments {
     /// How an object reaches the client; without it, as `path` in the deployment file says.
     #[arg(long = "path", value_enum)]
     data_path: Option<DataPath>,
+    /// Which Envoy the files are for.
+    #[arg(long = "for", value_enum, default_value_t = Form::Envoy)]
+    form: Form,
     /// The certificates that HTTPS servers are trusted by, in PEM.
     #[arg(long, value_name = "FILE", default_value = Settings::TRUSTED)]
     trust: PathBuf,
@@ -57,8 +62,26 @@ pub(super) struct Arguments {
 pub(super) enum DataPath {
     /// Whole, through the filter's memory. For any Envoy.
     Callout,
-    /// From the origin through Envoy, copied into the bucket on the way. Needs Envoy 1.39 or later.
+    /// From the origin through Envoy, copied into the bucket on the way.
     Streaming,
+}
+
+/// Which Envoy files are for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Form {
+    /// A stock one, 1.37 or later.
+    Envoy,
+    /// One like Istio's proxy, of Envoy 1.36 to 1.39: it lacks some extensions.
+    Istio,
+}
+
+impl From<Form> for envoy::Form {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Envoy => Self::Envoy,
+            Form::Istio => Self::Istio,
+        }
+    }
 }
 
 impl From<DataPath> for envoy::DataPath {
@@ -71,11 +94,12 @@ impl From<DataPath> for envoy::DataPath {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { deployment, out, data_path, trust } = arguments;
+    let Arguments { deployment, out, data_path, form, trust } = arguments;
     let loaded = load(deployment)?;
     let target = Target {
         directory: out.clone(),
         data_path: data_path.map(envoy::DataPath::from),
+        form: (*form).into(),
         trusted: trust.clone(),
     };
     let files =
@@ -92,25 +116,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let usual = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads =
         if workers == usual { String::new() } else { format!(" --concurrency {workers}") };
-    if data_path.is_none() && loaded.deployment.path.span.is_empty() {
-        tell_of_the_default();
-    }
     let restart = changes.contains(&(envoy::BOOTSTRAP, Change::Replaced));
     let advice = if restart { "restart Envoy to have all of it" } else { "run it with" };
     print(&format!("{advice}: {command}{threads}\n"));
     Ok(())
-}
-
-/// Nobody chose the path, so nobody may know what it takes.
-fn tell_of_the_default() {
-    let _ = writeln!(
-        std::io::stderr(),
-        "note: these files need Envoy {} or later: earlier ones cannot choose another server for a \
-         retry, which is how a miss streams from the origin\n  \
-         help: --path callout writes the portable form, for earlier ones and as a base for Istio; \
-         `path: streaming` in the deployment file, or --path streaming, says that you know",
-        envoy::SINCE
-    );
 }
 
 fn warn(trust: &Path) {

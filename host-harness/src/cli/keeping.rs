@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::colour_errors;
-use super::envoy::DataPath;
+use super::envoy::{DataPath, Form};
 use super::failure::{Failure, USAGE};
 use crate::admin::KeeperError;
 use crate::deployment::LoadError;
@@ -20,6 +20,9 @@ pub(super) struct EnvoyFiles {
     /// The `--path` they were written with.
     #[arg(long = "path", value_enum, requires = "envoy")]
     data_path: Option<DataPath>,
+    /// The `--for` they were written with.
+    #[arg(long = "for", value_enum, requires = "envoy", default_value_t = Form::Envoy)]
+    form: Form,
     /// The `--trust` they were written with.
     #[arg(long, value_name = "FILE", requires = "envoy", default_value = Settings::TRUSTED)]
     trust: PathBuf,
@@ -30,7 +33,7 @@ impl EnvoyFiles {
     pub(super) fn target(&self) -> Option<Target> {
         let directory = self.envoy.clone()?;
         let data_path = self.data_path.map(envoy::DataPath::from);
-        Some(Target { directory, data_path, trusted: self.trust.clone() })
+        Some(Target { directory, data_path, form: self.form.into(), trusted: self.trust.clone() })
     }
 }
 

@@ -80,7 +80,7 @@ async fn a_missing_object_comes_from_the_origin_and_stays() {
         running.line(&format!("{name}bucket 404")).await,
         format!(
             "{name}bucket 404, rule 1 Mirror, origin http://{origin}/examplefolder/example.txt \
-             streamed 34 bytes, stored in the bucket"
+             answered 200 (34 bytes), client got 200, stored in the bucket"
         )
     );
     let stored = get(running.demo.store(), "examplefolder/example.txt", &[]).await;

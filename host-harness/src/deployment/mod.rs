@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use credentials::{Credentials, Environment, Inline};
 pub use load::{LoadError, Loaded, RuleSource, Rules, load, load_with, parse};
-pub use plan::Plan;
+pub use plan::{Plan, again};
 pub use reference::reference;
 use section::section;
 pub use value::{Addressing, At, BucketName, DataPath, Domain, Protocol, Reads, Region, Variable};
@@ -42,7 +42,7 @@ section! {
         pub workers: NonZeroUsize [Computed "the number of processors"],
         /// How an object that a bucket lacks reaches the client. `streaming`: the gateway streams
         /// it from the origin, whatever its size, and the filter copies it part by part; in Envoy
-        /// that takes 1.39 or later. `callout`: the filter fetches it whole, up to `object_bytes`,
+        /// that takes 1.37 or later, or a proxy of Istio's. `callout`: the filter fetches it whole, up to `object_bytes`,
         /// on any proxy-wasm host.
         pub path: At<DataPath> [Default "streaming"],
         /// What the filter may use at most, per worker.
@@ -124,9 +124,9 @@ section! {
         /// (`bucket.host/key`).
         pub addressing: Addressing [Default "path"],
         /// What is spoken with the store: `http1` is HTTP/1.1, `http2` is HTTP/2, without TLS by
-        /// prior knowledge. Over HTTP/1.1 a miss that streams costs the connection its 404 came
-        /// on, over HTTP/2 it costs none. `b2o serve` speaks HTTP/1.1 alone.
-        pub protocol: Protocol [Default "http1"],
+        /// prior knowledge; `auto` is what the store chooses over TLS, and HTTP/1.1 without. With
+        /// origins it is always `auto`. `b2o serve` speaks HTTP/1.1 alone.
+        pub protocol: Protocol [Default "auto"],
         /// How long a connection to the store is kept without a request. Keep it below the time
         /// after which the store closes such a connection: a request that meets the closing fails.
         pub idle_timeout: Duration [Default "4s"],

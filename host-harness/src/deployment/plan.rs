@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::load::Loaded;
 use super::mirror_auth::Signers;
 use super::value::{Addressing, DataPath, Protocol, Reads, parse_endpoint};
-use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Routes};
+use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Routes, Scheme};
 
 /// A deployment, worked out.
 #[derive(Clone, Debug)]
@@ -26,8 +26,6 @@ pub struct Plan {
     pub configuration: String,
     /// How an object that a bucket lacks reaches the client.
     pub path: gateway::DataPath,
-    /// The same for the filter on the origins' side.
-    pub origin_configuration: String,
     /// The cluster of each origin, by the names of servers that rules have (`Mirror::server`).
     pub origins: BTreeMap<String, String>,
 }
@@ -36,6 +34,12 @@ impl Plan {
     /// Works a deployment out.
     #[must_use]
     pub fn new(loaded: &Loaded) -> Self {
+        Self::by(loaded, path(loaded))
+    }
+
+    /// The same by another path than the deployment's own.
+    #[must_use]
+    pub fn by(loaded: &Loaded, path: gateway::DataPath) -> Self {
         let deployment = &loaded.deployment;
         let domain = deployment.domain.as_ref().map(|domain| domain.0.clone());
         let mut routes = Routes { domain, ..Routes::default() };
@@ -48,11 +52,16 @@ impl Plan {
             cluster.signer = bucket.credentials.keys(&bucket.region);
             cluster.idle_timeout = bucket.idle_timeout;
             cluster.protocol = match bucket.protocol {
+                Protocol::Auto => by_scheme(&bucket.endpoint),
                 Protocol::Http1 => gateway::Protocol::Http1,
                 Protocol::Http2 => gateway::Protocol::Http2,
             };
             buckets.push(ConfiguredBucket {
                 name,
+                again: match path {
+                    gateway::DataPath::Callout => None,
+                    gateway::DataPath::Streaming => Some(again(name)),
+                },
                 store: ConfiguredStore {
                     cluster: cluster.name.clone(),
                     scheme: bucket.endpoint.scheme.as_str(),
@@ -73,8 +82,7 @@ impl Plan {
             }
         }
         for endpoint in deployment.origins.iter().flatten() {
-            let cluster = Cluster::new(&origin_name(endpoint), endpoint.clone());
-            origins.insert(endpoint.to_string(), cluster);
+            origins.insert(endpoint.to_string(), any_origin(endpoint));
         }
         let named = origins.iter().map(|(server, cluster)| (server.clone(), cluster.name.clone()));
         let configured_origins: BTreeMap<_, _> = named.collect();
@@ -84,8 +92,11 @@ impl Plan {
             }
         }
         let limits = &deployment.limits;
-        let configuration = |role| Configuration {
-            role,
+        let configuration = Configuration {
+            path: match path {
+                gateway::DataPath::Callout => None,
+                gateway::DataPath::Streaming => Some(DataPath::Streaming.as_str()),
+            },
             domain: routes.domain.as_deref(),
             buckets: &buckets,
             origins: &configured_origins,
@@ -103,14 +114,23 @@ impl Plan {
             },
         };
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
-        let json = |role| serde_json::to_string_pretty(&configuration(role)).unwrap_or_default();
-        let (origin_configuration, configuration) = (json(Some("origin")), json(None));
-        let path = match deployment.path.value {
-            DataPath::Callout => gateway::DataPath::Callout,
-            DataPath::Streaming => gateway::DataPath::Streaming,
-        };
-        let origins = configured_origins;
-        Self { clusters, routes, configuration, path, origin_configuration, origins }
+        let configuration = serde_json::to_string_pretty(&configuration).unwrap_or_default();
+        Self { clusters, routes, configuration, path, origins: configured_origins }
+    }
+}
+
+/// The cluster by which a bucket is asked again for its own answer, once its 404 has been dropped
+/// and no rule turns out to be about the request.
+#[must_use]
+pub fn again(bucket: &str) -> String {
+    format!("again-{bucket}")
+}
+
+/// The path that a deployment says.
+fn path(loaded: &Loaded) -> gateway::DataPath {
+    match loaded.deployment.path.value {
+        DataPath::Callout => gateway::DataPath::Callout,
+        DataPath::Streaming => gateway::DataPath::Streaming,
     }
 }
 
@@ -129,7 +149,7 @@ fn reads(reads: Reads, addressing: Addressing) -> gateway::Reads {
 fn origin_cluster(server: &str, signers: &Signers) -> Option<Cluster> {
     let mut words = server.split(' ');
     let endpoint = parse_endpoint(words.next()?)?;
-    let mut cluster = Cluster::new(&origin_name(&endpoint), endpoint);
+    let mut cluster = any_origin(&endpoint);
     for word in words {
         cluster.name = format!("{}-{word}", cluster.name);
         match word.strip_prefix(CONNECT) {
@@ -138,6 +158,21 @@ fn origin_cluster(server: &str, signers: &Signers) -> Option<Cluster> {
         }
     }
     Some(cluster)
+}
+
+/// The cluster of an origin of which nothing more is said.
+fn any_origin(endpoint: &Endpoint) -> Cluster {
+    let mut cluster = Cluster::new(&origin_name(endpoint), endpoint.clone());
+    cluster.protocol = by_scheme(endpoint);
+    cluster
+}
+
+/// What is spoken with a server of which that is not said.
+const fn by_scheme(endpoint: &Endpoint) -> gateway::Protocol {
+    match endpoint.scheme {
+        Scheme::Http => gateway::Protocol::Http1,
+        Scheme::Https => gateway::Protocol::Auto,
+    }
 }
 
 fn origin_name(endpoint: &Endpoint) -> String {
@@ -185,7 +220,7 @@ fn in_ascii(element: &str, text: &str) -> String {
 #[derive(Serialize)]
 struct Configuration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
+    path: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<&'a str>,
     buckets: &'a [ConfiguredBucket<'a>],
@@ -197,6 +232,8 @@ struct Configuration<'a> {
 #[derive(Serialize)]
 struct ConfiguredBucket<'a> {
     name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    again: Option<String>,
     store: ConfiguredStore<'a>,
     #[serde(rename = "RoutingRules")]
     routing_rules: Value,

@@ -87,10 +87,12 @@ fn a_plan_names_clusters_and_configures_the_filter() {
     let configuration: serde_json::Value = serde_json::from_str(&plan.configuration).unwrap();
     let rules: serde_json::Value = serde_json::from_str(RULES).unwrap();
     let expected = serde_json::json!({
+        "path": "streaming",
         "domain": "s3.localhost",
         "buckets": [
             {
                 "name": "examplebucket",
+                "again": "again-examplebucket",
                 "store": {
                     "cluster": "store-examplebucket",
                     "scheme": "http",
@@ -101,6 +103,7 @@ fn a_plan_names_clusters_and_configures_the_filter() {
             },
             {
                 "name": "other",
+                "again": "again-other",
                 "store": {
                     "cluster": "store-other",
                     "scheme": "https",
@@ -123,6 +126,9 @@ fn a_plan_names_clusters_and_configures_the_filter() {
     assert_eq!(plan.path, crate::gateway::DataPath::Streaming);
     let callout = Plan::new(&loaded(&format!("path: callout\n{SMALL}")));
     assert_eq!(callout.path, crate::gateway::DataPath::Callout);
+    for word in ["\"path\":", "\"again\""] {
+        assert!(!callout.configuration.contains(word), "{}", callout.configuration);
+    }
 }
 
 #[test]

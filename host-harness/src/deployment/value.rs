@@ -409,6 +409,8 @@ words! {
 words! {
     /// What is spoken with a store.
     pub enum Protocol {
+        /// Over TLS what the store chooses, else HTTP/1.1.
+        Auto = "auto",
         /// HTTP/1.1.
         Http1 = "http1",
         /// HTTP/2.

@@ -107,9 +107,7 @@ fn section(profile: &str, keys: &gateway::Credentials) -> Result<String, Credent
 /// The filter that signs what goes through a bucket's cluster, where the bucket has keys.
 pub(super) fn signing(bucket: &Bucket, settings: &Settings) -> Option<Map> {
     let provider = match place(&bucket.credentials) {
-        Place::Environment => only_these()
-            .remark("Envoy's own environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where it is set, AWS_SESSION_TOKEN.")
-            .with("environment_credential_provider", Map::new()),
+        Place::Environment => only_these().with("environment_credential_provider", Map::new()),
         Place::File => of_file(&bucket.name.value.0, settings),
         Place::Nowhere => return None,
     };
@@ -131,7 +129,7 @@ fn of_file(profile: &str, settings: &Settings) -> Map {
     let directory = Map::new().with("path", settings.directory.display().to_string());
     let file = Map::new()
         .with("filename", settings.path(CREDENTIALS))
-        .with("watched_directory", directory.flow());
+        .with("watched_directory", directory);
     only_these().with(
         "credentials_file_provider",
         Map::new().with("credentials_data_source", file).with("profile", profile),
@@ -143,8 +141,10 @@ fn filter(region: &str, provider: Map) -> Map {
         Map::typed("envoy.extensions.filters.http.aws_request_signing.v3.AwsRequestSigning")
             .with("service_name", "s3")
             .with("region", region)
-            .remark("Otherwise the body would be held once more, to be hashed.")
+            // Otherwise the body would be held once more, to be hashed.
             .with("use_unsigned_payload", true)
             .with("credential_provider", provider);
-    Map::new().with("name", "envoy.filters.http.aws_request_signing").with("typed_config", config)
+    Map::new()
+        .with("name", "envoy.filters.http.aws_request_signing")
+        .with("typed_config", config.shared("signing"))
 }

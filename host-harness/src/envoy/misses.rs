@@ -1,90 +1,126 @@
-//! Misses as requests of their own: Envoy drops the bucket's answer and routes the request anew.
+//! The miss route: what a request comes to that its bucket could not answer.
 //!
-//! Owns what a miss is to Envoy, and how the request says that it is one. It costs a hit less than
-//! anything else that tells the two apart, and what becomes of the bucket is settled by then: no
-//! failure to reach it can be taken for a miss, nor one to reach an origin for the bucket's.
+//! Owns the virtual host that only Envoy's own redirects lead to, and what makes a request follow
+//! one. Where it goes on from there is the filter's word.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use back_to_origin::miss_route::{
+    ATTEMPT, CLUSTER, FORWARDED_PROTO, HOST, IDLE, LOCATION, MISS, SERVER_HOST,
+};
+use back_to_origin::rule::{Action, Mirror};
+
+use super::bootstrap::seconds;
+use super::way::presigned;
 use super::yaml::{List, Map};
+use super::{clusters, filter};
+use crate::deployment::{Loaded, Reads, again};
 
-/// The name of Envoy's filter in the chain.
-pub(super) const NAME: &str = "misses";
+/// The name of the route, which redirects may lead to.
+const NAME: &str = "miss";
 
-/// The header by which a request says that it is one. No client can set it.
-pub(super) const HEADER: &str = "x-envoy-back-to-origin";
+/// How often a request may come to the miss route: more often than any rules make it.
+const TURNS: u64 = 64;
 
-/// The host of a miss whose bucket stands in its path. Nobody can ask port 0.
-pub(super) const HOST: &str = "back-to-origin.invalid:0";
-
-/// The message that configures it.
-const MESSAGE: &str = "envoy.extensions.filters.http.custom_response.v3.CustomResponse";
-
-/// What a delete marker says of itself, by S3 and by OSS.
-const MARKERS: [&str; 2] = ["x-amz-delete-marker", "x-oss-delete-marker"];
-
-/// The filter in the chain, which virtual hosts turn on.
-pub(super) fn filter() -> Map {
-    Map::new().with("name", NAME).with("disabled", true).with("typed_config", Map::typed(MESSAGE))
-}
-
-/// What Envoy does with a miss: it routes it as a request to this host.
-pub(super) fn anew(host: &str) -> Map {
-    let header = Map::new().with("key", HEADER).with("value", "miss");
-    let policy =
-        Map::typed("envoy.extensions.http.custom_response.redirect_policy.v3.RedirectPolicy")
-            .with("redirect_action", Map::new().with("host_redirect", host).flow())
-            .with(
-                "request_headers_to_add",
-                List::new().with(Map::new().with("header", header).flow()),
-            );
-    let action = Map::new().with("name", "miss").with("typed_config", policy);
-    let matcher =
-        Map::new().with("predicate", is_miss()).with("on_match", Map::new().with("action", action));
-    let list = Map::new().with("matchers", List::new().with(matcher));
-    Map::typed(MESSAGE).with("custom_response_matcher", Map::new().with("matcher_list", list))
-}
-
-/// Requests that only say by their host that they are one.
-pub(super) fn pretended() -> Map {
-    let header = Map::new().with("name", HEADER).with("present_match", true);
-    let headers = List::new().with(header.with("invert_match", true).flow());
-    Map::new()
-        .with("match", Map::new().with("prefix", "/").with("headers", headers))
-        .with("direct_response", Map::new().with("status", 404_u64).flow())
-}
-
-/// The bucket itself has answered 404, and for no delete marker: what was deleted stays deleted.
-fn is_miss() -> Map {
-    let text = |exact: &str| Map::new().with("exact", exact);
-    let status = Map::typed("envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput");
-    let local = Map::typed("envoy.type.matcher.v3.HttpResponseLocalReplyMatchInput");
-    let all = List::new().with(single("status", status, text("404"))).with(single(
-        "local",
-        local,
-        text("false"),
-    ));
-    let marked = MARKERS.map(|name| {
-        let header = || {
-            Map::typed("envoy.type.matcher.v3.HttpResponseHeaderMatchInput")
-                .with("header_name", name)
-        };
-        let some = Map::new().with(
-            "safe_regex",
-            Map::new().with("google_re2", Map::new()).with("regex", ".+").flow(),
-        );
-        let no = text("false").with("ignore_case", true);
-        let says = single(name, header(), some);
-        let denies = Map::new().with("not_matcher", single(name, header(), no));
-        Map::new().with("not_matcher", every(List::new().with(says).with(denies)))
+/// How long streams may stand still, by what rules say of it in milliseconds. It is never less than
+/// the answer's headers may take: of a late one the filter is to hear.
+fn idle_times(loaded: &Loaded) -> BTreeMap<u128, Duration> {
+    let mut times: BTreeMap<u128, Duration> = BTreeMap::new();
+    let rules = loaded.rules.iter().flat_map(|rules| rules.set.iter());
+    let mirrors = rules.filter_map(|rule| match &rule.action {
+        Action::External(_) => None,
+        Action::Mirror(mirror) => Some(mirror),
     });
-    every(marked.into_iter().fold(all, List::with))
+    for mirror in mirrors {
+        let Mirror { idle_timeout, timeout, .. } = &**mirror;
+        let Some(idle) = idle_timeout.or(*timeout) else { continue };
+        let patience = timeout.unwrap_or(loaded.deployment.timeouts.origin);
+        let bound = idle.max(patience.saturating_add(Duration::from_secs(1)));
+        let time = times.entry(idle.as_millis()).or_default();
+        *time = bound.max(*time);
+    }
+    times
 }
 
-fn single(name: &str, input: Map, value: Map) -> Map {
-    let input = Map::new().with("name", name).with("typed_config", input);
-    let single = Map::new().with("input", input).with("value_match", value.flow());
-    Map::new().with("single_predicate", single)
+/// Has the router follow a redirect to the miss route and no other, with these headers of the
+/// answer.
+fn policy(loaded: &Loaded, copied: &[&str]) -> Map {
+    let names = idle_times(loaded).into_keys().map(|idle| format!("{NAME}-{idle}"));
+    let names: List = std::iter::once(NAME.to_owned()).chain(names).collect();
+    let listed = Map::typed(
+        "envoy.extensions.internal_redirect.allow_listed_routes.v3.AllowListedRoutesConfig",
+    )
+    .with("allowed_route_names", names);
+    let predicate = Map::new().with("name", NAME).with("typed_config", listed.shared("listed"));
+    Map::new()
+        .with("redirect_response_codes", List::new().with(307_u64))
+        .with("response_headers_to_copy", copied.iter().copied().collect::<List>())
+        .with("allow_cross_scheme_redirect", true)
+        .with("max_internal_redirects", TURNS)
+        .with("predicates", List::new().with(predicate))
 }
 
-fn every(predicates: List) -> Map {
-    Map::new().with("and_matcher", Map::new().with("predicate", predicates))
+/// The same for a bucket's route.
+pub(super) fn first_turn(loaded: &Loaded) -> Map {
+    policy(loaded, &[MISS])
 }
+
+/// The virtual host of misses.
+pub(super) fn host(loaded: &Loaded) -> Map {
+    // A header that the answer lacks is taken off the request.
+    let policy = policy(loaded, &[MISS, ATTEMPT, LOCATION, FORWARDED_PROTO]);
+    let way = |idle: Option<Duration>| {
+        Map::new()
+            .with("cluster_header", CLUSTER)
+            .with("host_rewrite_header", SERVER_HOST)
+            .with("timeout", "0s")
+            .maybe("idle_timeout", idle.map(seconds))
+            .with("internal_redirect_policy", policy.clone().shared("next-turn"))
+    };
+    let is_miss = Map::new().with("name", MISS).with("present_match", true);
+    let mut routes = List::new();
+    for (idle, time) in idle_times(loaded) {
+        let exact = Map::new().with("exact", idle.to_string());
+        let is_said = Map::new().with("name", IDLE).with("string_match", exact);
+        let headers = List::new().with(is_miss.clone()).with(is_said);
+        routes = routes.remark(PATIENCE).with(
+            Map::new()
+                .with("name", format!("{NAME}-{idle}"))
+                .with("match", Map::new().with("prefix", "/").with("headers", headers))
+                .with("route", way(Some(time))),
+        );
+    }
+    let buckets = loaded.deployment.buckets.value.iter();
+    for bucket in buckets.filter(|bucket| bucket.reads.value == Reads::Signed) {
+        let name = &bucket.name.value.0;
+        let exact = Map::new().with("exact", again(name));
+        let is_again = Map::new().with("name", CLUSTER).with("string_match", exact);
+        let matching = Map::new()
+            .with("prefix", "/")
+            .with("headers", List::new().with(is_again))
+            .with("query_parameters", presigned());
+        let way = Map::new()
+            .with("cluster", clusters::again_unsigned(name))
+            .with("host_rewrite_header", SERVER_HOST)
+            .with("timeout", "0s");
+        routes = routes
+            .remark("For its own answer a bucket is asked as the client has signed.")
+            .with(Map::new().with("match", matching).with("route", way));
+    }
+    let matching = Map::new().with("prefix", "/").with("headers", List::new().with(is_miss));
+    let route = Map::new().with("name", NAME).with("match", matching).with("route", way(None));
+    Map::new()
+        .with("name", "misses")
+        .with("domains", List::new().with(HOST))
+        .with("typed_per_filter_config", filter::on())
+        .with("routes", routes.with(route).apart())
+}
+
+/// What the miss route is.
+pub(super) const ABOUT: &str = "The miss route. The filter is here alone: it sees the client's whole request and what the \
+     bucket said, finds the rule, and answers, or names the cluster, the Host and the path. No \
+     client can say that it is a miss: such headers are taken off what clients send.";
+
+/// Why there are more of them.
+const PATIENCE: &str = "For rules that say how long a body may stand still, as the filter tells.";

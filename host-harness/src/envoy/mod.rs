@@ -3,22 +3,20 @@
 //! Owns what is in the files and how they replace those of an earlier run. What a deployment means
 //! is [`crate::deployment::Plan`]'s.
 
+mod attempts;
 mod bootstrap;
-mod bucket;
 mod clusters;
 mod credentials;
 mod directory;
 mod filter;
 mod misses;
-mod pattern;
 mod renewal;
 mod routes;
-mod rules;
 mod running;
+mod scripts;
 mod target;
 #[cfg(test)]
 mod tests;
-mod virtual_host;
 mod way;
 mod yaml;
 
@@ -30,13 +28,13 @@ pub use directory::{Change, WriteError, replace, rewrite};
 pub use renewal::{Running, install};
 pub use target::{Prepared, Target};
 
-use crate::deployment::{Addressing, Loaded, Plan, Reads};
+use crate::deployment::{Loaded, Plan, Reads};
 use yaml::Map;
 
 pub use crate::gateway::DataPath;
 
 /// The first Envoy that can do what streaming takes.
-pub const SINCE: &str = "1.39";
+pub const SINCE: &str = "1.37";
 
 /// The bootstrap; Envoy reads it once.
 pub const BOOTSTRAP: &str = "envoy.yaml";
@@ -46,10 +44,22 @@ const CLUSTERS: &str = "clusters.yaml";
 const CREDENTIALS: &str = "credentials";
 /// The filter and its rules; Envoy watches it.
 const FILTER: &str = "filter.yaml";
+/// Where attempts at servers come in; Envoy watches it.
+const LISTENERS: &str = "listeners.yaml";
 /// The module.
 const MODULE: &str = "back_to_origin.wasm";
 /// Which request goes to which cluster; Envoy watches it.
 const ROUTES: &str = "routes.yaml";
+
+/// Which Envoy files are made for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Form {
+    /// A stock one, from [`SINCE`] on.
+    #[default]
+    Envoy,
+    /// One like Istio's proxy, of Envoy 1.36 to 1.39: it lacks some extensions of a stock one.
+    Istio,
+}
 
 /// What the files are made for.
 #[derive(Clone, Debug)]
@@ -58,6 +68,8 @@ pub struct Settings {
     pub directory: PathBuf,
     /// How an object reaches the client.
     pub data_path: DataPath,
+    /// Which Envoy is to run from them.
+    pub form: Form,
     /// The name of the deployment file.
     pub source: String,
     /// The certificates that servers are trusted by, as Envoy is to find them.
@@ -76,7 +88,7 @@ impl Settings {
     fn watched(&self, name: &str) -> Map {
         Map::new().with("path", self.path(name)).with(
             "watched_directory",
-            Map::new().with("path", self.directory.display().to_string()).flow(),
+            Map::new().with("path", self.directory.display().to_string()),
         )
     }
 
@@ -84,9 +96,8 @@ impl Settings {
     fn heading(&self, about: &str) -> String {
         let version = env!("CARGO_PKG_VERSION");
         format!(
-            "{about}\n\nWritten by `b2o envoy`, version {version}, from {}. Change that and run it \
-             again: what is changed here is lost.",
-            self.source,
+            "{about} Written by `b2o envoy` {version} from {}; what is changed here is lost.",
+            self.source
         )
     }
 }
@@ -105,14 +116,9 @@ pub struct File {
 /// Why there are no files for a deployment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FilesError {
-    /// A bucket's address would be gone where a rule's HEAD comes to the origin.
-    Addressing {
-        /// The bucket.
-        bucket: String,
-    },
     /// A key cannot stand in a file.
     Credentials(CredentialsError),
-    /// A header would change on its way that a rule asks for.
+    /// A header is gone on the miss route that a rule asks for.
     Header {
         /// The bucket.
         bucket: String,
@@ -124,11 +130,6 @@ pub enum FilesError {
 impl fmt::Display for FilesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Addressing { bucket } => write!(
-                f,
-                "the bucket `{bucket}` has `reads: signed` and `addressing: virtual`, and a rule \
-                 with MirrorAllowHeadObject; by the path `streaming` that takes `addressing: path`"
-            ),
             Self::Credentials(error) => error.fmt(f),
             Self::Header { bucket, header } => write!(
                 f,
@@ -143,7 +144,7 @@ impl fmt::Display for FilesError {
 impl std::error::Error for FilesError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Addressing { .. } | Self::Header { .. } => None,
+            Self::Header { .. } => None,
             Self::Credentials(error) => Some(error),
         }
     }
@@ -157,10 +158,7 @@ impl std::error::Error for FilesError {
 /// When the deployment's keys cannot be written so that Envoy reads the same, or the path does not
 /// go with the deployment.
 pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<File>, FilesError> {
-    let plan = Plan::new(loaded);
-    if let Some(bucket) = lost_address(loaded, settings) {
-        return Err(FilesError::Addressing { bucket });
-    }
+    let plan = Plan::by(loaded, settings.data_path);
     if let Some((bucket, header)) = lost_header(loaded, settings) {
         return Err(FilesError::Header { bucket, header });
     }
@@ -169,29 +167,19 @@ pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<
     if let Some(text) = credentials::file(loaded, &plan).map_err(FilesError::Credentials)? {
         files.push(File { name: CREDENTIALS, bytes: text.into_bytes(), private: true });
     }
+    if settings.data_path == DataPath::Streaming {
+        files.push(public(LISTENERS, attempts::file(loaded, settings)));
+    }
     files.extend([
-        public(CLUSTERS, clusters::file(loaded, &plan, module, settings)),
-        public(FILTER, filter::file(loaded, &plan, module, settings)),
-        public(ROUTES, routes::file(loaded, &plan, settings)),
+        public(CLUSTERS, clusters::file(loaded, &plan, settings)),
+        public(FILTER, filter::file(&plan, module, settings)),
+        public(ROUTES, routes::file(loaded, settings)),
         public(BOOTSTRAP, bootstrap::file(loaded, settings)),
     ]);
     Ok(files)
 }
 
-/// A bucket that the filter on the origin's side would not know, where the router tries again with
-/// the path that the store was asked for.
-fn lost_address(loaded: &Loaded, settings: &Settings) -> Option<String> {
-    let mut buckets = loaded.deployment.buckets.value.iter().zip(&loaded.rules);
-    let (bucket, _) = buckets.find(|(bucket, rules)| {
-        settings.data_path == DataPath::Streaming
-            && bucket.reads.value == Reads::Signed
-            && bucket.addressing == Addressing::Virtual
-            && rules::is_any_tried_again(&rules.set, Reads::Signed)
-    })?;
-    Some(bucket.name.value.to_string())
-}
-
-/// A bucket and a header of its rules that is gone where the filter on the origin's side looks.
+/// A bucket and a header of its rules that is gone on the miss route, with the client's signature.
 fn lost_header(loaded: &Loaded, settings: &Settings) -> Option<(String, String)> {
     if settings.data_path == DataPath::Callout {
         return None;
@@ -200,16 +188,9 @@ fn lost_header(loaded: &Loaded, settings: &Settings) -> Option<(String, String)>
     let mut signed = buckets.filter(|(bucket, _)| bucket.reads.value == Reads::Signed);
     signed.find_map(|(bucket, rules)| {
         let mut headers = rules.set.iter().flat_map(|rule| &rule.condition.headers);
-        let lost = headers.find(|header| {
-            header.name == "host" || way::SIGNATURE.contains(&header.name.as_str())
-        })?;
+        let lost = headers.find(|header| way::SIGNATURE.contains(&header.name.as_str()))?;
         Some((bucket.name.value.to_string(), lost.name.clone()))
     })
-}
-
-/// Whether some rule does what only the filter before the buckets can do.
-fn needs_front(loaded: &Loaded) -> bool {
-    loaded.rules.iter().any(|rules| rules.set.needs_front())
 }
 
 /// Whether anything in a deployment is spoken to with TLS.

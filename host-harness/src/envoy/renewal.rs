@@ -10,16 +10,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
+use serde_json::Value;
+
 use super::directory::{Change, WriteError, replace};
 use super::running::{Known, knows};
+use super::yaml::List;
 use super::{CLUSTERS, CREDENTIALS, File};
 
 /// Marks a server that no rule names any more.
-const RETIRED: &str = "# Nothing names this server any more, but requests under way may go to it. \
-                       The next run removes it.\n";
-
-/// How a server's part of the file begins, behind comments.
-const BEGINNING: &str = "- \"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster\n";
+const RETIRED: &str = "Nothing names this server any more, but requests under way may go to it. The \
+                       next run removes it.";
 
 /// How long Envoy may take to find new servers' addresses.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,36 +93,45 @@ fn replace_clusters(path: &Path, bytes: &[u8], running: Running) -> Result<Chang
 /// was only just now.
 fn with_retired(new: &str, old: &str, is_recent: bool) -> String {
     let named = names(new);
-    let mut text = new.to_owned();
-    for block in old.split("\n\n") {
-        let is_retired = block.starts_with(RETIRED);
-        let Some((name, at)) = server(block) else { continue };
-        if !named.contains(name) && (!is_retired || is_recent) {
-            text.push('\n');
-            text.push_str(RETIRED);
-            text.push_str(block[at..].trim_end());
-            text.push('\n');
+    let mut retired = List::new();
+    for server in servers(old) {
+        let Some(name) = server["name"].as_str() else { continue };
+        if !named.contains(name) && (is_recent || !is_retired(old, name)) {
+            retired = retired.remark(RETIRED).with(server);
         }
     }
+    // By itself: what the old file says once may be said no more in the new one.
+    let text = format!("{new}{}", retired.fragment());
     // The old file may have been changed by hand.
-    let is_sound = serde_saphyr::from_str::<serde_json::Value>(&text).is_ok();
+    let is_sound = serde_saphyr::from_str::<Value>(&text).is_ok();
     if is_sound { text } else { new.to_owned() }
 }
 
-/// The name of the server that a part of the file is about, and where its description begins.
-fn server(block: &str) -> Option<(&str, usize)> {
-    let at = block.find(BEGINNING)?;
-    let is_first = block[..at].lines().all(|line| line.starts_with('#'));
-    let name = block[at..].lines().find_map(|line| line.strip_prefix("  name: "))?;
-    is_first.then_some((name, at))
+/// Whether the file keeps a server that no rule names.
+fn is_retired(text: &str, name: &str) -> bool {
+    let mut marked = text.split(RETIRED).skip(1);
+    marked.any(|part| {
+        servers(&format!("resources:{part}")).first().is_some_and(|server| server["name"] == name)
+    })
 }
 
-fn names(text: &str) -> BTreeSet<&str> {
-    text.split("\n\n").filter_map(server).map(|(name, _)| name).collect()
+/// The servers of a file, each whole.
+fn servers(text: &str) -> Vec<Value> {
+    match serde_saphyr::from_str::<Value>(text) {
+        Ok(Value::Object(mut file)) => match file.remove("resources") {
+            Some(Value::Array(servers)) => servers,
+            Some(_) | None => Vec::new(),
+        },
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
+fn names(text: &str) -> BTreeSet<String> {
+    servers(text).iter().filter_map(|server| server["name"].as_str().map(str::to_owned)).collect()
 }
 
 /// Waits until Envoy has found the addresses of servers, so that no rule names one too early.
-fn wait_until_known(admin: Option<SocketAddr>, names: &BTreeSet<&str>) {
+fn wait_until_known(admin: Option<SocketAddr>, names: &BTreeSet<String>) {
     if names.is_empty() {
         return;
     }
@@ -140,6 +149,9 @@ fn wait_until_known(admin: Option<SocketAddr>, names: &BTreeSet<&str>) {
 mod tests {
     use super::*;
 
+    /// How a server begins in the file.
+    const BEGINNING: &str = "- \"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster\n";
+
     fn page(names: &[&str]) -> String {
         names.iter().fold("# A heading.\n\nresources:\n".to_owned(), |text, name| {
             text + &format!("\n# About it.\n{BEGINNING}  name: {name}\n  type: STATIC\n")
@@ -149,7 +161,7 @@ mod tests {
     #[test]
     fn a_server_stays_for_one_run_more() {
         let second = with_retired(&page(&["a"]), &page(&["a", "b"]), false);
-        assert_eq!(names(&second).into_iter().collect::<Vec<_>>(), ["a", "b"], "{second}");
+        assert_eq!(names(&second), names(&page(&["a", "b"])), "{second}");
         assert_eq!(second.matches(RETIRED).count(), 1, "{second}");
         let third = with_retired(&page(&["a"]), &second, false);
         assert_eq!(third, page(&["a"]));

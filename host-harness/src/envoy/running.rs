@@ -23,16 +23,16 @@ pub(super) enum Known {
 
 /// Whether the Envoy behind an administration interface knows all of these servers. One whose
 /// address it is still looking for it does not know.
-pub(super) fn knows(admin: SocketAddr, names: &BTreeSet<&str>) -> Known {
+pub(super) fn knows(admin: SocketAddr, names: &BTreeSet<String>) -> Known {
     let Ok(answer) = ask(admin) else { return Known::NotRunning };
     if !answer.starts_with("HTTP/1.1 200") {
         return Known::NotRunning;
     }
     // Lines of `cluster::what::value`.
-    let is_known = |name: &&str| {
+    let is_known = |name: &String| {
         answer
             .lines()
-            .any(|line| line.strip_prefix(*name).is_some_and(|rest| rest.starts_with("::")))
+            .any(|line| line.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with("::")))
     };
     if names.iter().all(is_known) { Known::All } else { Known::NotAll }
 }
@@ -61,7 +61,7 @@ mod tests {
             assert!(connection.read(&mut request).unwrap() > 0);
             connection.write_all(answer.as_bytes()).unwrap();
         });
-        let known = knows(admin, &names.iter().copied().collect());
+        let known = knows(admin, &names.iter().map(|name| (*name).to_owned()).collect());
         server.join().unwrap();
         known
     }
@@ -77,6 +77,6 @@ mod tests {
     #[test]
     fn where_nobody_listens_nothing_runs() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert_eq!(knows(address, &["a"].into()), Known::NotRunning);
+        assert_eq!(knows(address, &["a".to_owned()].into()), Known::NotRunning);
     }
 }

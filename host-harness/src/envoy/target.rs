@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use back_to_origin::configuration::MULTIPART_TIMES;
 
 use super::{
-    Change, DataPath, File, FilesError, Running, Settings, WriteError, files, install, needs_trust,
+    Change, DataPath, File, FilesError, Form, Running, Settings, WriteError, files, install,
+    needs_trust,
 };
 use crate::FILTER_WASM;
 use crate::deployment::{Loaded, Plan, Timeouts};
@@ -17,6 +18,8 @@ pub struct Target {
     pub directory: PathBuf,
     /// How an object reaches the client; `None` where the deployment file says.
     pub data_path: Option<DataPath>,
+    /// Which Envoy is to run from it.
+    pub form: Form,
     /// The certificates that servers are trusted by, as Envoy finds them.
     pub trusted: PathBuf,
 }
@@ -40,6 +43,7 @@ impl Target {
         let settings = Settings {
             directory: self.directory.clone(),
             data_path: self.data_path.unwrap_or_else(|| Plan::new(loaded).path),
+            form: self.form,
             source: source.to_string_lossy().into_owned(),
             trusted: self.trusted.clone(),
         };

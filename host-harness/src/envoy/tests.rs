@@ -1,6 +1,5 @@
 //! Whole directories: what is in them, what is not, and what a second run does.
 
-mod attempts;
 mod streaming;
 
 use std::ffi::OsString;
@@ -44,6 +43,7 @@ fn settings() -> Settings {
     Settings {
         directory: PathBuf::from("/etc/gateway"),
         data_path: DataPath::Callout,
+        form: Form::Envoy,
         source: "deployment.yaml".to_owned(),
         trusted: PathBuf::from(Settings::TRUSTED),
     }
@@ -170,10 +170,9 @@ fn an_origin_is_signed_for_by_the_rules_that_say_so_alone() {
                 Some(provider["profile"].as_str()?.to_owned())
             })
             .collect();
-        let times = if data_path == DataPath::Callout { 1 } else { 2 };
-        assert_eq!(signers.iter().filter(|signer| signer.is_none()).count(), times);
+        assert_eq!(signers.iter().filter(|signer| signer.is_none()).count(), 1);
         let mut named: Vec<_> = signers.into_iter().flatten().collect();
-        assert_eq!(named.len(), 2 * times);
+        assert_eq!(named.len(), 2);
         named.sort();
         named.dedup();
         assert_eq!(named.len(), 2);
@@ -228,7 +227,8 @@ fn the_filter_gets_the_plan_to_the_letter() {
     let config = yaml(&files, FILTER)["resources"][0]["typed_config"]["config"].clone();
     let given: Value =
         serde_json::from_str(config["configuration"]["value"].as_str().unwrap()).unwrap();
-    let planned: Value = serde_json::from_str(&Plan::new(&loaded).configuration).unwrap();
+    let plan = Plan::by(&loaded, DataPath::Callout);
+    let planned: Value = serde_json::from_str(&plan.configuration).unwrap();
     assert_eq!(given, planned);
     assert_eq!(config["failure_policy"], "FAIL_RELOAD");
 }

@@ -1,229 +1,226 @@
 //! The way of a request to its bucket, by how either names it.
 //!
-//! Owns what becomes of host and path on that way, and how a request that was a miss has its bucket
-//! again.
+//! Owns which requests may be misses, and what becomes of host and path on that way.
 
-use std::time::Duration;
+use back_to_origin::miss_route::{ORIGINAL_HOST, ORIGINAL_PATH, SERVER};
+use back_to_origin::rule::{Action, Rule, RuleSet};
 
-use super::clusters::{read, signed};
-use super::rules::header;
-use super::virtual_host::off;
+use super::clusters::{self, ATTEMPTS_AT_BUCKETS};
 use super::yaml::{List, Map};
-use super::{DataPath, misses, pattern};
-use crate::deployment::{Addressing, Bucket, Reads};
+use super::{filter, misses, scripts};
+use crate::deployment::{Addressing, Bucket, Loaded, Reads};
+
 /// The headers by which a client signs.
 pub(super) const SIGNATURE: [&str; 4] =
     ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
 
 /// Where a request has its bucket's name.
 #[derive(Clone, Copy)]
-pub(super) enum Named<'a> {
-    /// In its host, which is this one.
-    Host(&'a str),
+pub(super) enum Named {
+    /// In its host.
+    Host,
     Path,
 }
 
-/// A path on its way to the bucket.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(super) enum Rewritten {
-    /// It stays as it came.
-    Not,
-    /// It begins with the bucket, whatever it was.
-    BucketInPath,
-    /// It has no bucket any more.
-    BucketGone,
+/// Which answers of a bucket are misses.
+#[derive(Clone, Copy)]
+pub(super) struct Misses<'a> {
+    pub(super) loaded: &'a Loaded,
+    pub(super) rules: &'a RuleSet,
 }
 
 /// A bucket, by one of the ways to name it.
 #[derive(Clone, Copy)]
 pub(super) struct Way<'a> {
     pub(super) bucket: &'a Bucket,
-    pub(super) named: Named<'a>,
-    pub(super) path: DataPath,
-    /// How long an origin may take, where its rule does not say so.
-    pub(super) patience: Duration,
+    pub(super) named: Named,
+    /// None where the filter stands before the buckets.
+    pub(super) misses: Option<Misses<'a>>,
+}
+
+/// The paths of a route, and what stands before the key then.
+struct Paths {
+    matching: Map,
+    rewrite: Option<String>,
 }
 
 impl Way<'_> {
-    /// What stands before the key in a path.
-    pub(super) fn above(self) -> String {
-        match self.named {
-            Named::Host(_) => "/".to_owned(),
-            Named::Path => format!("/{}/", self.bucket.name.value),
-        }
-    }
-
-    /// What becomes of a read's path on its way to the bucket.
-    pub(super) fn rewritten(self) -> Rewritten {
-        match (self.bucket.reads.value, self.bucket.addressing) {
-            (Reads::Passthrough, Addressing::Path | Addressing::Virtual) => Rewritten::Not,
-            (Reads::Signed, Addressing::Path) => Rewritten::BucketInPath,
-            (Reads::Signed, Addressing::Virtual) => Rewritten::BucketGone,
-        }
-    }
-
-    /// The host of a miss.
-    pub(super) fn misses_host(self) -> String {
-        match (self.rewritten(), self.named) {
-            (Rewritten::Not, Named::Host(host)) => format!("{host}:0"),
-            (Rewritten::Not, Named::Path)
-            | (Rewritten::BucketInPath, Named::Host(_) | Named::Path) => misses::HOST.to_owned(),
-            (Rewritten::BucketGone, Named::Host(_) | Named::Path) => {
-                format!("{}.{}", self.bucket.name.value, misses::HOST)
+    /// The routes to the bucket.
+    pub(super) fn routes(self, mut routes: List) -> List {
+        let is_signed = self.bucket.reads.value == Reads::Signed;
+        let heads = self.misses.is_some_and(|misses| misses.rules.iter().any(Rule::allows_head));
+        for (method, is_missed) in [("GET", self.misses.is_some()), ("HEAD", heads)] {
+            if is_signed {
+                let matching = self.asked(method).with("query_parameters", presigned());
+                routes = routes.remark(SIGNED).with(self.route(matching, is_missed, false));
+                for Paths { matching, rewrite } in self.paths() {
+                    let route = self.route(by(matching, method), is_missed, true);
+                    routes = routes.with(self.addressed(route, rewrite, is_missed));
+                }
+            } else if is_missed {
+                routes = routes.with(self.route(self.asked(method), true, false));
             }
         }
+        routes.with(self.route(self.everything(), false, false))
     }
 
-    /// The requests for the bucket, of which some more is known.
-    pub(super) fn matching<const N: usize>(self, headers: [Map; N]) -> Map {
-        let matching = match self.named {
-            Named::Host(_) => Map::new().with("prefix", "/"),
+    /// Requests for the bucket.
+    fn everything(self) -> Map {
+        match self.named {
+            Named::Host => Map::new().with("prefix", "/"),
             // The bucket itself and what is below it, but no bucket whose name only begins like it.
             Named::Path => {
-                let name = &self.bucket.name.value;
-                Map::new().with("path_separated_prefix", format!("/{name}"))
+                Map::new().with("path_separated_prefix", format!("/{}", self.bucket.name.value))
             }
+        }
+    }
+
+    fn asked(self, method: &str) -> Map {
+        by(self.everything(), method)
+    }
+
+    /// The paths of signed reads, as the store has them.
+    fn paths(self) -> Vec<Paths> {
+        let name = &self.bucket.name.value;
+        let below = |prefix: String, rewrite: Option<&str>| Paths {
+            matching: Map::new().with("prefix", prefix),
+            rewrite: rewrite.map(str::to_owned),
         };
-        if N == 0 {
-            return matching;
+        match (self.bucket.addressing, self.named) {
+            (Addressing::Path, Named::Path) => {
+                vec![Paths { matching: self.everything(), rewrite: None }]
+            }
+            (Addressing::Virtual, Named::Host) => vec![below("/".to_owned(), None)],
+            (Addressing::Path, Named::Host) => {
+                vec![below("/".to_owned(), Some(&format!("/{name}/")))]
+            }
+            (Addressing::Virtual, Named::Path) => {
+                let itself = Map::new().with("path", format!("/{name}"));
+                vec![
+                    below(format!("/{name}/"), Some("/")),
+                    Paths { matching: itself, rewrite: Some("/".to_owned()) },
+                ]
+            }
         }
-        let headers: List = headers.into_iter().map(Map::flow).collect();
-        matching.with("headers", headers)
     }
 
-    /// A read that no rule is about, as this bucket has them.
-    pub(super) fn read(self, matching: Map) -> Map {
-        match self.bucket.reads.value {
-            Reads::Passthrough => self.unsigned(matching),
-            Reads::Signed => self.final_answer(self.signed(matching, self.signed_cluster())),
-        }
-    }
-
-    /// A read that may turn out to be a miss.
-    pub(super) fn mirrored(self, matching: Map) -> Map {
-        let route = match self.bucket.reads.value {
-            Reads::Passthrough => self.to_bucket(matching),
-            Reads::Signed => self.signed(matching, self.signed_cluster()),
+    fn route(self, matching: Map, is_missed: bool, is_signed: bool) -> Map {
+        let name = &self.bucket.name.value.0;
+        let server = if is_signed { clusters::signed(name) } else { clusters::read(name) };
+        let route = Map::new().with("match", matching);
+        let Some(Misses { loaded, rules }) = self.misses.filter(|_| is_missed) else {
+            return route.with("route", Map::new().with("cluster", server).with("timeout", "0s"));
         };
-        match (self.named, self.rewritten()) {
-            // Other buckets' misses go elsewhere.
-            (Named::Path, Rewritten::BucketGone) => {
-                let anew = misses::anew(&self.misses_host());
-                route.with("typed_per_filter_config", Map::new().with(misses::NAME, anew))
-            }
-            (Named::Path, Rewritten::Not | Rewritten::BucketInPath)
-            | (Named::Host(_), Rewritten::Not | Rewritten::BucketInPath | Rewritten::BucketGone) => {
-                route
-            }
-        }
-    }
-
-    /// A read, by a way of its own.
-    pub(super) fn read_by(self, matching: Map, way: Map) -> Map {
-        self.final_answer(match self.bucket.reads.value {
-            Reads::Passthrough => Map::new().with("match", matching).with("route", way),
-            Reads::Signed => self.signed(matching, way),
-        })
-    }
-
-    /// Whatever the bucket answers, the request is no miss.
-    pub(super) fn final_answer(self, route: Map) -> Map {
-        match self.path {
-            DataPath::Callout => route,
-            DataPath::Streaming => {
-                route.with("typed_per_filter_config", Map::new().with(misses::NAME, off()).flow())
-            }
-        }
-    }
-
-    /// A read of what was a miss; the host that the client asked is lost by then.
-    pub(super) fn read_again(self, matching: Map) -> Map {
-        match (self.bucket.reads.value, self.named) {
-            (Reads::Signed, Named::Host(_) | Named::Path) => {
-                self.signed(matching, self.signed_cluster())
-            }
-            (Reads::Passthrough, named) => {
-                let host = match named {
-                    Named::Host(host) => host.to_owned(),
-                    Named::Path => self.bucket.endpoint.authority(),
-                };
-                let way = Map::new().with("cluster", read(&self.bucket.name.value.0)).join(way());
-                let way = way.with("host_rewrite_literal", host);
-                Map::new().with("match", matching).with("route", way.flow())
-            }
-        }
-    }
-
-    /// What reaches the bucket as it came.
-    pub(super) fn unsigned(self, matching: Map) -> Map {
-        self.final_answer(self.to_bucket(matching))
-    }
-
-    pub(super) fn to_bucket(self, matching: Map) -> Map {
-        let way = Map::new().with("cluster", read(&self.bucket.name.value.0)).join(way());
-        Map::new().with("match", matching.compact()).with("route", way.flow())
-    }
-
-    pub(super) fn signed_cluster(self) -> Map {
-        Map::new().with("cluster", signed(&self.bucket.name.value.0)).join(way())
-    }
-
-    /// What is signed for the client, addressed as the store has it.
-    pub(super) fn signed(self, matching: Map, way: Map) -> Map {
-        let gone: List = SIGNATURE.into_iter().collect();
-        Map::new()
-            .with("match", matching.compact())
-            .with("route", way.join(self.address()))
-            .with("request_headers_to_remove", gone)
+        let is_heard = hears(rules);
+        let cluster = if is_heard { ATTEMPTS_AT_BUCKETS } else { &server };
+        let way = Map::new()
+            .with("cluster", cluster)
+            .with("timeout", "0s")
+            .with("internal_redirect_policy", misses::first_turn(loaded).shared("first-turn"));
+        let told = Map::new().with("bucket", &**name).with("misses", misses(rules));
+        let told = told.maybe("heard", is_heard.then_some(true));
+        let metadata = Map::new().with("filter_metadata", Map::new().with(scripts::GUARD, told));
+        let server = is_heard.then(|| List::new().with(header(SERVER, &server)));
+        route
+            .with("route", way)
+            .with("metadata", metadata)
+            .maybe("typed_per_filter_config", rules.has_any_status().then(filter::on))
+            .maybe("request_headers_to_add", server)
     }
 
     /// Host and path by which a signed request names its bucket to the store.
-    pub(super) fn address(self) -> Map {
-        let (name, authority) = (&self.bucket.name.value, self.bucket.endpoint.authority());
-        let (host, pattern, substitution) = match (self.bucket.addressing, self.named) {
-            (Addressing::Path, Named::Path) => (authority, None, String::new()),
-            (Addressing::Path, Named::Host(_)) => {
-                (authority, Some("^/".to_owned()), format!("/{name}/"))
-            }
-            (Addressing::Virtual, Named::Path) => {
-                let pattern = format!("^/{}(?:/|$)", name.0.replace('.', "\\."));
-                (format!("{name}.{authority}"), Some(pattern), "/".to_owned())
-            }
-            (Addressing::Virtual, Named::Host(_)) => {
-                (format!("{name}.{authority}"), None, String::new())
-            }
+    fn addressed(self, route: Map, rewrite: Option<String>, is_missed: bool) -> Map {
+        let authority = self.bucket.endpoint.authority();
+        let host = match self.bucket.addressing {
+            Addressing::Path => authority,
+            Addressing::Virtual => format!("{}.{authority}", self.bucket.name.value),
         };
-        let rewrite = pattern.map(|pattern| rewriting(&pattern, &substitution));
-        Map::new().with("host_rewrite_literal", host).maybe("regex_rewrite", rewrite)
+        let mut kept = List::new();
+        if is_missed {
+            kept = kept.with(header(ORIGINAL_HOST, "%REQ(:authority)%"));
+            if rewrite.is_some() {
+                kept = kept.with(header(ORIGINAL_PATH, "%REQ(:path)%"));
+            }
+        }
+        let gone: List = SIGNATURE.into_iter().collect();
+        let address =
+            Map::new().with("host_rewrite_literal", host).maybe("prefix_rewrite", rewrite);
+        route
+            .extend("route", address)
+            .with("request_headers_to_remove", gone)
+            .append("request_headers_to_add", kept)
     }
 }
 
-/// A path changed on its way.
-pub(super) fn rewriting(pattern: &str, substitution: &str) -> Map {
-    Map::new()
-        .with("pattern", Map::new().with("regex", pattern).flow())
-        .with("substitution", substitution)
+/// What a client has signed in its query.
+pub(super) fn presigned() -> List {
+    List::new().with(Map::new().with("name", "X-Amz-Signature").with("present_match", true))
 }
 
-/// No bound on the length of a download; the idle timeout bounds one that stalls.
-pub(super) fn way() -> Map {
-    Map::new().with("timeout", "0s")
+/// Of these requests those with a method.
+fn by(matching: Map, method: &str) -> Map {
+    let exact = Map::new().with("exact", method);
+    let header = Map::new().with("name", ":method").with("string_match", exact);
+    matching.with("headers", List::new().with(header))
 }
 
-/// A query. Most requests have none, and are spared a pattern.
-pub(super) fn query() -> Map {
-    Map::new().with("name", ":path").with("string_match", Map::new().with("contains", "?"))
+fn header(name: &str, value: &str) -> Map {
+    Map::new().with("header", Map::new().with("key", name).with("value", value))
 }
 
-/// Nothing but this method.
-pub(super) fn method(name: &str) -> Map {
-    Map::new().with("name", ":method").with("string_match", Map::new().with("exact", name))
+/// Whether rules are about a bucket that fails: of that Envoy itself may have to tell.
+pub(super) fn hears(rules: &RuleSet) -> bool {
+    (500..600).any(|status| is_about(rules, status))
 }
 
-pub(super) fn presigned() -> Map {
-    header(":path", &pattern::presigned())
+/// The statuses that rules are about, as the guard reads them.
+fn misses(rules: &RuleSet) -> String {
+    let mut words = Vec::new();
+    for class in [4_u16, 5] {
+        let statuses = || class * 100..class * 100 + 100;
+        let named: Vec<_> = statuses().filter(|status| is_about(rules, *status)).collect();
+        // A class never holds 403, which has to be named.
+        if named.len() + usize::from(class == 4) >= 100 {
+            words.push(format!("{class}xx"));
+            words.extend((class == 4 && !is_about(rules, 403)).then(|| "!403".to_owned()));
+        } else {
+            words.extend(named.iter().map(u16::to_string));
+        }
+    }
+    words.join(" ")
 }
 
-pub(super) fn not(condition: Map) -> Map {
-    condition.with("invert_match", true)
+fn is_about(rules: &RuleSet, status: u16) -> bool {
+    rules.iter().any(|rule| {
+        let statuses = &rule.condition.statuses;
+        statuses.contains(status) && (status != 403 || statuses.names(403))
+    })
 }
+
+/// What an object that was mirrored once goes on saying, by what is kept of it.
+pub(super) fn kept<'r>(rules: impl IntoIterator<Item = &'r RuleSet>) -> List {
+    let (mut mirrors, mut keeps_date) = (false, false);
+    for rule in rules.into_iter().flat_map(RuleSet::iter) {
+        match &rule.action {
+            Action::External(_) => {}
+            Action::Mirror(mirror) => {
+                mirrors = true;
+                keeps_date |= mirror.keeping.last_modified;
+            }
+        }
+    }
+    let mut kept = List::new();
+    if mirrors {
+        let tag = header("x-oss-tag", "%RESP(x-amz-meta-x-oss-tag)%");
+        kept = kept.with(tag.with("append_action", "ADD_IF_ABSENT"));
+    }
+    if keeps_date {
+        let date = header("last-modified", "%RESP(x-amz-meta-x-oss-last-modified)%");
+        kept = kept.with(date.with("append_action", "OVERWRITE_IF_EXISTS_OR_ADD"));
+    }
+    kept
+}
+
+/// Why a presigned request is not signed again.
+const SIGNED: &str = "Reads are signed with the bucket's own key, whoever the client is; a \
+                      signature of its own goes, but for one in the query.";

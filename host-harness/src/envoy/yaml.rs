@@ -1,27 +1,32 @@
 //! YAML with comments, as a person would write it.
 //!
-//! Owns how things look: order as given, comments above what they are about first, short mappings
-//! on one line. What Envoy makes of it is not known here.
+//! Owns how things look: order as given, comments above what they are about first, on one line what
+//! fits there, and once what is the same. What Envoy makes of it is not known here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 /// The width that comments are wrapped to.
-const WIDTH: usize = 100;
+const WIDTH: usize = 140;
+
+/// The width of what stands on one line though it could stand on several.
+const LINE: usize = 156;
 
 /// A value.
 #[derive(Clone, Debug)]
 pub(super) enum Yaml {
     /// A number or a truth value.
     Bare(String),
-    /// A mapping on one line.
-    Flow(Map),
     /// A list.
     List(List),
     /// Lines that stand as they are.
     Lines(String),
-    /// A mapping, an entry a line.
+    /// A mapping.
     Map(Map),
+    /// What is written out once, with this name or a similar one, and then referred to.
+    Shared(&'static str, Map),
     /// A text.
     Text(String),
 }
@@ -38,6 +43,7 @@ pub(super) struct Map {
 pub(super) struct List {
     items: Vec<(String, Yaml)>,
     remark: String,
+    is_apart: bool,
 }
 
 impl Map {
@@ -70,20 +76,42 @@ impl Map {
         self
     }
 
-    /// These entries, and then those.
-    pub(super) fn join(mut self, other: Self) -> Self {
-        self.entries.extend(other.entries);
+    /// The same with more entries in the mapping that is one of its own.
+    pub(super) fn extend(mut self, key: &str, more: Self) -> Self {
+        for (_, name, value) in &mut self.entries {
+            if let Yaml::Map(map) = value
+                && name == key
+            {
+                map.entries.extend(more.entries);
+                break;
+            }
+        }
         self
     }
 
-    /// The same on one line.
-    pub(super) const fn flow(self) -> Yaml {
-        Yaml::Flow(self)
+    /// The same with more items in the list that is an entry of its own, or becomes one.
+    pub(super) fn append(mut self, key: &str, more: List) -> Self {
+        for (_, name, value) in &mut self.entries {
+            if let Yaml::List(list) = value
+                && name == key
+            {
+                list.items.extend(more.items);
+                return self;
+            }
+        }
+        let more = (!more.is_empty()).then_some(more);
+        self.maybe(key, more)
+    }
+
+    /// The same, written out once only.
+    pub(super) const fn shared(self, name: &'static str) -> Yaml {
+        Yaml::Shared(name, self)
     }
 
     /// As a file of its own.
     pub(super) fn document(&self, heading: &str) -> String {
         let mut page = Page::default();
+        page.count(&Yaml::Map(self.clone()));
         page.comment(0, heading);
         self.write(&mut page, 0, false);
         page.text
@@ -97,43 +125,21 @@ impl Map {
             }
             page.text.push_str(&scalar(key));
             page.text.push(':');
-            match value {
-                // Lists stand under their key without a step of their own.
-                Yaml::List(list) if !list.items.is_empty() => {
-                    page.text.push('\n');
-                    list.write(page, indent);
-                }
-                Yaml::Map(map) if !map.entries.is_empty() => {
-                    page.text.push('\n');
-                    map.write(page, indent + 2, false);
-                }
-                Yaml::Lines(lines) => {
-                    page.text.push_str(" |\n");
-                    for line in lines.lines() {
-                        // Writing into a string cannot fail.
-                        let _ = writeln!(page.text, "{}{line}", " ".repeat(indent + 2));
-                    }
-                }
-                Yaml::Bare(_) | Yaml::Flow(_) | Yaml::List(_) | Yaml::Map(_) | Yaml::Text(_) => {
-                    let _ = writeln!(page.text, " {}", value.inline());
-                }
-            }
+            value.write(page, indent);
         }
     }
 
-    /// The same on one line, where that is short.
-    pub(super) fn compact(self) -> Yaml {
-        let is_plain = |value: &Yaml| matches!(value, Yaml::Bare(_) | Yaml::Text(_));
-        let is_short = self.entries.iter().all(|(_, _, value)| is_plain(value));
-        if is_short { self.flow() } else { Yaml::Map(self) }
-    }
-
-    fn inline(&self) -> String {
-        let entry = |(_, key, value): &(String, String, Yaml)| {
-            format!("{}: {}", scalar(key), value.inline())
+    /// The same on one line, unless there is something to say about it.
+    fn inline(&self, page: &Page) -> Option<String> {
+        if self.entries.is_empty() {
+            return Some("{}".to_owned());
+        }
+        let entry = |(remark, key, value): &(String, String, Yaml)| {
+            let value = value.inline(page)?;
+            page.is_said(remark).then(|| format!("{}: {value}", scalar(key)))
         };
-        let entries: Vec<_> = self.entries.iter().map(entry).collect();
-        if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }
+        let entries: Option<Vec<_>> = self.entries.iter().map(entry).collect();
+        Some(format!("{{ {} }}", entries?.join(", ")))
     }
 }
 
@@ -145,6 +151,12 @@ impl List {
     /// A comment on the next item.
     pub(super) fn remark(mut self, text: &str) -> Self {
         text.clone_into(&mut self.remark);
+        self
+    }
+
+    /// The same, each item on lines of its own.
+    pub(super) const fn apart(mut self) -> Self {
+        self.is_apart = true;
         self
     }
 
@@ -163,20 +175,30 @@ impl List {
         self
     }
 
+    /// As more items of a list that a file ends with. Each comment stands there each time.
+    pub(super) fn fragment(&self) -> String {
+        self.items.iter().fold(String::new(), |text, (remark, item)| {
+            let mut page = Page::default();
+            Self::new().remark(remark).with(item.clone()).write(&mut page, 0);
+            text + &page.text
+        })
+    }
+
     fn write(&self, page: &mut Page, indent: usize) {
         for (remark, item) in &self.items {
-            page.start(indent, remark);
-            page.text.push_str("- ");
+            page.comment(indent, remark);
+            let _ = write!(page.text, "{}-", " ".repeat(indent));
             match item {
-                Yaml::Map(map) if !map.entries.is_empty() => map.write(page, indent + 2, true),
+                Yaml::Map(map) if item.filled(page, indent + 2).is_none() => {
+                    page.text.push(' ');
+                    map.write(page, indent + 2, true);
+                }
                 Yaml::Bare(_)
-                | Yaml::Flow(_)
                 | Yaml::Lines(_)
                 | Yaml::List(_)
                 | Yaml::Map(_)
-                | Yaml::Text(_) => {
-                    let _ = writeln!(page.text, "{}", item.inline());
-                }
+                | Yaml::Shared(..)
+                | Yaml::Text(_) => item.write(page, indent),
             }
         }
     }
@@ -184,7 +206,9 @@ impl List {
 
 impl Extend<Yaml> for List {
     fn extend<I: IntoIterator<Item = Yaml>>(&mut self, items: I) {
-        self.items.extend(items.into_iter().map(|item| (String::new(), item)));
+        for item in items {
+            self.items.push((std::mem::take(&mut self.remark), item));
+        }
     }
 }
 
@@ -195,17 +219,142 @@ impl<T: Into<Yaml>> FromIterator<T> for List {
 }
 
 impl Yaml {
-    fn inline(&self) -> String {
+    /// Writes it behind a key or a dash that stands at `indent`.
+    fn write(&self, page: &mut Page, indent: usize) {
+        if let Some(text) = self.filled(page, indent) {
+            let _ = writeln!(page.text, " {text}");
+            page.note(&text);
+            return;
+        }
         match self {
-            Self::Bare(text) => text.clone(),
-            Self::Flow(map) | Self::Map(map) => map.inline(),
+            // Lists stand under their key without a step of their own.
             Self::List(list) => {
-                let items: Vec<_> = list.items.iter().map(|(_, item)| item.inline()).collect();
-                format!("[{}]", items.join(", "))
+                page.text.push('\n');
+                list.write(page, indent);
             }
-            Self::Lines(text) | Self::Text(text) => scalar(text),
+            Self::Map(map) => {
+                page.text.push('\n');
+                map.write(page, indent + 2, false);
+            }
+            Self::Shared(_, map) if page.is_single(map) => {
+                Self::Map(map.clone()).write(page, indent)
+            }
+            Self::Shared(name, map) => {
+                let name = page.anchor(name, map);
+                page.written.insert(name.clone());
+                let _ = write!(page.text, " &{name}");
+                Self::Map(map.clone()).write(page, indent);
+            }
+            Self::Lines(lines) => {
+                page.text.push_str(" |\n");
+                for line in lines.lines() {
+                    let line = format!("{}{line}", " ".repeat(indent + 2));
+                    // Writing into a string cannot fail.
+                    let _ = writeln!(page.text, "{}", line.trim_end());
+                }
+            }
+            Self::Bare(text) => {
+                let _ = writeln!(page.text, " {text}");
+            }
+            Self::Text(text) => {
+                let _ = writeln!(page.text, " {}", scalar(text));
+            }
         }
     }
+
+    /// The same on few lines, each with as much as fits there, behind a key or a dash.
+    fn filled(&self, page: &Page, indent: usize) -> Option<String> {
+        /// How many lines that may be.
+        const FEW: usize = 18;
+        let text = self.fill(page, indent, page.used() + 1, 0)?;
+        (text.lines().count() <= FEW).then_some(text)
+    }
+
+    /// The same; `used` is how much stands on its first line before it, and `tail` how much has to
+    /// stand on its last line behind it.
+    fn fill(&self, page: &Page, indent: usize, used: usize, tail: usize) -> Option<String> {
+        let line = self.inline(page)?;
+        let parts: Vec<(String, &Self)> = match self {
+            Self::Map(map) | Self::Shared(_, map) => map
+                .entries
+                .iter()
+                .map(|(_, key, value)| (format!("{}: ", scalar(key)), value))
+                .collect(),
+            Self::List(list) => list.items.iter().map(|(_, item)| (String::new(), item)).collect(),
+            Self::Bare(_) | Self::Lines(_) | Self::Text(_) => return Some(line),
+        };
+        let is_alias = line.starts_with('*');
+        if is_alias || used + line.len() + tail <= LINE {
+            return Some(line);
+        }
+        let (open, close) = if matches!(self, Self::List(_)) { ("[", "]") } else { ("{", " }") };
+        let margin = format!("\n{}", " ".repeat(indent + 2));
+        let anchor = line.split_once(" {").map_or("", |(anchor, _)| anchor);
+        let open =
+            if anchor.starts_with('&') { format!("{anchor} {open}") } else { open.to_owned() };
+        let mut used = used + open.len();
+        let mut text = open.clone();
+        for (at, (key, value)) in parts.iter().enumerate() {
+            let part = format!("{key}{}", value.inline(page)?);
+            let tail = if at + 1 < parts.len() { 1 } else { tail + close.len() };
+            if used + 1 + part.len() + tail > LINE {
+                text.push_str(&margin);
+                used = margin.len() - 1 + key.len();
+                text.push_str(key);
+                text.push_str(&value.fill(page, indent + 2, used, tail)?);
+                used = text.len() - text.rfind('\n').unwrap_or_default();
+            } else {
+                let blank = if at == 0 && open.ends_with('[') { "" } else { " " };
+                text.push_str(blank);
+                text.push_str(&part);
+                used += part.len() + 1;
+            }
+            text.push_str(if at + 1 < parts.len() { "," } else { close });
+            used += 1;
+        }
+        Some(text)
+    }
+
+    /// The same on one line, if it can be.
+    fn inline(&self, page: &Page) -> Option<String> {
+        match self {
+            Self::Bare(text) => Some(text.clone()),
+            Self::Map(map) => map.inline(page),
+            Self::List(list) if list.is_apart => None,
+            Self::List(list) => {
+                let item = |(remark, item): &(String, Self)| {
+                    let item = item.inline(page)?;
+                    page.is_said(remark).then_some(item)
+                };
+                let items: Option<Vec<_>> = list.items.iter().map(item).collect();
+                Some(format!("[{}]", items?.join(", ")))
+            }
+            Self::Lines(_) => None,
+            Self::Shared(_, map) if page.is_single(map) => map.inline(page),
+            Self::Shared(name, map) => {
+                let name = page.anchor(name, map);
+                match page.written.contains(&name) {
+                    true => Some(format!("*{name}")),
+                    false => Some(format!("&{name} {}", map.inline(page)?)),
+                }
+            }
+            Self::Text(text) => Some(scalar(text)),
+        }
+    }
+}
+
+/// What a mapping says, whatever is remarked on it.
+fn content(map: &Map) -> String {
+    fn of(value: &Yaml) -> Value {
+        match value {
+            Yaml::Bare(text) | Yaml::Lines(text) | Yaml::Text(text) => text.as_str().into(),
+            Yaml::List(list) => list.items.iter().map(|(_, item)| of(item)).collect(),
+            Yaml::Map(map) | Yaml::Shared(_, map) => {
+                map.entries.iter().map(|(_, key, value)| (key.clone(), of(value))).collect()
+            }
+        }
+    }
+    of(&Yaml::Map(map.clone())).to_string()
 }
 
 /// A text on one line: bare where nothing could take it for anything else, else as in JSON.
@@ -220,11 +369,7 @@ fn scalar(text: &str) -> String {
     let duration = text.strip_suffix('s').is_some_and(|number| {
         !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'.')
     });
-    if bare || duration {
-        text.to_owned()
-    } else {
-        escape(&serde_json::Value::from(text).to_string())
-    }
+    if bare || duration { text.to_owned() } else { escape(&Value::from(text).to_string()) }
 }
 
 /// JSON without the characters that YAML takes for the end of a line or does not take at all. In
@@ -246,16 +391,147 @@ pub(super) fn escape(json: &str) -> String {
     })
 }
 
+/// JSON for people, as it stands in a file of YAML; of what is written an element a line, that is put
+/// on one line which fits there.
+pub(super) fn json(pretty: &str) -> String {
+    let text = escape(pretty);
+    let lines: Vec<&str> = text.lines().collect();
+    let mut out = String::new();
+    fold(&lines, &mut out);
+    out
+}
+
+/// One element of JSON, with all its lines.
+fn fold(lines: &[&str], out: &mut String) {
+    /// How far JSON stands to the right in the file.
+    const MARGIN: usize = 14;
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let joined = |lines: &[&str]| {
+        let words: Vec<_> = lines.iter().map(|line| line.trim_start()).collect();
+        words.join(" ")
+    };
+    let [first, inner @ .., last] = lines else {
+        let _ = writeln!(out, "{}", lines.concat());
+        return;
+    };
+    let line = format!("{}{}", " ".repeat(depth(first)), joined(lines));
+    if MARGIN + line.len() <= LINE {
+        let _ = writeln!(out, "{line}");
+        return;
+    }
+    let mut within = Vec::new();
+    let mut rest = inner;
+    // What stands on the line that has begun.
+    let mut begun = String::new();
+    while let Some(start) = rest.first() {
+        let ends = |line: &&str| depth(line) == depth(start);
+        let is_open = start.ends_with(['[', '{']);
+        let end = rest.iter().skip(1).position(ends).filter(|_| is_open).map_or(0, |at| at + 1);
+        let (element, others) = rest.split_at(end + 1);
+        rest = others;
+        let text = joined(element);
+        // Elements that are lists or the like begin a line of their own.
+        let is_own = begun.is_empty() || start.trim_start().starts_with(['[', '{']);
+        if !is_own && MARGIN + begun.len() + 1 + text.len() <= LINE {
+            begun = format!("{begun} {text}");
+            continue;
+        }
+        within.extend((!begun.is_empty()).then(|| std::mem::take(&mut begun)));
+        if MARGIN + depth(start) + text.len() <= LINE {
+            begun = format!("{}{text}", " ".repeat(depth(start)));
+        } else {
+            let mut lines = String::new();
+            fold(element, &mut lines);
+            within.extend(lines.lines().map(str::to_owned));
+        }
+    }
+    within.extend((!begun.is_empty()).then_some(begun));
+    // What has no name begins and ends where its first and last elements do.
+    let is_nameless = first.trim_start() == "{" && depth(first) > 0;
+    match within.as_mut_slice() {
+        [begin, ..] if is_nameless => {
+            *begin = format!("{first} {}", begin.trim_start());
+            if let Some(end) = within.last_mut() {
+                *end = format!("{end} {}", last.trim_start());
+            }
+        }
+        _ => {
+            within.insert(0, (*first).to_owned());
+            within.push((*last).to_owned());
+        }
+    }
+    for line in within {
+        let _ = writeln!(out, "{line}");
+    }
+}
+
 /// A file while it is written.
 #[derive(Default)]
 struct Page {
     text: String,
     /// The comments that need not be repeated.
     said: HashSet<String>,
+    /// The names of what is written out once, by what it says.
+    anchors: HashMap<String, String>,
+    /// Those of them that have been.
+    written: HashSet<String>,
+    /// How often there is what may be written out once.
+    counts: HashMap<String, usize>,
 }
 
 impl Page {
-    /// Begins an entry or an item. What is not indented stands apart.
+    fn is_said(&self, remark: &str) -> bool {
+        remark.is_empty() || self.said.contains(remark)
+    }
+
+    /// How much stands on the last line.
+    fn used(&self) -> usize {
+        self.text.len() - self.text.rfind('\n').map_or(0, |end| end + 1)
+    }
+
+    fn count(&mut self, value: &Yaml) {
+        match value {
+            Yaml::Bare(_) | Yaml::Lines(_) | Yaml::Text(_) => {}
+            Yaml::List(list) => list.items.iter().for_each(|(_, item)| self.count(item)),
+            Yaml::Map(map) => map.entries.iter().for_each(|(_, _, value)| self.count(value)),
+            Yaml::Shared(name, map) => {
+                let content = content(map);
+                let is_taken = |name: &String| self.anchors.values().any(|taken| taken == name);
+                let numbered = (2..).map(|number| format!("{name}-{number}"));
+                let mut names = std::iter::once((*name).to_owned()).chain(numbered);
+                let count = self.counts.entry(content.clone()).or_default();
+                *count += 1;
+                // A name is for what is there twice.
+                if *count == 2
+                    && let Some(free) = names.find(|name| !is_taken(name))
+                {
+                    self.anchors.insert(content, free);
+                }
+                // What is within is written but once.
+                if *count == 1 {
+                    map.entries.iter().for_each(|(_, _, value)| self.count(value));
+                }
+            }
+        }
+    }
+
+    fn is_single(&self, map: &Map) -> bool {
+        self.counts.get(&content(map)).is_none_or(|count| *count < 2)
+    }
+
+    /// The name of what is written out once.
+    fn anchor(&self, name: &str, map: &Map) -> String {
+        self.anchors.get(&content(map)).cloned().unwrap_or_else(|| name.to_owned())
+    }
+
+    /// Takes note of what has been written out on a line.
+    fn note(&mut self, text: &str) {
+        let begun = self.anchors.values().filter(|name| text.contains(&format!("&{name} {{")));
+        let begun: Vec<_> = begun.cloned().collect();
+        self.written.extend(begun);
+    }
+
+    /// Begins an entry. What is not indented stands apart.
     fn start(&mut self, indent: usize, remark: &str) {
         if indent == 0 {
             self.text.push('\n');
@@ -281,6 +557,19 @@ impl Page {
                 line.push_str(word);
             }
             let _ = writeln!(self.text, "{line}");
+        }
+    }
+}
+
+impl From<Value> for Yaml {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => Self::Bare(value.to_string()),
+            Value::String(text) => Self::Text(text),
+            Value::Array(items) => Self::List(items.into_iter().collect()),
+            Value::Object(fields) => Self::Map(
+                fields.into_iter().fold(Map::new(), |map, (key, value)| map.with(&key, value)),
+            ),
         }
     }
 }
@@ -382,7 +671,7 @@ mod tests {
             .remark("about\nlists")
             .with("list", list)
             .with("nested", Map::new().remark("x").with("y", true).with("z", Map::new()))
-            .with("flow", Map::new().with("a", "b: c").with("d", 1_u64).flow())
+            .with("flow", Map::new().with("a", "b: c").with("d", 1_u64))
             .with(
                 "maps",
                 List::new().remark("one").with(Map::new().with("k", 1_u16).with("l", "m")),

@@ -1,7 +1,7 @@
 //! The body of a response past a filter, piece by piece.
 //!
 //! Owns back-pressure: nothing is read before what there is has been taken, and nothing at all
-//! while a filter holds the head. A body that passes two filters is one of these in another.
+//! while a filter holds the head.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -45,7 +45,6 @@ impl std::error::Error for Broken {}
 pub(super) enum Source {
     Store(Incoming),
     Origin(Incoming),
-    Filtered(Box<Filtered>),
     Local(Option<Bytes>),
 }
 
@@ -55,7 +54,6 @@ impl Source {
     fn is_over(&self) -> bool {
         match self {
             Self::Store(body) | Self::Origin(body) => body.is_end_stream(),
-            Self::Filtered(body) => body.is_over(),
             Self::Local(body) => body.is_none(),
         }
     }
@@ -64,7 +62,6 @@ impl Source {
         let (body, broken) = match self {
             Self::Store(body) => (body, Broken::Store),
             Self::Origin(body) => (body, Broken::Origin),
-            Self::Filtered(body) => return body.poll(task),
             Self::Local(body) => return Poll::Ready(body.take().map(|data| Ok(Frame::data(data)))),
         };
         let frame = Pin::new(body).poll_frame(task);

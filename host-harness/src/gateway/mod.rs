@@ -5,20 +5,23 @@
 //! one port. Paths travel byte for byte: nothing is decoded, merged or resolved.
 
 mod admin;
+mod asking;
 mod connector;
+mod draft;
 mod exchange;
 mod filtered;
+mod guard;
 mod message;
-mod origin_side;
+mod misses;
 mod request_body;
 mod response_body;
 mod routing;
+mod serve;
 mod settings;
 mod signing;
 #[cfg(test)]
 mod tests;
 mod upstream;
-mod visit;
 mod way;
 mod worker;
 
@@ -36,7 +39,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use self::admin::Pages;
-use self::origin_side::OriginSide;
+use self::guard::Guards;
 pub use self::settings::{
     Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Protocol, Reads, Routes,
     Scheme, Secret, Settings, Timeouts,
@@ -186,14 +189,16 @@ fn rehearse(
     configuration: &str,
 ) -> Result<(), PluginError> {
     let clusters: Vec<_> = clusters.iter().map(|cluster| cluster.name.clone()).collect();
-    let attempt = |configuration: &str| {
-        let (journal, clusters) = (Arc::clone(&settings.journal), clusters.clone());
-        try_configuration(&settings.program, &settings.identity, journal, clusters, configuration)
-    };
-    attempt(configuration)?;
-    match settings.path {
-        DataPath::Callout => Ok(()),
-        DataPath::Streaming => attempt(&origin_side::in_role(configuration)),
+    let journal = Arc::clone(&settings.journal);
+    try_configuration(&settings.program, &settings.identity, journal, clusters, configuration)?;
+    guards(settings.path, configuration).map(drop)
+}
+
+/// What makes a request a miss, on the path where misses are requests of their own.
+fn guards(path: DataPath, configuration: &str) -> Result<Option<Guards>, PluginError> {
+    match path {
+        DataPath::Callout => Ok(None),
+        DataPath::Streaming => Guards::read(configuration).map(Some),
     }
 }
 
@@ -231,13 +236,9 @@ impl Gateway {
                     callouts: Rc::new(upstreams.clone()),
                     backoff: settings.timeouts.reload,
                 };
-                let origin_side = match settings.path {
-                    DataPath::Callout => None,
-                    DataPath::Streaming => Some(OriginSide::load(parts.clone(), &configuration)?),
-                };
                 Ok(Worker {
                     number,
-                    origin_side,
+                    guards: guards(settings.path, &configuration)?,
                     plugin: Plugin::load(parts, configuration)?,
                     upstreams,
                     routes: settings.routes,

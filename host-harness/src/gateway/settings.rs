@@ -27,7 +27,7 @@ pub struct Settings {
     pub program: Program,
     /// By what names the filter runs.
     pub identity: Identity,
-    /// What the filter is told when it configures itself; its role is the gateway's to say.
+    /// What the filter is told when it configures itself.
     pub plugin_configuration: String,
     /// How an object that the bucket lacks reaches the client.
     pub path: DataPath,
@@ -43,16 +43,19 @@ pub struct Settings {
     pub journal: Arc<dyn Journal>,
 }
 
+/// A cluster of this name and a bucket's is the bucket's own, asked once more by the filter.
+pub(super) const AGAIN: &str = "again-";
+
 /// How an object that the bucket lacks reaches the client.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum DataPath {
-    /// The filter stands on the clients' side, fetches whole objects by its own calls and answers
+    /// The filter stands before every request, fetches whole objects by its own calls and answers
     /// with them.
     #[default]
     Callout,
-    /// The gateway sends the request on to the origin, and what comes back to the client; the
-    /// filter stands on the origins' side and copies what passes. On the clients' side it stands
-    /// only where rules redirect.
+    /// The gateway sends what the bucket cannot answer on to where the filter says, and what comes
+    /// back to the client; the filter copies what passes. It sees misses alone, and every read of
+    /// a bucket with a rule about hits.
     Streaming,
 }
 
@@ -111,6 +114,8 @@ pub struct Cluster {
 /// What is spoken with a server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Protocol {
+    /// What the server chooses over TLS; the gateway here offers HTTP/1.1 alone.
+    Auto,
     /// HTTP/1.1.
     Http1,
     /// HTTP/2: for Envoy; the gateway here does not speak it with servers.

@@ -16,6 +16,7 @@ use http::header::{AUTHORIZATION, HOST};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 use super::settings::Credentials;
+use crate::host::Headers;
 
 /// What is encoded in a canonical path.
 const CANONICAL: &AsciiSet =
@@ -65,6 +66,14 @@ pub(super) fn without_signature(target: &str) -> String {
     };
     let kept: Vec<&str> = query.split('&').filter(is_kept).collect();
     if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+}
+
+/// Takes the client's own signature off fields.
+pub(super) fn remove_signature_fields(fields: &mut Headers) {
+    fields.remove(AUTHORIZATION.as_str().as_bytes());
+    for name in SIGNED_FIELDS {
+        fields.remove(name.as_bytes());
+    }
 }
 
 /// The target over which a signature is made.

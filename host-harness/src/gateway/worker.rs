@@ -23,8 +23,8 @@ use tokio::sync::oneshot;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
-use super::exchange::{Connection, serve};
-use super::origin_side::OriginSide;
+use super::guard::Guards;
+use super::serve::{Connection, serve};
 use super::settings::{Cluster, Routes, Timeouts};
 use super::upstream::Upstreams;
 use crate::host::{Journal, Level, LogRecord, Plugin, PluginError};
@@ -37,10 +37,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What serving a request needs.
 pub(super) struct Worker {
     pub(super) number: usize,
-    /// The filter on the clients' side.
     pub(super) plugin: Plugin,
-    /// The filter on the origins' side, where misses are sent there.
-    pub(super) origin_side: Option<OriginSide>,
+    /// What makes a request a miss, where misses are requests of their own.
+    pub(super) guards: Option<Guards>,
     pub(super) upstreams: Upstreams,
     pub(super) routes: Routes,
     pub(super) timeouts: Timeouts,
@@ -54,26 +53,8 @@ impl Worker {
         let Change { configuration, clusters, trust } = change;
         // The filter refuses what names a cluster there is not, so these come first.
         self.upstreams.add(clusters, trust);
-        if let Some(side) = &self.origin_side {
-            side.reconfigure(configuration)?;
-        }
-        self.plugin.reconfigure(configuration)
-    }
-
-    /// Waits until no filter has anything under way.
-    async fn idle(&self) {
-        if let Some(side) = &self.origin_side {
-            side.plugin.idle().await;
-        }
-        self.plugin.idle().await;
-    }
-
-    /// Hands notices to the filters for as long as it is polled.
-    async fn deliver(&self) {
-        match &self.origin_side {
-            Some(side) => tokio::join!(side.plugin.deliver(), self.plugin.deliver()).0,
-            None => self.plugin.deliver().await,
-        }
+        self.plugin.reconfigure(configuration)?;
+        self.guards.as_ref().map_or(Ok(()), |guards| guards.reread(configuration))
     }
 }
 
@@ -154,7 +135,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
 
 async fn run(worker: Rc<Worker>, listener: TcpListener, mut orders: UnboundedReceiver<Order>) {
     let own = Rc::clone(&worker);
-    spawn_local(async move { own.deliver().await });
+    spawn_local(async move { own.plugin.deliver().await });
     let graceful = GracefulShutdown::new();
     loop {
         tokio::select! {
@@ -184,7 +165,7 @@ async fn run(worker: Rc<Worker>, listener: TcpListener, mut orders: UnboundedRec
     // What has been begun is ended, and what was fetched is stored, as far as the time goes.
     let _ = timeout(worker.timeouts.drain, async {
         graceful.shutdown().await;
-        worker.idle().await;
+        worker.plugin.idle().await;
     })
     .await;
 }

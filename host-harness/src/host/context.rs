@@ -89,21 +89,9 @@ impl Default for Direction {
     }
 }
 
-/// On which side of the gateway a filter sees a request.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Place {
-    /// The clients': it sees all of a request, and the answer whoever gave it.
-    Downstream,
-    /// A cluster's: it sees one way of a request there and back. It cannot ask for attributes of
-    /// the request or for the client's status, and is not told to log.
-    Upstream,
-}
-
 /// Facts of a request that are not in its headers.
 #[derive(Clone, Debug)]
 pub struct RequestFacts {
-    /// Where the filter stands.
-    pub place: Place,
     /// The client's address.
     pub source: SocketAddr,
     /// The gateway's own address.
@@ -119,9 +107,6 @@ pub struct RequestFacts {
     /// The same moment by the clock on the wall.
     pub time: SystemTime,
 }
-
-/// Properties that a filter has set, by their paths.
-pub type Properties = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The context of one client request.
 #[derive(Debug)]
@@ -145,7 +130,8 @@ pub(crate) struct Stream {
     pub(crate) reply: Option<LocalReply>,
     /// The module, or its death, wants the stream gone.
     pub(crate) reset: bool,
-    pub(crate) properties: Properties,
+    /// What the module has set, by paths.
+    pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) touch: Touch,
     pub(crate) log: Vec<LogRecord>,
     /// Who waits for the module to let go.

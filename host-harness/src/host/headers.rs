@@ -90,6 +90,13 @@ impl Headers {
         self.0.retain(|(own, _)| !own.eq_ignore_ascii_case(name));
     }
 
+    /// Removes every field whose name begins so, in lower case.
+    pub fn remove_starting_with(&mut self, prefix: &[u8]) {
+        self.0.retain(|(own, _)| {
+            !own.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        });
+    }
+
     /// The bytes of all names and values.
     pub(crate) fn byte_size(&self) -> usize {
         self.0.iter().map(|(name, value)| name.len() + value.len()).sum()

@@ -35,7 +35,7 @@ mod wasi;
 
 pub use callouts::{Answer, Callout, Callouts, LARGEST_ANSWER, Pending};
 pub(crate) use callouts::{CONNECTION_LOST, NO_CONNECTION, PROTOCOL_ERROR, TIMED_OUT};
-pub use context::{Place, Properties, RequestFacts};
+pub use context::RequestFacts;
 pub use headers::Headers;
 pub use journal::{Access, Journal, Level, LogRecord, Silent, Touch};
 pub use metrics::Metrics;

@@ -4,7 +4,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use super::context::{Context, Place, Stream};
+use super::context::{Context, Stream};
 use super::state::State;
 
 /// The one of Envoy's response flags that is set here: DownstreamConnectionTermination.
@@ -59,9 +59,6 @@ fn of_stream(stream: &Stream, parts: &[&[u8]]) -> Option<Vec<u8>> {
 
 fn of_request(stream: &Stream, parts: &[&[u8]]) -> Option<Vec<u8>> {
     let facts = &stream.facts;
-    if facts.place == Place::Upstream {
-        return None;
-    }
     // What is in the headers can be read exactly as long as they can.
     let field = |name: &[u8]| {
         let headers = &stream.request.headers;
@@ -96,7 +93,6 @@ fn of_request(stream: &Stream, parts: &[&[u8]]) -> Option<Vec<u8>> {
 
 fn of_response(stream: &Stream, parts: &[&[u8]]) -> Option<Vec<u8>> {
     match parts {
-        [b"code"] if stream.facts.place == Place::Upstream => None,
         [b"code"] => stream.status.map(|status| number(status.into())),
         [b"code_details"] => stream.details.as_deref().map(text),
         [b"flags"] => Some(number(if stream.abandoned { CLIENT_LEFT } else { 0 })),

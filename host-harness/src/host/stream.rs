@@ -11,7 +11,7 @@ use std::task::{Context as Task, Poll};
 
 use bytes::Bytes;
 
-use super::context::{Context, Gate, Properties, RequestFacts, Side, Stream as Context_};
+use super::context::{Context, Gate, RequestFacts, Side, Stream as Context_};
 use super::headers::Headers;
 use super::journal::{LogRecord, Touch};
 use super::machine::Machine;
@@ -81,17 +81,6 @@ impl FilterStream {
             Some(Context::Stream(stream)) => Some(change(stream)),
             Some(Context::Root(_)) | None => None,
         })
-    }
-
-    /// The properties that the filter has set. All attempts of one request share them.
-    #[must_use]
-    pub fn properties(&self) -> Properties {
-        self.with(|stream| stream.properties.clone()).unwrap_or_default()
-    }
-
-    /// Gives it those that it has set at an earlier attempt.
-    pub fn share(&self, properties: Properties) {
-        self.with(|stream| stream.properties = properties);
     }
 
     /// Shows the filter the request's head and waits for what it decides.
@@ -177,7 +166,7 @@ impl FilterStream {
         });
     }
 
-    /// The upstream gives no answer: what the client gets is none of the filter's business.
+    /// The request goes on without it: there will be no answer to show, though the client is there.
     pub fn unanswered(&self) {
         self.with(|stream| stream.unanswered = true);
     }

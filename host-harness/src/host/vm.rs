@@ -10,7 +10,7 @@ use bytes::Bytes;
 use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
 use super::callouts::Answer;
-use super::context::{Context, Gate, Place, RequestFacts, Root, Side, Stream};
+use super::context::{Context, Gate, RequestFacts, Root, Side, Stream};
 use super::headers::Headers;
 use super::journal::{Level, Touch};
 use super::program::Program;
@@ -428,12 +428,9 @@ impl Vm {
 
     /// Ends the context of a request: the module may log, is told that it is over, and forgets it.
     pub(crate) fn close(&mut self, id: u32) -> Option<Box<Stream>> {
-        let (mut log, done, delete) =
+        let (log, done, delete) =
             (self.exports.log.clone(), self.exports.done.clone(), self.exports.delete.clone());
         if let Some(stream) = self.state().stream(id) {
-            if stream.facts.place == Place::Upstream {
-                log = None;
-            }
             // The log may read once more what passed through, and change nothing.
             for side in [Side::Request, Side::Response] {
                 let direction = stream.direction(side);

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::support::{Bench, facts, on, on_with, pairs, request, response};
-use crate::host::context::{Gate, Place, RequestFacts, Side};
+use super::support::{Bench, on, on_with, pairs, request, response};
+use crate::host::context::{Gate, Side};
 use crate::host::vm::Action;
 
 const READ_PATH: &str = r#"(call $note (call $get_header_map_value (i32.const 0) @":path" (i32.const 8) (i32.const 12)))"#;
@@ -218,32 +218,6 @@ fn properties_tell_where_an_answer_comes_from() {
         "value",
     ];
     assert_eq!(bench.log.take(), expected);
-}
-
-#[test]
-fn in_front_of_a_cluster_there_are_no_attributes_of_the_request_and_no_log_phase() {
-    let read = format!(
-        r#"{READ_PATH} {PATH_PROPERTY}
-           (call $note (call $get_property @"response\00code" (i32.const 8) (i32.const 12)))
-           (call $note (call $get_property @"response\00code_details" (i32.const 8) (i32.const 12)))
-           (call $note (call $get_property @"xds\00cluster_name" (i32.const 8) (i32.const 12)))
-           (call $tell)"#
-    );
-    let callbacks = on_with("request_headers", 3, &read, 0)
-        + &on_with("response_headers", 3, &read, 0)
-        + &on("log", 1, &read)
-        + &on("delete", 1, r#"(drop (call $log (i32.const 2) @"delete"))"#);
-    let mut bench = Bench::new(&callbacks);
-    let facts = RequestFacts { place: Place::Upstream, ..facts() };
-    let id = bench.vm.open(bench.root, facts).unwrap();
-    show(&mut bench, id, Side::Request);
-    assert_eq!(bench.log.take(), ["00", "01", "01", "01", "00", "store"]);
-    let stream = bench.vm.state().stream(id).unwrap();
-    (stream.status, stream.details) = (Some(44), Some("via_upstream".to_owned()));
-    show(&mut bench, id, Side::Response);
-    assert_eq!(bench.log.take(), ["02", "01", "01", "00", "00", "store"]);
-    bench.vm.close(id);
-    assert_eq!(bench.log.take(), ["delete"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::host::callouts::{Answer, Callout, Callouts, Pending};
-use crate::host::context::{Place, RequestFacts};
+use crate::host::context::RequestFacts;
 use crate::host::headers::Headers;
 use crate::host::journal::{Access, Journal, LogRecord};
 use crate::host::program::Program;
@@ -175,7 +175,6 @@ impl Callouts for Arc<Calls> {
 pub(crate) fn facts() -> RequestFacts {
     let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
     RequestFacts {
-        place: Place::Downstream,
         source: address,
         destination: address,
         protocol: "HTTP/1.1",

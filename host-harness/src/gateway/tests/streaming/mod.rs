@@ -3,5 +3,7 @@
 mod breaks;
 mod modules;
 mod objects;
+mod passes;
+mod places;
+mod rules;
 mod scene;
-mod sides;

@@ -30,7 +30,7 @@ async fn a_large_object_is_streamed_while_it_comes_and_stored_in_parts() {
         got.extend_from_slice(&frame.unwrap().into_data().unwrap());
     }
     assert!(got == object, "{} bytes, not the object", got.len());
-    scene.line("streamed 20971520 bytes, stored in the bucket").await;
+    scene.line("(20971520 bytes), client got 200, stored in the bucket").await;
     let stored = scene.stored("large").await.unwrap();
     assert!(stored.body == object, "{} bytes, not the object", stored.body.len());
     assert_eq!(stored.headers["content-type"], "text/x-test");
@@ -57,14 +57,16 @@ async fn an_object_of_one_part_is_stored_by_one_request() {
     for (key, object) in [("small", b"from the origin".to_vec()), ("empty", Vec::new())] {
         let got = scene.get(key).await;
         assert_eq!((got.status.as_u16(), &got.body[..]), (200, &object[..]));
-        scene.line(&format!("streamed {} bytes, stored in the bucket", object.len())).await;
+        scene
+            .line(&format!("({} bytes), client got 200, stored in the bucket", object.len()))
+            .await;
         let stored = scene.stored(key).await.unwrap();
         assert_eq!(&stored.body[..], &object[..]);
         assert_eq!(stored.headers["content-type"], "text/x-test");
     }
     let got = scene.get("chunked").await;
     assert!(got.body == bytes(300_000) && !got.headers.contains_key("content-length"));
-    scene.line("streamed 300000 bytes, stored in the bucket").await;
+    scene.line("(300000 bytes), client got 200, stored in the bucket").await;
     assert!(scene.stored("chunked").await.unwrap().body == bytes(300_000));
     assert_eq!(scene.writes(), ["PUT  unless there 200"; 3]);
     let access = scene.records.accesses().remove(0);

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::super::support::{Got, Records, client, eventually, filter, get, start};
 use crate::gateway::{BucketRoute, Cluster, DataPath, Endpoint, Gateway, Reads, Settings};
+use crate::host::tests::support::{module, pairs};
 use crate::store::{Answered, Store, StoreSettings};
 
 pub(super) const PART: usize = 5 << 20;
@@ -24,6 +25,8 @@ pub(super) enum Manner {
     Garbage,
     /// Half of it, and the other half when told; a range at once.
     Halting(Arc<Semaphore>),
+    /// By a redirect to this place.
+    Moved(&'static str),
     /// With its length, whole or by ranges.
     Plain,
     /// Half of it, and then it hangs up; with a range too.
@@ -114,6 +117,10 @@ async fn serve(
             (Manner::Status(status), _) => {
                 let answer = format!("HTTP/1.1 {status} So\r\ncontent-length: 2\r\n\r\nno");
                 stream.write_all(answer.as_bytes()).await?;
+            }
+            (Manner::Moved(location), _) => {
+                let location = format!("location: {location}\r\ncontent-length: 0\r\n\r\n");
+                stream.write_all(format!("HTTP/1.1 302 So\r\n{location}").as_bytes()).await?;
             }
             (Manner::Short, Some((first, last))) => {
                 let range = format!("content-range: bytes {first}-{last}/{length}\r\n");
@@ -226,8 +233,10 @@ pub(super) async fn scene_with(change: impl FnOnce(&mut Settings, &mut Value)) -
     let origin = Origin::start().await;
     let address = Endpoint::from(store.address());
     let mut configuration = json!({
+        "path": "streaming",
         "buckets": [{
             "name": "examplebucket",
+            "again": "again-examplebucket",
             "store": { "cluster": "store", "scheme": "http", "authority": address.authority() },
             "RoutingRules": mirror(&origin.endpoint),
         }],
@@ -244,6 +253,50 @@ pub(super) async fn scene_with(change: impl FnOnce(&mut Settings, &mut Value)) -
     })
     .await;
     Scene { gateway, origin, records, configuration, directory, store, writes }
+}
+
+/// A scene with a module of few words in the filter's place, and `k` at the origin.
+pub(super) async fn module_scene(callbacks: &str) -> Scene {
+    by_module(callbacks, |_, _| {}).await
+}
+
+pub(super) async fn by_module(
+    callbacks: &str,
+    change: impl FnOnce(&mut Settings, &mut Value),
+) -> Scene {
+    let scene = scene_with(|settings, configuration| {
+        settings.program = module(callbacks);
+        change(settings, configuration);
+    })
+    .await;
+    scene.origin.has("k", &bytes(1_000), Manner::Plain);
+    scene
+}
+
+/// Logs a header, or nothing for one that is not there.
+pub(super) fn tell(map: i32, name: &str) -> String {
+    format!(
+        r#"(i32.store (i32.const 12) (i32.const 0))
+        (drop (call $get_header_map_value (i32.const {map}) @"{name}" (i32.const 8) (i32.const 12)))
+        (call $tell)"#
+    )
+}
+
+/// Makes a request this, beside what every request has.
+pub(super) fn head(fields: &[(&str, &str)]) -> String {
+    let always =
+        [(":method", "GET"), (":scheme", "http"), (":authority", "back-to-origin.invalid")];
+    let fields = pairs(&[&always[..], fields].concat());
+    format!(r#"(drop (call $set_header_map_pairs (i32.const 0) @"{fields}"))"#)
+}
+
+/// Sends a request to the origin, for `/k`, unless these say otherwise.
+pub(super) fn to_origin(fields: &[(&str, &str)]) -> String {
+    let standard = [(":path", "/k"), ("x-envoy-miss-cluster", "origin")];
+    let is_said = |name: &str| fields.iter().any(|(said, _)| *said == name);
+    let mut all: Vec<_> = standard.into_iter().filter(|(name, _)| !is_said(name)).collect();
+    all.extend(fields);
+    head(&all)
 }
 
 async fn object(store: &Store, key: &str) -> Option<Got> {
@@ -283,6 +336,11 @@ impl Scene {
     /// The object as the store has it.
     pub(super) async fn stored(&self, key: &str) -> Option<Got> {
         object(&self.store, key).await
+    }
+
+    /// Where the store is.
+    pub(super) fn store_authority(&self) -> String {
+        Endpoint::from(self.store.address()).authority()
     }
 
     /// What the store was asked to change, and whether it did.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::in_flight::InFlight;
+use super::InFlight;
 use crate::time::Moment;
 
 /// How long an attempt may take to come back once its stream is gone: a gateway routes a request

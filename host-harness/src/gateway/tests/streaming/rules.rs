@@ -1,4 +1,4 @@
-//! What goes to the origins' side, and what stays with the bucket.
+//! What goes to an origin, and what stays with the bucket.
 
 use http::Request;
 use serde_json::{Value, json};
@@ -42,21 +42,21 @@ async fn redirects_and_streams_stand_side_by_side() {
     scene.line("stored in the bucket").await;
     let again = scene.get("k").await;
     assert_eq!(again.headers["x-oss-tag"], got.headers["x-oss-tag"]);
-    // What the origins' side answers is not taken for the bucket's word.
+    // What an origin answers is not taken for the bucket's word.
     for key in ["absent", "moved/absent"] {
         assert_eq!(scene.get(key).await.status, 404);
     }
     scene.origin.has("moved/k", b"of the same origin", Manner::Plain);
     let got = scene.get("moved/k").await;
     assert_eq!((got.status.as_u16(), &got.body[..]), (200, &b"of the same origin"[..]));
-    scene.line("streamed 18 bytes, stored in the bucket").await;
+    scene.line("(18 bytes), client got 200, stored in the bucket").await;
     // The bucket's own answer is another matter.
     assert_eq!(scene.get("moved/k").await.status, 302);
     assert_eq!((scene.origin.asked().len(), scene.writes().len()), (4, 2));
 }
 
 #[tokio::test]
-async fn rules_are_replaced_on_both_sides() {
+async fn rules_are_replaced() {
     let mut scene = scene().await;
     scene.origin.has("old/k", b"from the origin", Manner::Plain);
     let mut configuration = scene.configuration.clone();

@@ -1,9 +1,14 @@
-//! A request to an origin in flight: what is sent there, and what its answer amounts to.
+//! A request to an origin in flight: what is sent there, what its answer amounts to, and what of it
+//! waits for the answer to come back.
+//!
+//! It holds no stream and no copy; [`crate::streaming`] does with it what a gateway reports.
+
+mod returning;
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Storing;
+pub(crate) use self::returning::{AttemptId, Returning};
 use crate::conclusion::Conclusion;
 use crate::copy::{Plan, backfill};
 use crate::digest::Check;
@@ -28,6 +33,23 @@ pub(crate) struct InFlight {
     pub(crate) forwarded_proto: String,
 }
 
+/// How an object gets into the bucket.
+#[derive(Debug)]
+pub(crate) enum Storing {
+    /// By a fetch of its own: the client only wanted a part, or the headers.
+    Later(Plan, Route),
+    /// On its way through; the route is for the fetch that is needed when that fails.
+    Now(Plan, Route),
+}
+
+impl Storing {
+    pub(crate) const fn plan(&self) -> &Plan {
+        match self {
+            Self::Later(plan, _) | Self::Now(plan, _) => plan,
+        }
+    }
+}
+
 /// What becomes of an origin's answer.
 #[derive(Debug)]
 pub(crate) enum Answered {
@@ -44,19 +66,19 @@ pub(crate) enum Answered {
 }
 
 impl InFlight {
-    pub(super) fn new(miss: Miss, now: Moment, since: Moment, forwarded_proto: String) -> Self {
+    pub(crate) fn new(miss: Miss, now: Moment, since: Moment, forwarded_proto: String) -> Self {
         let route = miss.route(now);
         Self { miss, route, since, forwarded_proto }
     }
 
     /// Which answers are to come back.
-    pub(super) fn returns(&self) -> String {
+    pub(crate) fn returns(&self) -> String {
         self.route.returns(self.miss.request.range().is_some())
     }
 
     /// What the gateway is told, and the origin asked. `attempt` is the name under which the request
     /// comes back, where it may, and `returns` with which answers.
-    pub(super) fn headers(
+    pub(crate) fn headers(
         &self,
         attempt: Option<&str>,
         returns: &str,
@@ -99,7 +121,7 @@ impl InFlight {
     }
 
     /// What becomes of the origin's answer, or of the gateway's in its place.
-    pub(super) fn on_answer(self, answer: &Headers, unheard: Option<Unheard>) -> Answered {
+    pub(crate) fn on_answer(self, answer: &Headers, unheard: Option<Unheard>) -> Answered {
         if let Some(unheard) = unheard {
             return self.fail(&unheard.into());
         }
@@ -223,12 +245,12 @@ impl InFlight {
     }
 
     /// What a fetch of its own needs to know, where the object is to be stored.
-    pub(super) fn wanted(&self, client: Option<u16>) -> Option<Storing> {
+    pub(crate) fn wanted(&self, client: Option<u16>) -> Option<Storing> {
         let plan = || self.plan(HeaderList::new(), None, None, client);
         self.miss.storing().is_ok().then(|| Storing::Later(plan(), self.route.clone()))
     }
 
-    pub(super) fn last_word(&self, verdict: &Verdict) -> Conclusion {
+    pub(crate) fn last_word(&self, verdict: &Verdict) -> Conclusion {
         self.miss.conclude(self.route.initial(), verdict, &Rc::default())
     }
 
@@ -243,5 +265,5 @@ impl InFlight {
 
 impl Answered {
     /// The counter that goes up, where the conclusion has none.
-    pub(super) const COUNTED: Metric = Metric::Mirrored;
+    pub(crate) const COUNTED: Metric = Metric::Mirrored;
 }

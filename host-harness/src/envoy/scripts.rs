@@ -1,0 +1,141 @@
+//! What stands on the way to servers and makes requests of their own of answers: two scripts.
+//!
+//! Owns their text, and which answers never come to them. The words that they speak with the filter
+//! are [`back_to_origin::miss_route`]'s.
+
+use back_to_origin::miss_route::{ATTEMPT, FORWARDED_PROTO, HOST, LOCATION, MISS, RETURNS};
+
+use super::yaml::{List, Map, Yaml};
+use super::{Form, Settings};
+
+/// The guard's name, under which routes say what it needs.
+pub(super) const GUARD: &str = "guard";
+
+/// How many bytes of a body are read to its end.
+const DRAINED: u32 = 65_536;
+
+/// How the statuses of nearly all answers begin, on which no script runs.
+const HITS: [&str; 2] = ["2", "304"];
+
+/// What takes a status for one of a list: as `miss_route::returns` says.
+const AMONG: &str = r#"local function among(list, status) -- as in "404 5xx !503"
+  local is = function(word) return list:find(word, 1, true) end
+  return not is("!" .. status) and (is(status) or is(status:sub(1, 1) .. "xx"))
+end"#;
+
+/// On a bucket's side: a miss becomes a redirect to the miss route.
+pub(super) fn guard(settings: &Settings) -> Map {
+    let drain = drain(settings, "  ");
+    let script = format!(
+        r#"{AMONG}
+function envoy_on_response(answer)
+  local headers, route = answer:headers(), answer:metadata()
+  local status, bucket, said = headers:get(":status"), route:get("bucket"), headers:get("{MISS}")
+  headers:remove("{MISS}")
+  if bucket == nil then return end
+  if said == nil or not route:get("heard") then -- only Envoy's own word is heard, of a bucket that it cannot reach
+    if not among(route:get("misses"), status) then return end
+    local marker = (headers:get("x-amz-delete-marker") or "false") .. (headers:get("x-oss-delete-marker") or "false")
+    said = marker:lower() == "falsefalse" and status or status .. " deleted"
+  end
+{drain}  headers:replace("{MISS}", "bucket " .. bucket .. " " .. said)
+  headers:replace(":status", "307") headers:replace("location", "http://{HOST}/")
+end
+"#
+    );
+    filter(
+        GUARD,
+        "A miss becomes a redirect that the router follows. Whose it is, and what is one, the route's metadata say.",
+        script,
+        settings,
+    )
+}
+
+/// On an origin's side: an answer that the filter wants to know of comes back to the miss route.
+pub(super) fn handback(settings: &Settings) -> Map {
+    let drain = drain(settings, "    ");
+    let script = format!(
+        r#"{AMONG}
+function envoy_on_request(request)
+  local headers, kept = request:headers(), request:streamInfo():dynamicMetadata()
+  local attempt = headers:get("{ATTEMPT}")
+  if attempt then kept:set("miss", "attempt", attempt) kept:set("miss", "returns", headers:get("{RETURNS}") or "") end
+end
+function envoy_on_response(answer)
+  local headers, kept = answer:headers(), answer:streamInfo():dynamicMetadata():get("miss")
+  if kept == nil then return end
+  if headers:get("{MISS}") == nil then -- behind `attempts` it may have been said
+    local status, location = headers:get(":status"), headers:get("location")
+    if not among(kept.returns, status) then return end
+{drain}    headers:replace("{MISS}", "origin " .. status)
+    if location then headers:replace("{LOCATION}", location) end
+  end
+  headers:replace("{ATTEMPT}", kept.attempt)
+  headers:replace("{FORWARDED_PROTO}", "http")
+  headers:replace(":status", "307") headers:replace("location", "http://{HOST}/")
+end
+"#
+    );
+    filter(
+        "handback",
+        "So does the answer of an attempt that the filter wants to know of; others pass.",
+        script,
+        settings,
+    )
+}
+
+/// Reads a small body to its end, so that its connection serves the next request. The headers are
+/// others behind it.
+fn drain(settings: &Settings, margin: &str) -> String {
+    match settings.form {
+        Form::Istio => String::new(),
+        Form::Envoy => format!(
+            "{margin}local length = tonumber(headers:get(\"content-length\") or \"\")\n\
+             {margin}if length and length <= {DRAINED} then answer:body() headers = answer:headers() end -- its connection lives on\n"
+        ),
+    }
+}
+
+fn filter(name: &'static str, about: &str, script: String, settings: &Settings) -> Map {
+    let lua = Map::typed("envoy.extensions.filters.http.lua.v3.Lua")
+        .remark(about)
+        .with("default_source_code", Map::new().with("inline_string", Yaml::Lines(script)));
+    let config = match settings.form {
+        Form::Istio => lua,
+        Form::Envoy => Map::typed("envoy.extensions.common.matching.v3.ExtensionWithMatcher")
+            .with("xds_matcher", hits().shared("hits"))
+            .with("extension_config", Map::new().with("name", name).with("typed_config", lua)),
+    };
+    Map::new().with("name", name).with("typed_config", config.shared(name))
+}
+
+fn hits() -> Map {
+    let input = Map::typed("envoy.type.matcher.v3.HttpResponseHeaderMatchInput")
+        .with("header_name", ":status");
+    let skip = Map::new().with("name", "skip").with(
+        "typed_config",
+        Map::typed("envoy.extensions.filters.common.matcher.action.v3.SkipFilter"),
+    );
+    let skip = Map::new().with("action", skip);
+    let map = HITS.iter().fold(Map::new(), |map, status| map.with(status, skip.clone()));
+    let tree = Map::new()
+        .with("input", Map::new().with("name", "status").with("typed_config", input))
+        .with("prefix_match_map", Map::new().with("map", map));
+    Map::new().with("matcher_tree", tree)
+}
+
+/// Takes headers off that are between Envoy and the filter; `more` are others, of requests alone.
+pub(super) fn strip(more: &[&str]) -> Map {
+    let prefix = |prefix: &str| {
+        let matcher = Map::new().with("key_matcher", Map::new().with("prefix", prefix));
+        Map::new().with("remove_on_match", matcher)
+    };
+    let requests = more.iter().map(|name| Map::new().with("remove", *name));
+    let requests: List = std::iter::once(prefix("x-envoy-")).chain(requests).collect();
+    let mutations = Map::new()
+        .with("request_mutations", requests)
+        .with("response_mutations", List::new().with(prefix(MISS)));
+    let config = Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")
+        .with("mutations", mutations);
+    Map::new().with("name", "strip").with("typed_config", config.shared("strip"))
+}

@@ -1,0 +1,129 @@
+//! A response before the filter has seen it, and where it came from.
+//!
+//! Owns how the gateway's own answers look. Who asks for one is the exchange's business.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use back_to_origin::metadata::{LAST_MODIFIED_METADATA, TAG_METADATA};
+use http::Method;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use super::filtered::Source;
+use super::message;
+use crate::host::{Headers, LocalReply, Verdict};
+
+/// What of an answer that nobody wants is read, so that its connection can be used again.
+const WORTH_READING: u64 = 64 * 1024;
+
+/// How long that may take.
+const WORTH_WAITING: Duration = Duration::from_secs(1);
+
+/// Who has given an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum By {
+    /// The filter.
+    Filter,
+    /// The gateway itself, for want of a server's.
+    Gateway,
+    /// A server.
+    Server,
+}
+
+/// A response before the filter has seen it.
+pub(super) struct Draft {
+    pub(super) by: By,
+    pub(super) fields: Headers,
+    pub(super) end: bool,
+    pub(super) source: Source,
+    pub(super) details: String,
+    pub(super) upstream: Option<SocketAddr>,
+    /// How long its body may stand still, where that is not as long as anything.
+    pub(super) patience: Option<Duration>,
+}
+
+impl Draft {
+    /// An answer that does not come from a server.
+    pub(super) fn local(reply: LocalReply, by: By, method: &Method) -> Self {
+        let fields = reply.fields();
+        let end = reply.body.is_empty() || *method == Method::HEAD;
+        let source = Source::Local((!end).then_some(reply.body));
+        Self { by, fields, end, source, details: reply.details, upstream: None, patience: None }
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        message::status(&self.fields).as_u16()
+    }
+
+    /// Says of an object that came from an origin that it did.
+    pub(super) fn tag(&mut self) {
+        let tag = self.fields.first(TAG_METADATA.as_bytes()).map(<[u8]>::to_vec);
+        if let (Some(tag), None) = (tag, self.fields.first(b"x-oss-tag")) {
+            self.fields.add(b"x-oss-tag", &tag);
+        }
+        if let Some(time) = self.fields.first(LAST_MODIFIED_METADATA.as_bytes()) {
+            let time = time.to_vec();
+            self.fields.set(b"last-modified", &time);
+        }
+    }
+
+    /// Nobody wants it. What is left of it is read, or its connection hung up where that is too
+    /// much.
+    pub(super) fn spend(self) {
+        match self.source {
+            Source::Store(body) | Source::Origin(body) => spend(body),
+            Source::Local(_) => {}
+        }
+    }
+}
+
+fn spend(mut body: Incoming) {
+    if body.size_hint().exact().is_some_and(|length| length > WORTH_READING) {
+        return;
+    }
+    spawn_local(timeout(WORTH_WAITING, async move {
+        let mut rest = WORTH_READING;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, bytes::Bytes::len) as u64;
+            let Some(left) = rest.checked_sub(length) else { return };
+            rest = left;
+        }
+    }));
+}
+
+/// What comes of asking a server.
+pub(super) enum Asked {
+    Draft(Draft),
+    Reset,
+    Failed,
+}
+
+impl Asked {
+    /// What comes of a filter that does not let a request pass.
+    pub(super) fn prevented(verdict: Verdict, method: &Method) -> Self {
+        match verdict {
+            Verdict::Reply(reply) => Self::Draft(Draft::local(reply, By::Filter, method)),
+            Verdict::Pass | Verdict::Reset => Self::Reset,
+            Verdict::Failed => Self::Failed,
+        }
+    }
+
+    /// What comes of a server that gives no answer.
+    pub(super) fn failed(status: u16, details: &str, text: &'static str, method: &Method) -> Self {
+        let reply = LocalReply::text(status, details, text);
+        Self::Draft(Draft::local(reply, By::Gateway, method))
+    }
+}
+
+/// The filter holds a request or a response for too long.
+pub(super) fn stood_still() -> LocalReply {
+    LocalReply::text(504, "stream_idle_timeout", "stream timeout")
+}
+
+/// The filter is dead.
+pub(super) fn unavailable() -> LocalReply {
+    LocalReply::text(503, "wasm_fail_stream", "")
+}
