@@ -5,6 +5,8 @@
 
 /// The API for rules, before clients of OSS and S3, and gateways that obey.
 mod admin;
+/// What ARCHITECTURE.md names.
+mod architecture;
 /// Rule sets that neither host may accept.
 mod bad_rules;
 /// Signed requests of boto3 through both hosts.
@@ -19,12 +21,12 @@ mod envoy_files;
 mod envoy_folder;
 /// Rules changed under a running Envoy.
 mod envoy_reload;
+/// The Envoys that people run, a short table on each.
+mod envoy_versions;
 /// The example of OSS's documents, end to end, from an origin behind TLS.
 mod golden;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
-/// What ARCHITECTURE.md says of the repository, and the order of the filter's modules.
-mod layout;
 /// Private origins.
 mod mirror_auth;
 /// The size of the module and what it asks of a host.
