@@ -27,6 +27,8 @@ mod envoy_versions;
 mod golden;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
+/// Buckets that answer a miss with more than anybody wants to hold.
+mod long_answers;
 /// Private origins.
 mod mirror_auth;
 /// The size of the module and what it asks of a host.

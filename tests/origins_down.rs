@@ -1,12 +1,17 @@
 //! Origins that cannot be asked: every client is answered, every request has its line, and each
 //! counts.
 
-use serde_json::json;
+use std::fs;
+
+use serde_json::{Value, json};
 
 use crate::support::client::get;
-use crate::support::gateway::{Gateway, HOSTS, Setup};
-use crate::support::server::ClosedPort;
+use crate::support::deployed::Deployed;
+use crate::support::gateway::{Gateway, HOSTS, Path, Setup};
+use crate::support::generated::load;
+use crate::support::server::{Busy, ClosedPort, Reply, Server};
 use crate::support::store::Store;
+use crate::support::tls::{Authority, Encrypted};
 use crate::support::wait::until;
 
 #[test]
@@ -40,5 +45,87 @@ fn three_requests_of_an_origin_that_is_down_are_three_lines_and_count_three() {
             assert!(line.contains("cannot be reached"), "{at}: {line}");
         }
         assert_eq!(gateway.vm_failures(), Vec::<String>::new(), "{at}");
+    }
+}
+
+/// How many origins stand in a row: a MirrorURL and its alternates.
+const ROW: usize = 3;
+
+/// One rule for each number of origins in a row, from the first, that cannot be asked: the last has
+/// none that can.
+fn rules(faults: &[(&str, String)], good: &str) -> Value {
+    let mut rules = Vec::new();
+    for (fault, bad) in faults {
+        for count in 1..=ROW {
+            let url = |place: usize| if place < count { bad.as_str() } else { good };
+            let alternates: Vec<Value> = (1..ROW)
+                .map(|place| {
+                    json!({ "MirrorMultiAlternateNumber": place,
+                            "MirrorMultiAlternateURL": url(place) })
+                })
+                .collect();
+            rules.push(json!({
+                "RuleNumber": rules.len() + 1,
+                "Condition": {
+                    "KeyPrefixEquals": format!("{fault}/{count}/"),
+                    "HttpErrorCodeReturnedEquals": 404,
+                },
+                "Redirect": {
+                    "RedirectType": "Mirror", "MirrorURL": url(0), "MirrorConnectTimeout": 400,
+                    "MirrorMultiAlternates": { "MirrorMultiAlternate": alternates },
+                },
+            }));
+        }
+    }
+    rules.into()
+}
+
+#[test]
+fn whatever_keeps_an_origin_from_being_asked_the_next_in_its_row_is() {
+    let (known, unknown) = (Authority::new(), Authority::new());
+    let (closed, busy) = (ClosedPort::reserve(), Busy::start());
+    for (host, path) in HOSTS {
+        let good = Server::start(|_| Reply::new(200, &[], "good"));
+        let encrypted = Encrypted::before(good.address, &unknown);
+        let faults = [
+            ("refused", format!("http://{}/", closed.address)),
+            ("timeout", format!("http://{}/", busy.address)),
+            ("tls", format!("https://{}/", encrypted.authority())),
+            ("dns", "http://nowhere.invalid/".to_owned()),
+        ];
+        let store = Store::files(&["examplebucket"]);
+        let folder = tempfile::tempdir().expect("a folder for the rules");
+        let rules = rules(&faults, &format!("{}/", good.url())).to_string();
+        fs::write(folder.path().join("rules.json"), rules).expect("a folder of our own");
+        let word = match path {
+            Path::Callout => "callout",
+            Path::Streaming => "streaming",
+        };
+        let text = format!(
+            "path: {word}\nbuckets:\n- name: examplebucket\n  endpoint: http://{}\n  \
+             rules: rules.json\n",
+            store.address()
+        );
+        let loaded = load(&text, folder.path());
+        let gateway = Deployed::start(host, &loaded, Some(&known.certificate()));
+        for (fault, _) in &faults {
+            for count in 1..=ROW {
+                let at = format!("{host:?} {path:?}: {fault} {count}");
+                let key = format!("/examplebucket/{fault}/{count}/key");
+                let answer = get(gateway.address, &key);
+                let document = String::from_utf8_lossy(&answer.body);
+                if count < ROW {
+                    assert_eq!((answer.status, &*document), (200, "good"), "{at}: {answer:?}");
+                    let stored = until(&at, || store.object(&key));
+                    assert_eq!(stored.body, b"good", "{at}");
+                } else {
+                    assert_eq!(answer.status, 424, "{at}: {answer:?}");
+                    assert!(document.contains("<Code>MirrorFailed</Code>"), "{at}: {document}");
+                    let line = format!("GET examplebucket/{fault}/{count}/key: bucket 404, rule");
+                    until(format!("{at}: a line"), || gateway.log().contains(&line).then_some(()));
+                }
+            }
+        }
+        assert_eq!(gateway.vm_failures(), Vec::<String>::new(), "{host:?} {path:?}");
     }
 }

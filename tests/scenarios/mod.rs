@@ -94,6 +94,7 @@ struct Row {
     /// Objects in the store before: path, headers, bytes.
     objects: Vec<(&'static str, Vec<(&'static str, &'static str)>, Vec<u8>)>,
     origin: Vec<(String, Reply)>,
+    origin_first: Vec<(String, Reply)>,
     other: Vec<(String, Reply)>,
     origin_objects: Vec<(String, Vec<(&'static str, &'static str)>, Vec<u8>)>,
     store_first: Vec<(&'static str, String, Vec<Reply>)>,
@@ -162,6 +163,7 @@ fn row(name: impl Into<String>) -> Row {
         name: name.into(),
         objects: Vec::new(),
         origin: Vec::new(),
+        origin_first: Vec::new(),
         other: Vec::new(),
         origin_objects: Vec::new(),
         store_first: Vec::new(),
@@ -190,6 +192,12 @@ impl Row {
     /// The origin answers a path so.
     fn origin(mut self, path: &str, reply: Reply) -> Self {
         self.origin.push((path.to_owned(), reply));
+        self
+    }
+
+    /// The origin answers the first GET of a path so, and has nothing there later.
+    fn origin_once(mut self, path: &str, reply: Reply) -> Self {
+        self.origin_first.push((path.to_owned(), reply));
         self
     }
 

@@ -160,6 +160,10 @@ impl<'g> Bench<'g> {
                 script.always("GET", path, reply);
             }
         }
+        for (path, reply) in &row.origin_first {
+            self.origin_script.always("HEAD", path, reply.head());
+            self.origin_script.first("GET", path, std::slice::from_ref(reply));
+        }
         for (path, headers, body) in &row.origin_objects {
             self.origin_script.object(path, headers, body.as_slice());
         }
