@@ -4,11 +4,18 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use crate::nginx::Protocol;
+
 /// What stands before a path that goes straight to the origin.
 pub(crate) const STRAIGHT: &str = "/straight";
 
-/// The bootstrap.
+/// The bootstrap, for servers that speak HTTP/1.1.
 pub(crate) fn bootstrap(bucket: SocketAddr, origin: SocketAddr) -> String {
+    bootstrap_by(Protocol::Http1, bucket, origin)
+}
+
+/// The bootstrap.
+pub(crate) fn bootstrap_by(protocol: Protocol, bucket: SocketAddr, origin: SocketAddr) -> String {
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "gateway",
@@ -31,13 +38,17 @@ pub(crate) fn bootstrap(bucket: SocketAddr, origin: SocketAddr) -> String {
                 "address": socket(([127, 0, 0, 1], 0).into()),
                 "filter_chains": [{ "filters": [{ "name": "http", "typed_config": manager }] }],
             }],
-            "clusters": [cluster("bucket", bucket), cluster("origin", origin)],
+            "clusters": [cluster("bucket", bucket, protocol), cluster("origin", origin, protocol)],
         },
     })
     .to_string()
 }
 
-fn cluster(name: &str, to: SocketAddr) -> Value {
+fn cluster(name: &str, to: SocketAddr, protocol: Protocol) -> Value {
+    let spoken = match protocol {
+        Protocol::Http1 => "http_protocol_options",
+        Protocol::Http2 => "http2_protocol_options",
+    };
     json!({
         "name": name,
         "type": "STATIC",
@@ -47,6 +58,12 @@ fn cluster(name: &str, to: SocketAddr) -> Value {
         "load_assignment": { "cluster_name": name, "endpoints": [
             { "lb_endpoints": [{ "endpoint": { "address": socket(to) } }] },
         ] },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": { spoken: {} },
+            },
+        },
     })
 }
 

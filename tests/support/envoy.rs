@@ -4,13 +4,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::client::request;
 use super::python;
-use super::wait::{DEADLINE, until};
+use super::wait::{DEADLINE, within};
 
 /// The version that the tests speak about where they name no other.
 pub(crate) const VERSION: &str = "1.40.0";
@@ -41,6 +42,19 @@ impl Envoy {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// The same below a tool that runs it, by that tool's command, and slowly.
+    #[allow(dead_code, reason = "only the benchmark does that")]
+    pub(crate) fn start_under(
+        mut tool: Command,
+        bootstrap: &str,
+        extension: &str,
+        folder: TempDir,
+    ) -> Self {
+        tool.arg(binary(VERSION));
+        Self::launch(tool, 20 * DEADLINE, bootstrap, extension, folder)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// The same for any version; the error, with its log, where it ends by itself.
     pub(crate) fn start_version(
         version: &str,
@@ -48,10 +62,21 @@ impl Envoy {
         extension: &str,
         folder: TempDir,
     ) -> Result<Self, String> {
+        Self::launch(Command::new(binary(version)), DEADLINE, bootstrap, extension, folder)
+    }
+
+    fn launch(
+        mut command: Command,
+        patience: Duration,
+        bootstrap: &str,
+        extension: &str,
+        folder: TempDir,
+    ) -> Result<Self, String> {
         let file = folder.path().join(format!("bootstrap.{extension}"));
         fs::write(&file, bootstrap).expect("a file in a folder of our own");
         let admin_file = folder.path().join("admin");
-        let mut process = command(version, &file)
+        add_options(&mut command, &file);
+        let mut process = command
             .arg("--admin-address-path")
             .arg(&admin_file)
             .arg("--log-path")
@@ -61,16 +86,27 @@ impl Envoy {
             .stderr(Stdio::null())
             .spawn()
             .expect("Envoy can be started");
-        let started = until(format!("Envoy {version}'s readiness"), || {
+        let started = within(patience, || {
             if let Ok(Some(status)) = process.try_wait() {
                 let log = log_of(folder.path());
-                return Some(Err(format!("Envoy {version} ended with {status}\n{log}")));
+                return Some(Err(format!("Envoy ended with {status}\n{log}")));
             }
             let admin = fs::read_to_string(&admin_file).ok()?.trim().parse().ok()?;
             let answer = request("GET", "/ready").send(admin).ok()?;
             (answer.status == 200).then_some(Ok(admin))
         });
-        started.map(|admin| Self { process, folder, admin })
+        let started = started.unwrap_or_else(|| {
+            let log = log_of(folder.path());
+            Err(format!("Envoy is not ready within {patience:?}\n{log}"))
+        });
+        match started {
+            Ok(admin) => Ok(Self { process, folder, admin }),
+            Err(error) => {
+                let _ = process.kill();
+                let _ = process.wait();
+                Err(error)
+            }
+        }
     }
 
     /// The address its listener got.
@@ -137,7 +173,8 @@ impl Drop for Envoy {
 pub(crate) fn validate(bootstrap: &str, folder: &Path) -> Result<(), String> {
     let file = folder.join("bootstrap.json");
     fs::write(&file, bootstrap).expect("a file in a folder of our own");
-    let mut command = command(VERSION, &file);
+    let mut command = Command::new(binary(VERSION));
+    add_options(&mut command, &file);
     let output = command.args(["--mode", "validate"]).output().expect("Envoy can be started");
     if output.status.success() {
         Ok(())
@@ -146,8 +183,7 @@ pub(crate) fn validate(bootstrap: &str, folder: &Path) -> Result<(), String> {
     }
 }
 
-fn command(version: &str, bootstrap: &Path) -> Command {
-    let mut command = Command::new(binary(version));
+fn add_options(command: &mut Command, bootstrap: &Path) {
     command
         .arg("--config-path")
         .arg(bootstrap)
@@ -161,7 +197,6 @@ fn command(version: &str, bootstrap: &Path) -> Command {
         ])
         // Many of them run at once: none may look for another's shared memory.
         .arg("--disable-hot-restart");
-    command
 }
 
 fn log_file(folder: &Path) -> PathBuf {
