@@ -129,13 +129,26 @@ enum Claim {
     Wild(Vec<u8>),
 }
 
+/// Texts of a pattern, which is read once.
+fn text(pattern: &str) -> impl Strategy<Value = String> {
+    proptest::string::string_regex(pattern).expect("a pattern")
+}
+
+fn bytes(pattern: &str) -> impl Strategy<Value = Vec<u8>> {
+    text(pattern).prop_map(String::into_bytes)
+}
+
+fn word(words: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    proptest::sample::select(words).prop_map(|word| word.as_bytes().to_vec())
+}
+
 fn value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..40),
-        "(bytes=)?[0-9]{0,22}-[0-9]{0,22}".prop_map(String::into_bytes),
-        "/(b|%62)/(m|[a-z%./\\\\]){0,9}r?(\\?[a-zA-Z=&%-]{0,9})?".prop_map(String::into_bytes),
-        "(http:)?(//[oqh])?[/.?a\\\\:]{0,4}".prop_map(String::into_bytes),
-        prop_oneof![
+        bytes("(bytes=)?[0-9]{0,22}-[0-9]{0,22}"),
+        bytes("/(b|%62)/(m|[a-z%./\\\\]){0,9}r?(\\?[a-zA-Z=&%-]{0,9})?"),
+        bytes("(http:)?(//[oqh])?[/.?a\\\\:]{0,4}"),
+        word(&[
             "GET",
             "HEAD",
             "md5=:AA:,sha-512=",
@@ -146,17 +159,16 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
             "503",
             "true",
             "10",
-            "b\\.d"
-        ]
-        .prop_map(String::into_bytes),
+            "b.d"
+        ]),
     ]
 }
 
 fn headers() -> impl Strategy<Value = Pairs> {
     let name = prop_oneof![
-        "[a-z-]{1,12}".prop_map(String::into_bytes),
+        bytes("[a-z-]{1,12}"),
         proptest::collection::vec(any::<u8>(), 0..8),
-        prop_oneof![
+        word(&[
             ":status",
             ":authority",
             ":scheme",
@@ -177,8 +189,7 @@ fn headers() -> impl Strategy<Value = Pairs> {
             "x-envoy-miss",
             "x-envoy-miss-attempt",
             "x-envoy-original-url"
-        ]
-        .prop_map(String::into_bytes),
+        ]),
     ];
     proptest::collection::vec((name, value()), 0..8)
 }
@@ -193,7 +204,7 @@ fn status() -> impl Strategy<Value = u16> {
 
 /// The key of an object, which most often some rule mirrors.
 fn key() -> impl Strategy<Value = String> {
-    prop_oneof![3 => "[map][ap.]{0,3}", 1 => "[mr%.ap]{1,6}r?"]
+    prop_oneof![3 => text("[map][ap.]{0,3}"), 1 => text("[mr%.ap]{1,6}r?")]
 }
 
 /// An answer with a status, perhaps, and whatever else.
@@ -211,7 +222,7 @@ fn answer() -> impl Strategy<Value = Pairs> {
 
 fn location() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
-        3 => "(http:)?(//[oqhz])?/[a-c]{0,2}(\\?x)?".prop_map(String::into_bytes),
+        3 => bytes("(http:)?(//[oqhz])?/[a-c]{0,2}(\\?x)?"),
         1 => value(),
     ]
 }
@@ -233,7 +244,7 @@ fn said() -> impl Strategy<Value = String> {
             .prop_map(|status| format!("origin {status}")),
         2 => status().prop_map(|status| format!("origin {status}")),
         1 => (500_u16..506, details()).prop_map(|(status, why)| format!("gateway {status} {why}")),
-        1 => "(origin|gateway)( [0-9]{0,6})?( [a-z]{0,4})?",
+        1 => text("(origin|gateway)( [0-9]{0,6})?( [a-z]{0,4})?"),
     ]
 }
 
@@ -297,7 +308,7 @@ fn on_route() -> BoxedStrategy<Event> {
 fn request() -> impl Strategy<Value = OnRoute> {
     let said = prop_oneof![
         4 => Just("bucket b 404".to_owned()),
-        1 => "(bucket (b|c) )?(gateway )?(404|403|503)?( deleted)?",
+        1 => text("(bucket (b|c) )?(gateway )?(404|403|503)?( deleted)?"),
     ];
     let method = prop_oneof![4 => Just("GET"), 1 => Just("HEAD")];
     (headers(), said, method, key(), ours()).prop_map(|(mut headers, said, method, key, ours)| {
@@ -328,7 +339,7 @@ fn claimed() -> impl Strategy<Value = OnRoute> {
         (0_usize..8).prop_map(Claim::Elsewhere),
         (0_usize..8).prop_map(Claim::Given),
         value().prop_map(Claim::Wild),
-        "0{15}7[0-9a-f]{16}".prop_map(|name| Claim::Wild(name.into_bytes())),
+        bytes("0{15}7[0-9a-f]{16}").prop_map(Claim::Wild),
     ];
     (attempt, said(), location()).prop_map(|(attempt, said, location)| OnRoute::Claimed {
         attempt,
