@@ -112,6 +112,23 @@ fn client_cases() -> Vec<Case> {
             b"GET /examplebucket/served HTTP/1.1\r\nhost: \xff\r\n\r\n".to_vec(),
             &[200, 400],
         ),
+        case(
+            "HTTP/1.0",
+            b"GET /examplebucket/served HTTP/1.0\r\nhost: h\r\n\r\n".to_vec(),
+            &[200, 426],
+        ),
+        case(
+            "HTTP/1.0 without a Host",
+            b"GET /examplebucket/served HTTP/1.0\r\n\r\n".to_vec(),
+            &[200, 400, 404, 426],
+        ),
+        case("HTTP/0.9", b"GET /examplebucket/served\r\n\r\n".to_vec(), refused),
+        case(
+            "the host of misses",
+            b"GET /examplebucket/served HTTP/1.1\r\nhost: back-to-origin.invalid\r\n\r\n".to_vec(),
+            // By callouts it is a host like any other.
+            &[200, 404],
+        ),
         case("no Host", b"GET /examplebucket/served HTTP/1.1\r\n\r\n".to_vec(), &[200, 400]),
         case(
             "an absolute target",

@@ -5,6 +5,8 @@
 
 /// The API for rules, before clients of OSS and S3, and gateways that obey.
 mod admin;
+/// What ARCHITECTURE.md names.
+mod architecture;
 /// Rule sets that neither host may accept.
 mod bad_rules;
 /// Signed requests of boto3 through both hosts.
@@ -19,14 +21,20 @@ mod envoy_files;
 mod envoy_folder;
 /// Rules changed under a running Envoy.
 mod envoy_reload;
+/// The Envoys that people run, a short table on each.
+mod envoy_versions;
 /// The example of OSS's documents, end to end, from an origin behind TLS.
 mod golden;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
+/// Buckets that answer a miss with more than anybody wants to hold.
+mod long_answers;
 /// Private origins.
 mod mirror_auth;
 /// The size of the module and what it asks of a host.
 mod module;
+/// Origins that are down.
+mod origins_down;
 /// Origins that say of themselves whether they are well.
 mod probe;
 /// Ceph RGW as the store: `--features rgw`.

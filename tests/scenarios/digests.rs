@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::evidence::Aspect::{Answer, Asked, Counters, Line};
 use super::run::run;
-use super::{Group, Row, mirror_rule, row};
+use super::{A_RANGE_TRAVELS, Group, HAS_BEGUN, Row, mirror_rule, row};
 use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
@@ -105,7 +106,9 @@ fn refused(on: Path, name: &str, path: &str, reply: Reply, message: &str, bytes:
         Path::Callout => row.error(424, "MirrorFailed", message),
         Path::Streaming => row.status(200).body(bytes),
     };
-    row.fetched(path).never_stored(&format!("/examplebucket{path}"))
+    row.fetched(path)
+        .never_stored(&format!("/examplebucket{path}"))
+        .differs_by_path(&[Answer, Line, Counters], HAS_BEGUN)
 }
 
 fn large(on: Path) -> Vec<Row> {
@@ -125,14 +128,16 @@ fn ranged(on: Path) -> Vec<Row> {
         let row = row(name)
             .origin_object(path, &[("content-md5", digest)], BYTES)
             .get(&format!("/examplebucket{path}"))
-            .with("range", "bytes=0-2");
+            .with("range", "bytes=0-2")
+            .differs_by_path(&[Asked], A_RANGE_TRAVELS);
         match on {
             Path::Callout => row.fetched(path),
             Path::Streaming => row.fetched_with(path, &[("range", "bytes=0-2")]),
         }
     };
     let wrong = asked("a range of an object that is not its digest's", "/ranged-wrong", OTHER)
-        .never_stored("/examplebucket/ranged-wrong");
+        .never_stored("/examplebucket/ranged-wrong")
+        .differs_by_path(&[Answer, Line, Counters], HAS_BEGUN);
     vec![
         asked("a range of an object and the digest of all of it", "/ranged", MD5)
             .status(206)

@@ -37,6 +37,7 @@ const GROUPS: &[fn(Path) -> Group] = &[
     places::alternates_on,
     places::alternates_after_any_error_on,
     places::later_rules_on,
+    places::twenty_rules_on,
     places::a_bucket_that_fails_on,
     places::a_bucket_that_is_down_on,
     queries::queries_on,

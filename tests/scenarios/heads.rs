@@ -3,8 +3,9 @@
 
 use serde_json::json;
 
+use super::evidence::Aspect::{Answer, Asked, Counters, Line, Stored};
 use super::run::run;
-use super::{Group, Row, mirror_rule, redirect_rule, row};
+use super::{Group, IN_RANGES, NO_LIMIT, Row, mirror_rule, redirect_rule, row};
 use crate::support::client::request;
 use crate::support::gateway::Path;
 use crate::support::server::Reply;
@@ -49,6 +50,7 @@ impl Row {
             Path::Streaming => self,
         };
         row.stored(&format!("/examplebucket{path}"), bytes, &[])
+            .differs_by_path(&[Asked], IN_RANGES)
     }
 }
 
@@ -126,7 +128,8 @@ fn absent() -> Vec<Row> {
             .send(request("HEAD", "/examplebucket/refused/k"))
             .status(424)
             .body("")
-            .worded_by_the_host(),
+            .header("content-type", "application/xml")
+            .told(1),
         unasked("a HEAD without leave of its rule", "/silent/k")
             .never_stored("/examplebucket/silent/k"),
         unasked("a HEAD of what its GET would be redirected for", "/elsewhere/k"),
@@ -142,7 +145,8 @@ fn absent() -> Vec<Row> {
 fn large(on: Path) -> Vec<Row> {
     let bytes = "l".repeat(1_001);
     let row = head("a HEAD of an object above the limit", "/large")
-        .origin("/large", Reply::new(200, &[], &bytes));
+        .origin("/large", Reply::new(200, &[], &bytes))
+        .differs_by_path(&[Answer, Stored, Line, Counters], NO_LIMIT);
     let by_rule = head("a HEAD of an object above its rule's own limit", "/small/k")
         .origin("/small/k", Reply::new(200, &[], BYTES))
         .status(302)
@@ -153,9 +157,11 @@ fn large(on: Path) -> Vec<Row> {
             .status(302)
             .header("location", "http://{origin}/large")
             .never_stored("/examplebucket/large"),
-        Path::Streaming => {
-            row.status(200).header("content-length", "1001").follows(on, "/large", &bytes)
-        }
+        Path::Streaming => row.status(200).header("content-length", "1001").stored(
+            "/examplebucket/large",
+            &bytes,
+            &[],
+        ),
     };
     vec![row, by_rule]
 }

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::evidence::Aspect::{Answer, Asked, Counters, Line};
 use super::run::run;
-use super::{Group, Row, mirror_rule, row};
+use super::{Group, HAS_BEGUN, IN_RANGES, Row, mirror_rule, row};
 use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
@@ -129,7 +130,8 @@ fn limited(path: Path) -> Vec<Row> {
         .origin("/small/c", Reply::raw(chunked).keep())
         .get("/examplebucket/small/c")
         .fetched("/small/c")
-        .never_stored("/examplebucket/small/c");
+        .never_stored("/examplebucket/small/c")
+        .differs_by_path(&[Answer, Line, Counters], HAS_BEGUN);
     vec![
         row("an object over the rule's own limit")
             .origin("/small/a", Reply::new(200, &[], "123456"))
@@ -235,7 +237,9 @@ fn wanted(path: Path) -> Row {
         .status(303)
         .header("location", "http://{origin}/async/a")
         .body("")
-        .stored("/examplebucket/async/a", "x", &[]);
+        .stored("/examplebucket/async/a", "x", &[])
+        .told(2)
+        .differs_by_path(&[Asked], IN_RANGES);
     match path {
         Path::Callout => row.fetched("/async/a"),
         // By ranges, which are not counted.

@@ -96,13 +96,7 @@ fn no_keys() -> Vec<Row> {
     cases
         .into_iter()
         .map(|(name, key)| {
-            // Routes cannot tell most of these keys from others: then the bucket's answer is lost,
-            // and the filter says the same.
-            row(name)
-                .get(&format!("/examplebucket/{key}"))
-                .status(404)
-                .without("x-oss-tag")
-                .worded_by_the_host()
+            row(name).get(&format!("/examplebucket/{key}")).status(404).without("x-oss-tag")
         })
         .collect()
 }

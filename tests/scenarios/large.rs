@@ -3,8 +3,9 @@
 
 use serde_json::json;
 
+use super::evidence::Aspect::{Answer, Asked, Counters, Line, Stored};
 use super::run::run;
-use super::{Group, Row, mirror_rule, row};
+use super::{Group, NO_LIMIT, Row, mirror_rule, row};
 use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
@@ -43,10 +44,7 @@ pub(super) fn large_on(on: Path) -> Group {
             .mirrored("/examplebucket/after", "/after", "x"),
     );
     let mut group = Group::new("large", rules, rows);
-    group.limits = Some(match on {
-        Path::Callout => json!({ "object_bytes": LIMIT }),
-        Path::Streaming => json!({ "object_bytes": LIMIT, "part_bytes": PART }),
-    });
+    group.limits = Some(json!({ "object_bytes": LIMIT, "part_bytes": PART }));
     group
 }
 
@@ -77,6 +75,11 @@ fn too_large() -> Vec<Case> {
 }
 
 impl Case {
+    /// Whether it is more than a host holds.
+    fn is_huge(&self) -> bool {
+        self.bytes.len() > 32 * LIMIT
+    }
+
     fn asked(&self, on: Path) -> Row {
         let path = format!("/{}", self.key);
         let reply = if self.announced {
@@ -86,7 +89,11 @@ impl Case {
             let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
             Reply::raw([head, size, self.bytes.clone(), b"\r\n0\r\n\r\n".to_vec()].concat()).keep()
         };
-        let row = row(self.name).origin(&path, reply);
+        let row = row(self.name)
+            .origin(&path, reply)
+            .differs_by_path(&[Answer, Stored, Line, Counters], NO_LIMIT);
+        // Only its size tells whether an answer was given up for it.
+        let row = if self.is_huge() { row.differs_by_path(&[Asked], NO_LIMIT) } else { row };
         let row = match on {
             // Should the store fall behind, the rest is fetched by ranges.
             Path::Streaming if self.announced => {
@@ -109,8 +116,7 @@ impl Case {
             .without("x-oss-tag")
             .fetched(&format!("{path}{query}"))
             .never_stored(&format!("/examplebucket{path}"));
-        let is_huge = self.bytes.len() > 32 * LIMIT;
-        if is_huge { row.probed(&path) } else { row }
+        if self.is_huge() { row.probed(&path) } else { row }
     }
 
     fn streamed(&self) -> Row {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::evidence::Aspect::Answer;
 use super::run::run;
 use super::{Group, Row, mirror_rule, row};
 use crate::support::client::request;
@@ -168,7 +169,11 @@ fn in_chunks(path: Path, reply: &str) -> Row {
         .origin("/chunked", Reply::raw(reply).keep())
         .get("/examplebucket/chunked")
         .mirrored("/examplebucket/chunked", "/chunked", "first last")
-        .header("content-type", "a/b");
+        .header("content-type", "a/b")
+        .differs_by_path(
+            &[Answer],
+            "who holds an object knows its length, who streams it does not",
+        );
     match path {
         Path::Callout => row.header("content-length", "10"),
         Path::Streaming => row.without("content-length"),

@@ -5,9 +5,10 @@
 //! `host:port`, `{origin%}` for the same percent-encoded, `{other}` for that of a second origin,
 //! `{gateway}` for the gateway's own and `{closed}` for a port that refuses connections.
 //!
-//! A group is made for a data path. Where the paths differ for a reason, its rows say so: on the
-//! streaming path an object has no size that is too large, a Range travels to the origin, and an
-//! error behind the first byte is a cut connection. All else is the same on both.
+//! A group is made for a data path, and every row is in both. What comes of it is the same on both
+//! hosts and on both paths: the answer, what the origins are asked, what is stored, the lines in the
+//! log and the counters ([`Aspect`]). Where the paths are meant to differ, the row says in what, and
+//! why ([`Row::differs_by_path`]); and there they must.
 //!
 //! What is expected comes from OSS's documents and the project's own decisions, not from the code.
 
@@ -16,6 +17,7 @@ mod buckets;
 mod conditions;
 mod digests;
 mod elements;
+mod evidence;
 mod failures;
 mod header_rules;
 mod heads;
@@ -33,9 +35,19 @@ mod write_back;
 
 use serde_json::Value;
 
+use self::evidence::Aspect;
 use crate::support::client::request;
 use crate::support::server::Reply;
 use crate::support::wire::Request;
+
+/// Why the paths differ where a client wants a part of an object.
+const A_RANGE_TRAVELS: &str = "a Range travels to the origin, and by callouts the filter cuts";
+/// Why the origin is asked otherwise for what its bucket alone wants.
+const IN_RANGES: &str = "for the bucket alone an object is fetched range by range, not whole";
+/// Why a failure is not the client's answer.
+const HAS_BEGUN: &str = "a stream has reached its client when it fails, a held object has not";
+/// Why an object is too large on one of the paths.
+const NO_LIMIT: &str = "a stream has no size that is too large, what is held in memory has";
 
 /// Rows that one gateway serves.
 struct Group {
@@ -82,6 +94,7 @@ struct Row {
     /// Objects in the store before: path, headers, bytes.
     objects: Vec<(&'static str, Vec<(&'static str, &'static str)>, Vec<u8>)>,
     origin: Vec<(String, Reply)>,
+    origin_first: Vec<(String, Reply)>,
     other: Vec<(String, Reply)>,
     origin_objects: Vec<(String, Vec<(&'static str, &'static str)>, Vec<u8>)>,
     store_first: Vec<(&'static str, String, Vec<Reply>)>,
@@ -89,8 +102,10 @@ struct Row {
     steps: Vec<Step>,
     /// Paths below which nothing may be when all rows are over.
     never_stored: Vec<String>,
-    /// Whether, on the streaming path, hosts answer the same in words of their own.
+    /// Whether the answer is the host's, in words of its own.
     own_words: bool,
+    /// In what the paths differ.
+    differing: Vec<Aspect>,
     /// How often an object may be sent to the store, counted when all rows are over.
     puts: Vec<(String, usize)>,
 }
@@ -108,6 +123,8 @@ struct Step {
     fetched: Vec<Fetched>,
     asked_of_other: Vec<Fetched>,
     stored: Vec<Stored>,
+    /// How many lines tell of it at least, where that is not as usual.
+    told: Option<usize>,
 }
 
 /// What the answer's body must be.
@@ -146,6 +163,7 @@ fn row(name: impl Into<String>) -> Row {
         name: name.into(),
         objects: Vec::new(),
         origin: Vec::new(),
+        origin_first: Vec::new(),
         other: Vec::new(),
         origin_objects: Vec::new(),
         store_first: Vec::new(),
@@ -153,6 +171,7 @@ fn row(name: impl Into<String>) -> Row {
         steps: Vec::new(),
         never_stored: Vec::new(),
         own_words: false,
+        differing: Vec::new(),
         puts: Vec::new(),
     }
 }
@@ -173,6 +192,12 @@ impl Row {
     /// The origin answers a path so.
     fn origin(mut self, path: &str, reply: Reply) -> Self {
         self.origin.push((path.to_owned(), reply));
+        self
+    }
+
+    /// The origin answers the first GET of a path so, and has nothing there later.
+    fn origin_once(mut self, path: &str, reply: Reply) -> Self {
+        self.origin_first.push((path.to_owned(), reply));
         self
     }
 
@@ -211,9 +236,16 @@ impl Row {
         self
     }
 
-    /// On the streaming path it is the host that answers, as far as its configuration can say it.
+    /// It is the host that answers, and only the status is the same everywhere.
     fn worded_by_the_host(mut self) -> Self {
         self.own_words = true;
+        self
+    }
+
+    /// The paths differ in this, and are meant to.
+    fn differs_by_path(mut self, aspects: &[Aspect], reason: &'static str) -> Self {
+        assert!(!reason.is_empty(), "{}: a difference has a reason", self.name);
+        self.differing.extend(aspects);
         self
     }
 
@@ -242,6 +274,7 @@ impl Row {
             fetched: Vec::new(),
             asked_of_other: Vec::new(),
             stored: Vec::new(),
+            told: None,
         });
         self
     }
@@ -340,6 +373,12 @@ impl Row {
         self
     }
 
+    /// So many lines tell of it.
+    fn told(mut self, lines: usize) -> Self {
+        self.step().told = Some(lines);
+        self
+    }
+
     /// A mirrored object: the answer, the fetch and what is stored, for the common case.
     fn mirrored(self, bucket_key: &str, target: &str, bytes: impl AsRef<[u8]>) -> Self {
         self.status(200).body(bytes.as_ref()).fetched(target).stored(bucket_key, bytes, &[])
@@ -347,6 +386,17 @@ impl Row {
 
     fn step(&mut self) -> &mut Step {
         self.steps.last_mut().expect("a row names its request before what is expected of it")
+    }
+}
+
+impl Step {
+    /// How many lines tell of it at least: one where a rule has acted on it.
+    fn lines(&self) -> usize {
+        let is_failure = matches!(self.body, Body::Error("MirrorFailed", _));
+        let is_sent =
+            self.headers.iter().any(|(name, value)| *name == "location" && value.is_some());
+        let is_asked = !self.fetched.is_empty() || !self.asked_of_other.is_empty();
+        self.told.unwrap_or(usize::from(is_failure || is_sent || is_asked))
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::run::run;
-use super::{Group, mirror_rule, row};
+use super::{Group, Row, mirror_rule, row};
 use crate::support::client::request;
 use crate::support::gateway::Path;
 use crate::support::server::Reply;
@@ -21,7 +21,8 @@ pub(super) fn passthrough_on(_: Path) -> Group {
                    x-amz-version-id: v3\r\ncontent-length: 4\r\n\r\ngone";
     let large = vec![b'l'; 3 * 1_024 * 1_024];
     let long_404 = Reply::new(404, &[("content-type", "application/xml")], &large);
-    let rows = vec![
+    let mut rows = redirects_of_the_bucket();
+    rows.extend([
         row("a 404 that no rule covers")
             .store_always("GET", "/examplebucket/plain", Reply::raw(odd).keep())
             .get("/examplebucket/plain")
@@ -69,6 +70,38 @@ pub(super) fn passthrough_on(_: Path) -> Group {
             .get("/examplebucket/large")
             .status(200)
             .body(large),
-    ];
+    ]);
     Group::new("passthrough", rules, rows)
+}
+
+/// What a bucket sends its clients to is none of the gateway's business, whatever it looks like.
+fn redirects_of_the_bucket() -> Vec<Row> {
+    let elsewhere = "http://examplebucket.elsewhere.example/mirrored/k";
+    let misses = "http://back-to-origin.invalid/";
+    let cases = [
+        (301, elsewhere),
+        (302, elsewhere),
+        (303, elsewhere),
+        (307, elsewhere),
+        (308, elsewhere),
+        (302, misses),
+        (307, misses),
+        (308, misses),
+    ];
+    let rows = cases.into_iter().enumerate().map(|(index, (status, location))| {
+        let key = format!("/mirrored/sent-{index}");
+        let path = format!("/examplebucket{key}");
+        let said = [("location", location)];
+        row(format!("a {status} of the bucket's own to {location}"))
+            .store_always("GET", &path, Reply::new(status, &said, "of the bucket"))
+            .origin(&key, Reply::new(200, &[], "of the origin"))
+            .get(&path)
+            .status(status)
+            .header("location", location)
+            .body("of the bucket")
+            .without("x-oss-tag")
+            .told(0)
+            .never_stored(&path)
+    });
+    rows.collect()
 }

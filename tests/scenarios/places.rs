@@ -1,9 +1,11 @@
 //! Objects that are not where the MirrorURL says: behind redirects, at alternates, at later rules.
 
+use back_to_origin::miss_route;
 use serde_json::{Value, json};
 
+use super::evidence::Aspect::Asked;
 use super::run::run;
-use super::{Group, Row, StoreKind, mirror_rule, redirect_rule, row};
+use super::{A_RANGE_TRAVELS, Group, Row, StoreKind, mirror_rule, redirect_rule, row};
 use crate::support::gateway::Path;
 use crate::support::server::Reply;
 use crate::support::store::error;
@@ -16,10 +18,7 @@ fn redirects_of_origins() {
 pub(super) fn redirects_of_origins_on(path: Path) -> Group {
     let headers = json!({ "PassAll": true, "Set": [{ "Key": "X-Said", "Value": "s" }] });
     let rules = json!([mirror_rule(1, "", json!({ "MirrorHeaders": headers }))]);
-    let mut rows = [followed(), forged()].concat();
-    if path == Path::Streaming {
-        rows.push(ranged());
-    }
+    let rows = [followed(), forged(), vec![ranged(path)]].concat();
     Group::new("redirects of origins", rules, rows)
 }
 
@@ -63,8 +62,7 @@ fn followed() -> Vec<Row> {
             .origin("/down", moved("http://{closed}/x"))
             .error(424, "MirrorFailed", "reached")
             .fetched_with("/down", &said)
-            .never_stored("/examplebucket/down")
-            .worded_by_the_host(),
+            .never_stored("/examplebucket/down"),
         asked("nothing at the end of a redirect", "end")
             .origin("/end", moved("/not-there"))
             .error(404, "NoSuchKey", "does not have it")
@@ -92,42 +90,53 @@ fn forged() -> Vec<Row> {
     };
     let mut rows = Vec::new();
     for (name, key, word) in [
-        ("an origin that speaks for the bucket", "as-bucket", "404/"),
-        ("an origin that speaks for the filter", "as-filter", "again"),
+        ("an origin that speaks for the bucket", "as-bucket", "bucket examplebucket 404"),
+        ("an origin that speaks for another", "as-origin", "origin 302"),
+        ("an origin that speaks for the gateway", "as-gateway", "gateway 503 UF x"),
     ] {
-        let judge = [("proxy-connection", word), ("x-envoy-attempt-count", "3")];
+        let judge = [(miss_route::MISS, word), (miss_route::ATTEMPT, "3")];
         rows.push(
             by(name, key, &judge, 403)
                 .error(424, "MirrorFailed", "403")
-                .without("proxy-connection")
+                .without(miss_route::MISS)
+                .without(miss_route::ATTEMPT)
+                .fetched_with(&format!("/{key}"), &said),
+        );
+    }
+    let misses = "http://back-to-origin.invalid/";
+    for status in [302, 307] {
+        let key = format!("to-misses-{status}");
+        let said_of = [("location", misses), (miss_route::MISS, "bucket examplebucket 404")];
+        rows.push(
+            row(format!("an origin that sends to the misses by {status}"))
+                .origin(&format!("/{key}"), Reply::new(status, &said_of, "no"))
+                .get(&format!("/examplebucket/{key}"))
+                .error(424, "MirrorFailed", "redirected to http://back-to-origin.invalid")
+                .without(miss_route::MISS)
                 .fetched_with(&format!("/{key}"), &said),
         );
     }
     let count = row("a client that counts its attempts itself")
         .origin("/counted", Reply::new(200, &[], "x"))
         .get("/examplebucket/counted")
-        .with("x-envoy-attempt-count", "3")
-        .with("proxy-connection", "again")
+        .with(miss_route::ATTEMPT, "3")
+        .with(miss_route::MISS, "origin 302")
+        .with(miss_route::RETURNS, "2xx")
         .status(200)
         .body("x")
         .fetched_with("/counted", &said)
         .stored("/examplebucket/counted", "x", &[]);
-    let hit = row("what the bucket has is no miss, whatever it says of itself")
-        .store_always(
-            "GET",
-            "/examplebucket/hit",
-            Reply::new(200, &[("proxy-connection", "again")], "of the bucket"),
-        )
-        .get("/examplebucket/hit")
-        .status(200)
-        .body("of the bucket");
-    rows.extend([count, hit]);
+    rows.push(count);
     rows
 }
 
 /// A part of an object behind a redirect.
-fn ranged() -> Row {
-    let range = [("x-said", "s"), ("range", "bytes=1-2")];
+fn ranged(path: Path) -> Row {
+    let said = ("x-said", "s");
+    let asked = match path {
+        Path::Callout => vec![said],
+        Path::Streaming => vec![said, ("range", "bytes=1-2")],
+    };
     row("a part is asked for where the redirect leads, and the whole object stored from there")
         .origin("/part", moved("/whole"))
         .origin_object("/whole", &[("etag", "\"v\"")], "abcd")
@@ -137,9 +146,10 @@ fn ranged() -> Row {
         .header("content-range", "bytes 1-2/4")
         .header("x-oss-tag", "MIRROR http%3A%2F%2F{origin%}%2Fpart")
         .body("bc")
-        .fetched_with("/part", &range)
-        .fetched_with("/whole", &range)
+        .fetched_with("/part", &asked)
+        .fetched_with("/whole", &asked)
         .stored("/examplebucket/part", "abcd", &[])
+        .differs_by_path(&[Asked], A_RANGE_TRAVELS)
 }
 
 #[test]
@@ -149,6 +159,19 @@ fn alternates() {
 
 pub(super) fn alternates_on(_: Path) -> Group {
     alternates_of(json!({}), failing_over())
+}
+
+/// A server and its slave that send clients to each other: the way ends, and no other is begun.
+fn circling() -> Row {
+    let row = row("a master and a slave that send to each other")
+        .origin("/s/circle/x", moved("http://{other}/circle/x"))
+        .other("/circle/x", moved("http://{origin}/s/circle/x"))
+        .get("/examplebucket/circle/x")
+        .error(424, "MirrorFailed", "more than 10 times")
+        .never_stored("/examplebucket/circle/x");
+    // The first, and ten to which it was sent on.
+    let row = (0..6).fold(row, |row, _| row.asked_of_other("/circle/x", &[]));
+    (0..5).fold(row, |row, _| row.fetched("/s/circle/x"))
 }
 
 #[test]
@@ -188,7 +211,10 @@ fn alternates_of(more: Value, rows: Vec<Row>) -> Group {
         .as_object_mut()
         .expect("an object")
         .extend(more.as_object().expect("an object").clone());
-    rules.as_array_mut().expect("a list").push(mirror_rule(1, "slave/", slave));
+    let circle = json!({ "MirrorURL": "http://{other}/", "MirrorURLSlave": "http://{origin}/s/" });
+    let list = rules.as_array_mut().expect("a list");
+    list.push(mirror_rule(1, "slave/", slave));
+    list.push(mirror_rule(2, "circle/", circle));
     Group::new("alternates", rules, rows)
 }
 
@@ -199,6 +225,7 @@ fn failing_over() -> Vec<Row> {
             .get("/examplebucket/slave/x")
             .header("x-oss-tag", "MIRROR http%3A%2F%2F{origin%}%2Fs%2Fslave%2Fx")
             .mirrored("/examplebucket/slave/x", "/s/slave/x", "x"),
+        circling(),
         row("what the first does not have, no other is asked for")
             .get("/examplebucket/none")
             .error(404, "NoSuchKey", "does not have it")
@@ -257,8 +284,7 @@ pub(super) fn later_rules_on(_: Path) -> Group {
             .get("/examplebucket/c/x")
             .error(424, "MirrorFailed", "reached")
             .fetched("/c/x")
-            .never_stored("/examplebucket/c/x")
-            .worded_by_the_host(),
+            .never_stored("/examplebucket/c/x"),
         row("without another rule it is nowhere")
             .get("/examplebucket/x")
             .error(404, "NoSuchKey", "Rule 1")
@@ -283,6 +309,45 @@ pub(super) fn later_rules_on(_: Path) -> Group {
             .fetched("/r/broken"),
     ];
     Group::new("later rules", rules, rows)
+}
+
+#[test]
+fn twenty_rules() {
+    run(twenty_rules_on);
+}
+
+/// As many rules as a bucket may have, each of which leaves what its origin lacks to the next.
+pub(super) fn twenty_rules_on(_: Path) -> Group {
+    const RULES: u32 = 20;
+    let rules: Vec<Value> = (1..=RULES)
+        .map(|number| {
+            let url = format!("http://{{origin}}/{number}/");
+            mirror_rule(number, "", json!({ "MirrorURL": url, "MirrorFallThrough": true }))
+        })
+        .collect();
+    let last = format!("/{RULES}/last");
+    let rows = [
+        row("what none of twenty origins has").get("/examplebucket/none").error(
+            404,
+            "NoSuchKey",
+            "",
+        ),
+        row("what the last of twenty has")
+            .origin(&last, Reply::new(200, &[], "x"))
+            .get("/examplebucket/last")
+            .status(200)
+            .body("x"),
+        row("what the last of twenty fails to give")
+            .origin(&format!("/{RULES}/broken"), Reply::new(403, &[], "no"))
+            .get("/examplebucket/broken")
+            .error(424, "MirrorFailed", "403"),
+    ];
+    let rows = rows.into_iter().zip(["none", "last", "broken"]).map(|(row, key)| {
+        (1..=RULES).fold(row, |row, number| row.fetched(&format!("/{number}/{key}")))
+    });
+    let mut rows: Vec<Row> = rows.collect();
+    rows[1] = rows[1].clone().stored("/examplebucket/last", "x", &[]);
+    Group::new("twenty rules", rules.into(), rows)
 }
 
 #[test]

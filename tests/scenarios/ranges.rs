@@ -3,8 +3,9 @@
 
 use serde_json::json;
 
+use super::evidence::Aspect::{Answer, Asked};
 use super::run::run;
-use super::{Group, Row, StoreKind, mirror_rule, row};
+use super::{A_RANGE_TRAVELS, Group, Row, StoreKind, mirror_rule, row};
 use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
@@ -32,7 +33,7 @@ pub(super) fn ranges_on(path: Path) -> Group {
         .map(|(index, (name, range, part))| ranged(path, name, &format!("/r{index}"), range, *part))
         .collect();
     rows.extend(unsatisfiable(path));
-    rows.extend(ignorant(path));
+    rows.push(ignorant(path));
     let mut group = Group::new("ranges", rules, rows);
     // The embedded store refuses a Range it cannot read before it looks for the object.
     group.store = StoreKind::Memory;
@@ -62,25 +63,27 @@ fn ranged(
 impl Row {
     /// The origin saw the Range where it travels.
     fn fetched_as(self, on: Path, path: &str, range: &str) -> Self {
+        let row = self.differs_by_path(&[Asked], A_RANGE_TRAVELS);
         match on {
-            Path::Callout => self.fetched(path),
-            Path::Streaming => self.fetched_with(path, &[("range", range)]),
+            Path::Callout => row.fetched(path),
+            Path::Streaming => row.fetched_with(path, &[("range", range)]),
         }
     }
 }
 
 /// An origin that knows no ranges sends the whole object, and that is streamed.
-fn ignorant(on: Path) -> Option<Row> {
+fn ignorant(on: Path) -> Row {
     let row = row("a range that the origin ignores")
         .origin("/ignored", Reply::new(200, &[], "0123456789"))
         .get("/examplebucket/ignored")
-        .with("range", "bytes=2-4")
-        .status(200)
-        .body("0123456789")
-        .without("content-range")
-        .fetched_with("/ignored", &[("range", "bytes=2-4")])
-        .stored("/examplebucket/ignored", "0123456789", &[]);
-    (on == Path::Streaming).then_some(row)
+        .with("range", "bytes=2-4");
+    let row = match on {
+        Path::Callout => row.status(206).body("234").header("content-range", "bytes 2-4/10"),
+        Path::Streaming => row.status(200).body("0123456789").without("content-range"),
+    };
+    row.fetched_as(on, "/ignored", "bytes=2-4")
+        .stored("/examplebucket/ignored", "0123456789", &[])
+        .differs_by_path(&[Answer], A_RANGE_TRAVELS)
 }
 
 fn unsatisfiable(on: Path) -> Vec<Row> {

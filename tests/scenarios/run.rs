@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use super::evidence::{Aspect, Evidence, differences};
 use super::{Body, Fetched, Group, Row, Step, StoreKind, Stored};
 use crate::support::client::request;
-use crate::support::gateway::{Bucket, Gateway, HOSTS, Host, Path, Setup};
+use crate::support::gateway::{Bucket, Counters, Gateway, HOSTS, Host, Path, Setup};
 use crate::support::server::{ClosedPort, Reply, Server};
 use crate::support::store::{Script, Store};
 use crate::support::wait::{DEADLINE, within};
@@ -16,6 +18,9 @@ use crate::support::wire::{Request, Response};
 /// Headers of an answer that say when, through whom or in which pieces it came.
 const OF_THE_HOST: &[&str] =
     &["connection", "date", "last-modified", "server", "transfer-encoding"];
+
+/// How long what must come of a row is waited for behind its answers.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An object that every origin has, for [`Bench::settle`].
 const LAST: &str = "/the-very-last";
@@ -39,23 +44,13 @@ pub(super) fn run(group: impl Fn(Path) -> Group + Sync) {
         });
         outcomes.collect()
     });
-    let mut failures: Vec<String> =
-        outcomes.iter().flat_map(|outcome| outcome.failures.clone()).collect();
-    for path in [Path::Callout, Path::Streaming] {
-        let answers: Vec<_> =
-            HOSTS.iter().zip(&outcomes).filter(|((_, of), _)| *of == path).collect();
-        for pair in answers.windows(2) {
-            let [((one, _), ours), ((other, _), theirs)] = pair else { continue };
-            for ((row, ours), (_, theirs)) in ours.answers.iter().zip(&theirs.answers) {
-                if ours != theirs {
-                    failures.push(format!(
-                        "{row} [{path:?}]: the hosts answer differently\n  \
-                         {one:?}: {ours}\n  {other:?}: {theirs}"
-                    ));
-                }
-            }
-        }
-    }
+    let Group { name, rows, .. } = group(Path::Callout);
+    let names = |rows: &[Row]| rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&rows), names(&group(Path::Streaming).rows), "{name}: rows of both paths");
+    let (failures, found): (Vec<_>, Vec<_>) =
+        outcomes.into_iter().map(|outcome| (outcome.failures, outcome.found)).unzip();
+    let mut failures = failures.concat();
+    failures.extend(differences(name, &rows, &found));
     let count = failures.len();
     assert!(failures.is_empty(), "{count} failures\n{}", failures.join("\n"));
 }
@@ -63,8 +58,8 @@ pub(super) fn run(group: impl Fn(Path) -> Group + Sync) {
 /// What came of a group on one host.
 struct Outcome {
     failures: Vec<String>,
-    /// Row and answer, without what differs between runs and hosts.
-    answers: Vec<(String, String)>,
+    /// Of each row.
+    found: Vec<Evidence>,
 }
 
 /// Everything a group needs, running.
@@ -79,6 +74,8 @@ struct Bench<'g> {
     store: Option<Store>,
     closed: ClosedPort,
     gateway: Gateway,
+    /// How many lines on requests have been read.
+    lines_read: usize,
     failures: Vec<String>,
 }
 
@@ -129,29 +126,27 @@ impl<'g> Bench<'g> {
             store,
             closed,
             gateway,
+            lines_read: 0,
             failures,
         }
     }
 
     fn run(mut self) -> Outcome {
-        let mut answers = Vec::new();
+        let mut found = Vec::new();
         for row in &self.group.rows {
+            let before = self.gateway.counters();
+            let mut evidence = Evidence::default();
             self.prepare(row);
             for (index, step) in row.steps.iter().enumerate() {
                 let name = format!("{} / {} / step {}", self.group.name, row.name, index + 1);
-                if let Some(answer) = self.step(&name, step) {
-                    let own_words = row.own_words && self.path == Path::Streaming;
-                    let answer = match own_words {
-                        true => answer.status.to_string(),
-                        false => self.comparable(&answer),
-                    };
-                    answers.push((name, answer));
-                }
+                self.step(&name, step, row.own_words, &mut evidence);
             }
+            self.gather(row, &before, &mut evidence);
+            found.push(evidence);
         }
         self.settle();
         let failures = std::mem::take(&mut self.failures);
-        Outcome { failures, answers }
+        Outcome { failures, found }
     }
 
     fn prepare(&self, row: &Row) {
@@ -164,6 +159,10 @@ impl<'g> Bench<'g> {
                 script.always("HEAD", path, reply.head());
                 script.always("GET", path, reply);
             }
+        }
+        for (path, reply) in &row.origin_first {
+            self.origin_script.always("HEAD", path, reply.head());
+            self.origin_script.first("GET", path, std::slice::from_ref(reply));
         }
         for (path, headers, body) in &row.origin_objects {
             self.origin_script.object(path, headers, body.as_slice());
@@ -180,15 +179,17 @@ impl<'g> Bench<'g> {
         }
     }
 
-    fn step(&mut self, name: &str, step: &Step) -> Option<Response> {
+    fn step(&mut self, name: &str, step: &Step, own_words: bool, evidence: &mut Evidence) {
         let fill = self.fill();
         let answer = match step.request.send(self.gateway.address) {
             Ok(answer) => answer,
             Err(error) => {
                 self.fail(name, "the answer", "one", &error.to_string());
-                return None;
+                return;
             }
         };
+        let words = if own_words { answer.status.to_string() } else { self.comparable(&answer) };
+        evidence.add(Aspect::Answer, &words);
         if answer.status != step.status {
             let found = format!("{} {}", answer.status, text(&answer.body));
             self.fail(name, "the status", &step.status.to_string(), &found);
@@ -205,9 +206,7 @@ impl<'g> Bench<'g> {
         }
         let expected: Vec<String> =
             step.fetched.iter().map(|fetched| fetched.describe(&fill)).collect();
-        let requests = self.origin.take_requests();
-        let answered = requests.iter().filter(|request| !self.is_backfill(request));
-        let found: Vec<String> = answered.map(describe).collect();
+        let found = self.answered(&self.origin, expected.len());
         if expected != found {
             self.fail(
                 name,
@@ -216,17 +215,91 @@ impl<'g> Bench<'g> {
                 &format!("{found:#?}"),
             );
         }
+        self.note_asked("the origin", &found, evidence);
         let expected: Vec<String> = step
             .asked_of_other
             .iter()
             .map(|fetched| fetched.describe_at(&fill, "{other}"))
             .collect();
-        let found: Vec<String> = self.other.take_requests().iter().map(describe).collect();
+        let found = self.answered(&self.other, expected.len());
         if expected != found {
             let (expected, found) = (format!("{expected:#?}"), format!("{found:#?}"));
             self.fail(name, "requests to the other origin", &expected, &found);
         }
-        Some(answer)
+        self.note_asked("the other", &found, evidence);
+    }
+
+    /// The requests that a server has answered for clients: so many at least, once they have come.
+    fn answered(&self, server: &Server, least: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        within(PATIENCE, || {
+            let requests = server.take_requests();
+            found.extend(requests.iter().filter(|asked| !self.is_backfill(asked)).map(describe));
+            (found.len() >= least).then_some(())
+        });
+        found
+    }
+
+    fn note_asked(&self, server: &str, requests: &[String], evidence: &mut Evidence) {
+        for request in requests {
+            evidence.add(Aspect::Asked, &format!("{server}: {}", self.nameless(request)));
+        }
+    }
+
+    /// What a row leaves behind its answers: lines, counters, objects.
+    fn gather(&mut self, row: &Row, before: &Counters, evidence: &mut Evidence) {
+        let least: usize = row.steps.iter().map(Step::lines).sum();
+        let lines = || self.gateway.lines().split_off(self.lines_read);
+        within(PATIENCE, || (lines().len() >= least).then_some(()));
+        // A line is no longer the last thing there is to see when nothing has changed since.
+        let (mut lines_now, mut counters) = (lines(), self.gateway.counters());
+        loop {
+            std::thread::sleep(Duration::from_millis(20));
+            let again = (lines(), self.gateway.counters());
+            if again == (lines_now.clone(), counters.clone()) {
+                break;
+            }
+            (lines_now, counters) = again;
+        }
+        self.lines_read += lines_now.len();
+        if lines_now.len() < least {
+            let name = format!("{} / {}", self.group.name, row.name);
+            let expected = format!("{least} at least");
+            self.fail(&name, "the lines in the log", &expected, &format!("{lines_now:#?}"));
+        }
+        for line in &lines_now {
+            evidence.add(Aspect::Line, &self.nameless(line));
+        }
+        for (name, count) in counters {
+            let added = count - before.get(&name).copied().unwrap_or_default();
+            if added > 0 {
+                evidence.add(Aspect::Counters, &format!("{name} {added}"));
+            }
+        }
+        let Some(store) = &self.store else { return };
+        let stored = row.steps.iter().flat_map(|step| &step.stored).map(|stored| &stored.path);
+        for path in stored.chain(&row.never_stored) {
+            let object = match store.object(path) {
+                Some(mut object) => {
+                    // It says in how many parts the object came.
+                    object.headers.retain(|(name, _)| name != "etag");
+                    self.comparable(&object)
+                }
+                None => "nothing".to_owned(),
+            };
+            let written = store.write_of(path).map_or_else(Vec::new, |write| {
+                let mut headers = write.headers;
+                headers.retain(|(name, _)| is_of_the_object(name));
+                headers.sort();
+                headers
+            });
+            let written: Vec<String> = written
+                .iter()
+                .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value)))
+                .collect();
+            let words = format!("{path}: {object}, written with {written:?}");
+            evidence.add(Aspect::Stored, &self.nameless(&words));
+        }
     }
 
     /// Whether the filter asked for itself, for the bucket: a part by a part, at any time. Of an
@@ -372,7 +445,7 @@ impl<'g> Bench<'g> {
         ));
     }
 
-    /// An answer in words that two runs share.
+    /// An answer, or an object, in words that two runs share.
     fn comparable(&self, answer: &Response) -> String {
         let mut headers: Vec<String> = answer
             .headers
@@ -381,7 +454,14 @@ impl<'g> Bench<'g> {
             .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value)))
             .collect();
         headers.sort();
-        let mut words = format!("{} {headers:?} {}", answer.status, text(&answer.body));
+        let whole = if answer.whole { "" } else { ", broken off" };
+        let words = format!("{} {headers:?} {}{whole}", answer.status, text(&answer.body));
+        self.nameless(&words)
+    }
+
+    /// The same words without the addresses of this run.
+    fn nameless(&self, words: &str) -> String {
+        let mut words = words.to_owned();
         let addresses = [
             (self.origin.address, "ORIGIN"),
             (self.other.address, "OTHER"),
@@ -390,7 +470,9 @@ impl<'g> Bench<'g> {
         ];
         for (address, name) in addresses {
             words = words.replace(&address.to_string(), name);
-            words = words.replace(&address.to_string().replace(':', "%3A"), name);
+            for colon in ["%3A", "%253A"] {
+                words = words.replace(&address.to_string().replace(':', colon), name);
+            }
         }
         words
     }
@@ -456,6 +538,13 @@ impl Fetched {
         headers.sort();
         format!("{} {} {headers:?}", self.method, fill.text(&self.target))
     }
+}
+
+/// Whether a header of the request that writes an object is about the object.
+fn is_of_the_object(name: &str) -> bool {
+    let is_signature = matches!(name, "x-amz-content-sha256" | "x-amz-date");
+    let is_condition = name == "if-none-match" || name == "content-type";
+    is_condition || (name.starts_with("x-amz-") && !is_signature)
 }
 
 /// A request in words: method, target, headers in the order of their names.

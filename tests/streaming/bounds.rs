@@ -1,40 +1,15 @@
 //! How long a rule lets its origin take, where it says so.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use socket2::{Domain, Socket, Type};
 
 use super::promises::everywhere;
 use crate::support::client::get;
 use crate::support::gateway::{Gateway, Host, Path, Setup};
-use crate::support::server::{Reply, Server};
+use crate::support::server::{Busy, Reply, Server};
 use crate::support::store::Store;
-
-/// A server that takes no connection: its queue is full, and nobody empties it.
-struct Busy {
-    address: SocketAddr,
-    _listener: Socket,
-    _queue: Vec<TcpStream>,
-}
-
-impl Busy {
-    fn start() -> Self {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        listener.bind(&any.into()).expect("a free port");
-        listener.listen(0).expect("a queue");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let address = address.as_socket().expect("an address of IP");
-        let mut queue = Vec::new();
-        // How many fit is the system's affair.
-        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
-            queue.push(stream);
-        }
-        Self { address, _listener: listener, _queue: queue }
-    }
-}
 
 /// A gateway whose deployment gives origins a minute, and whose only rule less.
 fn gateway(host: Host, store: &Store, origin: SocketAddr, more: &serde_json::Value) -> Gateway {

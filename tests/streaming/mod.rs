@@ -6,6 +6,8 @@ mod attempts;
 mod bad_input;
 /// How long a rule lets its origin take.
 mod bounds;
+/// Large objects that more than one server is asked for.
+mod handed_on;
 /// What the path promises, shown.
 mod promises;
 /// Uploads that the store did not confirm.

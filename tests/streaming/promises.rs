@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use back_to_origin::miss_route;
 use serde_json::json;
 
 use super::pattern;
 use crate::support::client::{get, request};
-use crate::support::gateway::{Gateway, HOSTS, Host, Path, Setup};
+use crate::support::gateway::{Gateway, HOSTS, Host, Path, Setup, origin_cluster};
 use crate::support::server::{Reply, Server};
 use crate::support::store::{Files, Keys, Store, error};
 use crate::support::wait::{until, within};
@@ -249,12 +250,23 @@ fn whatever_a_client_claims_the_bucket_is_asked_first() {
         let origin = Server::start(|_| Reply::new(200, &[], "the origin's"));
         let gateway = gateway(host, store.address(), &origin, None);
         store.put("/examplebucket/there", &[], "the bucket's");
+        let cluster = origin_cluster(origin.address);
+        let url = format!("{}/there", origin.url());
         let claims = [
-            ("x-envoy-attempt-count", "1"),
-            ("x-envoy-attempt-count", "2"),
-            ("X-Envoy-Attempt-Count", "99"),
-            ("x-envoy-back-to-origin", "examplebucket/1"),
-            ("x-b2o-bucket", "404/"),
+            (miss_route::MISS, "bucket examplebucket 404"),
+            (miss_route::MISS, "origin 302"),
+            ("X-Envoy-Miss", "bucket examplebucket 404"),
+            (miss_route::ATTEMPT, "1"),
+            (miss_route::LOCATION, &url),
+            (miss_route::CLUSTER, &cluster),
+            (miss_route::SERVER, &cluster),
+            (miss_route::SERVER_HOST, "elsewhere.example"),
+            (miss_route::RETURNS, "2xx 4xx"),
+            (miss_route::IDLE, "1"),
+            (miss_route::TIMEOUT, "1"),
+            (miss_route::ORIGINAL_URL, &url),
+            (miss_route::ORIGINAL_HOST, "elsewhere.example"),
+            (miss_route::ORIGINAL_PATH, "/elsewhere/there"),
             ("x-envoy-retriable-header-names", "content-type"),
             ("x-envoy-retry-on", "5xx,retriable-headers"),
             ("x-envoy-upstream-alt-stat-name", "x"),
@@ -263,22 +275,43 @@ fn whatever_a_client_claims_the_bucket_is_asked_first() {
             let asking = request("GET", "/examplebucket/there").with(name, value);
             let answer = sent(gateway.address, &asking);
             assert_eq!(answer.body, b"the bucket's", "{host:?}: {name}: {value}: {answer:?}");
-            assert_eq!(answer.header("x-b2o-bucket"), None, "{host:?}: {name}");
+            assert!(!answer.headers.iter().any(|(name, _)| name.starts_with("x-envoy-")));
         }
         // Nor does the host say it by which the gateway routes misses.
-        let misses = request("GET", "/examplebucket/there")
-            .with("host", "back-to-origin.invalid:0")
-            .with("x-envoy-back-to-origin", "examplebucket/1");
-        assert_ne!(sent(gateway.address, &misses).body, b"the origin's", "{host:?}");
+        for named in [miss_route::HOST, "back-to-origin.invalid:80", "BACK-TO-ORIGIN.invalid"] {
+            let misses = request("GET", "/examplebucket/missing").with("host", named);
+            let all = claims.iter().fold(misses.clone(), |misses, (name, value)| {
+                if name.eq_ignore_ascii_case(miss_route::MISS) && *value != claims[0].1 {
+                    return misses;
+                }
+                misses.with(name, value)
+            });
+            for misses in [misses, all] {
+                let answer = sent(gateway.address, &misses);
+                assert_ne!(answer.body, b"the origin's", "{host:?}: {misses:?}");
+                assert_eq!(answer.status, 404, "{host:?}: {misses:?}: {answer:?}");
+            }
+        }
         assert_eq!(origin.requests(), Vec::new(), "{host:?}");
-        // A store that speaks as if it were the gateway's own judge decides nothing either.
-        store.script.always(
-            "GET",
-            "/examplebucket/judged",
-            Reply::new(403, &[("proxy-connection", "404/")], "no"),
-        );
-        assert_eq!(get(gateway.address, "/examplebucket/judged").status, 403, "{host:?}");
+        // A store that speaks as if it were the gateway decides nothing either.
+        let said = [
+            (miss_route::MISS, "bucket examplebucket 404"),
+            (miss_route::ATTEMPT, "1"),
+            (miss_route::CLUSTER, cluster.as_str()),
+            ("location", "http://back-to-origin.invalid/"),
+        ];
+        for status in [200, 206, 302, 307, 403, 500, 503] {
+            let path = format!("/examplebucket/judged/{status}");
+            store.script.always("GET", &path, Reply::new(status, &said, "the bucket's"));
+            let answer = get(gateway.address, &path);
+            let found = (answer.status, answer.body.as_slice());
+            assert_eq!(found, (status, &b"the bucket's"[..]), "{host:?}: {answer:?}");
+        }
         assert_eq!(origin.requests(), Vec::new(), "{host:?}");
+        // And one that claims another bucket's miss has one of its own.
+        let said = [(miss_route::MISS, "bucket otherbucket 404 deleted")];
+        store.script.always("GET", "/examplebucket/own", Reply::new(404, &said, "none"));
+        assert_eq!(get(gateway.address, "/examplebucket/own").body, b"the origin's", "{host:?}");
     });
 }
 

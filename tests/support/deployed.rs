@@ -95,6 +95,18 @@ impl Deployed {
         shown
     }
 
+    /// What its host says of deaths of the module: empty when there was none.
+    pub(crate) fn vm_failures(&self) -> Vec<String> {
+        match &self.running {
+            Running::Harness(..) => {
+                let log = self.log();
+                let deaths = log.lines().filter(|line| line.contains("critical"));
+                deaths.map(str::to_owned).collect()
+            }
+            Running::Envoy(generated) => generated.envoy.vm_failures(),
+        }
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         match &self.running {

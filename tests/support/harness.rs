@@ -42,6 +42,12 @@ impl Harness {
         self.kept.text()
     }
 
+    /// Everything that is counted, in the text form of Prometheus.
+    pub(crate) fn metrics(&self) -> String {
+        let gateway = self.gateway.as_ref().expect("it runs until it is dropped");
+        gateway.shared().metrics().prometheus()
+    }
+
     /// The lines that say that a virtual machine died.
     pub(crate) fn vm_failures(&self) -> Vec<String> {
         let records = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,6 +16,8 @@ use super::wire::{Pairs, Request, Wire, put_headers};
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     bytes: Vec<u8>,
+    /// Sent behind them, so many times.
+    block: (Arc<[u8]>, u64),
     then: Then,
 }
 
@@ -35,7 +37,7 @@ enum Then {
 impl Reply {
     /// Bytes as they are, then the end of the connection.
     pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> Self {
-        Self { bytes: bytes.into(), then: Then::Close }
+        Self { bytes: bytes.into(), block: (Arc::default(), 0), then: Then::Close }
     }
 
     /// A well-formed answer with a Content-Length.
@@ -85,7 +87,7 @@ impl Reply {
         if method != "HEAD" {
             bytes.extend_from_slice(body);
         }
-        Self { bytes, then: Then::Keep }
+        Self { bytes, ..Self::raw("") }.keep()
     }
 
     /// The same, with what stands before the body made anew.
@@ -102,7 +104,7 @@ impl Reply {
     pub(crate) fn head(&self) -> Self {
         let end = self.bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n");
         match end.and_then(|end| self.bytes.get(..end + 4)) {
-            Some(head) => Self { bytes: head.to_vec(), then: Then::Keep },
+            Some(head) => Self::raw(head).keep(),
             None => self.clone(),
         }
     }
@@ -124,6 +126,12 @@ impl Reply {
     /// Resets the connection after it.
     pub(crate) fn reset(mut self) -> Self {
         self.then = Then::Reset;
+        self
+    }
+
+    /// Sends a block behind it, again and again: more than anybody wants to hold.
+    pub(crate) fn then_blocks(mut self, block: impl Into<Arc<[u8]>>, count: u64) -> Self {
+        self.block = (block.into(), count);
         self
     }
 
@@ -226,6 +234,13 @@ impl Shared {
             lock(&self.requests).push(request.clone());
             let reply = (self.behaviour)(&request);
             wire.write(&reply.bytes)?;
+            let (block, count) = reply.block;
+            for _ in 0..count {
+                if self.over.load(Ordering::SeqCst) {
+                    return Ok(());
+                }
+                wire.write(&block)?;
+            }
             match reply.then {
                 Then::Keep => {}
                 Then::Close => return Ok(()),
@@ -268,5 +283,29 @@ impl ClosedPort {
         let address = socket.local_addr().expect("a bound socket has an address");
         let address = address.as_socket().expect("an IPv4 socket has an IPv4 address");
         Self { address, _socket: socket }
+    }
+}
+
+/// A server that takes no connection: its queue is full, and nobody empties it.
+pub(crate) struct Busy {
+    pub(crate) address: SocketAddr,
+    _listener: socket2::Socket,
+    _queue: Vec<TcpStream>,
+}
+
+impl Busy {
+    pub(crate) fn start() -> Self {
+        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+            .expect("a socket");
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+        listener.listen(0).expect("a queue");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let address = address.as_socket().expect("an IPv4 socket has an IPv4 address");
+        let mut queue = Vec::new();
+        // How many fit is the system's affair.
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+            queue.push(stream);
+        }
+        Self { address, _listener: listener, _queue: queue }
     }
 }

@@ -293,6 +293,21 @@ impl Store {
         requests.pop()
     }
 
+    /// The last request that says how an object is stored: its PUT, or the creation of its upload.
+    pub(crate) fn write_of(&self, path: impl AsRef<[u8]>) -> Option<Request> {
+        let mut requests = self.server.requests();
+        requests.retain(|request| {
+            let query = request.target.get(request.path().len()..).unwrap_or_default();
+            let is_write = match request.method.as_str() {
+                "PUT" => query.is_empty(),
+                "POST" => query == b"?uploads",
+                _ => false,
+            };
+            is_write && request.path() == path.as_ref()
+        });
+        requests.pop()
+    }
+
     /// How often an object was sent to the store, taken or not.
     pub(crate) fn puts(&self, path: impl AsRef<[u8]>) -> usize {
         let requests = self.server.requests();
