@@ -1,7 +1,7 @@
 //! The engine of one VM: events and the time come in, effects go out.
 //!
-//! It owns what is under way, whichever path its objects take: [`Callouts`] fetch whole objects,
-//! [`MissStream`](crate::streaming::MissStream)s see them stream by, and [`Copies`] bring either into
+//! It owns what is under way, whichever path its objects take: callouts fetch whole objects,
+//! [`MissStream`](crate::streaming::MissStream)s see them stream by, and copies bring either into
 //! the bucket.
 
 use std::rc::Rc;

@@ -90,8 +90,8 @@ fn statuses() -> Vec<Row> {
             .bucket(503)
             .sees(&[
                 "asks o: GET http://o/k",
-                "stores /b/k of http://o/k: body",
                 "client 200 of http://o/k: body",
+                "stores /b/k of http://o/k: body",
                 "client keeps the bucket's 503",
             ]),
     ]

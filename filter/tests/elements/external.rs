@@ -25,8 +25,8 @@ fn kinds() -> Vec<Row> {
             .get("/b/k")
             .sees(&[
                 "asks o: GET http://o/k",
-                "stores /b/k of http://o/k: body",
                 "client 200 of http://o/k: body",
+                "stores /b/k of http://o/k: body",
             ]),
         row("Redirect/RedirectType", "what Internal does is documented nowhere")
             .external(json!({ "RedirectType": "Internal", "HostName": "h.example" }))

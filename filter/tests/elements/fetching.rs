@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::row::{Row, row};
+use crate::row::{self, Row, row};
 
 pub(crate) fn rows() -> Vec<Row> {
     [queries(), keys(), methods(), headers(), set()].concat()
@@ -13,9 +13,9 @@ const GIVEN: &str = "client 200 of http://o/k: body";
 
 fn queries() -> Vec<Row> {
     const ASKED: &str = "/b/k?v=%31&X-Amz-Date=2&response-content-type=a";
-    const WITHOUT: &[&str] = &["asks o: GET http://o/k", STORED, GIVEN];
+    const WITHOUT: &[&str] = &["asks o: GET http://o/k", GIVEN, STORED];
     // The query may be one client's secret: the object's URL is without it.
-    const WITH: &[&str] = &["asks o: GET http://o/k?v=%31", STORED, GIVEN];
+    const WITH: &[&str] = &["asks o: GET http://o/k?v=%31", GIVEN, STORED];
     vec![
         row("Redirect/PassQueryString", "the origin gets the query, but no signature of it")
             .mirror(json!({ "PassQueryString": true }))
@@ -58,8 +58,8 @@ fn keys() -> Vec<Row> {
             .get("/b/old/k")
             .sees(&[
                 "asks o: GET http://o/k",
-                "stores /b/old/k of http://o/k: body",
                 "client 200 of http://o/k: body",
+                "stores /b/old/k of http://o/k: body",
             ])
             .usual(false),
         row("Redirect/ReplaceKeyPrefixWith", "with EnableReplacePrefix, what stands there instead")
@@ -67,8 +67,8 @@ fn keys() -> Vec<Row> {
             .get("/b/old/k")
             .sees(&[
                 "asks o: GET http://o/new/k",
-                "stores /b/old/k of http://o/new/k: body",
                 "client 200 of http://o/new/k: body",
+                "stores /b/old/k of http://o/new/k: body",
             ])
             .usual(""),
         row("Redirect/ReplaceKeyPrefixWith", "without EnableReplacePrefix it has no effect here")
@@ -77,8 +77,8 @@ fn keys() -> Vec<Row> {
             .sees(&[
                 "warning no-effect /0/Redirect/ReplaceKeyPrefixWith",
                 "asks o: GET http://o/old/k",
-                "stores /b/old/k of http://o/old/k: body",
                 "client 200 of http://o/old/k: body",
+                "stores /b/old/k of http://o/old/k: body",
             ])
             .usual(""),
         row("Redirect/MirrorPassOriginalSlashes", "slashes the key begins with stay at the origin")
@@ -86,8 +86,8 @@ fn keys() -> Vec<Row> {
             .get("/b//k")
             .sees(&[
                 "asks o: GET http://o//k",
-                "stores /b//k of http://o//k: body",
                 "client 200 of http://o//k: body",
+                "stores /b//k of http://o//k: body",
             ])
             .usual(false),
     ]
@@ -101,13 +101,21 @@ fn methods() -> Vec<Row> {
         )
         .mirror(json!({ "MirrorAllowHeadObject": true }))
         .ask("HEAD", "/b/k")
-        .origin("http://o/k", 200, &[("content-length", "4")])
         .sees(&[
             "asks o: HEAD http://o/k",
             "client 200 of http://o/k: headers of 4 bytes",
             "asks o: GET http://o/k",
             STORED,
         ])
+        .streaming_sees(
+            row::BY_RANGES,
+            &[
+                "asks o: HEAD http://o/k",
+                "client 200 of http://o/k: headers of 4 bytes",
+                "asks o: GET http://o/k | range: bytes=0-8388607",
+                STORED,
+            ],
+        )
         .usual(false),
         row(
             "Redirect/MirrorAsyncStatus",
@@ -115,7 +123,15 @@ fn methods() -> Vec<Row> {
         )
         .mirror(json!({ "MirrorAsyncStatus": 303 }))
         .get("/b/k")
-        .sees(&["client 303 | location: http://o/k", "asks o: GET http://o/k", STORED]),
+        .sees(&["client 303 | location: http://o/k", "asks o: GET http://o/k", STORED])
+        .streaming_sees(
+            row::BY_RANGES,
+            &[
+                "client 303 | location: http://o/k",
+                "asks o: GET http://o/k | range: bytes=0-8388607",
+                STORED,
+            ],
+        ),
     ]
 }
 
@@ -137,14 +153,14 @@ fn headers() -> Vec<Row> {
             "which of the client's headers the origin gets; without it none",
             json!({ "PassAll": true }),
         )
-        .sees(&["asks o: GET http://o/k | x-a: 1 | x-b: 2", STORED, GIVEN])
+        .sees(&["asks o: GET http://o/k | x-a: 1 | x-b: 2", GIVEN, STORED])
         .usual(json!({})),
         asked(
             "Redirect/MirrorHeaders/PassAll",
             "all of them, but those that never reach an origin",
             json!({ "PassAll": true }),
         )
-        .sees(&["asks o: GET http://o/k | x-a: 1 | x-b: 2", STORED, GIVEN])
+        .sees(&["asks o: GET http://o/k | x-a: 1 | x-b: 2", GIVEN, STORED])
         .usual(false),
         asked(
             "Redirect/MirrorHeaders/Pass",
@@ -154,8 +170,8 @@ fn headers() -> Vec<Row> {
         .sees(&[
             "warning no-effect /0/Redirect/MirrorHeaders/Pass/1",
             "asks o: GET http://o/k | x-b: 2",
-            STORED,
             GIVEN,
+            STORED,
         ])
         .usual(json!([])),
         asked(
@@ -163,7 +179,7 @@ fn headers() -> Vec<Row> {
             "this one is not passed by PassAll",
             json!({ "PassAll": true, "Remove": ["X-B"] }),
         )
-        .sees(&["asks o: GET http://o/k | x-a: 1", STORED, GIVEN])
+        .sees(&["asks o: GET http://o/k | x-a: 1", GIVEN, STORED])
         .usual(json!([])),
         asked(
             "Redirect/MirrorHeaders/Remove",
@@ -173,8 +189,8 @@ fn headers() -> Vec<Row> {
         .sees(&[
             "warning no-effect /0/Redirect/MirrorHeaders/Remove",
             "asks o: GET http://o/k | x-b: 2",
-            STORED,
             GIVEN,
+            STORED,
         ])
         .usual(json!([])),
     ]
@@ -188,14 +204,14 @@ fn set() -> Vec<Row> {
             "a header that is sent always, in place of the client's",
             set(json!([{ "Key": "X-A", "Value": "own" }])),
         )
-        .sees(&["asks o: GET http://o/k | x-b: 2 | x-a: own", STORED, GIVEN])
+        .sees(&["asks o: GET http://o/k | x-b: 2 | x-a: own", GIVEN, STORED])
         .usual(json!([])),
         asked(
             "Redirect/MirrorHeaders/Set/Key",
             "its name; `Host` is that of a virtual server",
             set(json!([{ "Key": "Host", "Value": "virtual" }])),
         )
-        .sees(&["asks o: GET http://virtual/k | x-a: 1 | x-b: 2", STORED, GIVEN]),
+        .sees(&["asks o: GET http://virtual/k | x-a: 1 | x-b: 2", GIVEN, STORED]),
         asked(
             "Redirect/MirrorHeaders/Set/Value",
             "its value, also of a header that no client can pass",
@@ -203,8 +219,8 @@ fn set() -> Vec<Row> {
         )
         .sees(&[
             "asks o: GET http://o/k | x-a: 1 | x-b: 2 | authorization: own",
-            STORED,
             GIVEN,
+            STORED,
         ]),
     ]
 }

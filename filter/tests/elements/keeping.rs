@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::row::{Row, row};
+use crate::row::{self, Row, row};
 
 pub(crate) fn rows() -> Vec<Row> {
     [answers(), metadata(), stored(), told()].concat()
 }
 
 const ASKED: &str = "asks o: GET http://o/k";
+const ASKED_FOR_RANGE: &str = "asks o: GET http://o/k | range: bytes=0-8388607";
 const GIVEN: &str = "client 200 of http://o/k: body";
 
 fn mirrored(element: &'static str, says: &'static str, more: Value) -> Row {
@@ -50,9 +51,19 @@ fn answers() -> Vec<Row> {
             ASKED,
             "client 424 MirrorFailed",
             "asks o: GET http://o/l",
-            "stores /b/l of http://o/l: body",
             "client 200 of http://o/l: body",
+            "stores /b/l of http://o/l: body",
         ])
+        .streaming_sees(
+            "streaming, the client has the bytes before all of them are there to be checked",
+            &[
+                ASKED,
+                GIVEN,
+                "asks o: GET http://o/l",
+                "client 200 of http://o/l: body",
+                "stores /b/l of http://o/l: body",
+            ],
+        )
         .usual(false),
         mirrored(
             "Redirect/MirrorProxyPass",
@@ -68,6 +79,7 @@ fn answers() -> Vec<Row> {
         )
         .origin("http://o/k", 200, &[("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")])
         .sees(&["client 303 | location: http://o/k", ASKED])
+        .streaming_sees(row::BY_RANGES, &["client 303 | location: http://o/k", ASKED_FOR_RANGE])
         .usual(false),
         mirrored(
             "Redirect/MirrorMaxSize",
@@ -75,6 +87,7 @@ fn answers() -> Vec<Row> {
             json!({ "MirrorMaxSize": 3, "MirrorAsyncStatus": 303 }),
         )
         .sees(&["client 303 | location: http://o/k", ASKED])
+        .streaming_sees(row::BY_RANGES, &["client 303 | location: http://o/k", ASKED_FOR_RANGE])
         .usual(4),
         mirrored(
             "Redirect/MirrorProxyPass",
@@ -97,8 +110,8 @@ fn metadata() -> Vec<Row> {
         .origin("http://o/k", 200, &[("x-oss-meta-a", "1"), ("x-amz-meta-b", "2")])
         .sees(&[
             ASKED,
-            "stores /b/k of http://o/k: body | x-amz-meta-a: 1 | x-amz-meta-b: 2",
             "client 200 of http://o/k: body | x-amz-meta-a: 1 | x-amz-meta-b: 2",
+            "stores /b/k of http://o/k: body | x-amz-meta-a: 1 | x-amz-meta-b: 2",
         ])
         .usual(false),
         mirrored(
@@ -109,9 +122,9 @@ fn metadata() -> Vec<Row> {
         .origin("http://o/k", 200, &[("last-modified", TIME)])
         .sees(&[
             ASKED,
+            "client 200 of http://o/k: body | last-modified: Tue, 01 Apr 2025 08:00:00 GMT",
             "stores /b/k of http://o/k: body \
              | x-amz-meta-x-oss-last-modified: Tue, 01 Apr 2025 08:00:00 GMT",
-            "client 200 of http://o/k: body | last-modified: Tue, 01 Apr 2025 08:00:00 GMT",
         ])
         .usual(false),
     ]
@@ -127,8 +140,8 @@ fn stored() -> Vec<Row> {
         )
         .sees(&[
             ASKED,
-            "stores /b/k of http://o/k: body | x-amz-tagging: a%20b=1&src=%3Ck%3E",
             GIVEN,
+            "stores /b/k of http://o/k: body | x-amz-tagging: a%20b=1&src=%3Ck%3E",
         ])
     };
     vec![
@@ -141,7 +154,7 @@ fn stored() -> Vec<Row> {
             "the storage class of the stored object",
             json!({ "StorageClass": "STANDARD_IA" }),
         )
-        .sees(&[ASKED, "stores /b/k of http://o/k: body | x-amz-storage-class: STANDARD_IA", GIVEN])
+        .sees(&[ASKED, GIVEN, "stores /b/k of http://o/k: body | x-amz-storage-class: STANDARD_IA"])
         .usual(""),
         mirrored(
             "Redirect/ServerSideEncryption",
@@ -150,8 +163,8 @@ fn stored() -> Vec<Row> {
         )
         .sees(&[
             ASKED,
-            "stores /b/k of http://o/k: body | x-amz-server-side-encryption: AES256",
             GIVEN,
+            "stores /b/k of http://o/k: body | x-amz-server-side-encryption: AES256",
         ])
         .usual(""),
     ]
@@ -169,8 +182,8 @@ fn told() -> Vec<Row> {
         .origin("http://o/k", 200, &[("cache-control", "no-store")])
         .sees(&[
             ASKED,
-            "stores /b/k of http://o/k: body | cache-control: no-store",
             "client 200 of http://o/k: body | x-from: mirror | cache-control: <k>",
+            "stores /b/k of http://o/k: body | cache-control: no-store",
         ])
     };
     vec![

@@ -1,5 +1,6 @@
 //! Mirror rules: which servers are asked, in which order and how long.
 
+use back_to_origin::configuration::DataPath;
 use serde_json::{Value, json};
 
 use crate::row::{Row, extend, row};
@@ -19,8 +20,8 @@ fn places() -> Vec<Row> {
             .get("/b/a%20b?v=1")
             .sees(&[
                 "asks o: GET http://o/base/a%20b",
-                "stores /b/a%20b of http://o/base/a%20b: body",
                 "client 200 of http://o/base/a%20b: body",
+                "stores /b/a%20b of http://o/base/a%20b: body",
             ]),
         row("Redirect/MirrorFollowRedirect", "false: the origin's redirect is the client's")
             .mirror(json!({ "MirrorFollowRedirect": false }))
@@ -32,7 +33,7 @@ fn places() -> Vec<Row> {
             .mirror(json!({ "MirrorFollowRedirect": true }))
             .get("/b/k")
             .origin("http://o/k", 302, MOVED)
-            .sees(&["asks o: GET http://o/k", "asks p: GET http://p/there?x", STORED, GIVEN])
+            .sees(&["asks o: GET http://o/k", "asks p: GET http://p/there?x", GIVEN, STORED])
             .the_same("redirects are followed by default"),
         row(
             "Redirect/MirrorSNI",
@@ -42,8 +43,8 @@ fn places() -> Vec<Row> {
         .get("/b/k")
         .sees(&[
             "asks o: GET https://o/k",
-            "stores /b/k of https://o/k: body",
             "client 200 of https://o/k: body",
+            "stores /b/k of https://o/k: body",
         ])
         .the_same("whoever connects to an origin tells its name")
         .usual(false),
@@ -59,8 +60,8 @@ fn alternates() -> Vec<Row> {
     let from_slave = |first: &'static [&'static str]| {
         let rest = [
             "asks p: GET http://p/s/k",
-            "stores /b/k of http://p/s/k: body",
             "client 200 of http://p/s/k: body",
+            "stores /b/k of http://p/s/k: body",
         ];
         [first, &rest].concat()
     };
@@ -122,8 +123,8 @@ fn numbered() -> Vec<Row> {
                 "asks p: GET http://p/k",
                 "asks r: GET http://r/k",
                 "asks q: GET http://q/k",
-                "stores /b/k of http://q/k: body",
                 "client 200 of http://q/k: body",
+                "stores /b/k of http://q/k: body",
             ])
     };
     vec![
@@ -160,17 +161,25 @@ fn limits() -> Vec<Row> {
         row("Redirect/MirrorTimeout", "how long the origin may take, in milliseconds")
             .mirror(json!({ "MirrorTimeout": 1500 }))
             .get("/b/k")
-            .sees(&["asks o: GET http://o/k | within 1.5s", STORED, GIVEN])
-            .usual(10_000),
+            .sees(&["asks o: GET http://o/k | within 1.5s", GIVEN, STORED])
+            .streaming_sees(
+                "streaming, it is also how long the body may stand still",
+                &["asks o: GET http://o/k | within 1.5s | still for 1.5s at most", GIVEN, STORED],
+            )
+            .usual_on(&[DataPath::Callout], 10_000),
         row("Redirect/MirrorConnectTimeout", "who gives up a connection so soon asks the origin")
             .mirror(json!({ "MirrorConnectTimeout": 1500 }))
             .get("/b/k")
-            .sees(&["asks impatient: GET http://o/k", STORED, GIVEN]),
+            .sees(&["asks impatient: GET http://o/k", GIVEN, STORED]),
         row("Redirect/MirrorIdleTimeout", "how long an object that streams may stand still")
             .mirror(json!({ "MirrorIdleTimeout": 1500 }))
             .get("/b/k")
-            .sees(&["asks o: GET http://o/k", STORED, GIVEN])
-            .the_same("it is the gateway that streams, and counts"),
+            .sees(&["asks o: GET http://o/k", GIVEN, STORED])
+            .streaming_sees(
+                "it is the gateway that streams, and counts",
+                &["asks o: GET http://o/k | still for 1.5s at most", GIVEN, STORED],
+            )
+            .the_same_on(&[DataPath::Callout], "a callout brings all of it or nothing"),
         row("Redirect/MirrorMaxSize", "a larger object is the origin's to give")
             .mirror(json!({ "MirrorMaxSize": 3 }))
             .get("/b/k")
@@ -197,8 +206,8 @@ fn limits() -> Vec<Row> {
         .sees(&[
             "asks o: GET http://o/k",
             "asks p: GET http://p/k",
-            "stores /b/k of http://p/k: body",
             "client 200 of http://p/k: body",
+            "stores /b/k of http://p/k: body",
         ])
         .usual(false),
         row("Redirect/MirrorOnServerError", "the rule may be about 5xx, and stores nothing then")
@@ -216,8 +225,8 @@ fn limits() -> Vec<Row> {
                 "asks o: GET http://o/k",
                 GIVEN,
                 "asks o: GET http://o/l",
-                "stores /b/l of http://o/l: body",
                 "client 200 of http://o/l: body",
+                "stores /b/l of http://o/l: body",
             ])
             .usual(false),
     ]

@@ -2,10 +2,17 @@
 
 use std::fmt;
 
+use back_to_origin::configuration::DataPath;
 use back_to_origin::rule::RuleSet;
 use serde_json::{Value, json};
 
 use crate::scene;
+
+/// Both ways an object takes.
+pub(crate) const PATHS: &[DataPath] = &[DataPath::Callout, DataPath::Streaming];
+
+/// Why an object that is fetched for the bucket alone is asked for in other words, streaming.
+pub(crate) const BY_RANGES: &str = "streaming, any object may be larger than what a VM can hold";
 
 /// One row.
 #[derive(Clone)]
@@ -19,19 +26,14 @@ pub(crate) struct Row {
     pub(crate) asked: Vec<Asked>,
     /// What origins answer, by URL; all else is an object.
     pub(crate) origins: Vec<(&'static str, Answered)>,
+    /// What is seen on either path.
     expected: Vec<String>,
-    pub(crate) without: Without,
-    /// Values of the element that say what its absence says.
-    pub(crate) usual: Vec<Value>,
-}
-
-/// What is to be seen without the element.
-#[derive(Clone)]
-pub(crate) enum Without {
-    /// Something else.
-    Otherwise,
-    /// The same, and why the element makes no difference.
-    TheSame(&'static str),
+    /// What is seen streaming where that is something else, and why it is.
+    streaming: Option<(&'static str, Vec<String>)>,
+    /// Where the same is seen without the element, and why it makes no difference.
+    the_same: Option<(&'static [DataPath], &'static str)>,
+    /// Values of the element that say what its absence says, and where they do.
+    usual: Vec<(&'static [DataPath], Value)>,
 }
 
 /// A request of a client's, and what the bucket answers.
@@ -60,7 +62,8 @@ pub(crate) fn row(element: &'static str, says: &'static str) -> Row {
         asked: Vec::new(),
         origins: Vec::new(),
         expected: Vec::new(),
-        without: Without::Otherwise,
+        streaming: None,
+        the_same: None,
         usual: Vec::new(),
     }
 }
@@ -144,6 +147,13 @@ impl Row {
         self
     }
 
+    /// What is seen streaming, which for this reason is something else.
+    pub(crate) fn streaming_sees(mut self, why: &'static str, lines: &[&str]) -> Self {
+        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        self.streaming = Some((why, lines));
+        self
+    }
+
     /// The element is refused, and nothing beside it.
     pub(crate) fn refused(self) -> Self {
         let place = format!("/0/{}", self.element);
@@ -156,25 +166,66 @@ impl Row {
     }
 
     /// With this value it is as without the element.
-    pub(crate) fn usual(mut self, value: impl Into<Value>) -> Self {
-        self.usual.push(value.into());
+    pub(crate) fn usual(self, value: impl Into<Value>) -> Self {
+        self.usual_on(PATHS, value)
+    }
+
+    /// The same on these paths.
+    pub(crate) fn usual_on(mut self, paths: &'static [DataPath], value: impl Into<Value>) -> Self {
+        self.usual.push((paths, value.into()));
         self
     }
 
     /// The element makes no difference.
-    pub(crate) fn the_same(mut self, why: &'static str) -> Self {
-        self.without = Without::TheSame(why);
+    pub(crate) fn the_same(self, why: &'static str) -> Self {
+        self.the_same_on(PATHS, why)
+    }
+
+    /// The same on these paths.
+    pub(crate) fn the_same_on(mut self, paths: &'static [DataPath], why: &'static str) -> Self {
+        self.the_same = Some((paths, why));
         self
     }
 }
 
 /// The tests of it.
 impl Row {
-    /// What is wrong with it.
-    pub(crate) fn failure(&self) -> Option<String> {
-        let (seen, expected) = (self.seen(), &self.expected);
-        assert!(!expected.is_empty(), "{self}: a row says what is seen");
-        (seen != *expected).then(|| format!("{self}\n  expected: {expected:#?}\n  seen: {seen:#?}"))
+    /// What is wrong with it on a path.
+    pub(crate) fn failure(&self, path: DataPath) -> Option<String> {
+        assert!(!self.expected.is_empty(), "{self}: a row says what is seen");
+        let expected = match (path, &self.streaming) {
+            (DataPath::Streaming, Some((why, lines))) => {
+                assert_ne!(*lines, self.expected, "{self}: {why}, but it says the same");
+                lines
+            }
+            (DataPath::Callout | DataPath::Streaming, _) => &self.expected,
+        };
+        let seen = self.seen(path);
+        let wrong = || format!("{self}, {path:?}\n  expected: {expected:#?}\n  seen: {seen:#?}");
+        (seen != *expected).then(wrong)
+    }
+
+    /// What is wrong with it on a path where the element is taken out, or has a usual value.
+    pub(crate) fn failures_without(&self, path: DataPath) -> Vec<String> {
+        let mut failures = Vec::new();
+        let (with, without) = (self.seen(path), self.changed(None, path));
+        match self.the_same.filter(|(paths, _)| paths.contains(&path)) {
+            None if with == without => failures
+                .push(format!("{self}, {path:?}: it is the same without the element\n  {with:#?}")),
+            Some((_, why)) if with != without => {
+                failures.push(format!("{self}, {path:?}: {why}, but without: {without:#?}"));
+            }
+            None | Some(_) => {}
+        }
+        for (_, usual) in self.usual.iter().filter(|(paths, _)| paths.contains(&path)) {
+            let seen = self.changed(Some(usual), path);
+            if seen != without {
+                failures.push(format!(
+                    "{self}, {path:?}: {usual} is not as without: {seen:#?}\n{without:#?}"
+                ));
+            }
+        }
+        failures
     }
 
     /// Whether its rules are taken.
@@ -189,26 +240,17 @@ impl Row {
         findings.into_iter().map(|finding| finding.message).collect()
     }
 
-    pub(crate) fn seen(&self) -> Vec<String> {
-        scene::play(&self.rules, self)
+    fn seen(&self, path: DataPath) -> Vec<String> {
+        scene::play(&self.rules, self, path)
     }
 
-    /// What is seen where the element is taken out of the rule.
-    pub(crate) fn seen_without(&self) -> Vec<String> {
-        self.changed(None)
-    }
-
-    /// What is seen where the element has another value.
-    pub(crate) fn seen_with(&self, value: &Value) -> Vec<String> {
-        self.changed(Some(value))
-    }
-
-    fn changed(&self, value: Option<&Value>) -> Vec<String> {
+    /// What is seen where the element has another value, or is taken out of the rule.
+    fn changed(&self, value: Option<&Value>, path: DataPath) -> Vec<String> {
         let mut rules = self.rules.clone();
-        let path: Vec<&str> = self.element.split('/').collect();
-        let has_it = rules.first_mut().is_some_and(|rule| change(rule, &path, value));
+        let names: Vec<&str> = self.element.split('/').collect();
+        let has_it = rules.first_mut().is_some_and(|rule| change(rule, &names, value));
         assert!(has_it, "{self}: the first rule has the element");
-        scene::play(&rules, self)
+        scene::play(&rules, self, path)
     }
 }
 

@@ -5,18 +5,19 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use back_to_origin::configuration::Configuration;
-use back_to_origin::exchange::{Decision, Exchange};
+use back_to_origin::configuration::{Configuration, DataPath};
+use back_to_origin::engine::Engine;
+use back_to_origin::host::{Call, CallAnswer, Effect};
 use back_to_origin::http::headers::{HeaderList, Headers};
-use back_to_origin::matching::Source;
+use back_to_origin::metadata::TAG_METADATA;
+use back_to_origin::miss_route;
 use back_to_origin::reply::{Body, Reply};
 use back_to_origin::rule::RuleSet;
-use back_to_origin::store::TAG_METADATA;
-use back_to_origin::worker::{Call, CallAnswer, Effect, Moment, StreamId, Worker};
+use back_to_origin::time::Moment;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use crate::row::{Answered, Asked, Row};
+use crate::row::{Answered, Row};
 
 /// What every object is.
 pub(crate) const BODY: &str = "body";
@@ -33,9 +34,15 @@ const OF_EVERY_BODY: [(&str, &str); 3] = [
 ];
 
 /// How long an origin may take, unless a rule says otherwise.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Plays a row's requests by these rules. The lines are
+/// The cluster that asks the bucket once more.
+pub(crate) const AGAIN: &str = "again";
+
+/// It is always the same moment.
+pub(crate) const NOW: Moment = Moment(Duration::ZERO);
+
+/// Plays a row's requests by these rules, on one path. The lines are
 ///
 /// - what is found in the rules: `error CODE PLACE` or `warning CODE PLACE`; after an error there
 ///   are no rules,
@@ -43,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// - `stores PATH of URL: BODY`, and its headers,
 /// - `client STATUS`, what it is of, its body or its error's code, and its headers,
 /// - `client keeps the bucket's STATUS`.
-pub(crate) fn play(rules: &[Value], row: &Row) -> Vec<String> {
+pub(crate) fn play(rules: &[Value], row: &Row, path: DataPath) -> Vec<String> {
     let text = Value::from(rules).to_string();
     let checked = RuleSet::from_json(text.as_bytes());
     let found = checked.findings.iter().map(|finding| {
@@ -53,119 +60,131 @@ pub(crate) fn play(rules: &[Value], row: &Row) -> Vec<String> {
     if checked.rules.is_none() {
         return lines;
     }
-    let mut scene = Scene::new(rules, row);
+    let mut scene = Scene::new(rules, row, path);
     for asked in &row.asked {
-        scene.ask(asked);
+        match path {
+            DataPath::Callout => scene.ask_callout(asked),
+            DataPath::Streaming => scene.ask_streaming(asked),
+        }
+        assert!(scene.engine.is_idle(), "{row}: something is left to do");
     }
     lines.append(&mut scene.lines);
     lines
 }
 
-struct Scene<'r> {
+/// One engine and everybody around it.
+pub(crate) struct Scene<'r> {
     row: &'r Row,
-    configuration: Rc<Configuration>,
-    worker: Worker,
-    lines: Vec<String>,
+    pub(crate) engine: Engine,
+    pub(crate) lines: Vec<String>,
+    woken: bool,
+}
+
+/// What comes back of a request.
+pub(crate) struct Heard {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: &'static str,
+}
+
+impl Heard {
+    /// An answer with the length of its body, of which a HEAD gets no more than that.
+    fn new(answered: &Answered, method: &str) -> Self {
+        let status = answered.status.to_string();
+        let length = answered.body.len().to_string();
+        let own = [
+            (":status", status.as_str()),
+            // By this an answer is the origin's own and not the proxy's for it.
+            ("x-envoy-upstream-service-time", "1"),
+            ("content-length", &length),
+        ];
+        let headers = Headers::from_pairs(own.iter().chain(&answered.headers).copied());
+        let body = if method == "HEAD" { "" } else { answered.body };
+        Self { status: answered.status, headers, body }
+    }
 }
 
 impl<'r> Scene<'r> {
-    fn new(rules: &[Value], row: &'r Row) -> Self {
+    fn new(rules: &[Value], row: &'r Row, path: DataPath) -> Self {
         let configuration = json!({
+            "path": match path {
+                DataPath::Callout => "callout",
+                DataPath::Streaming => "streaming",
+            },
             "buckets": [{ "name": "b", "store": { "cluster": "store", "authority": "s" },
-                          "RoutingRules": rules }],
+                          "again": AGAIN, "RoutingRules": rules }],
             "origins": { "http://o": "o", "http://o signer": "signed", "http://o connect-1500": "impatient", "https://o": "o",
                          "http://p": "p", "http://q": "q", "http://r": "r" },
         });
         let configuration = Configuration::from_json(configuration.to_string().as_bytes());
         let configuration = configuration.unwrap_or_else(|findings| panic!("{row}: {findings:?}"));
-        let configuration = Rc::new(configuration);
-        let worker = Worker::new(Rc::clone(&configuration));
-        Self { row, configuration, worker, lines: Vec::new() }
+        Self { row, engine: Engine::new(Rc::new(configuration)), lines: Vec::new(), woken: false }
     }
 
-    fn ask(&mut self, asked: &Asked) {
-        let own = [
-            (":method", asked.method),
-            (":scheme", "http"),
-            (":authority", "gateway"),
-            (":path", asked.target),
-        ];
-        let headers = own.iter().chain(&asked.headers).copied();
-        let mut exchange = Exchange::new(Headers::from_pairs(headers), self.worker.ticket());
-        let status = asked.bucket.to_string();
-        let answer = Headers::from_pairs([(":status", status.as_str())]);
-        let stream = StreamId(1);
-        let effects = match exchange.on_answer(&self.configuration, &answer, || Source::Bucket) {
-            Decision::Answer { reply, .. } => {
-                self.lines.push(client(&reply));
-                Vec::new()
-            }
-            Decision::Fetch { reply, miss, .. } => {
-                self.lines.push(client(&reply));
-                self.worker.on_wanted(*miss)
-            }
-            Decision::Mirror(miss) => self.worker.on_miss(stream, *miss),
-            Decision::Pass(_) | Decision::Tell(_) => {
-                self.lines.push(format!("client keeps the bucket's {status}"));
-                Vec::new()
-            }
-        };
-        self.perform(effects);
-        let effects = self.worker.on_stream_end(stream);
-        self.perform(effects);
-        assert!(self.worker.is_idle(), "{}: something is left to do", self.row);
+    pub(crate) fn keeps(&mut self, status: u16) {
+        self.lines.push(format!("client keeps the bucket's {status}"));
     }
 
-    /// Does what the worker wants, and everybody answers at once.
-    fn perform(&mut self, effects: Vec<Effect>) {
+    /// Does what the engine wants, and everybody answers at once.
+    pub(crate) fn perform(&mut self, effects: Vec<Effect>) {
         let mut effects = VecDeque::from(effects);
-        let now = Moment::default();
         while let Some(effect) = effects.pop_front() {
             match effect {
-                Effect::Answer(_, reply) => self.lines.push(client(&reply)),
+                Effect::Answer(_, reply) => self.lines.push(replied(&reply)),
                 Effect::Call(id, call) => {
-                    let answered = self.answer(&call);
-                    let status = answered.status.to_string();
-                    // By the second, an answer is the origin's own and not the proxy's for it.
-                    let own =
-                        [(":status", status.as_str()), ("x-envoy-upstream-service-time", "1")];
-                    let headers = own.iter().chain(&answered.headers).copied();
-                    let answer = CallAnswer {
-                        headers: Headers::from_pairs(headers),
-                        body_bytes: answered.body.len() as u64,
-                        body: answered.body.as_bytes().to_vec(),
-                    };
-                    effects.extend(self.worker.on_call_answer(id, answer, now));
+                    let Heard { headers, body, .. } = self.call(&call);
+                    let body_bytes = body.len() as u64;
+                    let wanted = self.engine.wants_body(id, body_bytes);
+                    let body = if wanted { body.into() } else { Vec::new() };
+                    let answer = CallAnswer { headers, body_bytes, body };
+                    effects.extend(self.engine.on_call_answer(id, answer, NOW));
                 }
-                Effect::Wake => effects.extend(self.worker.on_wake(now)),
-                Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) | Effect::Tick(_) => {}
+                Effect::Wake => self.woken = true,
+                Effect::Count(_)
+                | Effect::Lease(_)
+                | Effect::Log(_)
+                | Effect::Release(_)
+                | Effect::Tick(_) => {}
             }
         }
     }
 
-    fn answer(&mut self, call: &Call) -> Answered {
+    /// The root has its turn, where it was woken.
+    pub(crate) fn turn(&mut self) {
+        while std::mem::take(&mut self.woken) {
+            let effects = self.engine.on_wake(NOW);
+            self.perform(effects);
+        }
+    }
+
+    fn call(&mut self, call: &Call) -> Heard {
         if call.cluster == "store" {
             self.lines.push(stores(call));
-            return Answered { status: 200, headers: Vec::new(), body: "" };
+            return Heard::new(&Answered { status: 200, headers: Vec::new(), body: "" }, "PUT");
         }
-        let get = |name| text(&call.headers, name);
-        let url = format!("{}://{}{}", get(":scheme"), get(":authority"), get(":path"));
+        let timeout = (call.timeout != PATIENCE).then(|| format!(" | within {:?}", call.timeout));
+        self.origin(&call.cluster, ":authority", &call.headers, &timeout.unwrap_or_default())
+    }
+
+    /// Asks an origin, whose name is in this header; `bounds` is what else is told of it.
+    pub(crate) fn origin(
+        &mut self,
+        cluster: &str,
+        host: &str,
+        headers: &HeaderList,
+        bounds: &str,
+    ) -> Heard {
+        let get = |name| text(headers, name);
+        let url = format!("{}://{}{}", get(":scheme"), get(host), get(":path"));
         let method = get(":method");
-        let mut line = format!("asks {}: {method} {url}", call.cluster);
-        line.push_str(&told(&call.headers, |name, value| !USUAL.contains(&(name, value))));
-        if call.timeout != PATIENCE {
-            line.push_str(&format!(" | within {:?}", call.timeout));
-        }
-        self.lines.push(line);
+        let shown = told(headers, |name, value| {
+            let is_gateways = name.starts_with("x-envoy-") || name == miss_route::FORWARDED_PROTO;
+            !is_gateways && !USUAL.contains(&(name, value))
+        });
+        self.lines.push(format!("asks {cluster}: {method} {url}{shown}{bounds}"));
         let scripted = self.row.origins.iter().find(|(known, _)| *known == url);
-        let mut answered = scripted.map_or_else(
-            || Answered { status: 200, headers: Vec::new(), body: BODY },
-            |(_, answered)| answered.clone(),
-        );
-        if method == "HEAD" {
-            answered.body = "";
-        }
-        answered
+        let object = Answered { status: 200, headers: Vec::new(), body: BODY };
+        Heard::new(scripted.map_or(&object, |(_, answered)| answered), &method)
     }
 }
 
@@ -184,8 +203,7 @@ fn stores(call: &Call) -> String {
 }
 
 /// An answer to the client.
-fn client(reply: &Reply) -> String {
-    let of = reply.headers.get("x-oss-tag").map(|_| origin(&text(&reply.headers, "x-oss-tag")));
+pub(crate) fn replied(reply: &Reply) -> String {
     let body = match &reply.body {
         Body::Absent => String::new(),
         Body::Headers(length) => format!(": headers of {} bytes", length.unwrap_or_default()),
@@ -197,10 +215,17 @@ fn client(reply: &Reply) -> String {
             format!(" {}", code.map_or(text.as_str(), |(code, _)| code))
         }
     };
-    let shown = told(&reply.headers, |name, value| {
-        name != "x-oss-tag" && !OF_EVERY_BODY.contains(&(name, value))
+    client(reply.status, &reply.headers, &body)
+}
+
+/// The same, whoever sends it.
+pub(crate) fn client(status: u16, headers: &HeaderList, body: &str) -> String {
+    let of = headers.get("x-oss-tag").map(|_| origin(&text(headers, "x-oss-tag")));
+    let own = ["content-length", "x-oss-tag"];
+    let shown = told(headers, |name, value| {
+        !own.contains(&name) && !OF_EVERY_BODY.contains(&(name, value))
     });
-    format!("client {}{}{body}{shown}", reply.status, of.unwrap_or_default())
+    format!("client {status}{}{body}{shown}", of.unwrap_or_default())
 }
 
 /// Where an object is from, by its tag.
@@ -216,6 +241,6 @@ fn told(headers: &HeaderList, is_told: impl Fn(&str, &str) -> bool) -> String {
     told.map(|(name, value)| format!(" | {name}: {value}")).collect()
 }
 
-fn text(headers: &HeaderList, name: &str) -> String {
+pub(crate) fn text(headers: &HeaderList, name: &str) -> String {
     String::from_utf8_lossy(headers.get(name).unwrap_or_default()).into_owned()
 }
