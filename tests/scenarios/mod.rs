@@ -41,7 +41,8 @@ use crate::support::server::Reply;
 use crate::support::wire::Request;
 
 /// Why the paths differ where a client wants a part of an object.
-const A_RANGE_TRAVELS: &str = "a Range travels to the origin, and by callouts the filter cuts";
+const A_RANGE_TRAVELS: &str = "a Range travels to the origin, and the bucket's object is fetched beside it; by callouts the \
+     filter cuts";
 /// Why the origin is asked otherwise for what its bucket alone wants.
 const IN_RANGES: &str = "for the bucket alone an object is fetched range by range, not whole";
 /// Why a failure is not the client's answer.
@@ -396,7 +397,7 @@ impl Step {
         let is_sent =
             self.headers.iter().any(|(name, value)| *name == "location" && value.is_some());
         let is_asked = !self.fetched.is_empty() || !self.asked_of_other.is_empty();
-        self.told.unwrap_or(usize::from(is_failure || is_sent || is_asked))
+        self.told.unwrap_or_else(|| usize::from(is_failure || is_sent || is_asked))
     }
 }
 

@@ -101,7 +101,6 @@ fn redirects_of_the_bucket() -> Vec<Row> {
             .body("of the bucket")
             .without("x-oss-tag")
             .told(0)
-            .never_stored(&path)
     });
     rows.collect()
 }

@@ -3,7 +3,7 @@
 use back_to_origin::miss_route;
 use serde_json::{Value, json};
 
-use super::evidence::Aspect::Asked;
+use super::evidence::Aspect::{Asked, Counters};
 use super::run::run;
 use super::{A_RANGE_TRAVELS, Group, Row, StoreKind, mirror_rule, redirect_rule, row};
 use crate::support::gateway::Path;
@@ -149,7 +149,7 @@ fn ranged(path: Path) -> Row {
         .fetched_with("/part", &asked)
         .fetched_with("/whole", &asked)
         .stored("/examplebucket/part", "abcd", &[])
-        .differs_by_path(&[Asked], A_RANGE_TRAVELS)
+        .differs_by_path(&[Asked, Counters], A_RANGE_TRAVELS)
 }
 
 #[test]

@@ -279,7 +279,10 @@ impl<'g> Bench<'g> {
         let Some(store) = &self.store else { return };
         let stored = row.steps.iter().flat_map(|step| &step.stored).map(|stored| &stored.path);
         for path in stored.chain(&row.never_stored) {
-            let object = match store.object(path) {
+            let found = store.object(path);
+            // What was begun and did not become an object says nothing.
+            let written = found.as_ref().and_then(|_| store.write_of(path));
+            let object = match found {
                 Some(mut object) => {
                     // It says in how many parts the object came.
                     object.headers.retain(|(name, _)| name != "etag");
@@ -287,12 +290,9 @@ impl<'g> Bench<'g> {
                 }
                 None => "nothing".to_owned(),
             };
-            let written = store.write_of(path).map_or_else(Vec::new, |write| {
-                let mut headers = write.headers;
-                headers.retain(|(name, _)| is_of_the_object(name));
-                headers.sort();
-                headers
-            });
+            let mut written = written.map(|write| write.headers).unwrap_or_default();
+            written.retain(|(name, _)| is_of_the_object(name));
+            written.sort();
             let written: Vec<String> = written
                 .iter()
                 .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value)))
@@ -543,8 +543,7 @@ impl Fetched {
 /// Whether a header of the request that writes an object is about the object.
 fn is_of_the_object(name: &str) -> bool {
     let is_signature = matches!(name, "x-amz-content-sha256" | "x-amz-date");
-    let is_condition = name == "if-none-match" || name == "content-type";
-    is_condition || (name.starts_with("x-amz-") && !is_signature)
+    name == "content-type" || (name.starts_with("x-amz-") && !is_signature)
 }
 
 /// A request in words: method, target, headers in the order of their names.
