@@ -298,8 +298,14 @@ impl Yaml {
             let part = format!("{key}{}", value.inline(page)?);
             let tail = if at + 1 < parts.len() { 1 } else { tail + close.len() };
             if used + 1 + part.len() + tail > LINE {
-                text.push_str(&margin);
-                used = margin.len() - 1 + key.len();
+                // What begins a mapping and fits onto no line begins on this one.
+                if at == 0 && !key.is_empty() && margin.len() + part.len() + tail > LINE {
+                    text.push(' ');
+                    used += 1 + key.len();
+                } else {
+                    text.push_str(&margin);
+                    used = margin.len() - 1 + key.len();
+                }
                 text.push_str(key);
                 text.push_str(&value.fill(page, indent + 2, used, tail)?);
                 used = text.len() - text.rfind('\n').unwrap_or_default();
