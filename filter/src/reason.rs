@@ -130,7 +130,7 @@ impl From<&MirrorFailure> for NotStored {
                 Self::Length { expected: *expected, found: *found }
             }
             MirrorFailure::Status(status) => Self::OriginRefused(*status),
-            MirrorFailure::TooLarge { .. } => Self::NoMemory,
+            MirrorFailure::TooLarge { limit } => Self::TooLarge { limit: *limit },
             MirrorFailure::Broken
             | MirrorFailure::KeyClimbs
             | MirrorFailure::Loop
@@ -237,6 +237,32 @@ pub enum NotStored {
 }
 
 impl NotStored {
+    /// Whether it is the origin that did not give the object, rather than the store that did not
+    /// take it.
+    #[must_use]
+    pub const fn is_origins(self) -> bool {
+        match self {
+            Self::Broken
+            | Self::Changed
+            | Self::Digest(_)
+            | Self::Length { .. }
+            | Self::OriginFailed { .. }
+            | Self::OriginRefused(_)
+            | Self::TooLarge { .. }
+            | Self::Unranged => true,
+            Self::AlreadyThere
+            | Self::BucketFailed
+            | Self::Busy
+            | Self::ByRule
+            | Self::GaveUp { .. }
+            | Self::Metadata
+            | Self::NoCluster
+            | Self::NoMemory
+            | Self::Refused(_)
+            | Self::Unknown => false,
+        }
+    }
+
     /// A word for it, in metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -304,7 +330,7 @@ impl fmt::Display for NotStored {
             Self::NoMemory => f.write_str("too much is waiting to be stored already"),
             Self::Refused(status) => write!(f, "the store refused it with {status}"),
             Self::TooLarge { limit } => {
-                write!(f, "it has more bytes than the {limit} that MirrorMaxSize allows")
+                write!(f, "it has more bytes than the {limit} that are allowed")
             }
             Self::Unknown => f.write_str("the store was not heard, and may have it all the same"),
             Self::Unranged => f.write_str(

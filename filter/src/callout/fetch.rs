@@ -314,7 +314,8 @@ impl Callouts {
     }
 }
 
-/// The line on one whose object another request stores.
+/// The line on one whose object another request stores, or nobody.
 fn told(miss: &Miss, url: &str, bytes: Option<u64>, client: Option<u16>) -> String {
-    miss.report.line(&Outcome::Mirrored { url, bytes, client, stored: None })
+    let stored = miss.storing().err().map(Err);
+    miss.report.line(&Outcome::Mirrored { url, bytes, client, stored })
 }

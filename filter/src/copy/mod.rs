@@ -166,6 +166,7 @@ impl Copies {
         let id = CopyId(self.last_id);
         let upload = Upload::Absent;
         let told_elsewhere = flow == Flow::Whole;
+        let is_fetched_alone = flow == Flow::Backfilling;
         self.copies.push(Copied {
             id,
             plan,
@@ -175,6 +176,7 @@ impl Copies {
             backfill,
             upload,
             renewal,
+            is_fetched_alone,
             told_elsewhere,
         });
         id

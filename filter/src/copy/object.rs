@@ -27,6 +27,8 @@ pub(super) struct Copied {
     pub(super) upload: Upload,
     /// When its lease is to be renewed.
     pub(super) renewal: Moment,
+    /// Whether none of it has come by a client's stream.
+    pub(super) is_fetched_alone: bool,
     /// Whether whoever fetched it tells of it.
     pub(super) told_elsewhere: bool,
 }
@@ -166,7 +168,7 @@ impl Copied {
         let Plan { url, client, report, .. } = &self.plan;
         let (url, client, bytes) = (url.as_str(), *client, self.parts.received());
         match result {
-            Err(why) if bytes == 0 && self.backfill.is_some() => {
+            Err(why) if self.is_fetched_alone && (bytes == 0 || why.is_origins()) => {
                 report.line(&Outcome::NotFetched { url, client, why })
             }
             Ok(()) | Err(_) => {

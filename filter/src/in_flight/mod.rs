@@ -180,6 +180,8 @@ impl InFlight {
                 headers.add(name, value);
             }
         }
+        // The bucket knows ranges, and has the object soon.
+        headers.add("accept-ranges", "bytes");
         headers.add("x-oss-tag", self.route.initial().tag());
         if let Err(why) = self.miss.storing() {
             let outcome = Outcome::Mirrored {

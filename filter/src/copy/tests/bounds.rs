@@ -78,6 +78,6 @@ fn what_is_larger_than_its_rule_allows_is_not_stored() {
     fetched.range("206", "bytes 0-3/6", "\"v\"", b"abcd");
     for bench in [streamed, fetched] {
         assert!(bench.calls.is_empty(), "{:?}", bench.calls);
-        assert!(bench.lines[0].contains("the 5 that MirrorMaxSize allows"), "{:?}", bench.lines);
+        assert!(bench.lines[0].contains("the 5 that are allowed"), "{:?}", bench.lines);
     }
 }
