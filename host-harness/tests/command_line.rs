@@ -286,9 +286,11 @@ fn the_files_for_envoy_are_written_once_and_secrets_never_shown() {
     let (code, first, errors) = run(&["envoy", &deployment, "--out", &out]);
     assert_eq!(code, Some(0));
     // Nobody has chosen the path, so it is said what that takes.
-    assert!(errors.starts_with("note: these files need Envoy 1.39 or later"), "{errors}");
+    assert!(errors.starts_with("note: these files need Envoy 1.37 or later"), "{errors}");
     assert!(errors.contains("--path callout"), "{errors}");
-    for name in ["back_to_origin.wasm", "credentials", "clusters.yaml", "envoy.yaml"] {
+    for name in
+        ["back_to_origin.wasm", "credentials", "listeners.yaml", "clusters.yaml", "envoy.yaml"]
+    {
         assert!(first.contains(&format!("created    {out}/{name}\n")), "{first}");
     }
     let command = format!("envoy --config-path {out}/envoy.yaml");

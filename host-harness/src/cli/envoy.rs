@@ -116,10 +116,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let usual = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads =
         if workers == usual { String::new() } else { format!(" --concurrency {workers}") };
+    if data_path.is_none() && loaded.deployment.path.span.is_empty() && matches!(form, Form::Envoy)
+    {
+        tell_of_the_default();
+    }
     let restart = changes.contains(&(envoy::BOOTSTRAP, Change::Replaced));
     let advice = if restart { "restart Envoy to have all of it" } else { "run it with" };
     print(&format!("{advice}: {command}{threads}\n"));
     Ok(())
+}
+
+/// Nobody chose the path, so nobody may know what it takes.
+fn tell_of_the_default() {
+    let _ = writeln!(
+        std::io::stderr(),
+        "note: these files need Envoy {} or later; an earlier one refuses to start with them\n  \
+         help: --for istio writes them for a proxy like Istio's, and --path callout the portable \
+         form; `path: streaming` in the deployment file, or --path streaming, says that you know",
+        envoy::SINCE
+    );
 }
 
 fn warn(trust: &Path) {

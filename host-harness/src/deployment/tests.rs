@@ -164,10 +164,12 @@ fn a_store_says_how_it_is_spoken_to() {
     let text = format!("{SMALL}    protocol: http2\n    idle_timeout: 500ms\n");
     let plan = Plan::new(&loaded(&text));
     assert_eq!(told(&plan), (crate::gateway::Protocol::Http2, Duration::from_millis(500)));
-    // An origin is spoken to as ever.
-    assert_eq!(plan.clusters[1].protocol, crate::gateway::Protocol::Http1);
+    // An origin chooses over TLS, and so does a store of which nothing is said.
+    assert_eq!(plan.clusters[1].protocol, crate::gateway::Protocol::Auto);
+    let text = SMALL.replace("http://127.0.0.1:9000", "https://s3.example.com");
+    assert_eq!(Plan::new(&loaded(&text)).clusters[0].protocol, crate::gateway::Protocol::Auto);
     let refusal = refused(&format!("{SMALL}    protocol: h2\n"));
-    assert!(refusal.contains("expected `http1` or `http2`, found `h2`"), "{refusal}");
+    assert!(refusal.contains("expected `auto` or `http1` or `http2`, found `h2`"), "{refusal}");
 }
 
 #[test]

@@ -75,9 +75,14 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
             List::new().remark(ADDED).with(plain_request())
         };
         filters.extend(signing_origin(origin, settings).map(Yaml::from));
-        clusters = clusters
-            .remark(&format!("The origin {}{}.", origin.endpoint, by_whom(origin)))
-            .with(cluster(&origin.name, origin, bound, filters, "origin", settings));
+        clusters = clusters.remark(about(origin)).with(cluster(
+            &origin.name,
+            origin,
+            bound,
+            filters,
+            "origin",
+            settings,
+        ));
     }
     if streams && loaded.rules.iter().any(|rules| attempts::has_another(&rules.set)) {
         let filters = List::new().with(scripts::handback(settings));
@@ -100,11 +105,13 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
         .document(&settings.heading("Clusters for each bucket, and one for each origin."))
 }
 
-/// What is said of an origin that is signed for.
-fn by_whom(origin: &Cluster) -> &'static str {
+/// What is said of origins.
+const fn about(origin: &Cluster) -> &'static str {
     match origin.signer {
-        Some(_) => ", signed for here by a rule's MirrorAuth: no key ever enters the module",
-        None => "",
+        Some(_) => {
+            "Origins that are signed for here, by a rule's MirrorAuth: no key ever enters the module."
+        }
+        None => "Origins.",
     }
 }
 

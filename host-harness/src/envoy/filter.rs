@@ -2,7 +2,8 @@
 //!
 //! Owns how Envoy runs the module. What the module is told is the plan's.
 
-use super::yaml::{List, Map, Yaml, json};
+use super::json::json;
+use super::yaml::{List, Map, Yaml};
 use super::{MODULE, Settings};
 use crate::deployment::Plan;
 

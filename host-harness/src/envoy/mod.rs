@@ -9,6 +9,7 @@ mod clusters;
 mod credentials;
 mod directory;
 mod filter;
+mod json;
 mod misses;
 mod renewal;
 mod routes;

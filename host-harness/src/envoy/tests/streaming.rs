@@ -81,7 +81,8 @@ fn reads_alone_may_be_misses() {
         let heads = streamed(&mirror("404", r#", "MirrorAllowHeadObject": true"#), "");
         let head = way("HEAD", bucket, Some("404"));
         assert_eq!(ways(&heads, host), [get.clone(), head, all.clone()]);
-        assert_eq!(ways(&streamed("[]", ""), host), [all.clone()]);
+        let plain = streamed("[]", "");
+        assert_eq!(ways(&plain, host), std::slice::from_ref(&all));
     }
     assert_eq!(filters(&streamed(&mirror("404", ""), ""), bucket), ["guard", "codec"]);
     assert!(filters(&streamed("[]", ""), bucket).is_empty());
