@@ -155,12 +155,7 @@ fn an_attempt_that_envoy_does_not_make_is_a_failure() {
     fs::write(&routes, text.replace(many, one)).expect("a file of our own");
     let envoy = Envoy::start(&bootstrap, "yaml", folder);
     let address = envoy.address();
-    for (method, key, has_body) in [
-        ("GET", "k", true),
-        ("GET", "empty/k", false),
-        ("HEAD", "k", false),
-        ("GET", "later/k", true),
-    ] {
+    for (method, key) in [("GET", "k"), ("GET", "empty/k"), ("HEAD", "k"), ("GET", "later/k")] {
         let path = format!("/examplebucket/{key}");
         let answer = request(method, &path).send(address).expect("an answer");
         assert_eq!(answer.status, 424, "{method} {key}: {answer:?}");
@@ -170,10 +165,11 @@ fn an_attempt_that_envoy_does_not_make_is_a_failure() {
         let helpers = answer.headers.iter().filter(|(name, _)| name.starts_with("x-envoy-"));
         assert_eq!(helpers.count(), 0, "{method} {key}: {answer:?}");
         let body = String::from_utf8_lossy(&answer.body);
-        assert_eq!(body.contains("<Code>MirrorFailed</Code>"), has_body, "{method} {key}: {body}");
+        let has_body = body.contains("<Code>MirrorFailed</Code>");
+        assert_eq!(has_body, method == "GET", "{method} {key}: {body}");
         assert!(!body.contains("not here"), "{method} {key}: {body}");
-        let rule = if key.starts_with("later/") { 2 } else { 1 };
-        let line = format!("{method} examplebucket/{key}: bucket 404, rule {rule} Mirror, origin");
+        // What would come next is no other rule's yet.
+        let line = format!("{method} examplebucket/{key}: bucket 404, rule 1 Mirror, origin");
         let line = until("the line that tells of it", || {
             envoy.log().lines().find(|found| found.contains(&line)).map(str::to_owned)
         });

@@ -264,10 +264,15 @@ impl Bench {
     fn told(&self, index: usize) -> String {
         let line = format!("GET examplebucket/row/{index}:");
         let log = self.gateway.log();
-        let last = log.lines().rfind(|found| found.contains(&line));
-        let outcomes = ["bytes, ", "client got "];
-        let told = outcomes.iter().find_map(|before| Some(last?.split_once(before)?.1));
-        told.unwrap_or_default().to_owned()
+        let last = log.lines().rfind(|found| found.contains(&line)).unwrap_or_default();
+        if let Some((_, told)) = last.split_once("client had left, ") {
+            return told.to_owned();
+        }
+        let (_, got) = last.split_once("client got ").unwrap_or_default();
+        match got.split_once(", ") {
+            Some((status, told)) if status.parse::<u16>().is_ok() => told.to_owned(),
+            Some(_) | None => got.to_owned(),
+        }
     }
 
     /// What is wrong once all rows are over.
