@@ -282,9 +282,14 @@ impl MissStream {
                 };
                 let since = asked.since;
                 match Rc::unwrap_or_clone(asked).on_answer(answer, unheard) {
-                    Answered::Concluded(conclusion, storing) => {
-                        self.storing = storing.map(|storing| (storing, since));
+                    Answered::Concluded(conclusion, None) => {
                         ResponseDecision::Answer(told(conclusion, &mut effects))
+                    }
+                    // The line on the object is the one on this request.
+                    Answered::Concluded(conclusion, Some(storing)) => {
+                        self.storing = Some((storing, since));
+                        effects.push(Effect::Count(conclusion.metric));
+                        ResponseDecision::Answer(conclusion.reply)
                     }
                     Answered::Streams { headers, storing, line, not_stored } => {
                         self.storing = storing.map(|storing| (storing, since));
