@@ -196,6 +196,8 @@ fn add_options(command: &mut Command, bootstrap: &Path) {
             "wasm:info",
         ])
         // Many of them run at once: none may look for another's shared memory.
+        // Its log would otherwise come into the file every ten seconds.
+        .args(["--file-flush-interval-msec", "20"])
         .arg("--disable-hot-restart");
 }
 
