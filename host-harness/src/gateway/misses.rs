@@ -1,7 +1,7 @@
 //! The miss route: a request that its bucket could not answer, shown to the filter as a request of
 //! its own, and sent where the filter says.
 //!
-//! Owns what the headers of [`miss_route`] mean to a gateway. Envoy's routes, its clusters' filters
+//! Owns what the headers of [`back_to_origin::miss_route`] mean to a gateway. Envoy's routes, its clusters' filters
 //! and its router's internal redirects do the same.
 
 use std::time::Duration;
