@@ -687,7 +687,7 @@ fn check_call(call: &Call) {
 fn check_sent(headers: &HeaderList) {
     let get = |name| headers.get(name).unwrap_or_default();
     assert_eq!(get(":authority"), miss_route::HOST.as_bytes());
-    assert!(headers.get(miss_route::MISS).is_none());
+    assert_eq!(headers.get(miss_route::MISS), Some(miss_route::READ.as_bytes()));
     check_values(headers);
     let text = |name| String::from_utf8_lossy(get(name)).into_owned();
     match text(miss_route::CLUSTER).as_str() {

@@ -98,7 +98,8 @@ impl Scene<'_> {
             let said =
                 [(miss_route::MISS, Some(said.as_bytes())), (miss_route::LOCATION, location)];
             let said = said.into_iter().filter_map(|(name, value)| Some((name, value?)));
-            return Some(Headers::from_pairs(sent.iter().chain(said)));
+            let kept = sent.iter().filter(|(name, _)| *name != miss_route::MISS);
+            return Some(Headers::from_pairs(kept.chain(said)));
         }
         let decided =
             stream.on_response(&mut self.engine, &heard.headers, || Source::Bucket, || None);
