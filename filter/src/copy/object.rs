@@ -103,7 +103,7 @@ impl Copied {
         self.flow == Flow::Backfilling || self.upload.waits()
     }
 
-    /// Whether a call is one of this transfer's.
+    /// Whether a call is one of this copy's.
     pub(super) fn has(&self, call: CallId) -> bool {
         self.parts.has(call) || self.upload.has(call) || self.backfills(call)
     }

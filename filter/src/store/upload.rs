@@ -1,4 +1,4 @@
-//! The store's side of a transfer: one PutObject, or a multipart upload that is completed or
+//! The store's side of a copy: one PutObject, or a multipart upload that is completed or
 //! aborted.
 //!
 //! What makes an object visible may have been done though its answer was lost, and then a second

@@ -1,4 +1,4 @@
-//! Transfers without a host: bytes and answers in, requests to the store out.
+//! Copies without a host: bytes and answers in, requests to the store out.
 
 mod backfill;
 mod bounds;
@@ -22,7 +22,7 @@ const CONFIGURATION: &str = r#"{
     "limits": {"object_bytes": 4, "part_bytes": 4, "memory_bytes": 24, "backfills": 2}
 }"#;
 
-/// Transfers, a clock, and the requests under way.
+/// An engine, a clock, and the requests under way.
 struct Bench {
     engine: Engine,
     now: Duration,
@@ -98,7 +98,7 @@ impl Bench {
                 Effect::Log(line) => self.lines.push(line),
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
-                Effect::Answer(..) => panic!("a transfer answers nobody"),
+                Effect::Answer(..) => panic!("a copy answers nobody"),
             }
         }
         if woken {
