@@ -13,8 +13,13 @@ use super::client::request;
 use super::python;
 use super::wait::{DEADLINE, within};
 
-/// The version that the tests speak about where they name no other.
+/// The version that the documents speak about.
 pub(crate) const VERSION: &str = "1.40.0";
+
+/// The version that tests run where they name none: [`VERSION`], or what `ENVOY_VERSION` says.
+pub(crate) fn version() -> String {
+    std::env::var("ENVOY_VERSION").unwrap_or_else(|_| VERSION.to_owned())
+}
 
 /// The binary of a version.
 fn binary(version: &str) -> PathBuf {
@@ -38,7 +43,7 @@ impl Envoy {
     ///
     /// With Envoy's log, when it does not become ready.
     pub(crate) fn start(bootstrap: &str, extension: &str, folder: TempDir) -> Self {
-        Self::start_version(VERSION, bootstrap, extension, folder)
+        Self::start_version(&version(), bootstrap, extension, folder)
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -50,7 +55,7 @@ impl Envoy {
         extension: &str,
         folder: TempDir,
     ) -> Self {
-        tool.arg(binary(VERSION));
+        tool.arg(binary(&version()));
         Self::launch(tool, 20 * DEADLINE, bootstrap, extension, folder)
             .unwrap_or_else(|error| panic!("{error}"))
     }
@@ -173,7 +178,7 @@ impl Drop for Envoy {
 pub(crate) fn validate(bootstrap: &str, folder: &Path) -> Result<(), String> {
     let file = folder.join("bootstrap.json");
     fs::write(&file, bootstrap).expect("a file in a folder of our own");
-    let mut command = Command::new(binary(VERSION));
+    let mut command = Command::new(binary(&version()));
     add_options(&mut command, &file);
     let output = command.args(["--mode", "validate"]).output().expect("Envoy can be started");
     if output.status.success() {

@@ -8,7 +8,7 @@ use b2o::deployment::{self, Loaded, Plan};
 use b2o::diagnostics::Document;
 use b2o::envoy::{BOOTSTRAP, Form, Running, Settings, files, install};
 
-use super::envoy::{Envoy, VERSION};
+use super::envoy::{Envoy, version};
 
 /// A deployment's directory, and an Envoy that runs from it, by the path of the deployment.
 pub(crate) struct Generated {
@@ -25,7 +25,7 @@ impl Generated {
 
     /// The same with the certificates that HTTPS servers are trusted by.
     pub(crate) fn start_trusting(loaded: &Loaded, trusted: &Path) -> Self {
-        let started = Self::launch(VERSION, Form::Envoy, loaded, trusted);
+        let started = Self::launch(&version(), Form::Envoy, loaded, trusted);
         started.unwrap_or_else(|error| panic!("{error}"))
     }
 
