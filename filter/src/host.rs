@@ -120,8 +120,13 @@ impl Turn<'_> {
 
     /// Counts and tells how a request ends; returns what its client gets.
     pub(crate) fn conclude(&mut self, conclusion: Conclusion) -> Reply {
-        self.count(conclusion.metric);
-        self.log(conclusion.line);
-        conclusion.reply
+        conclude(conclusion, self.effects)
     }
+}
+
+/// Counts and tells how a request ends; returns what its client gets.
+pub(crate) fn conclude(conclusion: Conclusion, effects: &mut Vec<Effect>) -> Reply {
+    effects.push(Effect::Count(conclusion.metric));
+    effects.push(Effect::Log(conclusion.line));
+    conclusion.reply
 }

@@ -19,7 +19,7 @@ use crate::conclusion::Conclusion;
 use crate::copy::{CopyId, End};
 use crate::decision::{self, Decision, Exchange};
 use crate::engine::Engine;
-use crate::host::Effect;
+use crate::host::{Effect, conclude};
 use crate::http::headers::{HeaderList, Headers};
 use crate::in_flight::{Answered, AttemptId, InFlight, Storing};
 use crate::lease::Lease;
@@ -129,7 +129,7 @@ impl MissStream {
                 })
             }
         };
-        let lease = self.storing.as_ref().map(|(storing, _)| storing.plan().lease());
+        let lease = self.lease();
         Decided { effects: arrival.effects, lease, decision }
     }
 
@@ -196,7 +196,7 @@ impl MissStream {
 
     fn conclude(&mut self, conclusion: Conclusion, effects: &mut Vec<Effect>) -> RequestDecision {
         self.state = State::Settled;
-        RequestDecision::Answer(told(conclusion, effects))
+        RequestDecision::Answer(conclude(conclusion, effects))
     }
 
     fn send(&mut self, arrival: &mut Arrival<'_>, asked: InFlight) -> RequestDecision {
@@ -263,7 +263,7 @@ impl MissStream {
             State::Watching(mut exchange) => {
                 match exchange.on_answer(&engine.configuration(), answer, source) {
                     Decision::Answer(conclusion) => {
-                        ResponseDecision::Answer(told(conclusion, &mut effects))
+                        ResponseDecision::Answer(conclude(conclusion, &mut effects))
                     }
                     // What is mirrored has become a request of its own before it came here.
                     Decision::Fetch(..)
@@ -283,7 +283,7 @@ impl MissStream {
                 let since = asked.since;
                 match Rc::unwrap_or_clone(asked).on_answer(answer, unheard) {
                     Answered::Concluded(conclusion, None) => {
-                        ResponseDecision::Answer(told(conclusion, &mut effects))
+                        ResponseDecision::Answer(conclude(conclusion, &mut effects))
                     }
                     // The line on the object is the one on this request.
                     Answered::Concluded(conclusion, Some(storing)) => {
@@ -306,8 +306,13 @@ impl MissStream {
                 ResponseDecision::Continue
             }
         };
-        let lease = self.storing.as_ref().map(|(storing, _)| storing.plan().lease());
+        let lease = self.lease();
         Decided { effects, lease, decision }
+    }
+
+    /// The lease without which the object is not stored, where it is to be.
+    fn lease(&self) -> Option<Lease> {
+        self.storing.as_ref().map(|(storing, _)| storing.plan().lease())
     }
 
     /// Whether the lease of the object is ours. Where it is not, another worker copies the object,
@@ -377,16 +382,9 @@ impl MissStream {
                 };
             }
         }
-        let lease = self.storing.as_ref().map(|(storing, _)| storing.plan().lease());
+        let lease = self.lease();
         Decided { effects, lease, decision: () }
     }
-}
-
-/// Counts and tells how a request ends; returns what its client gets.
-fn told(conclusion: Conclusion, effects: &mut Vec<Effect>) -> Reply {
-    effects.push(Effect::Count(conclusion.metric));
-    effects.push(Effect::Log(conclusion.line));
-    conclusion.reply
 }
 
 /// Scheme, host and path of the request as it went to the bucket.
