@@ -601,7 +601,7 @@ impl Host {
 
     fn gone(&mut self, miss: &mut MissStream, client_left: bool, ours: bool) {
         let now = self.now();
-        let decided = miss.on_gone(&mut self.engine, || client_left, now);
+        let decided = miss.on_gone(&mut self.engine, || client_left, || now);
         self.perform(decided.effects);
         if decided.lease.is_some() {
             let effects = miss.on_lease(&mut self.engine, ours);

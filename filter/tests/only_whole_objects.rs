@@ -238,7 +238,7 @@ impl World {
 
     fn gone(&mut self, client_left: bool) {
         let now = Moment(self.now);
-        let decided = self.stream.on_gone(&mut self.engine, || client_left, now);
+        let decided = self.stream.on_gone(&mut self.engine, || client_left, || now);
         self.decide(decided);
     }
 

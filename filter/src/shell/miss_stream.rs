@@ -144,7 +144,7 @@ impl HttpContext for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.decide(|miss, engine| miss.on_gone(engine, host::client_left, vm::now()));
+        self.decide(|miss, engine| miss.on_gone(engine, host::client_left, vm::now));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The streaming path: one request on the miss route, and the object on its way through.
 //!
 //! ```text
-//!      ┌ the bucket's miss ──▶ Asked ── object ──▶ Copying, Passing ─▶ Settled
+//!      ┌ the bucket's miss ──▶ Asked ── object ──▶ Copying ──────────▶ Settled
 //! New ─┤                      │   └ anything else ────────────────────▶ Settled (answered here)
 //!      └ an answer came back ─┘
 //! New ── no miss, and a rule about hits ──▶ Watching ──▶ Settled
@@ -360,12 +360,12 @@ impl MissStream {
     }
 
     /// The stream is gone; `client_left` where that is why. What its client waited for is wanted in
-    /// the bucket all the same.
+    /// the bucket all the same. Neither this nor the time is asked for behind an answer.
     pub fn on_gone(
         &mut self,
         engine: &mut Engine,
         client_left: impl FnOnce() -> bool,
-        now: Moment,
+        now: impl FnOnce() -> Moment,
     ) -> Decided<()> {
         let effects = self.end(engine, End::Broken);
         if let State::Asked(asked, attempt) = std::mem::replace(&mut self.state, State::Settled) {
@@ -376,7 +376,7 @@ impl MissStream {
                 self.storing = asked.wanted(None).map(|wanted| (wanted, asked.since));
             } else if let Some(attempt) = attempt {
                 return Decided {
-                    effects: engine.expect_soon(attempt, now),
+                    effects: engine.expect_soon(attempt, now()),
                     lease: None,
                     decision: (),
                 };

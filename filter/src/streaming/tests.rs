@@ -87,7 +87,7 @@ impl Bench {
     /// The answer to what has been sent comes back.
     fn back(&mut self, sent: &HeaderList, said: &str, location: Option<&str>) -> RequestDecision {
         let attempt = text(sent, miss_route::ATTEMPT).expect("it may come back");
-        let gone = self.miss.on_gone(&mut self.engine, || false, self.now);
+        let gone = self.miss.on_gone(&mut self.engine, || false, || self.now);
         self.effects.extend(gone.effects);
         let mut headers = vec![
             (":authority", miss_route::HOST),
@@ -260,7 +260,7 @@ fn whoever_leaves_before_the_answer_leaves_the_object() {
     for left in [true, false] {
         let mut bench = Bench::new();
         sent(bench.missed("GET", "/b/k", &[]));
-        let gone = bench.miss.on_gone(&mut bench.engine, || left, at(2));
+        let gone = bench.miss.on_gone(&mut bench.engine, || left, || at(2));
         assert_eq!(gone.lease.is_some(), left);
         let begun = bench.miss.on_lease(&mut bench.engine, true);
         assert_eq!(begun.is_empty(), !left);

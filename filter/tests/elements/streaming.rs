@@ -131,7 +131,7 @@ impl Scene<'_> {
     }
 
     fn gone(&mut self, mut stream: MissStream) {
-        let decided = stream.on_gone(&mut self.engine, || false, NOW);
+        let decided = stream.on_gone(&mut self.engine, || false, || NOW);
         self.decide(&mut stream, decided);
         self.turn();
     }
