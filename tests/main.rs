@@ -42,6 +42,8 @@ mod probe;
 mod rgw;
 /// The table: what a client, an origin and the store see, the same on both hosts.
 mod scenarios;
+/// Everything at once, checked byte by byte.
+mod soak;
 /// The streaming path: bad input, and promises.
 mod streaming;
 /// Hosts, origins, stores and clients for all of the above.

@@ -5,6 +5,9 @@
 //! `-- memory` or another name makes some lines only: `instructions` those that repeat, whatever else
 //! the machine does. They take valgrind, and what is about small requests takes nginx, both from
 //! Debian (`apt-get install valgrind nginx-light`); where one is missing, its lines say so.
+//!
+//! `-- soak 600` measures nothing: each gateway bears everything at once for 600 seconds, every byte
+//! is checked against a model of the truth, and it fails where one does not hold.
 
 /// A client that checks what it gets.
 mod client;
@@ -16,6 +19,10 @@ mod plain;
 mod requests;
 /// The origin.
 mod server;
+/// Everything at once, checked byte by byte.
+#[allow(dead_code, reason = "shared with the tests")]
+#[path = "../soak/mod.rs"]
+mod soak;
 /// What objects are written into.
 mod store;
 #[allow(dead_code, reason = "shared with the tests, which need all of it")]
@@ -23,6 +30,7 @@ mod store;
 mod support;
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use client::Client;
@@ -32,7 +40,7 @@ use requests::{instructions, misses};
 use serde_json::json;
 use store::{Kind, Store};
 use support::envoy::Envoy;
-use support::gateway::{Path, Setup};
+use support::gateway::{Gateway, Host, Path, Setup};
 use support::process::Process;
 use support::streaming;
 use support::wait::within;
@@ -49,11 +57,19 @@ struct Line {
     holds: bool,
 }
 
-fn main() {
+fn main() -> ExitCode {
+    // As a process of its own it serves, so that its memory can be seen.
+    if std::env::args().nth(1).is_some_and(|first| first == "serve") {
+        return b2o::cli::run();
+    }
     let quick = std::env::args().any(|argument| argument == "--quick");
     // Cargo has words of its own for a benchmark.
     let asked: Vec<String> =
         std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    if let Some(at) = asked.iter().position(|word| word == "soak") {
+        let seconds = asked.get(at + 1).and_then(|seconds| seconds.parse().ok()).unwrap_or(60);
+        return soak_all(Duration::from_secs(seconds));
+    }
     let large = if quick { 128 * MIB } else { 1_024 * MIB };
     let (rounds, count) = if quick { (1, 3_000) } else { (3, 20_000) };
     let (forgetful, embedded) = (Kind::Forgetful, Kind::Embedded);
@@ -83,6 +99,36 @@ fn main() {
             Err(missing) => println!("| {name} | | not measured: {missing} | | **no** |"),
         }
     }
+    ExitCode::SUCCESS
+}
+
+/// Runs each gateway for so long, with everything at once; fails where one does not hold.
+fn soak_all(time: Duration) -> ExitCode {
+    let own = std::env::current_exe().expect("a path of our own");
+    let seed = 1;
+    println!("each for {time:?}, seed {seed}");
+    let serve = |setup: &Setup| Gateway::serve(&own, setup);
+    let envoy = |setup: &Setup| Gateway::start(Host::Envoy, setup);
+    let gateways: [(&str, Path, &dyn Fn(&Setup) -> Gateway); 3] = [
+        ("Envoy, streaming", Path::Streaming, &envoy),
+        ("Envoy, by callouts", Path::Callout, &envoy),
+        ("b2o serve", Path::Streaming, &serve),
+    ];
+    let mut holds = true;
+    for (name, path, start) in gateways {
+        let report = soak::run(path, time, seed, start);
+        println!("{name}: {report}");
+        let is_sound = report.faults().next().is_none();
+        for fault in report.faults().take(10) {
+            println!("  {}", fault.chars().take(160).collect::<String>().escape_debug());
+        }
+        let is_flat = report.memory.is_some_and(|memory| memory.late * 10 <= memory.early * 11);
+        if !is_flat {
+            println!("  its memory grows");
+        }
+        holds &= is_sound && is_flat;
+    }
+    if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 impl Line {

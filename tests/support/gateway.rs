@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::envoy::Envoy;
 use super::harness::Harness;
 use super::process::Process;
+use super::served::Served;
 use super::wait::{DEADLINE, within};
 use super::{bootstrap, store, streaming};
 
@@ -135,6 +136,7 @@ pub(crate) struct Gateway {
 enum Running {
     Harness(Box<Harness>),
     Envoy(Envoy),
+    Served(Served),
 }
 
 impl Gateway {
@@ -162,11 +164,19 @@ impl Gateway {
         }
     }
 
+    /// The harness in a process of its own, by an executable that takes the arguments of `b2o`.
+    #[allow(dead_code, reason = "only the benchmark has such an executable")]
+    pub(crate) fn serve(executable: &std::path::Path, setup: &Setup) -> Self {
+        let served = Served::start(executable, setup);
+        Self { address: served.address(), running: Running::Served(served) }
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         match &self.running {
             Running::Harness(harness) => harness.log(),
             Running::Envoy(envoy) => envoy.log(),
+            Running::Served(served) => served.log(),
         }
     }
 
@@ -186,6 +196,7 @@ impl Gateway {
         let text = match &self.running {
             Running::Harness(harness) => harness.metrics(),
             Running::Envoy(envoy) => envoy.admin("/stats?filter=back_to_origin"),
+            Running::Served(served) => served.metrics(),
         };
         let mut counters = Counters::new();
         for line in text.lines() {
@@ -207,6 +218,7 @@ impl Gateway {
         match &self.running {
             Running::Harness(harness) => harness.vm_failures(),
             Running::Envoy(envoy) => envoy.vm_failures(),
+            Running::Served(served) => served.vm_failures(),
         }
     }
 }
@@ -227,18 +239,19 @@ impl Gateway {
         Some(active()).filter(|active| !active.is_empty())
     }
 
-    /// Envoy's process; the harness is in this one.
+    /// Its process, where it is not this one.
     pub(crate) fn process(&self) -> Option<Process> {
         match &self.running {
             Running::Harness(_) => None,
             Running::Envoy(envoy) => Some(Process(envoy.process_id())),
+            Running::Served(served) => Some(served.process()),
         }
     }
 
     /// A page of Envoy's admin interface.
     pub(crate) fn admin(&self, path: &str) -> Option<String> {
         match &self.running {
-            Running::Harness(_) => None,
+            Running::Harness(_) | Running::Served(_) => None,
             Running::Envoy(envoy) => Some(envoy.admin(path)),
         }
     }

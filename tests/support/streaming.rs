@@ -37,7 +37,8 @@ pub(crate) fn bootstrap(setup: &Setup, folder: &Path) -> String {
     bootstrap.replace(theirs, ours)
 }
 
-fn load(setup: &Setup, folder: &Path) -> Loaded {
+/// The deployment file, whose rule files are written into `folder`.
+pub(crate) fn document(setup: &Setup, folder: &Path) -> Value {
     let buckets: Vec<Value> = setup
         .buckets
         .iter()
@@ -83,6 +84,11 @@ fn load(setup: &Setup, folder: &Path) -> Loaded {
             }
         }
     }
+    document
+}
+
+fn load(setup: &Setup, folder: &Path) -> Loaded {
+    let document = document(setup, folder);
     let document = Document::new("deployment.json".to_owned(), document.to_string().as_bytes());
     deployment::parse(document, folder, &|_: &str| None).expect("a right deployment")
 }

@@ -129,6 +129,11 @@ impl Wire {
         Ok(count > 0)
     }
 
+    /// Reads whatever comes first.
+    pub(crate) fn read_some(&mut self) -> io::Result<bool> {
+        self.fill()
+    }
+
     /// The next request; `None` when the peer has closed between two.
     pub(crate) fn read_request(&mut self) -> io::Result<Option<Request>> {
         loop {

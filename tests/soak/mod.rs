@@ -1,0 +1,244 @@
+//! Everything at once, for as long as one likes: clients of all sorts, an origin with every fault
+//! that origins have, a store that fails at times. And a model of the truth, by which every byte is
+//! checked.
+
+mod bucket;
+mod client;
+mod origin;
+mod truth;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use self::bucket::Bucket;
+use self::client::{Client, Shared};
+use self::truth::Version;
+use crate::support::gateway::{Gateway, Path, Setup};
+use crate::support::store::Store;
+use crate::support::wait::within;
+
+/// Clients at once.
+const CLIENTS: u64 = 24;
+
+/// How long everything may take to come to rest behind the last request.
+const REST: Duration = Duration::from_secs(90);
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) requests: u64,
+    pub(crate) answers: String,
+    pub(crate) store_faults: u64,
+    pub(crate) stored: usize,
+    /// Answers and stored objects that are not true.
+    pub(crate) wrong: Vec<String>,
+    /// Uploads that are open, and of which nothing is told.
+    pub(crate) open: Vec<String>,
+    /// Requests without an answer, and those that never ended.
+    pub(crate) hung: Vec<String>,
+    /// Deaths of the module.
+    pub(crate) dead: Vec<String>,
+    /// Envoy's memory at rest, its peak, and its mean in the second and the last sixth, in bytes.
+    pub(crate) memory: Option<Memory>,
+}
+
+/// What a process took over time, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    pub(crate) rest: u64,
+    pub(crate) peak: u64,
+    pub(crate) early: u64,
+    pub(crate) late: u64,
+}
+
+impl Report {
+    /// Everything that is not as it should be.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = String> {
+        let kinds = [
+            ("wrong", &self.wrong),
+            ("open", &self.open),
+            ("hung", &self.hung),
+            ("dead", &self.dead),
+        ];
+        kinds
+            .into_iter()
+            .flat_map(|(kind, faults)| faults.iter().map(move |fault| format!("{kind}: {fault}")))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { requests, answers, store_faults, stored, .. } = self;
+        write!(
+            f,
+            "{requests} requests ({answers}), {store_faults} faults of the store, {stored} stored; "
+        )?;
+        let counts = [
+            ("wrong", self.wrong.len()),
+            ("open", self.open.len()),
+            ("hung", self.hung.len()),
+            ("dead", self.dead.len()),
+        ];
+        let counts = counts.map(|(name, count)| format!("{count} {name}"));
+        write!(f, "{}", counts.join(", "))?;
+        if let Some(Memory { rest, peak, early, late }) = self.memory {
+            let mebibytes = [rest, peak, early, late].map(|bytes| bytes >> 20);
+            let [rest, peak, early, late] = mebibytes;
+            write!(f, "; {rest} MiB at rest, {peak} at most, {early} early, {late} late")?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a gateway for so long.
+pub(crate) fn run(
+    path: Path,
+    time: Duration,
+    seed: u64,
+    start: impl FnOnce(&Setup) -> Gateway,
+) -> Report {
+    let shared = Shared::default();
+    let origin = origin::start(Arc::clone(&shared.truth));
+    let bucket = Bucket::start(seed);
+    let gateway = start(&setup(path, &bucket.store, origin.address));
+    let rest = gateway.process().map(|process| process.memory());
+    let mut samples = Vec::new();
+    std::thread::scope(|scope| {
+        for id in 0..CLIENTS {
+            let client = Client::new(gateway.address, &shared, seed ^ (id << 40));
+            scope.spawn(move || client.run());
+        }
+        let start = Instant::now();
+        while start.elapsed() < time {
+            std::thread::sleep(Duration::from_millis(250).min(time));
+            samples.extend(gateway.process().map(|process| process.memory()));
+            // Their record holds every body.
+            bucket.store.server.take_requests();
+            origin.take_requests();
+        }
+        shared.over.store(true, Ordering::SeqCst);
+    });
+    let faults = bucket.recover();
+    let mut report = Report { store_faults: faults, ..Report::default() };
+    come_to_rest(&gateway, &bucket.store, &mut report);
+    judge(&bucket.store, &shared, &mut report);
+    report.dead = gateway.vm_failures();
+    report.hung.extend(gateway.hung_requests());
+    report.memory = rest.zip(gateway.process()).map(|(rest, process)| Memory {
+        rest,
+        peak: process.peak(),
+        early: mean(samples.get(samples.len() / 6..samples.len() / 3).unwrap_or_default()),
+        late: mean(samples.get(samples.len() / 6 * 5..).unwrap_or_default()),
+    });
+    report
+}
+
+fn setup(path: Path, store: &Store, origin: std::net::SocketAddr) -> Setup {
+    let rules = json!([{
+        "RuleNumber": 1,
+        "Condition": { "HttpErrorCodeReturnedEquals": 404 },
+        "Redirect": {
+            "RedirectType": "Mirror",
+            "MirrorURL": format!("http://{origin}/"),
+            "MirrorAllowHeadObject": true,
+        },
+    }]);
+    let mut setup = Setup::new(rules, store.address(), &[origin]);
+    setup.path = path;
+    // S3's smallest parts, so that large objects have several.
+    setup.limits = Some(json!({ "part_bytes": 5 << 20, "object_bytes": 16 << 20 }));
+    setup.timeouts = Some(json!({
+        "origin_ms": 5_000, "store_ms": 5_000, "unconfirmed_upload_ms": 2_000,
+    }));
+    setup
+}
+
+/// Waits for the last copy, and for the last upload that nobody knows.
+fn come_to_rest(gateway: &Gateway, store: &Store, report: &mut Report) {
+    // What is told of, is told: where a store denies its own doings, there is no more to be done.
+    let told = || gateway.log().matches("may stay open").count();
+    within(REST, || (store.open_uploads().is_empty()).then_some(()));
+    let mut open = store.open_uploads();
+    let told = told();
+    if open.len() > told {
+        report.open = open.split_off(told);
+    }
+    let mut before = u64::MAX;
+    let settled = within(REST, || {
+        let counters = gateway.counters();
+        let now = ["stored", "not_stored"].iter().filter_map(|name| counters.get(*name)).sum();
+        std::thread::sleep(Duration::from_millis(500));
+        (std::mem::replace(&mut before, now) == now).then_some(())
+    });
+    if settled.is_none() {
+        report.hung.push("copies come to no end".to_owned());
+    }
+}
+
+/// Looks at every object in the bucket, and adds up what clients have seen.
+fn judge(store: &Store, shared: &Shared, report: &mut Report) {
+    let answers = shared.answers.lock().expect("no panic");
+    report.requests = answers.values().sum();
+    let counts: Vec<String> =
+        answers.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+    report.answers = counts.join(", ");
+    report.wrong.append(&mut shared.wrong.lock().expect("no panic"));
+    report.hung.append(&mut shared.unanswered.lock().expect("no panic"));
+    for number in 0..=shared.highest.load(Ordering::SeqCst) {
+        let path = format!("/examplebucket/{}", origin::key(number));
+        let Some(found) = store.object(&path) else { continue };
+        report.stored += 1;
+        let is =
+            |version: Version| version.size() == found.body.len() && version.has(0, &found.body);
+        if !shared.truth.versions(number).any(is) {
+            report.wrong.push(format!("stored as {path}: {found:?}"));
+        }
+    }
+    for (path, written) in shared.written.lock().expect("no panic").iter() {
+        if store.object(path).is_none_or(|found| found.body != written.body()) {
+            report.wrong.push(format!("{path} is not what a client has written"));
+        }
+    }
+}
+
+fn mean(values: &[u64]) -> u64 {
+    values.iter().sum::<u64>() / (values.len() as u64).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Path, run};
+    use crate::support::gateway::{Gateway, Host};
+
+    /// A third of a minute each.
+    const TIME: Duration = Duration::from_secs(20);
+
+    fn soak(host: Host, path: Path) {
+        let report = run(path, TIME, 1, |setup| Gateway::start(host, setup));
+        println!("{report}");
+        let faults: Vec<String> = report.faults().collect();
+        assert!(faults.is_empty(), "{faults:#?}");
+        assert!(report.stored > 50, "hardly anything was stored: {report}");
+    }
+
+    #[test]
+    fn envoy_holds_while_it_streams() {
+        soak(Host::Envoy, Path::Streaming);
+    }
+
+    #[test]
+    fn envoy_holds_by_callouts() {
+        soak(Host::Envoy, Path::Callout);
+    }
+
+    #[test]
+    fn the_harness_holds() {
+        soak(Host::Harness, Path::Streaming);
+    }
+}
