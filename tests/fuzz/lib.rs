@@ -6,6 +6,8 @@
 // The rest of `b2o` uses what is unused here.
 #![allow(dead_code, unused_imports)]
 
+pub mod answers;
+
 #[path = "../../host-harness/src/diagnostics/mod.rs"]
 mod diagnostics;
 #[path = "../../host-harness/src/rule_file/mod.rs"]
