@@ -23,6 +23,9 @@ use crate::rule_file::{self, Home, Surroundings};
 /// The largest object a filter can receive in Envoy, whose limit is 32 MiB for the whole answer.
 const LARGEST_OBJECT: u64 = 32 * 1024 * 1024 - 1;
 
+/// The smallest part of an upload, but for the last (S3: EntityTooSmall).
+const LEAST_PART: u64 = 5 * 1024 * 1024;
+
 /// The most objects that the filter fetches for the bucket alone at once.
 const MOST_BACKFILLS: u64 = 1_000;
 
@@ -220,10 +223,11 @@ fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
     }
     // One that is not written gives way to a small memory.
     let is_written = !limits.part_bytes.span.is_empty();
-    if is_written && !(1..=limits.memory_bytes.value).contains(&limits.part_bytes.value) {
+    if is_written && !(LEAST_PART..=limits.memory_bytes.value).contains(&limits.part_bytes.value) {
         let (memory, found) = (limits.memory_bytes.value, limits.part_bytes.value);
-        let message = format!("expected 1 to `memory_bytes`, {memory}, found {found}");
-        let help = "a part is held in memory until the store has it";
+        let message = format!("expected {LEAST_PART} to `memory_bytes`, {memory}, found {found}");
+        let help = "stores refuse uploads of smaller parts; and a part is held in memory until the \
+                    store has it";
         reading.refuse("bad-limit", &limits.part_bytes.span, message, help);
     }
     if !(1..=MOST_BACKFILLS).contains(&limits.backfills.value) {

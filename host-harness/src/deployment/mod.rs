@@ -75,8 +75,8 @@ section! {
         /// How many objects are fetched at once.
         pub fetches: At<u64> [Default "64"],
         /// With `path: streaming`, the bytes of one part of an object on its way into the bucket.
-        /// An object that fits into one is written by one request. S3 wants parts of at least
-        /// 5242880 bytes.
+        /// An object that fits into one is written by one request. S3 refuses parts of less than
+        /// 5242880 bytes, and so does `b2o`.
         pub part_bytes: At<u64> [Default "8388608"],
         /// With `path: streaming`, how many objects are fetched at once for the bucket alone:
         /// those that clients asked for a part or the headers of, or did not wait for.

@@ -340,6 +340,10 @@ fn what_fields_mean_together_is_checked() {
         ),
         (format!("limits: {{ part_bytes: 67108865 }}\nbuckets:\n{}", bucket("")), "bad-limit"),
         (
+            format!("limits: {{ part_bytes: 5242879 }}\nbuckets:\n{}", bucket("")),
+            "expected 5242880 to `memory_bytes`, 67108864, found 5242879",
+        ),
+        (
             format!("limits: {{ backfills: 0 }}\nbuckets:\n{}", bucket("")),
             "expected 1 to 1000 objects at once, found 0",
         ),
