@@ -33,6 +33,8 @@ mod long_answers;
 mod mirror_auth;
 /// The size of the module and what it asks of a host.
 mod module;
+/// Which bucket a request names.
+mod naming;
 /// Origins that are down.
 mod origins_down;
 /// Origins that say of themselves whether they are well.

@@ -25,7 +25,7 @@ end"#;
 
 /// On a bucket's side: a miss becomes a redirect to the miss route.
 pub(super) fn guard(settings: &Settings) -> Map {
-    let drain = drain(settings, "  ");
+    let drain = drain(settings, "  ", IS_ERROR, OF_NO_BUCKET);
     let script = format!(
         r#"{AMONG}
 function envoy_on_response(answer)
@@ -53,7 +53,7 @@ end
 
 /// On an origin's side: an answer that the filter wants to know of comes back to the miss route.
 pub(super) fn handback(settings: &Settings) -> Map {
-    let drain = drain(settings, "    ");
+    let drain = drain(settings, "    ", "", "answer:body()");
     let script = format!(
         r#"{AMONG}
 function envoy_on_request(request)
@@ -84,14 +84,22 @@ end
     )
 }
 
-/// Reads a small body to its end, so that its connection serves the next request. The headers are
-/// others behind it.
-fn drain(settings: &Settings, margin: &str) -> String {
+/// A store's own words on an error, which S3 sends without a length.
+const IS_ERROR: &str = " or not length and (headers:get(\"content-type\") or \"\"):find(\"/xml\", 1, true)";
+
+/// What a store says of a bucket that it does not have is no miss.
+const OF_NO_BUCKET: &str = r#"local body = answer:body()
+    if body and body:getBytes(0, body:length()):find("<Code>NoSuchBucket</Code>", 1, true) then return end
+   "#;
+
+/// Reads a small body to its end, so that its connection serves the next request; `read` does. The
+/// headers are others behind it.
+fn drain(settings: &Settings, margin: &str, others: &str, read: &str) -> String {
     match settings.form {
         Form::Istio => String::new(),
         Form::Envoy => format!(
             "{margin}local length = tonumber(headers:get(\"content-length\") or \"\")\n\
-             {margin}if length and length <= {DRAINED} then answer:body() headers = answer:headers() end -- its connection lives on\n"
+             {margin}if length and length <= {DRAINED}{others} then {read} headers = answer:headers() end -- its connection lives on\n"
         ),
     }
 }

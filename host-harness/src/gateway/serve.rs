@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use http::header::HOST;
 use http::{Method, Request, Response};
 use hyper::body::{Body as _, Incoming};
 
@@ -46,6 +47,10 @@ pub(super) async fn serve(
     let target = Target::of(&head);
     let mut exchange = Exchange::new(&worker, &head, &target);
     let method = head.method.clone();
+    // Of several, each server might take another one (RFC 9112, section 3.2).
+    if head.headers.get_all(HOST).iter().nth(1).is_some() {
+        return Ok(exchange.refuse(LocalReply::text(400, "several_host_headers", ""), &method));
+    }
     if target.authority.is_empty() {
         return Ok(exchange.refuse(LocalReply::text(400, "missing_host_header", ""), &method));
     }
@@ -82,8 +87,11 @@ pub(super) async fn serve(
             Asked::prevented(verdict, &method)
         }
     };
-    if streams && let Asked::Draft(draft) = asked {
-        asked = match guard.and_then(|guard| guard.miss(&draft)) {
+    if streams && let Asked::Draft(mut draft) = asked {
+        let said = guard.and_then(|guard| guard.miss(&draft));
+        asked = match said {
+            // What a store says of a bucket that it does not have is no miss.
+            Some(_) if draft.is_of_no_bucket().await => Asked::Draft(of_bucket(draft)),
             Some(said) => {
                 draft.spend();
                 exchange.leave();
