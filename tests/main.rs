@@ -37,6 +37,8 @@ mod module;
 mod naming;
 /// Origins that are down.
 mod origins_down;
+/// Downloads in parts.
+mod pinned;
 /// Origins that say of themselves whether they are well.
 mod probe;
 /// Ceph RGW as the store: `--features rgw`.
@@ -48,3 +50,5 @@ mod scenarios;
 mod streaming;
 /// Hosts, origins, stores and clients for all of the above.
 mod support;
+/// Answers that nobody can tell the end of.
+mod undelimited;

@@ -113,15 +113,18 @@ impl ObjectRequest {
         RequestView { method: self.method, key: &self.key, headers: &self.headers }
     }
 
-    /// The Range to be answered. One that hangs on a validator is none: the client's can only be
-    /// that of an object which the bucket does not have. A HEAD has none at all (RFC 9110, section
-    /// 14.2).
+    /// The Range to be answered. A HEAD has none (RFC 9110, section 14.2). One that hangs on a date is
+    /// none: not all origins heed that, and a date proves nothing of what they send. A strong ETag
+    /// does.
     #[must_use]
     pub fn range(&self) -> Option<&[u8]> {
-        match (self.method, self.headers.get("if-range")) {
-            (Method::Get, None) => self.headers.get("range"),
-            (Method::Get, Some(_)) | (Method::Head, _) => None,
+        let is_strong =
+            |known: &[u8]| known.starts_with(b"\"") && std::str::from_utf8(known).is_ok();
+        match self.method {
+            Method::Get => self.headers.get("range"),
+            Method::Head => None,
         }
+        .filter(|_| self.headers.get("if-range").is_none_or(is_strong))
     }
 
     /// `bucket/key`, for people.

@@ -60,12 +60,16 @@ pub(super) fn several_buckets_on(path: Path) -> Group {
         )
         .origin("/first/second-bucket/k", Reply::new(200, &[], "k"))
         .mirrored("/first-bucket/second-bucket/k", "/first/second-bucket/k", "k"),
-        host("a host below the domain that names no bucket", "/first-bucket/k2", "none.s3.localhost")
-            .origin("/first/k2", Reply::new(200, &[], "not theirs"))
-            .status(404)
-            .without("x-oss-tag")
-            .worded_by_the_host()
-            .never_stored("/first-bucket/k2"),
+        host(
+            "a host below the domain that names no bucket",
+            "/first-bucket/k2",
+            "none.s3.localhost",
+        )
+        .origin("/first/k2", Reply::new(200, &[], "not theirs"))
+        .status(404)
+        .without("x-oss-tag")
+        .worded_by_the_host()
+        .never_stored("/first-bucket/k2"),
         row("a HEAD of a host below the domain that names no bucket")
             .origin("/first/k3", Reply::new(200, &[], "not theirs"))
             .send(request("HEAD", "/first-bucket/k3"))

@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use super::OriginRequest;
 use crate::configuration::Limits;
+use crate::http::date;
 use crate::http::headers::{HeaderList, Headers};
+use crate::http::precondition::Validators;
+use crate::http::range::ContentRange;
+use crate::miss_route::FRAMING;
 use crate::reason::{MirrorFailure, NotStored};
+use crate::time::Moment;
 
 /// Redirects of an origin's: another place has the object.
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
@@ -52,6 +57,23 @@ pub struct ObjectHeaders {
     pub client: HeaderList,
     /// Those for the store.
     pub stored: HeaderList,
+    /// What the origin says of this version.
+    pub validators: Validators,
+    /// Whether the end of its bytes can be told from a break.
+    pub is_delimited: bool,
+}
+
+impl ObjectHeaders {
+    /// Those for clients, with a date. What S3 answers always has one, and its clients read it.
+    #[must_use]
+    pub fn dated(&self, now: Moment) -> HeaderList {
+        let mut headers = self.client.clone();
+        if headers.get("last-modified").is_none() {
+            let seconds = i64::try_from(now.0.as_secs()).unwrap_or_default();
+            headers.add("last-modified", date::text(seconds));
+        }
+        headers
+    }
 }
 
 /// An answer that is the client's as it is.
@@ -84,7 +106,7 @@ impl OriginRequest {
         if body_bytes > limit {
             return Verdict::TooLarge { limit };
         }
-        match self.found(answer) {
+        match self.whole(answer, Some(body_bytes)) {
             Ok(found) => Verdict::Object(found),
             Err(failure) => Verdict::Failed(failure),
         }
@@ -96,7 +118,7 @@ impl OriginRequest {
     pub fn judge_head(&self, answer: &Headers, limit: u64) -> Verdict {
         match (answer.status(), answer.content_length()) {
             (Some(200), Some(length)) if length > limit => Verdict::TooLarge { limit },
-            (Some(200), _) => match self.found(answer) {
+            (Some(200), length) => match self.whole(answer, length) {
                 Ok(found) => Verdict::Object(found),
                 Err(failure) => Verdict::Failed(failure),
             },
@@ -131,6 +153,26 @@ impl OriginRequest {
         }
     }
 
+    /// What is made of the headers of an object that a 200 brings, of so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// As below, or it says of itself that it is a part.
+    pub fn whole(
+        &self,
+        answer: &Headers,
+        bytes: Option<u64>,
+    ) -> Result<ObjectHeaders, MirrorFailure> {
+        let is_whole =
+            |range: ContentRange| range.is_whole() && bytes.is_none_or(|bytes| bytes == range.size);
+        match answer.get("content-range") {
+            Some(_) if !ContentRange::read(answer).is_some_and(is_whole) => {
+                Err(MirrorFailure::Partial)
+            }
+            Some(_) | None => self.found(answer),
+        }
+    }
+
     /// What is made of the headers of an object.
     ///
     /// # Errors
@@ -142,8 +184,15 @@ impl OriginRequest {
         client.extend(&keeping.metadata(answer).ok_or(MirrorFailure::MetadataTooLarge)?);
         let mut stored = client.clone();
         keeping.add_stored(answer, &self.key, &mut stored);
-        keeping.add_shown(answer, &self.key, &mut client);
-        Ok(ObjectHeaders { client, stored })
+        let validators = Validators::of(answer);
+        if let Some(etag) = &validators.etag {
+            client.add("etag", etag);
+        }
+        if let Some(date) = answer.get("last-modified").or_else(|| answer.get("date")) {
+            client.add("last-modified", date);
+        }
+        keeping.add_shown(&self.key, &mut client);
+        Ok(ObjectHeaders { client, stored, validators, is_delimited: is_delimited(answer) })
     }
 
     /// The largest object that is mirrored through memory, in bytes.
@@ -184,6 +233,7 @@ impl OriginRequest {
                 | MirrorFailure::MetadataTooLarge
                 | MirrorFailure::NoCluster
                 | MirrorFailure::Overloaded
+                | MirrorFailure::Partial
                 | MirrorFailure::TooLarge { .. }
                 | MirrorFailure::UnknownOrigin(_) => false,
             },
@@ -244,6 +294,22 @@ pub fn judge_size(answer: &Headers, limit: u64) -> Verdict {
     }
 }
 
+/// Whether the end of an answer's body can be told from a break: by its length, by chunks, or by a
+/// protocol that has ends. Over HTTP/1 a body without either ends with its connection, whoever closed
+/// that (RFC 9112, section 6.3).
+fn is_delimited(answer: &Headers) -> bool {
+    if answer.content_length().is_some() {
+        return true;
+    }
+    let is_chunked = |coding: &str| coding.trim_end().to_ascii_lowercase().ends_with("chunked");
+    match answer.text(FRAMING) {
+        Some(framing) => {
+            framing.starts_with("HTTP/2") || framing.starts_with("HTTP/3") || is_chunked(framing)
+        }
+        None => answer.text("transfer-encoding").is_some_and(is_chunked),
+    }
+}
+
 /// The headers of an answer that belong to the object.
 fn object_headers(answer: &Headers) -> HeaderList {
     let mut headers = HeaderList::new();
@@ -275,14 +341,24 @@ mod tests {
         let genuine = ("x-envoy-upstream-service-time", "1");
         let typed = |kind: &str| {
             let headers = HeaderList::new().with("content-type", kind);
-            Verdict::Object(ObjectHeaders { client: headers.clone(), stored: headers })
+            let (client, validators) = (headers.clone(), Validators::default());
+            Verdict::Object(ObjectHeaders {
+                client,
+                stored: headers,
+                validators,
+                is_delimited: true,
+            })
         };
         let moved = Verdict::Moved("http://p/".to_owned());
         let location = ("location", "http://p/");
         let plain = request("a", "");
         let cases: Vec<(Vec<(&str, &str)>, u64, Verdict)> = vec![
             (vec![], 0, Verdict::Unknown),
-            (vec![(":status", "200"), ("content-type", "a/b")], 5, typed("a/b")),
+            (
+                vec![(":status", "200"), ("content-type", "a/b"), (FRAMING, "HTTP/2 -")],
+                5,
+                typed("a/b"),
+            ),
             (vec![(":status", "200"), ("content-length", "5")], 5, typed(NO_TYPE)),
             (
                 vec![(":status", "200"), ("content-length", "6")],
@@ -313,7 +389,12 @@ mod tests {
             head(&[(":status", "200"), ("content-length", "11")]),
             Verdict::TooLarge { limit: 10 }
         );
-        let long = [(":status", "200"), ("content-length", "11"), ("content-type", "a/b")];
+        let long = [
+            (":status", "200"),
+            ("content-length", "11"),
+            ("content-type", "a/b"),
+            (FRAMING, "HTTP/1.1 chunked"),
+        ];
         let headers = |length| Headers::from_pairs(long.iter().copied().filter(|p| p.1 != length));
         assert_eq!(plain.judge_head(&headers(""), 10), Verdict::TooLarge { limit: 10 });
         assert_eq!(plain.judge_head(&headers("11"), 10), typed("a/b"));
@@ -381,6 +462,85 @@ mod tests {
         for (verdict, by_default, by_all) in cases {
             let found = (some.is_failure(&verdict), all.is_failure(&verdict));
             assert_eq!(found, (by_default, by_all), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_200_that_says_it_is_a_part_is_no_object() {
+        let request = request("a", "");
+        for (range, length, is_object) in [
+            ("bytes 0-99/4000", Some("100"), false),
+            ("bytes 0-99/4000", None, false),
+            ("bytes 1-100/101", Some("100"), false),
+            ("bytes 0-99/100", Some("100"), true),
+            ("bytes 0-99/100", None, true),
+            ("bytes 0-98/99", Some("100"), false),
+            ("bytes 0-99/*", Some("100"), false),
+            ("bytes */100", Some("100"), false),
+            ("nonsense", Some("100"), false),
+        ] {
+            let length = length.map(|length| ("content-length", length));
+            let pairs = [(":status", "200"), ("content-range", range)];
+            let answer = Headers::from_pairs(pairs.into_iter().chain(length));
+            for verdict in [request.judge(&answer, 100, 200), request.judge_head(&answer, 200)] {
+                match verdict {
+                    Verdict::Object(found) => {
+                        assert!(is_object, "{range} {length:?}");
+                        assert_eq!(found.client.get("content-range"), None);
+                    }
+                    verdict => {
+                        assert!(!is_object, "{range} {length:?}: {verdict:?}");
+                        assert_eq!(verdict, Verdict::Failed(MirrorFailure::Partial));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_is_told_from_a_break_by_length_chunks_or_protocol() {
+        let (coding, framing) = ("transfer-encoding", FRAMING);
+        let cases: [(&[(&str, &str)], bool); 9] = [
+            (&[("content-length", "5")], true),
+            (&[("content-length", "5"), (framing, "HTTP/1.1 -")], true),
+            (&[(coding, "chunked")], true),
+            (&[(coding, "gzip, Chunked")], true),
+            (&[(framing, "HTTP/1.1 chunked")], true),
+            (&[(framing, "HTTP/2 -")], true),
+            (&[(framing, "HTTP/3 -")], true),
+            // What stands between Envoy and an origin makes chunks of anything.
+            (&[(coding, "chunked"), (framing, "HTTP/1.0 -")], false),
+            (&[], false),
+        ];
+        for (pairs, expected) in cases {
+            let found = is_delimited(&Headers::from_pairs(pairs.iter().copied()));
+            assert_eq!(found, expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn clients_get_what_pins_a_version_and_stores_do_not() {
+        let request = request("a", "");
+        let then = "Tue, 01 Apr 2025 08:00:00 GMT";
+        let now = Moment(Duration::from_secs(784_111_777));
+        let cases: [(&[(&str, &str)], Option<&str>, &str); 5] = [
+            (&[("etag", "\"v\""), ("last-modified", then)], Some("\"v\""), then),
+            (&[("etag", "W/\"v\""), ("date", then)], None, then),
+            (&[("etag", "v")], None, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (&[("etag", "\"")], None, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (&[], None, "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ];
+        for (pairs, etag, date) in cases {
+            let found = request.found(&Headers::from_pairs(pairs.iter().copied())).unwrap();
+            let shown = found.dated(now);
+            assert_eq!(shown.get("etag"), etag.map(str::as_bytes), "{pairs:?}");
+            assert_eq!(shown.get("last-modified"), Some(date.as_bytes()), "{pairs:?}");
+            assert_eq!(found.stored.get("etag").or(found.stored.get("last-modified")), None);
+            // Nothing is evaluated against a date that the origin did not give.
+            assert_eq!(
+                found.validators.last_modified.is_some(),
+                pairs.contains(&("last-modified", then))
+            );
         }
     }
 }

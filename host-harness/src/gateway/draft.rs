@@ -43,6 +43,8 @@ pub(super) struct Draft {
     pub(super) end: bool,
     pub(super) source: Source,
     pub(super) details: String,
+    /// By what it has come, in the words of `miss_route::FRAMING`.
+    pub(super) framing: Option<&'static str>,
     pub(super) upstream: Option<SocketAddr>,
     /// How long its body may stand still, where that is not as long as anything.
     pub(super) patience: Option<Duration>,
@@ -54,7 +56,8 @@ impl Draft {
         let fields = reply.fields();
         let end = reply.body.is_empty() || *method == Method::HEAD;
         let source = Source::Local((!end).then_some(reply.body));
-        Self { by, fields, end, source, details: reply.details, upstream: None, patience: None }
+        let (details, framing) = (reply.details, None);
+        Self { by, fields, end, source, details, framing, upstream: None, patience: None }
     }
 
     pub(super) fn status(&self) -> u16 {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use back_to_origin::miss_route::FRAMING;
 use http::header::HOST;
 use http::{Method, Request, Response};
 use hyper::body::{Body as _, Incoming};
@@ -154,6 +155,9 @@ impl Exchange {
         let asked = self.ask(way, &miss.sent(fields, way.is_origin), None).await;
         let Asked::Draft(mut draft) = asked else { return asked };
         misses::strip_said(&mut draft.fields);
+        if let (true, Some(framing)) = (way.is_origin, draft.framing) {
+            draft.fields.set(FRAMING.as_bytes(), framing.as_bytes());
+        }
         Asked::Draft(if way.is_origin { draft } else { of_bucket(draft) })
     }
 }
