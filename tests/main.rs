@@ -52,3 +52,5 @@ mod streaming;
 mod support;
 /// Answers that nobody can tell the end of.
 mod undelimited;
+/// What clients write while it is copied.
+mod written;

@@ -241,6 +241,8 @@ pub enum NotStored {
     Undelimited,
     /// The store's answer was lost, and it does not let the object be looked at.
     Unknown,
+    /// A client has written or deleted it while it was copied.
+    Written,
     /// The rest of it cannot be fetched: the origin gives no ranges, or no strong ETag with them.
     Unranged,
 }
@@ -269,7 +271,8 @@ impl NotStored {
             | Self::NoCluster
             | Self::NoMemory
             | Self::Refused(_)
-            | Self::Unknown => false,
+            | Self::Unknown
+            | Self::Written => false,
         }
     }
 
@@ -296,6 +299,7 @@ impl NotStored {
             Self::Undelimited => "undelimited",
             Self::Unknown => "unknown",
             Self::Unranged => "unranged",
+            Self::Written => "written",
         }
     }
 }
@@ -348,6 +352,9 @@ impl fmt::Display for NotStored {
                  break",
             ),
             Self::Unknown => f.write_str("the store was not heard, and may have it all the same"),
+            Self::Written => {
+                f.write_str("a client has written or deleted it while it was copied")
+            }
             Self::Unranged => f.write_str(
                 "it has to be fetched in parts, and the origin gives no ranges or no strong ETag",
             ),

@@ -85,13 +85,9 @@ impl ObjectRequest {
         let known = |name: &str| names_bucket(name).then(|| name.to_owned());
         let Named { bucket, in_path: bucket_in_path, rest } =
             naming::named(&authority, target, domain, known).ok_or(Pass::NoBucket)?;
-        let mut halves = rest.splitn(2, |byte| *byte == b'?');
-        let path = halves.next().unwrap_or_default();
-        let query = std::str::from_utf8(halves.next().unwrap_or_default())
-            .map_err(|_| Pass::KeyEncoding)?
-            .to_owned();
-        let key = percent::decode(path.strip_prefix(b"/").unwrap_or_default())
-            .ok_or(Pass::KeyEncoding)?;
+        let (key, query) = key_and_query(rest);
+        let query = std::str::from_utf8(query).map_err(|_| Pass::KeyEncoding)?.to_owned();
+        let key = key.ok_or(Pass::KeyEncoding)?;
         if key.is_empty() {
             return Err(Pass::NoKey);
         }
@@ -132,6 +128,33 @@ impl ObjectRequest {
     pub fn name(&self) -> String {
         format!("{}/{}", self.bucket, percent::readable(&self.key))
     }
+}
+
+/// The object that a request writes or deletes, where its path names one: bucket and key. What a
+/// multi-object delete names stands in its body, and is not seen.
+#[must_use]
+pub fn written(
+    headers: &Headers,
+    domain: Option<&str>,
+    names_bucket: impl Fn(&str) -> bool,
+) -> Option<(String, Vec<u8>)> {
+    if !matches!(headers.get(":method"), Some(b"DELETE" | b"POST" | b"PUT")) {
+        return None;
+    }
+    let (authority, target) =
+        (headers.text(":authority").unwrap_or_default(), headers.get(":path")?);
+    let known = |name: &str| names_bucket(name).then(|| name.to_owned());
+    let Named { bucket, rest, .. } = naming::named(authority, target, domain, known)?;
+    let key = key_and_query(rest).0.filter(|key| !key.is_empty())?;
+    Some((bucket, key))
+}
+
+/// The decoded key, where it can be, and the query.
+fn key_and_query(rest: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
+    let mut halves = rest.splitn(2, |byte| *byte == b'?');
+    let path = halves.next().unwrap_or_default();
+    let key = percent::decode(path.strip_prefix(b"/").unwrap_or_default());
+    (key, halves.next().unwrap_or_default())
 }
 
 /// Whether the dot segments of a key would lead out above its root.
@@ -212,6 +235,27 @@ mod tests {
         for (method, path, expected) in cases {
             let found = read(method, "h", path).map(|request| request.key);
             assert_eq!(found, Err(*expected), "{method} {}", percent::readable(path));
+        }
+    }
+
+    #[test]
+    fn a_write_names_its_object_by_its_path() {
+        let cases: &[(&str, &str, &str, Option<(&str, &[u8])>)] = &[
+            ("DELETE", "h", "/b/k%2Fl", Some(("b", b"k/l"))),
+            ("PUT", "b.s3.example", "/k?partNumber=1", Some(("b", b"k"))),
+            ("POST", "h", "/b/k?uploads", Some(("b", b"k"))),
+            ("POST", "h", "/b?delete", None),
+            ("DELETE", "h", "/b/", None),
+            ("DELETE", "none.s3.example", "/b/k", None),
+            ("DELETE", "h", "/b/%", None),
+            ("GET", "h", "/b/k", None),
+        ];
+        for (method, host, path, expected) in cases {
+            let pairs = [(":method", *method), (":authority", *host), (":path", *path)];
+            let found =
+                written(&Headers::from_pairs(pairs), Some("s3.example"), |name| name == "b");
+            let expected = expected.map(|(bucket, key)| (bucket.to_owned(), key.to_vec()));
+            assert_eq!(found, expected, "{method} {host} {path}");
         }
     }
 

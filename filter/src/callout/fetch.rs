@@ -115,6 +115,7 @@ impl Fetch {
             headers: origin.call_headers(method.as_str()),
             body: None,
             timeout: origin.timeout(timeout),
+            unless_written: None,
         }
     }
 }
@@ -236,7 +237,7 @@ impl Callouts {
     ) {
         let failure = match why {
             DispatchError::NoCluster => MirrorFailure::NoCluster,
-            DispatchError::NoHost => MirrorFailure::Unreachable,
+            DispatchError::NoHost | DispatchError::Written => MirrorFailure::Unreachable,
         };
         self.conclude(at, Verdict::Failed(failure), Vec::new(), parts, turn);
     }

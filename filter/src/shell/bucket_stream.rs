@@ -44,6 +44,7 @@ impl Context for BucketStream {}
 impl HttpContext for BucketStream {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         if let Ok(headers) = host::headers(Map::Request) {
+            self.vm.note_write(&headers);
             let sequence = self.vm.engine.borrow_mut().sequence();
             self.exchange = Some(Exchange::new(headers, sequence));
         }

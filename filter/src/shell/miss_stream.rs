@@ -94,6 +94,7 @@ impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, is_end: bool) -> Action {
         // What a client sent must not reach an origin unread.
         let headers = host::headers(Map::Request).unwrap_or_default();
+        self.vm.note_write(&headers);
         let root = self.vm.owner;
         let decision =
             self.decide(|miss, engine| miss.on_request(engine, headers, root, vm::now()));

@@ -55,7 +55,7 @@ end
 
 /// On an origin's side: an answer that the filter wants to know of comes back to the miss route.
 pub(super) fn handback(settings: &Settings) -> Map {
-    let drain = drain(settings, "    ", "", "answer:body()");
+    let drain = drain(settings, "    ", "", " answer:body()");
     let script = format!(
         r#"{AMONG}
 function envoy_on_request(request)
@@ -91,8 +91,9 @@ const IS_ERROR: &str =
     " or not length and (headers:get(\"content-type\") or \"\"):find(\"/xml\", 1, true)";
 
 /// What a store says of a bucket that it does not have is no miss.
-const OF_NO_BUCKET: &str = r#"local body = answer:body()
-    if body and body:getBytes(0, body:length()):find("<Code>NoSuchBucket</Code>", 1, true) then return end
+const OF_NO_BUCKET: &str = r#"
+    local body = answer:body()
+    if body and body:getBytes(0, body:length()):find("<Code>NoSuchBucket</Code>", 1, true) then return end -- nobody was asked
    "#;
 
 /// Reads a small body to its end, so that its connection serves the next request; `read` does. The
@@ -102,7 +103,7 @@ fn drain(settings: &Settings, margin: &str, others: &str, read: &str) -> String 
         Form::Istio => String::new(),
         Form::Envoy => format!(
             "{margin}local length = tonumber(headers:get(\"content-length\") or \"\")\n\
-             {margin}if length and length <= {DRAINED}{others} then {read} headers = answer:headers() end -- its connection lives on\n"
+             {margin}if length and length <= {DRAINED}{others} then{read} headers = answer:headers() end -- its connection lives on\n"
         ),
     }
 }

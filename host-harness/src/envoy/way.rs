@@ -61,6 +61,11 @@ impl Way<'_> {
                 routes = routes.with(self.route(self.asked(method), true, false));
             }
         }
+        if self.misses.is_some_and(|misses| stores(misses.rules)) {
+            let write = self.route(by_methods(self.everything()), false, false);
+            routes =
+                routes.remark(WRITES).with(write.with("typed_per_filter_config", filter::on()));
+        }
         routes.with(self.route(self.everything(), false, false))
     }
 
@@ -164,6 +169,22 @@ fn by(matching: Map, method: &str) -> Map {
     matching.with("headers", List::new().with(header))
 }
 
+/// Of these requests those that write.
+fn by_methods(matching: Map) -> Map {
+    let methods = Map::new().with("regex", "DELETE|POST|PUT");
+    let method = Map::new().with("safe_regex", methods);
+    let header = Map::new().with("name", ":method").with("string_match", method);
+    matching.with("headers", List::new().with(header))
+}
+
+/// Whether some rule brings objects into its bucket.
+fn stores(rules: &RuleSet) -> bool {
+    rules.iter().any(|rule| match &rule.action {
+        Action::External(_) => false,
+        Action::Mirror(mirror) => !mirror.proxy_pass,
+    })
+}
+
 fn header(name: &str, value: &str) -> Map {
     Map::new().with("header", Map::new().with("key", name).with("value", value))
 }
@@ -220,6 +241,10 @@ pub(super) fn kept<'r>(rules: impl IntoIterator<Item = &'r RuleSet>) -> List {
     }
     kept
 }
+
+/// Why writes meet the filter.
+const WRITES: &str = "What a client writes or deletes is not to be replaced by a copy that began before: the filter \
+                      sees the request, and passes it on.";
 
 /// Why a presigned request is not signed again.
 const SIGNED: &str = "Reads are signed with the bucket's own key, whoever the client is; a \

@@ -78,8 +78,15 @@ pub(super) async fn serve(
     }
     let guard =
         worker.guards.as_ref().and_then(|guards| guards.of(way.bucket.as_deref()?, &method));
+    let tells = worker.guards.as_ref().is_some_and(|guards| {
+        way.bucket.as_deref().is_some_and(|bucket| guards.tells_of(bucket, &method))
+    });
     let is_seen = !streams || guard.as_ref().is_some_and(|guard| guard.is_judged);
-    if is_seen && let Err(Unfiltered) = exchange.open(facts.clone()) {
+    if (is_seen || tells)
+        && let Err(Unfiltered) = exchange.open(facts.clone())
+        // A write is no business of the filter's: it is only told.
+        && is_seen
+    {
         return Ok(exchange.refuse(unavailable(), &method));
     }
     let mut asked = match exchange.show(&mut fields, body.is_end_stream()).await {
