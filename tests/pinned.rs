@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 from s3transfer.exceptions import S3DownloadFailedError
 config = Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1})
 client = boto3.client("s3", endpoint_url=sys.argv[1], region_name="us-east-1", config=config)
-transfer = TransferConfig(multipart_threshold=1 << 20, multipart_chunksize=4 << 20, use_threads=False)
+transfer = TransferConfig(multipart_threshold=1 << 20, multipart_chunksize=8 << 20, use_threads=False)
 try:
     client.download_file("examplebucket", sys.argv[2], sys.argv[3], Config=transfer)
 except (ClientError, S3DownloadFailedError) as error:

@@ -9,7 +9,7 @@ use crate::streaming::pattern;
 use crate::support::client::{get, request};
 use crate::support::gateway::{Gateway, HOSTS, Setup};
 use crate::support::server::{Reply, Server};
-use crate::support::store::Store;
+use crate::support::store::{Store, error};
 use crate::support::wait::until;
 
 const PART: usize = 5 << 20;
@@ -36,7 +36,12 @@ fn a_write_ends_the_copy_that_is_under_way() {
             until("the word to go on", || may_go_on.load(Ordering::SeqCst).then_some(()));
             Reply::object(request, &[("etag", "\"v\"")], &bytes)
         });
-        let store = Store::files(&["examplebucket"]);
+        let store = Store::files_behind(&["examplebucket"], |asked, own| {
+            match (asked.method.as_str(), asked.path()) {
+                ("DELETE", b"/examplebucket/refused") => error(403, "AccessDenied", "DELETE"),
+                _ => own(),
+            }
+        });
         let rules = json!([{
             "RuleNumber": 1,
             "Condition": { "HttpErrorCodeReturnedEquals": 404 },
@@ -51,6 +56,8 @@ fn a_write_ends_the_copy_that_is_under_way() {
         until(format!("{at}: the fetches"), || (origin.requests().len() >= 3).then_some(()));
         let gone = request("DELETE", "/examplebucket/deleted").send(to).expect("an answer");
         assert_eq!(gone.status, 204, "{at}");
+        let refused = request("DELETE", "/examplebucket/refused").send(to).expect("an answer");
+        assert_eq!(refused.status, 403, "{at}");
         let newer = request("PUT", "/examplebucket/put").with_body("newer").send(to);
         assert_eq!(newer.expect("an answer").status, 200, "{at}");
         goes_on.store(true, Ordering::SeqCst);
@@ -58,7 +65,7 @@ fn a_write_ends_the_copy_that_is_under_way() {
             let answer = client.join().expect("a client that ends");
             assert_eq!((answer.status, answer.body.len()), (200, size), "{at}");
         }
-        for (key, is_stored) in [("deleted", false), ("other", true), ("put", false)] {
+        for (key, is_stored) in [("deleted", false), ("refused", true), ("put", false)] {
             let line = &lines(&gateway, &at, key, 1)[0];
             assert_eq!(line.ends_with("stored in the bucket"), is_stored, "{at}: {line}");
             let why = line.contains("a client has written or deleted it");

@@ -24,11 +24,13 @@ const PIECE: usize = 64 * 1024;
 pub(super) struct Stream {
     vm: Rc<Vm>,
     miss: MissStream,
+    /// What the request writes.
+    written: Option<Lease>,
 }
 
 impl Stream {
     pub(super) fn new(vm: Rc<Vm>) -> Self {
-        Self { vm, miss: MissStream::default() }
+        Self { vm, miss: MissStream::default(), written: None }
     }
 
     /// Has the engine decide, and performs what comes before the decision.
@@ -94,7 +96,7 @@ impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, is_end: bool) -> Action {
         // What a client sent must not reach an origin unread.
         let headers = host::headers(Map::Request).unwrap_or_default();
-        self.vm.note_write(&headers);
+        self.written = self.vm.written(&headers);
         let root = self.vm.owner;
         let decision =
             self.decide(|miss, engine| miss.on_request(engine, headers, root, vm::now()));
@@ -127,6 +129,7 @@ impl HttpContext for Stream {
     fn on_http_response_headers(&mut self, _: usize, is_end: bool) -> Action {
         let headers: Headers = host::headers(Map::Response).unwrap_or_default();
         let status = headers.status().unwrap_or_default();
+        self.vm.note_write(self.written.take(), &headers);
         let decision = self
             .decide(|miss, engine| miss.on_response(engine, &headers, source, || unheard(status)));
         match decision {

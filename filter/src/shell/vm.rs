@@ -128,12 +128,18 @@ impl Vm {
         host::dispatch(call)
     }
 
-    /// Keeps for all workers that a client writes an object, where the request does.
-    pub(super) fn note_write(&self, headers: &Headers) {
+    /// The object that a request writes or deletes, where it does.
+    pub(super) fn written(&self, request: &Headers) -> Option<Lease> {
         let knows = |name: &str| self.configuration.bucket(name).is_some();
         let domain = self.configuration.domain.as_deref();
-        if let Some((bucket, key)) = request::written(headers, domain, knows) {
-            let lease = Lease::of(&bucket, &key);
+        let (bucket, key) = request::written(request, domain, knows)?;
+        Some(Lease::of(&bucket, &key))
+    }
+
+    /// Keeps for all workers that a client has written an object. One that the store has refused
+    /// says nothing: else anybody could keep objects out of the bucket.
+    pub(super) fn note_write(&self, written: Option<Lease>, answer: &Headers) {
+        if let (Some(lease), Some(200..300)) = (written, answer.status()) {
             let kept = host::set_shared_data(&lease.written(), &lease.write(now()), 0);
             self.expect("keep a write", kept);
         }
