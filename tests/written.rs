@@ -51,7 +51,7 @@ fn a_write_ends_the_copy_that_is_under_way() {
         let setup = Setup { path, limits, ..Setup::new(rules, store.address(), &[origin.address]) };
         let gateway = Gateway::start(host, &setup);
         let to = gateway.address;
-        let clients = ["deleted", "other", "put"]
+        let clients = ["deleted", "refused", "put"]
             .map(|key| std::thread::spawn(move || get(to, format!("/examplebucket/{key}"))));
         until(format!("{at}: the fetches"), || (origin.requests().len() >= 3).then_some(()));
         let gone = request("DELETE", "/examplebucket/deleted").send(to).expect("an answer");
