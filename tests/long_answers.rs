@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::support::client::get;
-use crate::support::gateway::{Gateway, HOSTS, Path, Setup};
+use crate::support::gateway::{Gateway, HOSTS, Host, Path, Setup};
 use crate::support::server::{Reply, Server};
 use crate::support::store::{Store, error};
 use crate::support::wait::until;
@@ -30,6 +30,14 @@ fn endless() -> Reply {
     Reply::raw(head).then_blocks(chunk, u64::MAX)
 }
 
+/// The same, which says that it is an error document.
+fn endless_document() -> Reply {
+    let chunk = [b"10000\r\n".to_vec(), vec![b'.'; 0x1_0000], b"\r\n".to_vec()].concat();
+    let head = "HTTP/1.1 404 Not Found\r\ncontent-type: application/xml\r\n\
+                transfer-encoding: chunked\r\n\r\n";
+    Reply::raw(head).then_blocks(chunk, u64::MAX)
+}
+
 /// A 404 whose body stops coming, and does not end.
 fn stalled() -> Reply {
     Reply::raw("HTTP/1.1 404 Not Found\r\ncontent-length: 1000\r\n\r\n<Error>").stall()
@@ -43,6 +51,7 @@ fn what_a_bucket_answers_a_miss_with_is_dropped_however_long_it_is() {
         let answers = [
             ("1-gib", announced(1_024)),
             ("endless", endless()),
+            ("endless-document", endless_document()),
             ("stalled", stalled()),
             ("just-drained", Reply::new(404, &[], vec![b'.'; 65_536])),
             ("just-not", Reply::new(404, &[], vec![b'.'; 65_537])),
@@ -68,6 +77,12 @@ fn what_a_bucket_answers_a_miss_with_is_dropped_however_long_it_is() {
             // A short body that is announced and does not come is waited for, as long as anything
             // may be silent.
             if key == "stalled" && answer.status == 504 {
+                continue;
+            }
+            // Envoy reads an error document that has no length, and holds half a mebibyte of it.
+            if key == "endless-document" && answer.status == 500 {
+                assert_eq!((host, path), (Host::Envoy, Path::Streaming));
+                store.script.first("GET", &target, &[]);
                 continue;
             }
             let found = (answer.status, answer.body.as_slice());

@@ -33,8 +33,12 @@ mod long_answers;
 mod mirror_auth;
 /// The size of the module and what it asks of a host.
 mod module;
+/// Which bucket a request names.
+mod naming;
 /// Origins that are down.
 mod origins_down;
+/// Downloads in parts.
+mod pinned;
 /// Origins that say of themselves whether they are well.
 mod probe;
 /// Ceph RGW as the store: `--features rgw`.
@@ -48,3 +52,7 @@ mod soak;
 mod streaming;
 /// Hosts, origins, stores and clients for all of the above.
 mod support;
+/// Answers that nobody can tell the end of.
+mod undelimited;
+/// What clients write while it is copied.
+mod written;

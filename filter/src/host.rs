@@ -54,6 +54,9 @@ pub struct Call {
     pub body: Option<Rc<Vec<u8>>>,
     /// How long its answer may take.
     pub timeout: Duration,
+    /// It makes an object visible whose copy has begun then: it is not sent if a client has written
+    /// that since.
+    pub unless_written: Option<(Lease, Moment)>,
 }
 
 /// The answer to a callout, as far as the host kept it.
@@ -74,6 +77,8 @@ pub enum DispatchError {
     NoCluster,
     /// The cluster has no host to send to at the moment.
     NoHost,
+    /// A client has written the object meanwhile.
+    Written,
 }
 
 /// The numbers of callouts.

@@ -60,6 +60,25 @@ impl Lease {
             .then(|| [object, owner, 0].map(u64::to_le_bytes).concat())
     }
 
+    /// The name under which it is kept when a client has written the object last.
+    #[must_use]
+    pub fn written(&self) -> String {
+        self.slot.replace("/lease/", "/written/")
+    }
+
+    /// What is kept there of a write that has come now.
+    #[must_use]
+    pub fn write(&self, now: Moment) -> Vec<u8> {
+        [self.object, millis(now)].map(u64::to_le_bytes).concat()
+    }
+
+    /// Whether a client has written the object since, by what is kept.
+    #[must_use]
+    pub fn is_written(&self, held: &[u8], since: Moment) -> bool {
+        let [object, at, _] = read(held);
+        object == self.object && at >= millis(since)
+    }
+
     /// When a lease taken now is to be renewed.
     pub(crate) fn renewal(now: Moment) -> Moment {
         now.after(DURATION / 2)
@@ -89,6 +108,18 @@ fn hash(bucket: &[u8], key: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_write_is_told_of_its_object_and_since_its_time() {
+        let (lease, other) = (Lease::of("b", b"k"), Lease::of("b", b"l"));
+        let at = |seconds| Moment(Duration::from_secs(seconds));
+        let held = lease.write(at(100));
+        assert!(lease.is_written(&held, at(99)) && lease.is_written(&held, at(100)));
+        assert!(!lease.is_written(&held, at(101)), "what began later is younger");
+        assert!(!other.is_written(&held, at(99)), "another object");
+        assert!(!lease.is_written(b"", at(99)));
+        assert_ne!(lease.written(), lease.slot());
+    }
 
     #[test]
     fn a_lease_is_one_workers_until_it_ends() {

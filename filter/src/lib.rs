@@ -46,6 +46,7 @@
 //! - `digest`: what is announced of an object's bytes, and whether these are they
 //! - `metadata`: what an object keeps of how it came into the bucket
 //! - `miss_route`: what a gateway and the filter say to each other about a miss
+//! - `naming`: which bucket a request names
 //! - `reason`: why something was decided, in the words of logs and answers
 //! - `request`: which requests are covered, and the object they name
 //! - `rule`: the rule language, checked
@@ -101,6 +102,7 @@ pub mod metadata;
 pub mod metric;
 pub mod miss;
 pub mod miss_route;
+pub mod naming;
 pub mod origin;
 mod outcome;
 pub mod reason;

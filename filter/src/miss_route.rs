@@ -53,6 +53,10 @@ pub const SERVER: &str = "x-envoy-miss-server";
 /// The Host that this server is told.
 pub const SERVER_HOST: &str = "x-envoy-miss-host";
 
+/// By what an origin's answer has come: its protocol, and behind a blank its transfer coding. Without
+/// it the answer's own headers tell.
+pub const FRAMING: &str = "x-envoy-miss-framing";
+
 /// Which answers come back to the filter as a request of their own: statuses (`302`) and classes
 /// (`5xx`), separated by blanks, but none that stands behind a `!` (`!416`).
 pub const RETURNS: &str = "x-envoy-miss-returns";

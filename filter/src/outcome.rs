@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::conclusion::Conclusion;
 use crate::http::error_document::ErrorCode;
 use crate::http::headers::{HeaderList, Headers};
+use crate::http::precondition::Validators;
 use crate::metric::Metric;
 use crate::miss::Miss;
 use crate::origin::{OriginRequest, Passed, Verdict};
@@ -117,6 +118,7 @@ impl Object {
     fn plain(body: Rc<Vec<u8>>) -> Self {
         let nothing = HeaderList::new();
         let (client, stored) = (nothing.clone(), nothing);
-        Self { body, client, stored, tag: String::new(), url: String::new() }
+        let validators = Validators::default();
+        Self { body, client, stored, validators, tag: String::new(), url: String::new() }
     }
 }

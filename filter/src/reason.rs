@@ -74,6 +74,8 @@ pub enum MirrorFailure {
     NoCluster,
     /// More fetches than the limit were under way for as long as one may take.
     Overloaded,
+    /// The answer is 200, and says of its bytes that they are a part of more.
+    Partial,
     /// The body's length is not the one announced.
     Short {
         /// The length that Content-Length announced.
@@ -108,6 +110,7 @@ impl MirrorFailure {
             Self::MetadataTooLarge => "metadata_too_large",
             Self::NoCluster => "no_cluster",
             Self::Overloaded => "overloaded",
+            Self::Partial => "partial",
             Self::Short { .. } => "short",
             Self::Status(_) => "status",
             Self::TimedOut => "timed_out",
@@ -134,6 +137,7 @@ impl From<&MirrorFailure> for NotStored {
             MirrorFailure::Broken
             | MirrorFailure::KeyClimbs
             | MirrorFailure::Loop
+            | MirrorFailure::Partial
             | MirrorFailure::TimedOut
             | MirrorFailure::UnknownOrigin(_)
             | MirrorFailure::Unreachable => Self::Broken,
@@ -156,6 +160,9 @@ impl fmt::Display for MirrorFailure {
             Self::MetadataTooLarge => f.write_str("Meta is too large"),
             Self::NoCluster => f.write_str("the gateway has no cluster for the origin"),
             Self::Overloaded => f.write_str("too many fetches are under way"),
+            Self::Partial => {
+                f.write_str("the origin answered 200 with the Content-Range of a part")
+            }
             Self::Short { expected, found } => {
                 write!(f, "the origin announced {expected} bytes and sent {found}")
             }
@@ -230,8 +237,12 @@ pub enum NotStored {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// The end of its bytes cannot be told from a break: the origin sends neither a length nor chunks.
+    Undelimited,
     /// The store's answer was lost, and it does not let the object be looked at.
     Unknown,
+    /// A client has written or deleted it while it was copied.
+    Written,
     /// The rest of it cannot be fetched: the origin gives no ranges, or no strong ETag with them.
     Unranged,
 }
@@ -249,6 +260,7 @@ impl NotStored {
             | Self::OriginFailed { .. }
             | Self::OriginRefused(_)
             | Self::TooLarge { .. }
+            | Self::Undelimited
             | Self::Unranged => true,
             Self::AlreadyThere
             | Self::BucketFailed
@@ -259,7 +271,8 @@ impl NotStored {
             | Self::NoCluster
             | Self::NoMemory
             | Self::Refused(_)
-            | Self::Unknown => false,
+            | Self::Unknown
+            | Self::Written => false,
         }
     }
 
@@ -283,8 +296,10 @@ impl NotStored {
             Self::OriginRefused(_) => "origin_refused",
             Self::Refused(_) => "refused",
             Self::TooLarge { .. } => "too_large",
+            Self::Undelimited => "undelimited",
             Self::Unknown => "unknown",
             Self::Unranged => "unranged",
+            Self::Written => "written",
         }
     }
 }
@@ -332,7 +347,14 @@ impl fmt::Display for NotStored {
             Self::TooLarge { limit } => {
                 write!(f, "it has more bytes than the {limit} that are allowed")
             }
+            Self::Undelimited => f.write_str(
+                "the origin sends neither a length nor chunks, so that an end cannot be told from a \
+                 break",
+            ),
             Self::Unknown => f.write_str("the store was not heard, and may have it all the same"),
+            Self::Written => {
+                f.write_str("a client has written or deleted it while it was copied")
+            }
             Self::Unranged => f.write_str(
                 "it has to be fetched in parts, and the origin gives no ranges or no strong ETag",
             ),

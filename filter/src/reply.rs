@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::http::error_document::{ErrorCode, error_document};
 use crate::http::headers::{HeaderList, Headers};
+use crate::http::precondition::{Unmet, Validators};
 use crate::http::range::{self, Part};
 use crate::reason::MirrorFailure;
 use crate::request::{Method, ObjectRequest};
@@ -18,11 +19,16 @@ pub struct Object {
     pub client: HeaderList,
     /// Its headers for the store.
     pub stored: HeaderList,
+    /// What the origin says of this version.
+    pub validators: Validators,
     /// Its `x-oss-tag`.
     pub tag: String,
     /// Where it was found.
     pub url: String,
 }
+
+/// What a client may keep that has this version already (RFC 9110, section 15.4.5).
+const OF_THE_VERSION: [&str; 4] = ["cache-control", "etag", "expires", "last-modified"];
 
 /// An answer to a client.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -50,15 +56,20 @@ pub enum Body {
 }
 
 impl Reply {
-    /// The object, or the part of it that the client asked for: 200, 206 or 416.
+    /// The object, or the part of it that the client asked for: 200, 206 or 416; 304 or 412 where it
+    /// wants another version.
     #[must_use]
     pub fn object(object: &Rc<Object>, request: &ObjectRequest) -> Self {
         let size = object.body.len();
+        if let Some(reply) = Self::unmet(&object.validators, &object.client, &object.tag, request) {
+            return reply;
+        }
         if request.method == Method::Head {
             return Self::head(&object.client, &object.tag, Some(size as u64));
         }
         let mut headers = described(&object.client, &object.tag);
-        match range::part(request.range(), size) {
+        let range = request.range().filter(|_| object.validators.takes_range(&request.headers));
+        match range::part(range, size) {
             Part::Whole if size == 0 => Self { status: 200, headers, body: Body::Headers(Some(0)) },
             Part::Whole => {
                 Self { status: 200, headers, body: Body::Object(Rc::clone(object), 0..size) }
@@ -75,6 +86,34 @@ impl Reply {
                 reply
             }
         }
+    }
+
+    /// 304 or 412, where a condition of the client's does not hold of this version.
+    #[must_use]
+    pub fn unmet(
+        validators: &Validators,
+        own: &HeaderList,
+        tag: &str,
+        request: &ObjectRequest,
+    ) -> Option<Self> {
+        Some(match validators.unmet(&request.headers)? {
+            Unmet::Failed(condition) => Self::precondition_failed(condition, request),
+            Unmet::NotModified => {
+                let mut headers = HeaderList::new();
+                for (name, value) in own.iter().filter(|(name, _)| OF_THE_VERSION.contains(name)) {
+                    headers.add(name, value);
+                }
+                Self { status: 304, headers: headers.with("x-oss-tag", tag), body: Body::Absent }
+            }
+        })
+    }
+
+    /// 412 PreconditionFailed, with the condition.
+    #[must_use]
+    pub fn precondition_failed(condition: &str, request: &ObjectRequest) -> Self {
+        let message =
+            format!("At least one of the pre-conditions you specified did not hold: {condition}.");
+        Self::error(ErrorCode::PreconditionFailed, &message, request)
     }
 
     /// The headers of an object of this length.

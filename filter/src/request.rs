@@ -2,6 +2,7 @@
 
 use crate::http::headers::Headers;
 use crate::http::{Scheme, percent, query};
+use crate::naming::{self, Named};
 use crate::reason::Pass;
 
 /// The longest key S3 knows, in bytes.
@@ -78,28 +79,15 @@ impl ObjectRequest {
         let authority = headers.text(":authority").unwrap_or_default().to_owned();
         let scheme = headers.text(":scheme").and_then(Scheme::parse).unwrap_or(Scheme::Http);
 
-        let mut halves = target.splitn(2, |byte| *byte == b'?');
-        let path = halves.next().unwrap_or_default();
-        let query = std::str::from_utf8(halves.next().unwrap_or_default())
-            .map_err(|_| Pass::KeyEncoding)?
-            .to_owned();
-        let path = path.strip_prefix(b"/").ok_or(Pass::NoKey)?;
-
-        let by_host = bucket_of_host(&authority, domain).filter(|name| names_bucket(name));
-        let bucket_in_path = by_host.is_none();
-        let (bucket, encoded_key) = match by_host {
-            Some(bucket) => (bucket, path),
-            None => {
-                let mut halves = path.splitn(2, |byte| *byte == b'/');
-                let bucket = percent::decode(halves.next().unwrap_or_default())
-                    .and_then(|bucket| String::from_utf8(bucket).ok())
-                    .filter(|bucket| names_bucket(bucket))
-                    .ok_or(Pass::NoBucket)?;
-                (bucket, halves.next().unwrap_or_default())
-            }
-        };
-
-        let key = percent::decode(encoded_key).ok_or(Pass::KeyEncoding)?;
+        if !target.starts_with(b"/") {
+            return Err(Pass::NoKey);
+        }
+        let known = |name: &str| names_bucket(name).then(|| name.to_owned());
+        let Named { bucket, in_path: bucket_in_path, rest } =
+            naming::named(&authority, target, domain, known).ok_or(Pass::NoBucket)?;
+        let (key, query) = key_and_query(rest);
+        let query = std::str::from_utf8(query).map_err(|_| Pass::KeyEncoding)?.to_owned();
+        let key = key.ok_or(Pass::KeyEncoding)?;
         if key.is_empty() {
             return Err(Pass::NoKey);
         }
@@ -121,15 +109,18 @@ impl ObjectRequest {
         RequestView { method: self.method, key: &self.key, headers: &self.headers }
     }
 
-    /// The Range to be answered. One that hangs on a validator is none: the client's can only be
-    /// that of an object which the bucket does not have. A HEAD has none at all (RFC 9110, section
-    /// 14.2).
+    /// The Range to be answered. A HEAD has none (RFC 9110, section 14.2). One that hangs on a date is
+    /// none: not all origins heed that, and a date proves nothing of what they send. A strong ETag
+    /// does.
     #[must_use]
     pub fn range(&self) -> Option<&[u8]> {
-        match (self.method, self.headers.get("if-range")) {
-            (Method::Get, None) => self.headers.get("range"),
-            (Method::Get, Some(_)) | (Method::Head, _) => None,
+        let is_strong =
+            |known: &[u8]| known.starts_with(b"\"") && std::str::from_utf8(known).is_ok();
+        match self.method {
+            Method::Get => self.headers.get("range"),
+            Method::Head => None,
         }
+        .filter(|_| self.headers.get("if-range").is_none_or(is_strong))
     }
 
     /// `bucket/key`, for people.
@@ -139,14 +130,31 @@ impl ObjectRequest {
     }
 }
 
-/// The `<bucket>` of a `<bucket>.<domain>` host.
-fn bucket_of_host(authority: &str, domain: Option<&str>) -> Option<String> {
-    let host = authority.rsplit_once(':').map_or(authority, |(host, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { authority }
-    });
-    let host = host.to_ascii_lowercase();
-    let bucket = host.strip_suffix(&domain?.to_ascii_lowercase())?.strip_suffix('.')?;
-    Some(bucket.to_owned())
+/// The object that a request writes or deletes, where its path names one: bucket and key. What a
+/// multi-object delete names stands in its body, and is not seen.
+#[must_use]
+pub fn written(
+    headers: &Headers,
+    domain: Option<&str>,
+    names_bucket: impl Fn(&str) -> bool,
+) -> Option<(String, Vec<u8>)> {
+    if !matches!(headers.get(":method"), Some(b"DELETE" | b"POST" | b"PUT")) {
+        return None;
+    }
+    let (authority, target) =
+        (headers.text(":authority").unwrap_or_default(), headers.get(":path")?);
+    let known = |name: &str| names_bucket(name).then(|| name.to_owned());
+    let Named { bucket, rest, .. } = naming::named(authority, target, domain, known)?;
+    let key = key_and_query(rest).0.filter(|key| !key.is_empty())?;
+    Some((bucket, key))
+}
+
+/// The decoded key, where it can be, and the query.
+fn key_and_query(rest: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
+    let mut halves = rest.splitn(2, |byte| *byte == b'?');
+    let path = halves.next().unwrap_or_default();
+    let key = percent::decode(path.strip_prefix(b"/").unwrap_or_default());
+    (key, halves.next().unwrap_or_default())
 }
 
 /// Whether the dot segments of a key would lead out above its root.
@@ -188,12 +196,10 @@ mod tests {
         let cases: &[(&str, &str, &str, &[u8], bool)] = &[
             ("h", "/b/k", "b", b"k", true),
             ("h", "/b/a/../k//x+%2B%2f?x=1", "b", b"a/../k//x++/", true),
-            ("h", "/%62/k", "b", b"k", true),
             ("h", "/b//k", "b", b"/k", true),
             ("b.s3.example", "/k", "b", b"k", false),
             ("B.S3.Example:8080", "/b/k", "b", b"b/k", false),
             ("b.c.s3.example", "/k", "b.c", b"k", false),
-            ("other.s3.example", "/b/k", "b", b"k", true),
             ("s3.example", "/b/k", "b", b"k", true),
         ];
         for (host, path, bucket, key, in_path) in cases {
@@ -217,6 +223,7 @@ mod tests {
             ("GET", b"/b/?list-type=2", Pass::NoKey),
             ("GET", b"/c/k", Pass::NoBucket),
             ("GET", b"/b%2Fk", Pass::NoBucket),
+            ("GET", b"/%62/k", Pass::NoBucket),
             ("GET", b"/b/k?acl", Pass::Subresource("acl")),
             ("GET", b"/b/k?versionId=1", Pass::Subresource("versionId")),
             ("GET", b"/b/%zz", Pass::KeyEncoding),
@@ -228,6 +235,27 @@ mod tests {
         for (method, path, expected) in cases {
             let found = read(method, "h", path).map(|request| request.key);
             assert_eq!(found, Err(*expected), "{method} {}", percent::readable(path));
+        }
+    }
+
+    #[test]
+    fn a_write_names_its_object_by_its_path() {
+        let cases: &[(&str, &str, &str, Option<(&str, &[u8])>)] = &[
+            ("DELETE", "h", "/b/k%2Fl", Some(("b", b"k/l"))),
+            ("PUT", "b.s3.example", "/k?partNumber=1", Some(("b", b"k"))),
+            ("POST", "h", "/b/k?uploads", Some(("b", b"k"))),
+            ("POST", "h", "/b?delete", None),
+            ("DELETE", "h", "/b/", None),
+            ("DELETE", "none.s3.example", "/b/k", None),
+            ("DELETE", "h", "/b/%", None),
+            ("GET", "h", "/b/k", None),
+        ];
+        for (method, host, path, expected) in cases {
+            let pairs = [(":method", *method), (":authority", *host), (":path", *path)];
+            let found =
+                written(&Headers::from_pairs(pairs), Some("s3.example"), |name| name == "b");
+            let expected = expected.map(|(bucket, key)| (bucket.to_owned(), key.to_vec()));
+            assert_eq!(found, expected, "{method} {host} {path}");
         }
     }
 

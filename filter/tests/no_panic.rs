@@ -438,7 +438,11 @@ impl Host {
                 if self.calls.is_empty() {
                     return;
                 }
-                let why = if known { DispatchError::NoHost } else { DispatchError::NoCluster };
+                let why = match (known, call % 2) {
+                    (true, 0) => DispatchError::Written,
+                    (true, _) => DispatchError::NoHost,
+                    (false, _) => DispatchError::NoCluster,
+                };
                 let id = self.calls.remove(call % self.calls.len());
                 self.engine.on_call_refused(id, why, now)
             }

@@ -202,7 +202,7 @@ impl World {
             ]);
         }
         let length = self.object.len().to_string();
-        let mut headers = vec![(":status", "200")];
+        let mut headers = vec![(":status", "200"), (miss_route::FRAMING, "HTTP/1.1 chunked")];
         if announced {
             headers.push(("content-length", &length));
         }
@@ -454,7 +454,7 @@ fn header(call: &Call, name: &str) -> String {
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> CallAnswer {
     let status = status.to_string();
-    let status = [(":status", status.as_str())];
+    let status = [(":status", status.as_str()), (miss_route::FRAMING, "HTTP/1.1 chunked")];
     CallAnswer {
         headers: Headers::from_pairs(status.iter().chain(headers).copied()),
         body_bytes: body.len() as u64,

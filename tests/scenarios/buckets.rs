@@ -3,8 +3,10 @@
 
 use serde_json::json;
 
+use super::evidence::Aspect::{Answer, Asked, Counters, Line};
 use super::run::run;
 use super::{Group, Row, StoreKind, mirror_rule, redirect_rule, row};
+use crate::support::client::request;
 use crate::support::gateway::Path;
 use crate::support::server::Reply;
 
@@ -13,8 +15,9 @@ fn several_buckets() {
     run(several_buckets_on);
 }
 
-pub(super) fn several_buckets_on(_: Path) -> Group {
-    let first = json!([mirror_rule(1, "", json!({ "MirrorURL": "http://{origin}/first/" }))]);
+pub(super) fn several_buckets_on(path: Path) -> Group {
+    let elements = json!({ "MirrorURL": "http://{origin}/first/", "MirrorAllowHeadObject": true });
+    let first = json!([mirror_rule(1, "", elements)]);
     let second = json!([
         mirror_rule(1, "mirror/", json!({ "MirrorURL": "http://{origin}/second/" })),
         redirect_rule(2, "", 404, json!({ "ReplaceKeyPrefixWith": "moved/" })),
@@ -57,6 +60,31 @@ pub(super) fn several_buckets_on(_: Path) -> Group {
         )
         .origin("/first/second-bucket/k", Reply::new(200, &[], "k"))
         .mirrored("/first-bucket/second-bucket/k", "/first/second-bucket/k", "k"),
+        host(
+            "a host below the domain that names no bucket",
+            "/first-bucket/k2",
+            "none.s3.localhost",
+        )
+        .origin("/first/k2", Reply::new(200, &[], "not theirs"))
+        .status(404)
+        .without("x-oss-tag")
+        .worded_by_the_host()
+        .never_stored("/first-bucket/k2"),
+        row("a HEAD of a host below the domain that names no bucket")
+            .origin("/first/k3", Reply::new(200, &[], "not theirs"))
+            .send(request("HEAD", "/first-bucket/k3"))
+            .with("host", "none.s3.localhost:80")
+            .status(404)
+            .without("x-oss-tag")
+            .worded_by_the_host()
+            .never_stored("/first-bucket/k3"),
+        of_no_bucket(path, "the store's word on another bucket", "/first-bucket/k4", &[]),
+        of_no_bucket(
+            path,
+            "the store's word on another bucket, without a length",
+            "/first-bucket/k5",
+            &[("transfer-encoding", "chunked")],
+        ),
         host("a redirect stays on a bucket's own host", "/gone", "second-bucket.s3.localhost")
             .status(301)
             .header("location", "http://second-bucket.s3.localhost/moved/gone"),
@@ -67,6 +95,32 @@ pub(super) fn several_buckets_on(_: Path) -> Group {
     group.domain = Some("s3.localhost");
     group.store = StoreKind::Memory;
     group
+}
+
+/// No miss where the gateway reads what the store says. By callouts a host holds the answer with its
+/// body unread, and only the Host can tell.
+fn of_no_bucket(on: Path, name: &'static str, path: &'static str, more: &[(&str, &str)]) -> Row {
+    let document = "<?xml version=\"1.0\"?><Error><Code>NoSuchBucket</Code></Error>";
+    let body = match more {
+        [] => document.to_owned(),
+        _ => format!("{:x}\r\n{document}\r\n0\r\n\r\n", document.len()),
+    };
+    let mut head = "HTTP/1.1 404 Not Found\r\ncontent-type: application/xml\r\n".to_owned();
+    match more {
+        [] => head.push_str(&format!("content-length: {}\r\n", body.len())),
+        more => head.extend(more.iter().map(|(name, value)| format!("{name}: {value}\r\n"))),
+    }
+    let row = row(name)
+        .store_always("GET", path, Reply::raw(format!("{head}\r\n{body}")).keep())
+        .get(path)
+        .status(404)
+        .differs_by_path(&[Answer, Asked, Line, Counters], "a body that is held is not read");
+    match on {
+        Path::Callout => {
+            row.error(404, "NoSuchKey", "").fetched(&path.replace("/first-bucket", "/first"))
+        }
+        Path::Streaming => row.body(document).without("x-oss-tag"),
+    }
 }
 
 fn host(name: &'static str, path: &str, host: &str) -> Row {

@@ -18,10 +18,12 @@ const NEVER: &[(&str, &str)] = &[
     ("x-drs-a", "1"),
     ("x-amz-date", "now"),
     ("if-none-match", "\"e\""),
-    ("if-match", "\"e\""),
+    // It holds of whatever the origin has.
+    ("if-match", "*"),
     ("if-modified-since", "Thu, 01 Jan 1970 00:00:00 GMT"),
     ("if-unmodified-since", "Thu, 01 Jan 2100 00:00:00 GMT"),
-    ("if-range", "\"e\""),
+    // A strong ETag would travel with the Range.
+    ("if-range", "Thu, 01 Jan 1970 00:00:00 GMT"),
     ("te", "trailers"),
     ("connection", "x-hop"),
     ("x-hop", "1"),

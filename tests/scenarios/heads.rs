@@ -44,7 +44,7 @@ fn head(name: &str, path: &str) -> Row {
 
 impl Row {
     /// The object follows: by callouts in one fetch, on the streaming path range by range.
-    fn follows(self, on: Path, path: &str, bytes: &str) -> Self {
+    pub(super) fn follows(self, on: Path, path: &str, bytes: &str) -> Self {
         let row = match on {
             Path::Callout => self.fetched(path),
             Path::Streaming => self,

@@ -27,6 +27,7 @@ mod large;
 mod mirror;
 mod passthrough;
 mod places;
+mod preconditions;
 mod queries;
 mod ranges;
 mod redirects;

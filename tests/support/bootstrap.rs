@@ -140,7 +140,8 @@ fn cluster(name: &str, to: SocketAddr, filters: &[Value]) -> Value {
     })
 }
 
-/// Takes off what Envoy adds to a callout, so that an origin sees what the filter sent.
+/// Takes off what Envoy adds to a callout, so that an origin sees what the filter sent; and tells the
+/// filter by what the answer has come.
 fn strip() -> Value {
     json!({
         "name": "strip",
@@ -149,7 +150,13 @@ fn strip() -> Value {
                 "mutations": { "request_mutations": [
                     { "remove": "x-envoy-internal" },
                     { "remove": "x-envoy-expected-rq-timeout-ms" },
-                ] },
+                ], "response_mutations": [{ "append": {
+                    "header": {
+                        "key": "x-envoy-miss-framing",
+                        "value": "%UPSTREAM_PROTOCOL% %RESP(transfer-encoding)%",
+                    },
+                    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                } }] },
             }),
     })
 }

@@ -56,8 +56,10 @@ impl Reply {
             return Self::new(412, headers, "");
         }
         let size = body.len();
-        let Some((first, last)) = request.header("range").and_then(|range| span(&range, size))
-        else {
+        let is_it = |known: String| Some(known.as_str()) == etag;
+        let range =
+            request.header("range").filter(|_| request.header("if-range").is_none_or(is_it));
+        let Some((first, last)) = range.and_then(|range| span(&range, size)) else {
             return Self::new(200, headers, body);
         };
         let mut headers = headers.to_vec();

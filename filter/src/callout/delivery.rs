@@ -107,11 +107,12 @@ impl Delivery {
 }
 
 impl Callouts {
-    /// An object has arrived: its clients get it, and the bucket.
+    /// An object has arrived: its clients get it, and the bucket where it is storable.
     pub(super) fn deliver(
         &mut self,
         fetch: Fetch,
         object: Rc<Object>,
+        storable: Result<(), NotStored>,
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
     ) {
@@ -121,7 +122,7 @@ impl Callouts {
             None if waiters.iter().any(|waiter| waiter.first) => FirstClient::Waiting,
             None => FirstClient::Left,
         };
-        let result = miss.storing().and_then(|()| self.admission(&object, turn.configuration));
+        let result = storable.and_then(|()| self.admission(&object, turn.configuration));
         match result {
             Ok(()) | Err(NotStored::ByRule) => {}
             Err(_) => turn.count(Metric::NotStored),

@@ -11,7 +11,7 @@ use crate::http::headers::Headers;
 use crate::metric::Metric;
 use crate::miss::Miss;
 use crate::origin::{self, Next, OriginRequest, Route, Verdict};
-use crate::reason::MirrorFailure;
+use crate::reason::{MirrorFailure, NotStored};
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
 use crate::request::Method;
@@ -115,6 +115,7 @@ impl Fetch {
             headers: origin.call_headers(method.as_str()),
             body: None,
             timeout: origin.timeout(timeout),
+            unless_written: None,
         }
     }
 }
@@ -184,12 +185,17 @@ impl Callouts {
                     let origin = fetch.route.initial();
                     let object = Rc::new(Object {
                         body: Rc::new(answer.body),
-                        client: found.client,
+                        client: found.dated(turn.now),
                         stored: found.stored,
+                        validators: found.validators,
                         tag: origin.tag(),
                         url: origin.url(),
                     });
-                    return self.deliver(fetch, object, parts, turn);
+                    let storable = match found.is_delimited {
+                        true => fetch.miss.storing(),
+                        false => fetch.miss.storing().and(Err(NotStored::Undelimited)),
+                    };
+                    return self.deliver(fetch, object, storable, parts, turn);
                 }
             },
             Verdict::Unknown => return self.ask_size(at, turn),
@@ -231,7 +237,7 @@ impl Callouts {
     ) {
         let failure = match why {
             DispatchError::NoCluster => MirrorFailure::NoCluster,
-            DispatchError::NoHost => MirrorFailure::Unreachable,
+            DispatchError::NoHost | DispatchError::Written => MirrorFailure::Unreachable,
         };
         self.conclude(at, Verdict::Failed(failure), Vec::new(), parts, turn);
     }
@@ -267,11 +273,13 @@ impl Callouts {
         let origin = route.initial();
         let length = headers.content_length();
         let (tag, url) = (origin.tag(), origin.url());
+        let own = found.dated(turn.now);
         // The others have theirs from the object.
         let rest = waiters.split_off(waiters.len().min(ANSWERS_PER_TURN));
         let mut client = FirstClient::Left;
         for waiter in waiters {
-            let reply = Reply::head(&found.client, &tag, length);
+            let reply = Reply::unmet(&found.validators, &own, &tag, &waiter.miss.request)
+                .unwrap_or_else(|| Reply::head(&own, &tag, length));
             turn.count(Metric::Mirrored);
             if waiter.first {
                 client = FirstClient::Answered(reply.status);

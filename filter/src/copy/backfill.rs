@@ -6,6 +6,7 @@ use crate::attempt::next_attempt;
 use crate::configuration::Configuration;
 use crate::host::{CallAnswer, CallId};
 use crate::http::headers::{HeaderList, Headers};
+use crate::http::range::ContentRange;
 use crate::origin::{Health, Next, OriginRequest, Route, Verdict};
 use crate::reason::NotStored;
 use crate::store::part::Parts;
@@ -153,9 +154,13 @@ impl Backfill {
                 if let Some(why) = self.route.initial().excess(answer.body_bytes) {
                     return Fetched::Lost(why);
                 }
-                let Ok(found) = self.route.current().found(headers) else {
-                    return Fetched::Lost(NotStored::Metadata);
+                let found = match self.route.current().whole(headers, Some(answer.body_bytes)) {
+                    Ok(found) => found,
+                    Err(failure) => return Fetched::Lost(NotStored::from(&failure)),
                 };
+                if !found.is_delimited {
+                    return Fetched::Lost(NotStored::Undelimited);
+                }
                 *object = found.stored;
                 parts.expect(self.route.current().check(headers));
                 parts.announce(answer.body_bytes);
@@ -243,26 +248,4 @@ impl Backfill {
 /// A strong ETag: only that promises the same bytes (RFC 9110, section 8.8.1).
 pub(crate) fn validator(headers: &Headers) -> Option<String> {
     headers.text("etag").filter(|etag| etag.starts_with('"')).map(str::to_owned)
-}
-
-/// `Content-Range: bytes first-last/size`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct ContentRange {
-    first: u64,
-    last: u64,
-    size: u64,
-}
-
-impl ContentRange {
-    fn read(headers: &Headers) -> Option<Self> {
-        let (range, size) =
-            headers.text("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
-        let (first, last) = range.split_once('-')?;
-        let range = Self {
-            first: first.trim().parse().ok()?,
-            last: last.trim().parse().ok()?,
-            size: size.trim().parse().ok()?,
-        };
-        (range.first <= range.last && range.last < range.size).then_some(range)
-    }
 }

@@ -125,7 +125,7 @@ impl LostUploads {
             };
             let cluster = bucket.store.cluster.clone();
             let timeout = configuration.timeouts.store;
-            Some((id, Call { cluster, headers, body: None, timeout }))
+            Some((id, Call { cluster, headers, body: None, timeout, unless_written: None }))
         })
     }
 

@@ -287,6 +287,11 @@ impl Copies {
                 }
             }
             DispatchError::NoHost => {}
+            DispatchError::Written => {
+                if let Some(copy) = self.copies.iter_mut().find(|copy| copy.has(call)) {
+                    copy.lose(NotStored::Written);
+                }
+            }
         }
         self.settle(call, CallAnswer::default(), health, turn);
     }
@@ -332,7 +337,7 @@ impl Copies {
                 ranges += 1;
                 left.take(range, memory);
                 let timeout = copy.route.initial().timeout(timeouts.origin);
-                let call = Call { cluster, headers, body: None, timeout };
+                let call = Call { cluster, headers, body: None, timeout, unless_written: None };
                 turn.count(Metric::Fetches);
                 turn.effects.push(Effect::Call(id, call));
             }
@@ -354,7 +359,10 @@ impl Copies {
                 if copy.is_repeated(id) {
                     turn.count(Metric::StoreRetries);
                 }
-                turn.effects.push(Effect::Call(id, step.call(&target, timeouts)));
+                let written = (copy.plan.lease(), copy.route.since());
+                let unless_written = step.makes_visible().then_some(written);
+                let call = Call { unless_written, ..step.call(&target, timeouts) };
+                turn.effects.push(Effect::Call(id, call));
             }
         }
         self.end_copies(turn);

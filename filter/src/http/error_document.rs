@@ -13,6 +13,8 @@ pub enum ErrorCode {
     MirrorFailed,
     /// 404: neither the bucket nor the origin has the object.
     NoSuchKey,
+    /// 412: the client asked for another version of the object.
+    PreconditionFailed,
 }
 
 impl ErrorCode {
@@ -23,6 +25,7 @@ impl ErrorCode {
             Self::InvalidRange => "InvalidRange",
             Self::MirrorFailed => "MirrorFailed",
             Self::NoSuchKey => "NoSuchKey",
+            Self::PreconditionFailed => "PreconditionFailed",
         }
     }
 
@@ -33,6 +36,7 @@ impl ErrorCode {
             Self::InvalidRange => 416,
             Self::MirrorFailed => 424,
             Self::NoSuchKey => 404,
+            Self::PreconditionFailed => 412,
         }
     }
 }

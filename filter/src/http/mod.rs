@@ -2,11 +2,13 @@
 //!
 //! Pure data and functions. Nothing here knows a rule, a bucket or a host.
 
+pub mod date;
 pub mod error_document;
 pub mod headers;
 pub mod host;
 pub mod location;
 pub mod percent;
+pub mod precondition;
 pub mod query;
 pub mod range;
 

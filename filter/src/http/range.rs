@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::headers::Headers;
+
 /// What a client's Range means for an object of a given size.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Part {
@@ -58,6 +60,39 @@ pub fn part(range: Option<&[u8]>, size: usize) -> Part {
 fn position(digits: &str) -> Option<usize> {
     let numeric = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     numeric.then(|| digits.parse().unwrap_or(usize::MAX))
+}
+
+/// `Content-Range: bytes first-last/size`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ContentRange {
+    /// The first byte.
+    pub first: u64,
+    /// The last byte.
+    pub last: u64,
+    /// The size of the whole.
+    pub size: u64,
+}
+
+impl ContentRange {
+    /// That of an answer; one that says less is none.
+    #[must_use]
+    pub fn read(answer: &Headers) -> Option<Self> {
+        let (range, size) =
+            answer.text("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let range = Self {
+            first: first.trim().parse().ok()?,
+            last: last.trim().parse().ok()?,
+            size: size.trim().parse().ok()?,
+        };
+        (range.first <= range.last && range.last < range.size).then_some(range)
+    }
+
+    /// Whether it is all of the whole.
+    #[must_use]
+    pub const fn is_whole(self) -> bool {
+        self.first == 0 && self.last + 1 == self.size
+    }
 }
 
 #[cfg(test)]

@@ -13,11 +13,13 @@ use crate::conclusion::Conclusion;
 use crate::copy::{Plan, backfill};
 use crate::digest::Check;
 use crate::http::headers::{HeaderList, Headers};
+use crate::http::precondition::Validators;
 use crate::metric::Metric;
 use crate::miss::Miss;
 use crate::miss_route;
 use crate::origin::{Passed, Route, Unheard, Verdict};
 use crate::reason::{MirrorFailure, NotStored};
+use crate::reply::Reply;
 use crate::report::Outcome;
 use crate::request::Method;
 use crate::time::Moment;
@@ -96,6 +98,9 @@ impl InFlight {
         }
         if let Some(range) = request.range() {
             headers.add("range", range);
+            if let Some(known) = request.headers.get("if-range") {
+                headers.add("if-range", known);
+            }
         }
         headers.add(miss_route::FORWARDED_PROTO, &self.forwarded_proto);
         // Only where somebody else may be asked is it worth a detour to hear that this one is not
@@ -143,9 +148,19 @@ impl InFlight {
                 }
             }
             206 if ranged && answer.get("content-range").is_some() => {
+                // An origin that does not know If-Range has sent a part of another version.
+                if !Validators::of(answer).takes_range(&self.miss.request.headers) {
+                    let reply = Reply::precondition_failed("If-Range", &self.miss.request);
+                    return self.unmet(reply, None);
+                }
                 self.stream(status, answer, None, Storing::Later)
             }
             416 if ranged => {
+                let tag = self.route.initial().tag();
+                let (validators, own) = (Validators::of(answer), HeaderList::new());
+                if let Some(reply) = Reply::unmet(&validators, &own, &tag, &self.miss.request) {
+                    return self.unmet(reply, None);
+                }
                 let conclusion = self.miss.unsatisfiable(self.route.initial(), answer);
                 let wanted = self.wanted(Some(conclusion.reply.status));
                 Answered::Concluded(conclusion, wanted)
@@ -163,7 +178,11 @@ impl InFlight {
     ) -> Answered {
         let origin = self.route.current();
         let rule = origin.rule();
-        let found = match origin.found(answer) {
+        let found = match status {
+            206 => origin.found(answer),
+            _ => origin.whole(answer, length),
+        };
+        let found = match found {
             Ok(found) => found,
             Err(failure) => return self.fail(&failure),
         };
@@ -173,17 +192,33 @@ impl InFlight {
         {
             return self.conclude(&Verdict::TooLarge { limit });
         }
+        let (own, tag) = (found.dated(self.since), self.route.initial().tag());
+        if let Some(reply) = Reply::unmet(&found.validators, &own, &tag, &self.miss.request) {
+            return self.unmet(reply, length);
+        }
         let mut headers = HeaderList::new().with(":status", status.to_string());
-        headers.extend(&found.client);
-        for name in ["content-length", "content-range"] {
-            if let Some(value) = answer.get(name) {
+        headers.extend(&own);
+        let range = if status == 206 { answer.get("content-range") } else { None };
+        for (name, value) in
+            [("content-length", answer.get("content-length")), ("content-range", range)]
+        {
+            if let Some(value) = value {
                 headers.add(name, value);
             }
         }
         // The bucket knows ranges, and has the object soon.
         headers.add("accept-ranges", "bytes");
-        headers.add("x-oss-tag", self.route.initial().tag());
-        if let Err(why) = self.miss.storing() {
+        headers.add("x-oss-tag", tag);
+        // What ends with its connection is not copied on its way. Where the origin knows ranges, they
+        // bring it with its length.
+        let by_ranges = answer.get("accept-ranges") == Some(b"bytes");
+        let is_copied =
+            status == 206 || found.is_delimited || self.miss.request.method == Method::Head;
+        let storable = match is_copied || by_ranges {
+            true => self.miss.storing(),
+            false => self.miss.storing().and(Err(NotStored::Undelimited)),
+        };
+        if let Err(why) = storable {
             let outcome = Outcome::Mirrored {
                 url: &self.route.initial().url(),
                 bytes: length,
@@ -197,8 +232,24 @@ impl InFlight {
         let check = origin.check(answer);
         let validator = backfill::validator(answer);
         let plan = Plan { check, ..self.plan(found.stored, length, validator, Some(status)) };
-        let storing = Some(storing(plan, self.route.clone()));
+        let route = self.route.clone();
+        let storing = if is_copied { storing(plan, route) } else { Storing::Later(plan, route) };
+        let storing = Some(storing);
         Answered::Streams { headers, storing, line: None, not_stored: false }
+    }
+
+    /// The client does not want this version. The bucket lacks the object all the same, and gets it.
+    fn unmet(&self, reply: Reply, bytes: Option<u64>) -> Answered {
+        let client = Some(reply.status);
+        let outcome = Outcome::Mirrored {
+            url: &self.route.initial().url(),
+            bytes,
+            client,
+            stored: Some(self.miss.storing()),
+        };
+        let line = self.miss.report.line(&outcome);
+        let conclusion = Conclusion { reply, metric: Metric::Mirrored, line };
+        Answered::Concluded(conclusion, self.wanted(client))
     }
 
     /// What becomes of an answer that is no object, and did not come back.

@@ -2,14 +2,16 @@
 //! leads.
 
 mod health;
+mod object;
 mod route;
 mod verdict;
 
 use std::sync::Arc;
 
 pub use self::health::Health;
+pub use self::object::ObjectHeaders;
 pub use self::route::{MAX_HOPS, Next, Route};
-pub use self::verdict::{ObjectHeaders, Passed, Unheard, Verdict, judge_size};
+pub use self::verdict::{Passed, Unheard, Verdict, judge_size};
 use crate::configuration::Configuration;
 use crate::digest::Check;
 use crate::http::headers::{HeaderList, Headers};

@@ -40,6 +40,11 @@ impl Route {
         Self { initial, moved: None, others, hops: 0, since }
     }
 
+    /// When it was begun.
+    pub(crate) const fn since(&self) -> Moment {
+        self.since
+    }
+
     /// What the rule says is to be asked. The object is this one's, wherever it was found.
     #[must_use]
     pub const fn initial(&self) -> &OriginRequest {

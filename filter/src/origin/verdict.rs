@@ -3,25 +3,13 @@
 use std::time::Duration;
 
 use super::OriginRequest;
+use super::object::{ObjectHeaders, object_headers};
 use crate::configuration::Limits;
 use crate::http::headers::{HeaderList, Headers};
 use crate::reason::{MirrorFailure, NotStored};
 
 /// Redirects of an origin's: another place has the object.
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
-
-/// The headers of an origin's answer that belong to the object.
-const OBJECT_HEADERS: &[&str] = &[
-    "content-type",
-    "content-encoding",
-    "content-disposition",
-    "content-language",
-    "cache-control",
-    "expires",
-];
-
-/// What S3 itself says of an object whose type nobody gave.
-const NO_TYPE: &str = "application/octet-stream";
 
 /// What an origin's answer amounts to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,15 +31,6 @@ pub enum Verdict {
     },
     /// The host gave the answer up: it broke off, or was too large for the host.
     Unknown,
-}
-
-/// An object, but for its bytes.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ObjectHeaders {
-    /// Those for clients.
-    pub client: HeaderList,
-    /// Those for the store.
-    pub stored: HeaderList,
 }
 
 /// An answer that is the client's as it is.
@@ -84,7 +63,7 @@ impl OriginRequest {
         if body_bytes > limit {
             return Verdict::TooLarge { limit };
         }
-        match self.found(answer) {
+        match self.whole(answer, Some(body_bytes)) {
             Ok(found) => Verdict::Object(found),
             Err(failure) => Verdict::Failed(failure),
         }
@@ -96,7 +75,7 @@ impl OriginRequest {
     pub fn judge_head(&self, answer: &Headers, limit: u64) -> Verdict {
         match (answer.status(), answer.content_length()) {
             (Some(200), Some(length)) if length > limit => Verdict::TooLarge { limit },
-            (Some(200), _) => match self.found(answer) {
+            (Some(200), length) => match self.whole(answer, length) {
                 Ok(found) => Verdict::Object(found),
                 Err(failure) => Verdict::Failed(failure),
             },
@@ -129,21 +108,6 @@ impl OriginRequest {
             404 => Verdict::Absent,
             other => Verdict::Failed(MirrorFailure::Status(other)),
         }
-    }
-
-    /// What is made of the headers of an object.
-    ///
-    /// # Errors
-    ///
-    /// Its user metadata is wanted, and too large to be kept.
-    pub fn found(&self, answer: &Headers) -> Result<ObjectHeaders, MirrorFailure> {
-        let keeping = &self.rule().keeping;
-        let mut client = object_headers(answer);
-        client.extend(&keeping.metadata(answer).ok_or(MirrorFailure::MetadataTooLarge)?);
-        let mut stored = client.clone();
-        keeping.add_stored(answer, &self.key, &mut stored);
-        keeping.add_shown(answer, &self.key, &mut client);
-        Ok(ObjectHeaders { client, stored })
     }
 
     /// The largest object that is mirrored through memory, in bytes.
@@ -184,6 +148,7 @@ impl OriginRequest {
                 | MirrorFailure::MetadataTooLarge
                 | MirrorFailure::NoCluster
                 | MirrorFailure::Overloaded
+                | MirrorFailure::Partial
                 | MirrorFailure::TooLarge { .. }
                 | MirrorFailure::UnknownOrigin(_) => false,
             },
@@ -244,30 +209,13 @@ pub fn judge_size(answer: &Headers, limit: u64) -> Verdict {
     }
 }
 
-/// The headers of an answer that belong to the object.
-fn object_headers(answer: &Headers) -> HeaderList {
-    let mut headers = HeaderList::new();
-    for name in OBJECT_HEADERS {
-        let values: Vec<&[u8]> = answer
-            .iter()
-            .filter(|(found, value)| *found == name.as_bytes() && !value.is_empty())
-            .map(|(_, value)| value)
-            .collect();
-        // One line with commas means what several lines mean (RFC 9110, section 5.3).
-        if !values.is_empty() {
-            headers.add(name, values.join(&b", "[..]));
-        }
-    }
-    if headers.get("content-type").is_none() {
-        headers.add("content-type", NO_TYPE);
-    }
-    headers
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::object::NO_TYPE;
     use super::super::tests::request;
     use super::*;
+    use crate::http::precondition::Validators;
+    use crate::miss_route::FRAMING;
 
     #[test]
     fn answers_are_judged() {
@@ -275,14 +223,24 @@ mod tests {
         let genuine = ("x-envoy-upstream-service-time", "1");
         let typed = |kind: &str| {
             let headers = HeaderList::new().with("content-type", kind);
-            Verdict::Object(ObjectHeaders { client: headers.clone(), stored: headers })
+            let (client, validators) = (headers.clone(), Validators::default());
+            Verdict::Object(ObjectHeaders {
+                client,
+                stored: headers,
+                validators,
+                is_delimited: true,
+            })
         };
         let moved = Verdict::Moved("http://p/".to_owned());
         let location = ("location", "http://p/");
         let plain = request("a", "");
         let cases: Vec<(Vec<(&str, &str)>, u64, Verdict)> = vec![
             (vec![], 0, Verdict::Unknown),
-            (vec![(":status", "200"), ("content-type", "a/b")], 5, typed("a/b")),
+            (
+                vec![(":status", "200"), ("content-type", "a/b"), (FRAMING, "HTTP/2 -")],
+                5,
+                typed("a/b"),
+            ),
             (vec![(":status", "200"), ("content-length", "5")], 5, typed(NO_TYPE)),
             (
                 vec![(":status", "200"), ("content-length", "6")],
@@ -313,7 +271,12 @@ mod tests {
             head(&[(":status", "200"), ("content-length", "11")]),
             Verdict::TooLarge { limit: 10 }
         );
-        let long = [(":status", "200"), ("content-length", "11"), ("content-type", "a/b")];
+        let long = [
+            (":status", "200"),
+            ("content-length", "11"),
+            ("content-type", "a/b"),
+            (FRAMING, "HTTP/1.1 chunked"),
+        ];
         let headers = |length| Headers::from_pairs(long.iter().copied().filter(|p| p.1 != length));
         assert_eq!(plain.judge_head(&headers(""), 10), Verdict::TooLarge { limit: 10 });
         assert_eq!(plain.judge_head(&headers("11"), 10), typed("a/b"));

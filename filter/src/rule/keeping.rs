@@ -60,10 +60,7 @@ impl Keeping {
 
     /// Adds to what clients are told with the origin's answer; what is set takes the place of what
     /// was there.
-    pub(crate) fn add_shown(&self, answer: &Headers, key: &[u8], headers: &mut HeaderList) {
-        if let (true, Some(time)) = (self.last_modified, answer.get("last-modified")) {
-            headers.add("last-modified", time);
-        }
+    pub(crate) fn add_shown(&self, key: &[u8], headers: &mut HeaderList) {
         for (name, value) in &self.return_headers {
             headers.remove(name);
             headers.add(name, value.apply(percent::encode_key(key).as_bytes()));
@@ -141,19 +138,12 @@ mod tests {
             ]
         );
         let mut shown = HeaderList::new().with("cache-control", "no-store");
-        all.add_shown(&answer, key, &mut shown);
-        assert_eq!(
-            pairs(&shown),
-            [
-                ("last-modified", "Tue, 01 Apr 2025 08:00:00 GMT"),
-                ("cache-control", "max-age=60"),
-                ("x-key", "<d/%C3%BC>"),
-            ]
-        );
+        all.add_shown(key, &mut shown);
+        assert_eq!(pairs(&shown), [("cache-control", "max-age=60"), ("x-key", "<d/%C3%BC>")]);
         let none = Keeping::default();
         let mut nothing = none.metadata(&answer).unwrap();
         none.add_stored(&answer, key, &mut nothing);
-        none.add_shown(&answer, key, &mut nothing);
+        none.add_shown(key, &mut nothing);
         assert_eq!(pairs(&nothing), []);
     }
 

@@ -11,6 +11,7 @@ use super::vm::{self, Vm};
 use crate::conclusion::Conclusion;
 use crate::decision::{Decision, Exchange};
 use crate::host::{Effect, StreamId};
+use crate::lease::Lease;
 use crate::matching::Source;
 
 /// One request.
@@ -18,11 +19,13 @@ pub(super) struct BucketStream {
     id: StreamId,
     vm: Rc<Vm>,
     exchange: Option<Exchange>,
+    /// What the request writes.
+    written: Option<Lease>,
 }
 
 impl BucketStream {
     pub(super) const fn new(id: u32, vm: Rc<Vm>) -> Self {
-        Self { id: StreamId(id), vm, exchange: None }
+        Self { id: StreamId(id), vm, exchange: None, written: None }
     }
 
     /// Answers in place of the bucket; its own answer is better than none.
@@ -44,6 +47,7 @@ impl Context for BucketStream {}
 impl HttpContext for BucketStream {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         if let Ok(headers) = host::headers(Map::Request) {
+            self.written = self.vm.written(&headers);
             let sequence = self.vm.engine.borrow_mut().sequence();
             self.exchange = Some(Exchange::new(headers, sequence));
         }
@@ -53,6 +57,7 @@ impl HttpContext for BucketStream {
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         let Some(exchange) = &mut self.exchange else { return Action::Continue };
         let Ok(headers) = host::headers(Map::Response) else { return Action::Continue };
+        self.vm.note_write(self.written.take(), &headers);
         match exchange.on_answer(&self.vm.configuration, &headers, source) {
             Decision::Answer(conclusion) => self.answer(conclusion),
             Decision::Fetch(conclusion, miss) => {

@@ -105,6 +105,7 @@ pub(super) enum Map {
 /// A buffer of bytes.
 #[derive(Clone, Copy)]
 pub(super) enum Buffer {
+    RequestBody = 0,
     ResponseBody = 1,
     CallResponseBody = 4,
     PluginConfiguration = 7,

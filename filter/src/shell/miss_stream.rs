@@ -24,11 +24,13 @@ const PIECE: usize = 64 * 1024;
 pub(super) struct Stream {
     vm: Rc<Vm>,
     miss: MissStream,
+    /// What the request writes.
+    written: Option<Lease>,
 }
 
 impl Stream {
     pub(super) fn new(vm: Rc<Vm>) -> Self {
-        Self { vm, miss: MissStream::default() }
+        Self { vm, miss: MissStream::default(), written: None }
     }
 
     /// Has the engine decide, and performs what comes before the decision.
@@ -91,28 +93,43 @@ impl Stream {
 impl Context for Stream {}
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+    fn on_http_request_headers(&mut self, _: usize, is_end: bool) -> Action {
         // What a client sent must not reach an origin unread.
         let headers = host::headers(Map::Request).unwrap_or_default();
+        self.written = self.vm.written(&headers);
         let root = self.vm.owner;
         let decision =
             self.decide(|miss, engine| miss.on_request(engine, headers, root, vm::now()));
         match decision {
             RequestDecision::Answer(reply) => self.answer(&reply),
             RequestDecision::Continue => Action::Continue,
-            RequestDecision::Send(headers) => match host::replace_headers(Map::Request, &headers) {
-                Ok(()) => Action::Continue,
-                Err(error) => {
-                    self.vm.expect("replace headers", Err(error));
-                    self.answer(&Reply::lost(&Headers::default()))
+            RequestDecision::Send(mut headers) => {
+                // A host cannot be told any more that there is no body; its length it can.
+                if self.miss.drops_body() && !is_end {
+                    headers.add("content-length", "0");
                 }
-            },
+                match host::replace_headers(Map::Request, &headers) {
+                    Ok(()) => Action::Continue,
+                    Err(error) => {
+                        self.vm.expect("replace headers", Err(error));
+                        self.answer(&Reply::lost(&Headers::default()))
+                    }
+                }
+            }
         }
+    }
+
+    fn on_http_request_body(&mut self, size: usize, _: bool) -> Action {
+        if size > 0 && self.miss.drops_body() {
+            self.vm.expect("empty a body", host::replace(Buffer::RequestBody, size, b""));
+        }
+        Action::Continue
     }
 
     fn on_http_response_headers(&mut self, _: usize, is_end: bool) -> Action {
         let headers: Headers = host::headers(Map::Response).unwrap_or_default();
         let status = headers.status().unwrap_or_default();
+        self.vm.note_write(self.written.take(), &headers);
         let decision = self
             .decide(|miss, engine| miss.on_response(engine, &headers, source, || unheard(status)));
         match decision {

@@ -10,11 +10,12 @@ use proxy_wasm::types::LogLevel;
 use super::host;
 use crate::configuration::Configuration;
 use crate::engine::Engine;
-use crate::host::{CallId, Effect, StreamId};
-use crate::http::headers::HeaderList;
+use crate::host::{Call, CallId, DispatchError, Effect, StreamId};
+use crate::http::headers::{HeaderList, Headers};
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::reply::{Body, Reply};
+use crate::request;
 use crate::time::Moment;
 
 /// One configured root.
@@ -94,7 +95,7 @@ impl Vm {
         while let Some(effect) = pending.pop_front() {
             match effect {
                 Effect::Answer(stream, reply) => self.answer_stream(stream, &reply),
-                Effect::Call(id, call) => match host::dispatch(&call) {
+                Effect::Call(id, call) => match self.send(&call) {
                     Ok(token) => {
                         self.calls.borrow_mut().push((token, id));
                     }
@@ -114,6 +115,33 @@ impl Vm {
                 }
                 Effect::Wake => self.wake(),
             }
+        }
+    }
+
+    fn send(&self, call: &Call) -> Result<u32, DispatchError> {
+        if let Some((lease, since)) = &call.unless_written {
+            let (held, _) = host::shared_data(&lease.written());
+            if lease.is_written(&held, *since) {
+                return Err(DispatchError::Written);
+            }
+        }
+        host::dispatch(call)
+    }
+
+    /// The object that a request writes or deletes, where it does.
+    pub(super) fn written(&self, request: &Headers) -> Option<Lease> {
+        let knows = |name: &str| self.configuration.bucket(name).is_some();
+        let domain = self.configuration.domain.as_deref();
+        let (bucket, key) = request::written(request, domain, knows)?;
+        Some(Lease::of(&bucket, &key))
+    }
+
+    /// Keeps for all workers that a client has written an object. One that the store has refused
+    /// says nothing: else anybody could keep objects out of the bucket.
+    pub(super) fn note_write(&self, written: Option<Lease>, answer: &Headers) {
+        if let (Some(lease), Some(200..300)) = (written, answer.status()) {
+            let kept = host::set_shared_data(&lease.written(), &lease.write(now()), 0);
+            self.expect("keep a write", kept);
         }
     }
 

@@ -76,6 +76,14 @@ pub(crate) enum Step {
 }
 
 impl Step {
+    /// Whether the object can be seen once it is done.
+    pub(crate) const fn makes_visible(&self) -> bool {
+        match self {
+            Self::Complete { .. } | Self::Put { .. } => true,
+            Self::Abort { .. } | Self::Create | Self::Look | Self::Part { .. } => false,
+        }
+    }
+
     pub(crate) fn call(self, target: &Target<'_>, timeouts: Timeouts) -> Call {
         let timeout = match self {
             Self::Complete { .. } | Self::Create => timeouts.multipart(),
@@ -93,7 +101,13 @@ impl Step {
             Self::Part { id, number, bytes } => (target.upload_part(&id, number), Some(bytes)),
             Self::Put { bytes } => (target.put(bytes.len()), Some(bytes)),
         };
-        Call { cluster: target.bucket.store.cluster.clone(), headers, body, timeout }
+        Call {
+            cluster: target.bucket.store.cluster.clone(),
+            headers,
+            body,
+            timeout,
+            unless_written: None,
+        }
     }
 }
 

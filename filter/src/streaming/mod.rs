@@ -334,6 +334,12 @@ impl MissStream {
         }
     }
 
+    /// Whether the body of the request is nobody's any more: the bucket had it, and no origin gets it.
+    #[must_use]
+    pub const fn drops_body(&self) -> bool {
+        matches!(self.state, State::Asked(..))
+    }
+
     /// The copy of the body, where there is one.
     #[must_use]
     pub const fn copy(&self) -> Option<CopyId> {

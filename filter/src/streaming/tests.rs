@@ -108,7 +108,9 @@ impl Bench {
         answer: &[(&str, &str)],
         unheard: Option<Unheard>,
     ) -> ResponseDecision {
-        let answer = Headers::from_pairs(answer.iter().copied());
+        // A protocol that tells an end from a break.
+        let framing = (miss_route::FRAMING, "HTTP/2 -");
+        let answer = Headers::from_pairs(answer.iter().copied().chain([framing]));
         let decided =
             self.miss.on_response(&mut self.engine, &answer, || Source::Bucket, || unheard);
         self.effects.extend(decided.effects);
@@ -433,4 +435,38 @@ fn a_second_response_takes_nothing_from_the_copy_of_the_first() {
     assert!(bench.miss.on_lease(&mut bench.engine, true).is_empty());
     assert!(matches!(bench.answer(&[(":status", "200")]), ResponseDecision::Continue));
     assert!(bench.miss.copy().is_some());
+}
+
+#[test]
+fn a_part_of_another_version_is_nobodys() {
+    let range = ("range", "bytes=0-1");
+    let part = [(":status", "206"), ("content-range", "bytes 0-1/5")];
+    for (condition, etag, expected) in [
+        (("if-range", "\"v\""), Some("\"v\""), 206),
+        (("if-range", "\"v\""), Some("\"w\""), 412),
+        (("if-range", "\"v\""), None, 412),
+        (("if-match", "\"v\""), Some("\"v\""), 206),
+        (("if-match", "\"v\""), Some("\"w\""), 412),
+        (("if-match", "\"v\""), None, 412),
+    ] {
+        let mut bench = Bench::new();
+        let asked = sent(bench.missed("GET", "/b/k/a", &[range, condition]));
+        let travels = condition.0 == "if-range";
+        assert_eq!(text(&asked, condition.0).is_some(), travels, "{condition:?}");
+        let answer: Vec<_> = part.into_iter().chain(etag.map(|etag| ("etag", etag))).collect();
+        let status = match bench.answer(&answer) {
+            ResponseDecision::Answer(reply) => reply.status,
+            ResponseDecision::Stream(headers) => {
+                text(&headers, ":status").unwrap().parse().unwrap()
+            }
+            ResponseDecision::Continue => panic!("{condition:?} {etag:?}"),
+        };
+        assert_eq!(status, expected, "{condition:?} {etag:?}");
+    }
+    // Behind the end there is nothing of a version that the origin does not name.
+    let mut bench = Bench::new();
+    sent(bench.missed("GET", "/b/k/a", &[range, ("if-match", "\"v\"")]));
+    let answer = [(":status", "416"), ("content-range", "bytes */0")];
+    let ResponseDecision::Answer(reply) = bench.answer(&answer) else { panic!() };
+    assert_eq!(reply.status, 412);
 }

@@ -27,10 +27,11 @@ const USUAL: [(&str, &str); 2] =
     [("accept", "*/*"), ("user-agent", concat!("back-to-origin/", env!("CARGO_PKG_VERSION")))];
 
 /// What is said of every object and document that has nothing of its own there.
-const OF_EVERY_BODY: [(&str, &str); 3] = [
+const OF_EVERY_BODY: [(&str, &str); 4] = [
     ("accept-ranges", "bytes"),
     ("content-type", "application/octet-stream"),
     ("content-type", "application/xml"),
+    ("last-modified", "Thu, 01 Jan 1970 00:00:00 GMT"),
 ];
 
 /// How long an origin may take, unless a rule says otherwise.

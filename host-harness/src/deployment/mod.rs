@@ -36,7 +36,7 @@ section! {
         /// The address of the administration interface; without it there is none.
         pub admin: Option<At<SocketAddr>> [Optional],
         /// The domain below which `<bucket>.<domain>`, as the Host of a request, names a bucket.
-        /// `/<bucket>/<key>` always does.
+        /// Under any other Host, `/<bucket>/<key>` does: MISSES.md has the rule.
         pub domain: Option<Domain> [Optional],
         /// How many threads serve requests, each with its own instance of the filter.
         pub workers: NonZeroUsize [Computed "the number of processors"],

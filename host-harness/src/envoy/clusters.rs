@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use back_to_origin::miss_route::{ATTEMPTS, FORWARDED_PROTO};
+use back_to_origin::miss_route::ATTEMPTS;
 use back_to_origin::rule::RuleSet;
 
 use super::bootstrap::{seconds, socket};
@@ -70,9 +70,11 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
     let bound = fetches.clamp(REQUESTS, u64::from(u32::MAX));
     for origin in origins {
         let mut filters = if streams {
-            List::new().with(scripts::handback(settings)).with(scripts::strip(&[FORWARDED_PROTO]))
+            List::new()
+                .with(scripts::handback(settings))
+                .with(scripts::strip(scripts::Server::Origin))
         } else {
-            List::new().remark(ADDED).with(plain_request())
+            List::new().remark(ADDED).with(plain_request(Some(scripts::framing())))
         };
         filters.extend(signing_origin(origin, settings).map(Yaml::from));
         clusters = clusters.remark(about(origin)).with(cluster(
@@ -143,7 +145,7 @@ fn add_bucket(
         add(about, &signed(name), REQUESTS, filters, "signed");
     }
     if streams {
-        let stripped = || List::new().with(scripts::strip(&[]));
+        let stripped = || List::new().with(scripts::strip(scripts::Server::Store));
         let mut filters = stripped();
         filters.extend(signing().filter(|_| is_signed));
         let about = format!(
@@ -156,9 +158,9 @@ fn add_bucket(
         }
     }
     let mut filters = if streams {
-        List::new().with(scripts::strip(&[]))
+        List::new().with(scripts::strip(scripts::Server::Store))
     } else {
-        List::new().remark(ADDED).with(plain_request())
+        List::new().remark(ADDED).with(plain_request(None))
     };
     let how = if signing().is_some() { ", signed here: no key ever enters the module" } else { "" };
     filters.extend(signing());
@@ -272,10 +274,13 @@ fn encryption(host: &str, is_address: bool, settings: &Settings) -> Map {
 }
 
 /// Takes off what Envoy adds to a callout.
-fn plain_request() -> Map {
+fn plain_request(said: Option<Map>) -> Map {
     let gone = ["x-envoy-internal", "x-envoy-expected-rq-timeout-ms"]
         .map(|name| Map::new().with("remove", name));
-    let mutations = Map::new().with("request_mutations", gone.into_iter().collect::<List>());
+    let said = said.map(|said| List::new().with(said));
+    let mutations = Map::new()
+        .with("request_mutations", gone.into_iter().collect::<List>())
+        .maybe("response_mutations", said);
     Map::new().with("name", "envoy.filters.http.header_mutation").with(
         "typed_config",
         Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")

@@ -1,7 +1,7 @@
 //! `routes.yaml`: which request goes to which cluster.
 //!
-//! Owns how a request names its bucket. Nothing is decoded or tidied on the way, and no rule is
-//! spelled out: which one a request meets, the filter finds.
+//! Owns how Envoy is told what names a bucket, as [`back_to_origin::naming`] has it. Nothing is decoded
+//! or tidied on the way, and no rule is spelled out: which one a request meets, the filter finds.
 
 use super::way::{Misses, Named, Way, kept};
 use super::yaml::{List, Map};
@@ -32,12 +32,17 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
     };
     let mut hosts = List::new();
     if let Some(domain) = &deployment.domain {
+        // A name may end in a dot.
+        let ends = |name: String| [format!("{name}."), name].into_iter().rev();
         for (bucket, rules) in buckets() {
             let name = format!("{}.{}", bucket.name.value, domain.0);
-            let domains = [name.clone(), format!("{name}:*")].into_iter().collect();
             let routes = way(bucket, rules, Named::Host);
+            let domains = ends(name.clone()).collect();
             hosts = hosts.with(host(&name, domains, &[(bucket, rules)], routes));
         }
+        let others = ["*.", "."].into_iter().flat_map(|start| ends(format!("{start}{}", domain.0)));
+        let nobodys = Map::new().with("name", "nobody").with("domains", others.collect::<List>());
+        hosts = hosts.remark(NOBODYS).with(nobodys);
     }
     let routes = buckets()
         .fold(List::new(), |routes, (bucket, rules)| routes.join(way(bucket, rules, Named::Path)));
@@ -48,8 +53,13 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
     }
     let routes = Map::typed("envoy.config.route.v3.RouteConfiguration")
         .with("name", NAME)
+        .maybe("ignore_port_in_host_matching", deployment.domain.is_some().then_some(true))
         .with("virtual_hosts", hosts);
     Map::new()
         .with("resources", List::new().with(routes))
         .document(&settings.heading("Which request goes to which bucket, and the miss route."))
 }
+
+/// Why a host has no routes.
+const NOBODYS: &str = "Below the domain a host names a bucket, or nobody's: its path is not read as one. The store would \
+     speak of one bucket, and the filter of another.";

@@ -3,7 +3,9 @@
 //! Owns their text, and which answers never come to them. The words that they speak with the filter
 //! are [`back_to_origin::miss_route`]'s.
 
-use back_to_origin::miss_route::{ATTEMPT, FORWARDED_PROTO, HOST, LOCATION, MISS, RETURNS};
+use back_to_origin::miss_route::{
+    ATTEMPT, FORWARDED_PROTO, FRAMING, HOST, LOCATION, MISS, RETURNS,
+};
 
 use super::yaml::{List, Map, Yaml};
 use super::{Form, Settings};
@@ -25,7 +27,7 @@ end"#;
 
 /// On a bucket's side: a miss becomes a redirect to the miss route.
 pub(super) fn guard(settings: &Settings) -> Map {
-    let drain = drain(settings, "  ");
+    let drain = drain(settings, "  ", IS_ERROR, OF_NO_BUCKET);
     let script = format!(
         r#"{AMONG}
 function envoy_on_response(answer)
@@ -53,7 +55,7 @@ end
 
 /// On an origin's side: an answer that the filter wants to know of comes back to the miss route.
 pub(super) fn handback(settings: &Settings) -> Map {
-    let drain = drain(settings, "    ");
+    let drain = drain(settings, "    ", "", " answer:body()");
     let script = format!(
         r#"{AMONG}
 function envoy_on_request(request)
@@ -84,14 +86,24 @@ end
     )
 }
 
-/// Reads a small body to its end, so that its connection serves the next request. The headers are
-/// others behind it.
-fn drain(settings: &Settings, margin: &str) -> String {
+/// A store's own words on an error, which S3 sends without a length.
+const IS_ERROR: &str =
+    " or not length and (headers:get(\"content-type\") or \"\"):find(\"/xml\", 1, true)";
+
+/// What a store says of a bucket that it does not have is no miss.
+const OF_NO_BUCKET: &str = r#"
+    local body = answer:body()
+    if body and body:getBytes(0, body:length()):find("<Code>NoSuchBucket</Code>", 1, true) then return end -- nobody was asked
+   "#;
+
+/// Reads a small body to its end, so that its connection serves the next request; `read` does. The
+/// headers are others behind it.
+fn drain(settings: &Settings, margin: &str, others: &str, read: &str) -> String {
     match settings.form {
         Form::Istio => String::new(),
         Form::Envoy => format!(
             "{margin}local length = tonumber(headers:get(\"content-length\") or \"\")\n\
-             {margin}if length and length <= {DRAINED} then answer:body() headers = answer:headers() end -- its connection lives on\n"
+             {margin}if length and length <= {DRAINED}{others} then{read} headers = answer:headers() end -- its connection lives on\n"
         ),
     }
 }
@@ -124,8 +136,13 @@ fn hits() -> Map {
     Map::new().with("matcher_tree", tree)
 }
 
-/// Takes headers off that are between Envoy and the filter; `more` are others, of requests alone.
-pub(super) fn strip(more: &[&str]) -> Map {
+/// Takes headers off that are between Envoy and the filter; an origin also tells by what its answer
+/// has come.
+pub(super) fn strip(server: Server) -> Map {
+    let (more, said) = match server {
+        Server::Origin => (&[FORWARDED_PROTO][..], Some(framing())),
+        Server::Store => (&[][..], None),
+    };
     let prefix = |prefix: &str| {
         let matcher = Map::new().with("key_matcher", Map::new().with("prefix", prefix));
         Map::new().with("remove_on_match", matcher)
@@ -134,8 +151,24 @@ pub(super) fn strip(more: &[&str]) -> Map {
     let requests: List = std::iter::once(prefix("x-envoy-")).chain(requests).collect();
     let mutations = Map::new()
         .with("request_mutations", requests)
-        .with("response_mutations", List::new().with(prefix(MISS)));
+        .with("response_mutations", std::iter::once(prefix(MISS)).chain(said).collect::<List>());
     let config = Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")
         .with("mutations", mutations);
     Map::new().with("name", "strip").with("typed_config", config.shared("strip"))
+}
+
+/// Has the filter told by what an answer has come: in place of whatever a server says of that.
+pub(super) fn framing() -> Map {
+    let value = "%UPSTREAM_PROTOCOL% %RESP(transfer-encoding)%";
+    let header = Map::new()
+        .with("header", Map::new().with("key", FRAMING).with("value", value))
+        .with("append_action", "OVERWRITE_IF_EXISTS_OR_ADD");
+    Map::new().with("append", header)
+}
+
+/// Whose headers are taken off.
+#[derive(Clone, Copy)]
+pub(super) enum Server {
+    Origin,
+    Store,
 }

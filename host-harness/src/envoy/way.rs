@@ -49,6 +49,7 @@ impl Way<'_> {
     pub(super) fn routes(self, mut routes: List) -> List {
         let is_signed = self.bucket.reads.value == Reads::Signed;
         let heads = self.misses.is_some_and(|misses| misses.rules.iter().any(Rule::allows_head));
+        let is_told = self.misses.is_some_and(|misses| stores(misses.rules));
         for (method, is_missed) in [("GET", self.misses.is_some()), ("HEAD", heads)] {
             if is_signed {
                 let matching = self.asked(method).with("query_parameters", presigned());
@@ -57,11 +58,15 @@ impl Way<'_> {
                     let route = self.route(by(matching, method), is_missed, true);
                     routes = routes.with(self.addressed(route, rewrite, is_missed));
                 }
-            } else if is_missed {
-                routes = routes.with(self.route(self.asked(method), true, false));
+            } else if is_missed || is_told {
+                routes = routes.with(self.route(self.asked(method), is_missed, false));
             }
         }
-        routes.with(self.route(self.everything(), false, false))
+        let rest = self.route(self.everything(), false, false);
+        if is_told {
+            return routes.remark(WRITES).with(rest.with("typed_per_filter_config", filter::on()));
+        }
+        routes.with(rest)
     }
 
     /// Requests for the bucket.
@@ -164,6 +169,14 @@ fn by(matching: Map, method: &str) -> Map {
     matching.with("headers", List::new().with(header))
 }
 
+/// Whether some rule brings objects into its bucket.
+fn stores(rules: &RuleSet) -> bool {
+    rules.iter().any(|rule| match &rule.action {
+        Action::External(_) => false,
+        Action::Mirror(mirror) => !mirror.proxy_pass,
+    })
+}
+
 fn header(name: &str, value: &str) -> Map {
     Map::new().with("header", Map::new().with("key", name).with("value", value))
 }
@@ -220,6 +233,10 @@ pub(super) fn kept<'r>(rules: impl IntoIterator<Item = &'r RuleSet>) -> List {
     }
     kept
 }
+
+/// Why writes meet the filter.
+const WRITES: &str = "What a client writes or deletes is not to be replaced by a copy that began before: the \
+                      filter sees that request, and no read.";
 
 /// Why a presigned request is not signed again.
 const SIGNED: &str = "Reads are signed with the bucket's own key, whoever the client is; a \

@@ -16,7 +16,7 @@ use super::draft::{Asked, By, Draft};
 use super::exchange::Exchange;
 use super::message;
 use super::request_body::{Ending, Pump};
-use super::upstream::{Failure, UpstreamBody, is_framed, peer};
+use super::upstream::{Failure, UpstreamBody, framing, is_framed, peer};
 use super::way::Way;
 use crate::host::{
     CONNECTION_LOST, FilterStream, Headers, NO_CONNECTION, PROTOCOL_ERROR, TIMED_OUT, Verdict,
@@ -80,8 +80,10 @@ impl Exchange {
         match unless_intervened(self.stream(), response).await {
             Ok(Ok(Ok(response))) if is_framed(&response) => {
                 let upstream = peer(&response);
+                let framing = Some(framing(&response));
                 let (mut head, body) = response.into_parts();
                 Asked::Draft(Draft {
+                    framing,
                     by: By::Server,
                     fields: message::response_fields(head.status, &mut head.headers),
                     end: body.is_end_stream(),

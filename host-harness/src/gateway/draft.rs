@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use back_to_origin::metadata::{LAST_MODIFIED_METADATA, TAG_METADATA};
 use http::Method;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Incoming};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
@@ -21,6 +21,9 @@ const WORTH_READING: u64 = 64 * 1024;
 
 /// How long that may take.
 const WORTH_WAITING: Duration = Duration::from_secs(1);
+
+/// What a store says in words of a bucket that it does not have.
+const NO_BUCKET: &[u8] = b"<Code>NoSuchBucket</Code>";
 
 /// Who has given an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,6 +43,8 @@ pub(super) struct Draft {
     pub(super) end: bool,
     pub(super) source: Source,
     pub(super) details: String,
+    /// By what it has come, in the words of `miss_route::FRAMING`.
+    pub(super) framing: Option<&'static str>,
     pub(super) upstream: Option<SocketAddr>,
     /// How long its body may stand still, where that is not as long as anything.
     pub(super) patience: Option<Duration>,
@@ -51,7 +56,8 @@ impl Draft {
         let fields = reply.fields();
         let end = reply.body.is_empty() || *method == Method::HEAD;
         let source = Source::Local((!end).then_some(reply.body));
-        Self { by, fields, end, source, details: reply.details, upstream: None, patience: None }
+        let (details, framing) = (reply.details, None);
+        Self { by, fields, end, source, details, framing, upstream: None, patience: None }
     }
 
     pub(super) fn status(&self) -> u16 {
@@ -68,6 +74,25 @@ impl Draft {
             let time = time.to_vec();
             self.fields.set(b"last-modified", &time);
         }
+    }
+
+    /// Whether it is a store's word on a bucket that it does not have. A small body is read to its end
+    /// for that.
+    pub(super) async fn is_of_no_bucket(&mut self) -> bool {
+        let length = self.fields.first(b"content-length");
+        let length = length.and_then(|value| str::from_utf8(value).ok()?.parse::<u64>().ok());
+        let kind = self.fields.first(b"content-type").unwrap_or_default();
+        let is_error = || kind.windows(4).any(|bytes| bytes == b"/xml");
+        if self.end || !length.map_or_else(is_error, |length| length <= WORTH_READING) {
+            return false;
+        }
+        let Source::Store(body) = &mut self.source else { return false };
+        let read = timeout(WORTH_WAITING, Limited::new(body, WORTH_READING as usize).collect());
+        let Ok(Ok(read)) = read.await else { return false };
+        let bytes = read.to_bytes();
+        let is_it = bytes.windows(NO_BUCKET.len()).any(|bytes| bytes == NO_BUCKET);
+        self.source = Source::Local(Some(bytes));
+        is_it
     }
 
     /// Nobody wants it. What is left of it is read, or its connection hung up where that is too

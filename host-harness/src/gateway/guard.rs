@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use back_to_origin::configuration::{Bucket, Configuration};
+use back_to_origin::rule::Action;
 use http::Method;
 
 use super::draft::{By, Draft};
@@ -24,6 +25,8 @@ pub(super) struct Guard {
     statuses: Vec<u16>,
     /// Some rule is about whatever the bucket answers: the filter sees every read.
     pub(super) is_judged: bool,
+    /// Some rule brings objects into it.
+    is_mirrored: bool,
 }
 
 /// The guards of all buckets, by a configuration of the filter's.
@@ -62,6 +65,13 @@ impl Guards {
         is_read.then(|| self.0.borrow().buckets.get(bucket).cloned()).flatten()
     }
 
+    /// Whether the filter is told of a request that writes into a bucket: what is copied there might be
+    /// older.
+    pub(super) fn tells_of(&self, bucket: &str, method: &Method) -> bool {
+        let writes = [Method::DELETE, Method::POST, Method::PUT].contains(method);
+        writes && self.0.borrow().buckets.get(bucket).is_some_and(|guard| guard.is_mirrored)
+    }
+
     /// How long a body may stand still that an origin sends, where the filter does not say.
     pub(super) fn idle(&self) -> Duration {
         self.0.borrow().idle
@@ -75,6 +85,10 @@ impl Guard {
             name: bucket.name.clone(),
             statuses: rules.statuses().collect(),
             is_judged: rules.has_any_status(),
+            is_mirrored: rules.iter().any(|rule| match &rule.action {
+                Action::External(_) => false,
+                Action::Mirror(mirror) => !mirror.proxy_pass,
+            }),
         }
     }
 

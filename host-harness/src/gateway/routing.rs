@@ -1,7 +1,8 @@
-//! Which cluster a request goes to, and where it names its bucket.
+//! Which cluster a request goes to, by the bucket that it names ([`back_to_origin::naming`]).
 //!
-//! Owns the comparison of hosts and paths. Nothing is decoded or tidied: a path goes to the store
-//! as it came.
+//! Nothing is decoded or tidied: a path goes to the store as it came.
+
+use back_to_origin::naming::{Named, named};
 
 use super::settings::{Addressing, BucketRoute, Endpoint, Routes};
 
@@ -16,38 +17,15 @@ pub(super) enum Route<'r> {
     None,
 }
 
-/// The host of an authority, without its port.
-fn host(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        Some(_) | None => authority,
-    }
-}
-
-/// The part of a host before `.domain`.
-fn subdomain<'h>(host: &'h str, domain: &str) -> Option<&'h str> {
-    let (bucket, dot) = host.split_at_checked(host.len().checked_sub(domain.len() + 1)?)?;
-    let is_below = dot.strip_prefix('.').is_some_and(|tail| tail.eq_ignore_ascii_case(domain));
-    (is_below && !bucket.is_empty()).then_some(bucket)
-}
-
 impl Routes {
     pub(super) fn find<'r>(&'r self, authority: &str, target: &'r str) -> Route<'r> {
-        let below = self.domain.as_deref().and_then(|domain| subdomain(host(authority), domain));
-        if let Some(bucket) = below {
-            // Names of hosts have no case, names of buckets are in lower case.
-            let bucket = self.buckets.get_key_value(&bucket.to_ascii_lowercase());
-            if let Some((name, route)) = bucket {
-                return Route::Bucket { name, route, rest: target };
+        let find = |name: &str| self.buckets.get_key_value(name);
+        match named(authority, target.as_bytes(), self.domain.as_deref(), find) {
+            Some(Named { bucket: (name, route), rest, .. }) => {
+                let rest = target.split_at(target.len() - rest.len()).1;
+                Route::Bucket { name, route, rest }
             }
-        }
-        let path = target.strip_prefix('/').unwrap_or(target);
-        let length = path.find(['/', '?']).unwrap_or(path.len());
-        let (bucket, rest) = path.split_at(length);
-        match (self.buckets.get_key_value(bucket), &self.default) {
-            (Some((name, route)), _) => Route::Bucket { name, route, rest },
-            (None, Some(cluster)) => Route::Default(cluster),
-            (None, None) => Route::None,
+            None => self.default.as_deref().map_or(Route::None, Route::Default),
         }
     }
 }
@@ -107,11 +85,17 @@ mod tests {
 
     #[test]
     fn what_names_no_bucket_goes_to_the_default() {
-        for target in ["/", "/onetwo/k", "/%6Fne/k", "*"] {
-            assert_eq!(routes(Some("c")).find("h", target), Route::Default("c"), "{target}");
-            assert_eq!(routes(None).find("h", target), Route::None, "{target}");
+        for (host, target) in [
+            ("h", "/"),
+            ("h", "/onetwo/k"),
+            ("h", "/%6Fne/k"),
+            ("h", "*"),
+            ("four.s3.localhost", "/k"),
+            ("four.s3.localhost", "/one/k"),
+        ] {
+            assert_eq!(routes(Some("c")).find(host, target), Route::Default("c"), "{target}");
+            assert_eq!(routes(None).find(host, target), Route::None, "{target}");
         }
-        assert_eq!(routes(None).find("four.s3.localhost", "/k"), Route::None);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use back_to_origin::miss_route::FRAMING;
+use http::header::HOST;
 use http::{Method, Request, Response};
 use hyper::body::{Body as _, Incoming};
 
@@ -46,6 +48,10 @@ pub(super) async fn serve(
     let target = Target::of(&head);
     let mut exchange = Exchange::new(&worker, &head, &target);
     let method = head.method.clone();
+    // Of several, each server might take another one (RFC 9112, section 3.2).
+    if head.headers.get_all(HOST).iter().nth(1).is_some() {
+        return Ok(exchange.refuse(LocalReply::text(400, "several_host_headers", ""), &method));
+    }
     if target.authority.is_empty() {
         return Ok(exchange.refuse(LocalReply::text(400, "missing_host_header", ""), &method));
     }
@@ -72,8 +78,15 @@ pub(super) async fn serve(
     }
     let guard =
         worker.guards.as_ref().and_then(|guards| guards.of(way.bucket.as_deref()?, &method));
+    let tells = worker.guards.as_ref().is_some_and(|guards| {
+        way.bucket.as_deref().is_some_and(|bucket| guards.tells_of(bucket, &method))
+    });
     let is_seen = !streams || guard.as_ref().is_some_and(|guard| guard.is_judged);
-    if is_seen && let Err(Unfiltered) = exchange.open(facts.clone()) {
+    if (is_seen || tells)
+        && let Err(Unfiltered) = exchange.open(facts.clone())
+        // A write is no business of the filter's: it is only told.
+        && is_seen
+    {
         return Ok(exchange.refuse(unavailable(), &method));
     }
     let mut asked = match exchange.show(&mut fields, body.is_end_stream()).await {
@@ -82,8 +95,11 @@ pub(super) async fn serve(
             Asked::prevented(verdict, &method)
         }
     };
-    if streams && let Asked::Draft(draft) = asked {
-        asked = match guard.and_then(|guard| guard.miss(&draft)) {
+    if streams && let Asked::Draft(mut draft) = asked {
+        let said = guard.and_then(|guard| guard.miss(&draft));
+        asked = match said {
+            // What a store says of a bucket that it does not have is no miss.
+            Some(_) if draft.is_of_no_bucket().await => Asked::Draft(of_bucket(draft)),
             Some(said) => {
                 draft.spend();
                 exchange.leave();
@@ -146,6 +162,9 @@ impl Exchange {
         let asked = self.ask(way, &miss.sent(fields, way.is_origin), None).await;
         let Asked::Draft(mut draft) = asked else { return asked };
         misses::strip_said(&mut draft.fields);
+        if let (true, Some(framing)) = (way.is_origin, draft.framing) {
+            draft.fields.set(FRAMING.as_bytes(), framing.as_bytes());
+        }
         Asked::Draft(if way.is_origin { draft } else { of_bucket(draft) })
     }
 }

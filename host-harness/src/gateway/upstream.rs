@@ -10,6 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
+use back_to_origin::miss_route::FRAMING;
 use bytes::{Bytes, BytesMut};
 use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{Parts, PathAndQuery};
@@ -169,8 +170,10 @@ impl Upstream {
             Some(Err(Failure::Lost)) => return Answer::connection_lost(),
             None => return Answer::timed_out(),
         };
+        let framing = framing(&response);
         let (mut head, body) = response.into_parts();
         let mut headers = message::response_fields(head.status, &mut head.headers);
+        headers.set(FRAMING.as_bytes(), framing.as_bytes());
         // By this the filter tells a genuine answer from one the host made up.
         let service_time = started.elapsed().as_millis().to_string();
         headers.set(b"x-envoy-upstream-service-time", service_time.as_bytes());
@@ -213,6 +216,14 @@ pub(super) fn is_framed<B>(response: &Response<B>) -> bool {
         .get_all(TRANSFER_ENCODING)
         .iter()
         .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+}
+
+/// By what a response has come, as the filter is told it. Servers are spoken with by HTTP/1.1 alone.
+pub(super) fn framing<B>(response: &Response<B>) -> &'static str {
+    match response.headers().contains_key(TRANSFER_ENCODING) {
+        true => "HTTP/1.1 chunked",
+        false => "HTTP/1.1 -",
+    }
 }
 
 /// Reads a whole body, unless it breaks off or is larger than a host buffers.

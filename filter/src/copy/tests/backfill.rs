@@ -1,6 +1,7 @@
 //! Objects that are fetched for themselves.
 
 use super::*;
+use crate::miss_route::FRAMING;
 
 impl Bench {
     pub(super) fn backfill(&mut self, key: &str) {
@@ -13,12 +14,13 @@ impl Bench {
     pub(super) fn range(&mut self, status: &str, range: &str, etag: &str, body: &[u8]) {
         let at = self.calls.iter().position(|(_, line, _)| line == "GET /k ");
         let (id, _, _) = self.calls.remove(at.expect("a range is under way"));
-        let headers = Headers::from_pairs([
+        let range = (!range.is_empty()).then_some(("content-range", range));
+        let headers = Headers::from_pairs(range.into_iter().chain([
             (":status", status),
-            ("content-range", range),
             ("etag", etag),
             ("content-type", "c/d"),
-        ]);
+            (FRAMING, "HTTP/1.1 chunked"),
+        ]));
         assert!(self.engine.wants_body(id, body.len() as u64));
         let answer = CallAnswer { headers, body_bytes: body.len() as u64, body: body.to_vec() };
         let effects = self.engine.on_call_answer(id, answer, Moment(self.now));
@@ -32,7 +34,8 @@ fn ask(bench: &mut Bench, path: &str, headers: &[(&str, &str)], body: &[u8]) {
     let at = bench.calls.iter().position(|(_, found, _)| *found == line);
     let at = at.unwrap_or_else(|| panic!("{path} is not asked for, but {:?}", bench.calls));
     let (id, _, _) = bench.calls.remove(at);
-    let headers = Headers::from_pairs(headers.iter().copied());
+    let framing = (FRAMING, "HTTP/1.1 chunked");
+    let headers = Headers::from_pairs(headers.iter().copied().chain([framing]));
     let answer = CallAnswer { headers, body_bytes: body.len() as u64, body: body.to_vec() };
     let effects = bench.engine.on_call_answer(id, answer, Moment(bench.now));
     bench.take(effects);

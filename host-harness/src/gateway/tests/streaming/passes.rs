@@ -258,7 +258,9 @@ async fn a_rule_about_hits_has_every_read_of_its_bucket_seen() {
     ] {
         assert_eq!(send(&scene.gateway, request, b"").await.status, 200);
     }
-    assert_eq!(scene.records.lines(), ["/examplebucket/get", "/examplebucket/head"]);
+    // And every write: a copy must not replace what a client has written.
+    let seen = ["/examplebucket/get", "/examplebucket/head", "/examplebucket/put"];
+    assert_eq!(scene.records.lines(), seen);
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ async fn an_origin_is_asked_by_the_rule_and_not_by_the_client() {
     let request = Request::get("/examplebucket/a%20b?x=1")
         .header("authorization", "of the client")
         .header("cookie", "of=theirs")
-        .header("if-none-match", "\"own\"");
+        .header("if-none-match", "\"theirs\"");
     let got = send(&scene.gateway, request, b"").await;
     assert_eq!((got.status.as_u16(), &got.body[..]), (200, &b"from the origin"[..]));
     let head = scene.origin.asked().remove(0);
