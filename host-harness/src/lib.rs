@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod host;
 pub mod launch;
 pub mod rule_file;
+mod secrecy;
 mod server;
 pub mod store;
 

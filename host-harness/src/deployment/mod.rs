@@ -9,6 +9,7 @@ mod mirror_auth;
 mod node;
 mod plan;
 mod reference;
+mod secrets;
 mod section;
 #[cfg(test)]
 mod tests;

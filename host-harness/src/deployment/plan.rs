@@ -4,6 +4,7 @@
 //! same for every gateway.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use back_to_origin::rule::CONNECT;
@@ -16,7 +17,7 @@ use super::value::{Addressing, DataPath, Protocol, Reads, parse_endpoint};
 use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Routes, Scheme};
 
 /// A deployment, worked out.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Plan {
     /// Where requests can be sent, stores first.
     pub clusters: Vec<Cluster>,
@@ -28,6 +29,15 @@ pub struct Plan {
     pub path: gateway::DataPath,
     /// The cluster of each origin, by the names of servers that rules have (`Mirror::server`).
     pub origins: BTreeMap<String, String>,
+}
+
+/// Without the filter's configuration: a header that a rule sets may be a secret.
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Plan");
+        shown.field("clusters", &self.clusters).field("routes", &self.routes);
+        shown.field("path", &self.path).field("origins", &self.origins).finish_non_exhaustive()
+    }
 }
 
 impl Plan {

@@ -185,6 +185,9 @@ impl fmt::Display for Endpoint {
 }
 
 /// A secret that does not show itself.
+///
+/// Its memory is not cleared behind it: what it was read from, and who signs with it, hold copies
+/// that nobody here can clear.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Secret(String);
 
@@ -199,6 +202,12 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
     }
 }
 
