@@ -27,6 +27,8 @@ mod envoy_versions;
 mod golden;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
+/// Origins whose names lead to the inside of a network.
+mod inside;
 /// Buckets that answer a miss with more than anybody wants to hold.
 mod long_answers;
 /// Private origins.

@@ -3,6 +3,7 @@
 //!
 //! This library is what the binary `b2o` is made of; the integration tests use it too.
 
+mod address;
 pub mod admin;
 pub mod cli;
 pub mod demo;

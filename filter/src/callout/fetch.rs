@@ -231,7 +231,7 @@ impl Callouts {
     ) {
         let failure = match why {
             DispatchError::NoCluster => MirrorFailure::NoCluster,
-            DispatchError::NoHost => MirrorFailure::Unreachable,
+            DispatchError::NoHost => MirrorFailure::NoAddress,
         };
         self.conclude(at, Verdict::Failed(failure), Vec::new(), parts, turn);
     }

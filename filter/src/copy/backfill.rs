@@ -6,7 +6,7 @@ use crate::attempt::next_attempt;
 use crate::configuration::Configuration;
 use crate::host::{CallAnswer, CallId};
 use crate::http::headers::{HeaderList, Headers};
-use crate::origin::{Health, Next, OriginRequest, Route, Verdict};
+use crate::origin::{Health, Next, OriginRequest, Route, Unheard, Verdict};
 use crate::reason::NotStored;
 use crate::store::part::Parts;
 use crate::time::Moment;
@@ -169,6 +169,9 @@ impl Backfill {
                 Fetched::More
             }
             Some(200 | 206 | 412 | 416) => Fetched::Lost(NotStored::Changed),
+            Some(403) if Unheard::of_callout(403, headers).is_some() => {
+                Fetched::Lost(NotStored::Inside)
+            }
             // A redirect's target may be good for a while only.
             Some(404 | 410 | 401 | 403) if self.route.is_moved() => {
                 self.route.restart();

@@ -196,6 +196,7 @@ fn parse_with(
 /// What several fields mean together.
 fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
     let Deployment { listen, admin, api, limits, buckets, .. } = deployment;
+    check_origins(deployment, reading);
     if let Some(admin) = admin.as_ref().filter(|admin| same_port(admin, listen)) {
         let message = format!("`admin` and `listen` are both {}", admin.value);
         reading.refuse("conflict", &admin.span, message, "give one of them another port");
@@ -263,6 +264,21 @@ fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
     }
 }
 
+/// Whether servers that an origin may redirect to are where origins may be.
+fn check_origins(deployment: &Deployment, reading: &mut Reading<'_>) {
+    if deployment.allow_internal_origins {
+        return;
+    }
+    for origin in deployment.origins.iter().flatten() {
+        let host = url::Host::parse(&origin.host).ok();
+        if let Some(what) = host.as_ref().and_then(rule_file::inside) {
+            let message = format!("the server is {what}, where no origin may be");
+            let help = "name a public server, or set `allow_internal_origins: true`";
+            reading.refuse("internal-origin", &origin.span, message, help);
+        }
+    }
+}
+
 /// Whether the API is safe where it is served.
 fn check_api(api: &Api, reading: &mut Reading<'_>) {
     if matches!(api.credentials.value, Credentials::None) && !api.listen.value.ip().is_loopback() {
@@ -326,6 +342,13 @@ fn surroundings(bucket: &Bucket, deployment: &Deployment) -> Surroundings {
         is_virtual: bucket.addressing == Addressing::Virtual,
         listen: deployment.listen.value,
         domain: deployment.domain.as_ref().map(|domain| domain.0.clone()),
+        managed: deployment
+            .admin
+            .iter()
+            .chain([&deployment.api.listen])
+            .map(|address| address.value)
+            .filter(|address| address.port() != 0)
+            .collect(),
     };
     let internal_origins = (!deployment.allow_internal_origins).then_some(Weight::Error);
     Surroundings { bucket: Some(home), internal_origins }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::load::Loaded;
 use super::mirror_auth::Signers;
 use super::value::{Addressing, DataPath, Protocol, Reads, parse_endpoint};
-use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Routes, Scheme};
+use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Reach, Routes, Scheme};
 
 /// A deployment, worked out.
 #[derive(Clone)]
@@ -92,7 +92,10 @@ impl Plan {
             }
         }
         for endpoint in deployment.origins.iter().flatten() {
-            origins.insert(endpoint.to_string(), any_origin(endpoint));
+            origins.insert(endpoint.value.to_string(), any_origin(endpoint));
+        }
+        if !deployment.allow_internal_origins {
+            origins.values_mut().for_each(|origin| origin.reach = Reach::Outside);
         }
         let named = origins.iter().map(|(server, cluster)| (server.clone(), cluster.name.clone()));
         let configured_origins: BTreeMap<_, _> = named.collect();

@@ -12,7 +12,7 @@ use super::credentials::{signing, signing_origin};
 use super::yaml::{List, Map, Yaml};
 use super::{DataPath, Settings, attempts, scripts, way};
 use crate::deployment::{Bucket, Loaded, Plan, Reads, again};
-use crate::gateway::{Cluster, Endpoint, Protocol, Scheme};
+use crate::gateway::{Cluster, Endpoint, Protocol, Reach, Scheme};
 
 /// What clients may have under way at once, per bucket.
 const REQUESTS: u64 = 10_000;
@@ -69,10 +69,14 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
     let fetches = loaded.deployment.limits.fetches.value.saturating_mul(WORKERS);
     let bound = fetches.clamp(REQUESTS, u64::from(u32::MAX));
     for origin in origins {
-        let mut filters = if streams {
-            List::new().with(scripts::handback(settings)).with(scripts::strip(&[FORWARDED_PROTO]))
+        let mut filters: List = match origin.reach {
+            Reach::Anywhere => List::new(),
+            Reach::Outside => scripts::outside().into_iter().collect(),
+        };
+        filters = if streams {
+            filters.with(scripts::handback(settings)).with(scripts::strip(&[FORWARDED_PROTO]))
         } else {
-            List::new().remark(ADDED).with(plain_request())
+            filters.remark(ADDED).with(plain_request())
         };
         filters.extend(signing_origin(origin, settings).map(Yaml::from));
         clusters = clusters.remark(about(origin)).with(cluster(

@@ -41,8 +41,8 @@ use tokio::task::JoinHandle;
 use self::admin::Pages;
 use self::guard::Guards;
 pub use self::settings::{
-    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Protocol, Reads, Routes,
-    Scheme, Secret, Settings, Timeouts,
+    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Protocol, Reach, Reads,
+    Routes, Scheme, Secret, Settings, Timeouts,
 };
 use self::upstream::Upstreams;
 use self::worker::{Change, Handle, Order, Worker};

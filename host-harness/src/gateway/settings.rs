@@ -109,6 +109,18 @@ pub struct Cluster {
     pub idle_timeout: Duration,
     /// What is spoken with it.
     pub protocol: Protocol,
+    /// Where it may be.
+    pub reach: Reach,
+}
+
+/// Where a server may be, by its address at the time of a connection.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reach {
+    /// Wherever its name leads.
+    #[default]
+    Anywhere,
+    /// Not on the inside of a network.
+    Outside,
 }
 
 /// What is spoken with a server.
@@ -140,6 +152,7 @@ impl Cluster {
             connect_timeout: Self::CONNECT_TIMEOUT,
             idle_timeout: Self::IDLE_TIMEOUT,
             protocol: Protocol::Http1,
+            reach: Reach::Anywhere,
         }
     }
 }

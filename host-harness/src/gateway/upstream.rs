@@ -25,7 +25,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::connector::Connector;
+use super::connector::{Connector, is_inside};
 use tokio::time::timeout_at;
 
 use super::message;
@@ -42,6 +42,8 @@ pub(super) type UpstreamBody = BoxBody<Bytes, BrokenOff>;
 pub(super) enum Failure {
     /// No connection could be made.
     Connect,
+    /// The server is on the inside of a network, where it may not be.
+    Inside,
     /// The connection was lost before the head of a response.
     Lost,
     /// What came was no HTTP response.
@@ -97,9 +99,14 @@ impl Upstreams {
     pub(super) fn add(&self, clusters: &[Cluster], trust: &ClientConfig) {
         let mut upstreams = self.0.borrow_mut();
         for cluster in clusters {
-            upstreams
-                .entry(cluster.name.clone())
-                .or_insert_with(|| Rc::new(Upstream::new(cluster.clone(), trust.clone())));
+            // One that is the same but for where it may be would keep what it is connected to.
+            let is_there = upstreams
+                .get(&cluster.name)
+                .is_some_and(|known| known.cluster.reach == cluster.reach);
+            if !is_there {
+                let upstream = Upstream::new(cluster.clone(), trust.clone());
+                upstreams.insert(cluster.name.clone(), Rc::new(upstream));
+            }
         }
     }
 
@@ -115,7 +122,7 @@ pub(super) fn peer<B>(response: &Response<B>) -> Option<SocketAddr> {
 
 impl Upstream {
     fn new(cluster: Cluster, trust: ClientConfig) -> Self {
-        let connector = Connector::new(trust, cluster.connect_timeout);
+        let connector = Connector::new(trust, cluster.connect_timeout, cluster.reach);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(cluster.idle_timeout)
@@ -166,6 +173,7 @@ impl Upstream {
             Some(Ok(response)) if is_framed(&response) => response,
             Some(Ok(_) | Err(Failure::Protocol)) => return Answer::protocol_error(),
             Some(Err(Failure::Connect)) => return Answer::no_connection(),
+            Some(Err(Failure::Inside)) => return Answer::refused(),
             Some(Err(Failure::Lost)) => return Answer::connection_lost(),
             None => return Answer::timed_out(),
         };
@@ -193,7 +201,7 @@ async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -
 /// Why a request has no response, told apart as Envoy does.
 fn failure(error: &hyper_util::client::legacy::Error) -> Failure {
     if error.is_connect() {
-        return Failure::Connect;
+        return if is_inside(error) { Failure::Inside } else { Failure::Connect };
     }
     let mut source = error.source();
     while let Some(cause) = source {
