@@ -61,9 +61,9 @@ pub(crate) fn inside(address: IpAddr) -> Option<&'static str> {
 }
 
 fn inside_v4(address: Ipv4Addr) -> Option<&'static str> {
-    let found = V4.iter().find(|(net, bits, _)| {
-        (address.to_bits() ^ net.to_bits()).leading_zeros() >= *bits
-    });
+    let found = V4
+        .iter()
+        .find(|(net, bits, _)| (address.to_bits() ^ net.to_bits()).leading_zeros() >= *bits);
     found.map(|(.., what)| *what)
 }
 

@@ -369,7 +369,8 @@ fn a_server_to_redirect_to_is_where_origins_may_be() {
     assert_eq!(refused.matches("internal-origin").count(), 1, "{refused}");
     let allowed = loaded(&format!("allow_internal_origins: true\n{origins}{SMALL}"));
     let reach = |loaded: &Loaded| {
-        let origins = Plan::new(loaded).clusters.into_iter().filter(|c| c.name.starts_with("origin"));
+        let origins =
+            Plan::new(loaded).clusters.into_iter().filter(|c| c.name.starts_with("origin"));
         origins.map(|cluster| cluster.reach).collect::<Vec<_>>()
     };
     assert!(reach(&allowed).iter().all(|reach| *reach == Reach::Anywhere));

@@ -7,8 +7,8 @@
 use back_to_origin::miss_route::{ATTEMPT, FORWARDED_PROTO, HOST, LOCATION, MISS, RETURNS};
 
 use super::yaml::{List, Map, Yaml};
-use crate::address::{V4, V6};
 use super::{Form, Settings};
+use crate::address::{V4, V6};
 
 /// The guard's name, under which routes say what it needs.
 pub(super) const GUARD: &str = "guard";
@@ -93,7 +93,8 @@ const UPSTREAM: &str = "x-envoy-miss-upstream";
 /// tells the second what only it is told: the address that the name leads to for this request.
 pub(super) fn outside() -> [Map; 2] {
     let header = Map::new().with("key", UPSTREAM).with("value", "%UPSTREAM_HOST%");
-    let append = Map::new().with("header", header).with("append_action", "OVERWRITE_IF_EXISTS_OR_ADD");
+    let append =
+        Map::new().with("header", header).with("append_action", "OVERWRITE_IF_EXISTS_OR_ADD");
     let mutations =
         Map::new().with("request_mutations", List::new().with(Map::new().with("append", append)));
     let told = Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")

@@ -181,9 +181,8 @@ mod tests {
     fn connector(answers: &[&[&str]], reach: Reach) -> Connector<Names> {
         let parse = |texts: &&[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
         let names = Names(Arc::new(Mutex::new(answers.iter().map(parse).collect())));
-        let trust = ClientConfig::builder_with_provider(
-            rustls::crypto::ring::default_provider().into(),
-        );
+        let trust =
+            ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into());
         let trust = trust.with_safe_default_protocol_versions().unwrap();
         let trust = trust.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
         Connector::by(names, trust, Duration::from_millis(200), reach)
@@ -223,6 +222,9 @@ mod tests {
             reach: Reach::Outside,
         };
         let found = names.call("public.example".parse().unwrap()).await.unwrap();
-        assert_eq!(found.map(|address| address.ip().to_string()).collect::<Vec<_>>(), ["192.0.1.9"]);
+        assert_eq!(
+            found.map(|address| address.ip().to_string()).collect::<Vec<_>>(),
+            ["192.0.1.9"]
+        );
     }
 }

@@ -43,6 +43,25 @@ pub struct Settings {
     pub journal: Arc<dyn Journal>,
 }
 
+/// What one connection of a client's may take, in Envoy and here: without these, one client that asks
+/// for much and reads nothing would have a hundred objects held for it.
+pub(crate) mod bounds {
+    /// Requests at once on a connection of HTTP/2.
+    pub(crate) const STREAMS: u32 = 100;
+    /// What is on its way of one of them, either way, in bytes: an upload over 50 ms makes 5 MB/s.
+    pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
+    /// What is on its way of all of them to the gateway, in bytes.
+    pub(crate) const CONNECTION_WINDOW: u32 = 1024 * 1024;
+    /// The headers of a request.
+    pub(crate) const HEADERS: u32 = 100;
+    /// The bytes of them, in KiB.
+    pub(crate) const HEAD_KIB: u32 = 60;
+    /// How long they may take, in seconds.
+    pub(crate) const HEAD_SECONDS: u64 = 30;
+    /// Connections at once.
+    pub(crate) const CONNECTIONS: u32 = 20_000;
+}
+
 /// A cluster of this name and a bucket's is the bucket's own, asked once more by the filter.
 pub(super) const AGAIN: &str = "again-";
 

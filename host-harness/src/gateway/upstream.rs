@@ -8,7 +8,7 @@ use std::error::Error as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
@@ -58,7 +58,25 @@ pub(super) struct Upstream {
 
 /// The clusters of one worker.
 #[derive(Clone)]
-pub(super) struct Upstreams(Rc<RefCell<BTreeMap<String, Rc<Upstream>>>>);
+pub(super) struct Upstreams(Rc<RefCell<BTreeMap<String, Known>>>);
+
+/// A cluster, and since when nothing names it any more.
+struct Known {
+    upstream: Rc<Upstream>,
+    retired: Option<Instant>,
+}
+
+/// How long a cluster that nothing names stays without a request: a copy may be between two of its
+/// requests.
+const PAUSE: Duration = Duration::from_secs(30);
+
+impl Known {
+    fn stays(&self, now: Instant) -> bool {
+        // Whoever sends to it holds it.
+        let is_busy = Rc::strong_count(&self.upstream) > 1;
+        is_busy || self.retired.is_none_or(|since| now.duration_since(since) < PAUSE)
+    }
+}
 
 /// The certificates to trust, of a file or of the system; only where they are needed, as they are
 /// read from disk.
@@ -95,23 +113,30 @@ impl Upstreams {
         upstreams
     }
 
-    /// Adds clusters that were not there. Those that were stay, with their connections.
+    /// Adds clusters that were not there. Those that were stay, with their connections, as long as
+    /// anything may still be sent to them.
     pub(super) fn add(&self, clusters: &[Cluster], trust: &ClientConfig) {
         let mut upstreams = self.0.borrow_mut();
+        let now = Instant::now();
         for cluster in clusters {
             // One that is the same but for where it may be would keep what it is connected to.
             let is_there = upstreams
                 .get(&cluster.name)
-                .is_some_and(|known| known.cluster.reach == cluster.reach);
+                .is_some_and(|known| known.upstream.cluster.reach == cluster.reach);
             if !is_there {
-                let upstream = Upstream::new(cluster.clone(), trust.clone());
-                upstreams.insert(cluster.name.clone(), Rc::new(upstream));
+                let upstream = Rc::new(Upstream::new(cluster.clone(), trust.clone()));
+                upstreams.insert(cluster.name.clone(), Known { upstream, retired: None });
             }
         }
+        for (name, known) in upstreams.iter_mut() {
+            let is_named = clusters.iter().any(|cluster| cluster.name == *name);
+            known.retired = if is_named { None } else { Some(known.retired.unwrap_or(now)) };
+        }
+        upstreams.retain(|_, known| known.stays(now));
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Rc<Upstream>> {
-        self.0.borrow().get(name).cloned()
+        self.0.borrow().get(name).map(|known| Rc::clone(&known.upstream))
     }
 }
 
