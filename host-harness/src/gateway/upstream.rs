@@ -282,3 +282,51 @@ impl Callouts for Upstreams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::{Endpoint, Reach};
+
+    fn clusters(names: &[&str]) -> Vec<Cluster> {
+        let endpoint = Endpoint { scheme: Scheme::Http, host: "o.example".to_owned(), port: 80 };
+        names.iter().map(|name| Cluster::new(name, endpoint.clone())).collect()
+    }
+
+    #[test]
+    fn a_cluster_goes_once_nothing_uses_it() {
+        let trust = trust(&[], None).unwrap();
+        let upstreams = Upstreams::new(&clusters(&["a", "used", "idle"]), &trust);
+        let used = upstreams.get("used").unwrap();
+        upstreams.add(&clusters(&["a"]), &trust);
+        assert!(upstreams.knows("idle"), "a copy may be between two of its requests");
+        let age = |name: &str| {
+            let mut known = upstreams.0.borrow_mut();
+            known.get_mut(name).unwrap().retired = Instant::now().checked_sub(PAUSE);
+        };
+        for name in ["used", "idle"] {
+            age(name);
+        }
+        upstreams.add(&clusters(&["a"]), &trust);
+        assert!(upstreams.knows("used") && !upstreams.knows("idle"));
+        // One that is named again is the one it was, with its connections.
+        upstreams.add(&clusters(&["a", "used"]), &trust);
+        assert!(Rc::ptr_eq(&used, &upstreams.get("used").unwrap()));
+        drop(used);
+        upstreams.add(&clusters(&["a"]), &trust);
+        assert!(upstreams.knows("used"));
+        age("used");
+        upstreams.add(&clusters(&["a"]), &trust);
+        assert!(!upstreams.knows("used") && upstreams.knows("a"));
+    }
+
+    #[test]
+    fn a_cluster_that_may_be_elsewhere_now_keeps_no_connection() {
+        let trust = trust(&[], None).unwrap();
+        let upstreams = Upstreams::new(&clusters(&["a"]), &trust);
+        let before = upstreams.get("a").unwrap();
+        let outside = clusters(&["a"]).into_iter().map(|a| Cluster { reach: Reach::Outside, ..a });
+        upstreams.add(&outside.collect::<Vec<_>>(), &trust);
+        assert!(!Rc::ptr_eq(&before, &upstreams.get("a").unwrap()));
+    }
+}

@@ -126,28 +126,31 @@ pub(super) fn has_secrets(node: &Node) -> bool {
 
 /// A tree in which no secret is left.
 pub(super) fn masked(node: &Node) -> Node {
-    masked_but(node, &|name| name == SECRET)
+    masked_in(node, &[SECRET], &[SECRET, "Value"])
 }
 
-/// A tree in which no element is left that is a secret.
-fn masked_but(node: &Node, is_secret: &dyn Fn(&str) -> bool) -> Node {
+/// A tree in which no key is left; headers that rules set are.
+pub(super) fn without_keys(node: &Node) -> Node {
+    masked_in(node, &[SECRET], &[SECRET])
+}
+
+/// A tree in which no element is left of these names, nor below `MirrorHeaders` of those.
+fn masked_in(node: &Node, names: &[&str], of_headers: &[&str]) -> Node {
     let kind = match &node.kind {
         Kind::List(items) => {
-            Kind::List(items.iter().map(|item| masked_but(item, is_secret)).collect())
+            Kind::List(items.iter().map(|item| masked_in(item, names, of_headers)).collect())
         }
         Kind::Object(fields) => Kind::Object(
             fields
                 .iter()
                 .map(|field| {
                     let node = match field.name.as_str() {
-                        name if is_secret(name) => Node {
+                        name if names.contains(&name) => Node {
                             kind: Kind::Text(MASK.to_owned()),
                             span: field.node.span.clone(),
                         },
-                        "MirrorHeaders" => {
-                            masked_but(&field.node, &|name| name == "Value" || is_secret(name))
-                        }
-                        _ => masked_but(&field.node, is_secret),
+                        "MirrorHeaders" => masked_in(&field.node, of_headers, of_headers),
+                        _ => masked_in(&field.node, names, of_headers),
                     };
                     Field { node, ..field.clone() }
                 })
