@@ -99,13 +99,14 @@ pub(super) fn outside() -> [Map; 2] {
         Map::new().with("request_mutations", List::new().with(Map::new().with("append", append)));
     let told = Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")
         .with("mutations", mutations);
-    let nets = |texts: Vec<String>| format!("  {}", texts.join(" "));
-    let v4 = nets(V4.iter().map(|(net, bits, _)| format!("{net}/{bits}")).collect());
-    let v6 = nets(V6.iter().map(|(net, bits, _)| format!("{net}/{bits}")).collect());
+    let v4 = V4.iter().map(|(net, bits, _)| format!("{net}/{bits}"));
+    let v6 = V6.iter().map(|(net, bits, _)| format!("{net}/{bits}"));
+    let nets: Vec<String> = v4.chain(v6).collect();
+    let nets: Vec<String> = nets.chunks(8).map(|line| format!("  {}", line.join(" "))).collect();
+    let nets = nets.join("\n");
     let script = format!(
         r#"local inside = [[
-{v4}
-{v6}
+{nets}
 ]]
 local function groups(text) -- the eight of an IPv6 address; of an IPv4 address, those of the one that stands for it
   if not text:find(":", 1, true) then text = "::ffff:" .. text end

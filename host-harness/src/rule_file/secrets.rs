@@ -51,9 +51,10 @@ impl Within {
                     Self::Auth
                 } else if is_near(name, "MirrorHeaders") || name == "Set" {
                     Self::Headers
-                } else if is_near(name, SECRET) || is_secret_name(name) {
-                    Self::Secret
-                } else if self == Self::Open && is_near(name, "Value") {
+                } else if is_near(name, SECRET)
+                    || is_secret_name(name)
+                    || (self == Self::Open && is_near(name, "Value"))
+                {
                     Self::Secret
                 } else {
                     self
