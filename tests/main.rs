@@ -25,10 +25,16 @@ mod envoy_reload;
 mod envoy_versions;
 /// The example of OSS's documents, end to end, from an origin behind TLS.
 mod golden;
+/// Clients that ask for much and read nothing.
+mod greedy_clients;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
+/// Origins whose names lead to the inside of a network.
+mod inside;
 /// Buckets that answer a miss with more than anybody wants to hold.
 mod long_answers;
+/// Rules that change time and again, each time to another origin.
+mod many_changes;
 /// Private origins.
 mod mirror_auth;
 /// The size of the module and what it asks of a host.

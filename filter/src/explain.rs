@@ -165,7 +165,7 @@ fn act(rule: &Rule, request: &ObjectRequest, status: u16) -> Outcome {
                 (Some(_) | None, _) => Outcome::Mirror {
                     method: request.method.as_str(),
                     url: origin.location(),
-                    headers: readable(&origin.call_headers(request.method.as_str())),
+                    headers: readable(&origin.call_headers(request.method.as_str()), mirror),
                     signed: mirror.signer.is_some(),
                     on: consequences(rule, mirror, request, &origin, status),
                 },
@@ -264,13 +264,18 @@ fn stored(mirror: &Mirror, request: &ObjectRequest) -> Vec<String> {
     lines
 }
 
+/// What stands in place of a value that the rule sets: as often as not it is a secret.
+const SET_BY_RULE: &str = "(set by the rule)";
+
 /// The headers of a request; what stands in its first line is told by its URL.
-fn readable(headers: &HeaderList) -> Vec<(String, String)> {
+fn readable(headers: &HeaderList, mirror: &Mirror) -> Vec<(String, String)> {
+    let is_set = |name: &str| mirror.headers.set.iter().any(|(set, _)| set == name);
     headers
         .texts()
         .filter_map(|(name, value)| match name {
             ":authority" => Some(("host".to_owned(), value.to_owned())),
             name if name.starts_with(':') => None,
+            name if is_set(name) => Some((name.to_owned(), SET_BY_RULE.to_owned())),
             name => Some((name.to_owned(), value.to_owned())),
         })
         .collect()
@@ -357,7 +362,7 @@ mod tests {
                  origin   GET https://example.com/destfolder/example.txt?x=1\n\
                  \x20        host: example.com\n\
                  \x20        aaa-header: aaa\n\
-                 \x20        ccc-header: ccc\n\
+                 \x20        ccc-header: (set by the rule)\n\
                  \x20        accept: */*\n\
                  \x20        user-agent: back-to-origin/{}\n\
                  on 200   client gets 200 and x-oss-tag: MIRROR https%3A%2F%2Fexample.com%2Fdestfolder%2Fexample.txt\n\

@@ -151,6 +151,12 @@ impl<'n> At<'n> {
         Finding::error(code, Place::value(&self.pointer), message)
     }
 
+    /// The same without what was found: it may be a secret.
+    pub(crate) fn wrong_unseen(&self, code: Code, expected: &str) -> Finding {
+        let message = format!("expected {expected}, found {} that is not shown", self.node.kind());
+        Finding::error(code, Place::value(&self.pointer), message)
+    }
+
     /// The fields of an object, duplicates reported.
     pub(crate) fn object(&self, findings: &mut Vec<Finding>) -> Option<Fields<'n>> {
         let Node::Object(fields) = self.node else {

@@ -75,6 +75,10 @@ pub const ATTEMPT_TIMEOUT: &str = "x-envoy-miss-timeout";
 /// answers, such as that a server cannot be connected to, come back from it like a server's.
 pub const ATTEMPTS: &str = "attempts";
 
+/// What the details of the gateway's answer say where it has asked no origin, since the address of that
+/// is on the inside of a network. Envoy's own name for what a script answers; no other script does.
+pub const REFUSED_DETAILS: &str = "lua_response";
+
 /// A header without which Envoy finds no route.
 pub const FORWARDED_PROTO: &str = "x-forwarded-proto";
 

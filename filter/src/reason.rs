@@ -64,12 +64,17 @@ pub enum MirrorFailure {
     Broken,
     /// The bytes are not those whose digest the origin announced.
     Digest(Mismatch),
+    /// The origin's address is on the inside of a network.
+    Inside,
     /// The key's dot segments would lead out of the MirrorURL's path.
     KeyClimbs,
     /// The origin redirected more often than is followed.
     Loop,
     /// The origin's user metadata is larger than 8 KB.
     MetadataTooLarge,
+    /// The host has no address to send the request to: the origin's name leads nowhere, or the host
+    /// may not ask where it leads.
+    NoAddress,
     /// The host knows no cluster of that name.
     NoCluster,
     /// More fetches than the limit were under way for as long as one may take.
@@ -105,9 +110,11 @@ impl MirrorFailure {
         match self {
             Self::Broken => "broken",
             Self::Digest(_) => "digest",
+            Self::Inside => "inside",
             Self::KeyClimbs => "key_climbs",
             Self::Loop => "loop",
             Self::MetadataTooLarge => "metadata_too_large",
+            Self::NoAddress => "no_address",
             Self::NoCluster => "no_cluster",
             Self::Overloaded => "overloaded",
             Self::Partial => "partial",
@@ -126,7 +133,9 @@ impl From<&MirrorFailure> for NotStored {
     fn from(failure: &MirrorFailure) -> Self {
         match failure {
             MirrorFailure::Digest(mismatch) => Self::Digest(*mismatch),
+            MirrorFailure::Inside => Self::Inside,
             MirrorFailure::MetadataTooLarge => Self::Metadata,
+            MirrorFailure::NoAddress => Self::NoAddress,
             MirrorFailure::NoCluster => Self::NoCluster,
             MirrorFailure::Overloaded => Self::Busy,
             MirrorFailure::Short { expected, found } => {
@@ -145,6 +154,12 @@ impl From<&MirrorFailure> for NotStored {
     }
 }
 
+/// What is said of an origin that is not asked for where it is.
+const INSIDE: &str = "the origin's name leads to the inside of a network, and it was not asked";
+
+/// What is said of an origin that a host has no address of.
+const NO_ADDRESS: &str = "the origin's name leads nowhere, or to the inside of a network";
+
 impl fmt::Display for MirrorFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -152,12 +167,14 @@ impl fmt::Display for MirrorFailure {
                 f.write_str("the origin's answer broke off, or is larger than the gateway can hold")
             }
             Self::Digest(mismatch) => write!(f, "{mismatch}"),
+            Self::Inside => f.write_str(INSIDE),
             Self::KeyClimbs => {
                 f.write_str("the key's dot segments lead out of the MirrorURL's path")
             }
             Self::Loop => f.write_str("the origin redirected more than 10 times"),
             // OSS's own words.
             Self::MetadataTooLarge => f.write_str("Meta is too large"),
+            Self::NoAddress => f.write_str(NO_ADDRESS),
             Self::NoCluster => f.write_str("the gateway has no cluster for the origin"),
             Self::Overloaded => f.write_str("too many fetches are under way"),
             Self::Partial => {
@@ -208,6 +225,8 @@ pub enum NotStored {
     },
     /// The rule says not to.
     ByRule,
+    /// The origin's address is on the inside of a network.
+    Inside,
     /// The body's length is not the one announced.
     Length {
         /// The length that Content-Length announced.
@@ -217,6 +236,8 @@ pub enum NotStored {
     },
     /// A header of the origin's cannot be kept as it came.
     Metadata,
+    /// The host has no address to send a request for it to.
+    NoAddress,
     /// The host knows no cluster of that name.
     NoCluster,
     /// The origin kept failing.
@@ -256,7 +277,9 @@ impl NotStored {
             Self::Broken
             | Self::Changed
             | Self::Digest(_)
+            | Self::Inside
             | Self::Length { .. }
+            | Self::NoAddress
             | Self::OriginFailed { .. }
             | Self::OriginRefused(_)
             | Self::TooLarge { .. }
@@ -288,8 +311,10 @@ impl NotStored {
             Self::Changed => "changed",
             Self::Digest(_) => "digest",
             Self::GaveUp { .. } => "gave_up",
+            Self::Inside => "inside",
             Self::Length { .. } => "length",
             Self::Metadata => "metadata",
+            Self::NoAddress => "no_address",
             Self::NoCluster => "no_cluster",
             Self::NoMemory => "no_memory",
             Self::OriginFailed { .. } => "origin_failed",
@@ -320,6 +345,7 @@ impl fmt::Display for NotStored {
                 f.write_str("the origin's object may have changed while it was fetched")
             }
             Self::Digest(mismatch) => write!(f, "{mismatch}"),
+            Self::Inside => f.write_str(INSIDE),
             Self::OriginFailed { attempts, status: 0 } => {
                 write!(
                     f,
@@ -341,6 +367,7 @@ impl fmt::Display for NotStored {
                 write!(f, "the origin announced {expected} bytes and sent {found}")
             }
             Self::Metadata => f.write_str("a header of the origin's cannot be kept as it came"),
+            Self::NoAddress => f.write_str(NO_ADDRESS),
             Self::NoCluster => f.write_str("the gateway has no cluster for the store"),
             Self::NoMemory => f.write_str("too much is waiting to be stored already"),
             Self::Refused(status) => write!(f, "the store refused it with {status}"),

@@ -3,6 +3,7 @@
 //!
 //! This library is what the binary `b2o` is made of; the integration tests use it too.
 
+mod address;
 pub mod admin;
 pub mod cli;
 pub mod demo;
@@ -13,6 +14,7 @@ pub mod gateway;
 pub mod host;
 pub mod launch;
 pub mod rule_file;
+mod secrecy;
 mod server;
 pub mod store;
 

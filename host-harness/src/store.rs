@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
+use crate::gateway::Secret;
 use crate::server::{self, Server};
 use files::Files;
 
@@ -38,18 +39,12 @@ pub struct StoreSettings {
 }
 
 /// The one pair of keys a store accepts.
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StoreKeys {
     /// The public half.
     pub access_key: String,
     /// The secret half.
-    pub secret_key: String,
-}
-
-impl fmt::Debug for StoreKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreKeys").field("access_key", &self.access_key).finish_non_exhaustive()
-    }
+    pub secret_key: Secret,
 }
 
 /// Who is told of each request.
@@ -145,7 +140,7 @@ impl Store {
         let signed = keys.is_some();
         let mut builder = S3ServiceBuilder::new(files);
         if let Some(StoreKeys { access_key, secret_key }) = keys {
-            builder.set_auth(SimpleAuth::from_single(access_key, secret_key));
+            builder.set_auth(SimpleAuth::from_single(access_key, secret_key.expose().to_owned()));
         }
         let front = Front { service: builder.build(), signed, observer };
         let address = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -256,8 +251,18 @@ fn drop_signature<B>(request: &mut Request<B>) -> Option<Refusal> {
 
 /// Whether a query parameter belongs to a presigned address.
 pub(crate) fn is_signature(parameter: &str) -> bool {
+    // A server decodes names before it reads them.
     let name = parameter.split('=').next().unwrap_or_default();
+    let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
     [
+        "OSSAccessKeyId",
+        "security-token",
+        "x-oss-credential",
+        "x-oss-date",
+        "x-oss-expires",
+        "x-oss-security-token",
+        "x-oss-signature",
+        "x-oss-signature-version",
         "X-Amz-Algorithm",
         "X-Amz-Content-Sha256",
         "X-Amz-Credential",

@@ -110,7 +110,7 @@ impl Files {
             directory: folder.path().to_owned(),
             keys: keys.map(|keys| b2o::store::StoreKeys {
                 access_key: keys.access.clone(),
-                secret_key: keys.secret.clone(),
+                secret_key: b2o::gateway::Secret::new(keys.secret.clone()),
             }),
             buckets: buckets.iter().map(|name| (*name).to_owned()).collect(),
             observer,

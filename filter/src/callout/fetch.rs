@@ -237,7 +237,8 @@ impl Callouts {
     ) {
         let failure = match why {
             DispatchError::NoCluster => MirrorFailure::NoCluster,
-            DispatchError::NoHost | DispatchError::Written => MirrorFailure::Unreachable,
+            DispatchError::NoHost => MirrorFailure::NoAddress,
+            DispatchError::Written => MirrorFailure::Unreachable,
         };
         self.conclude(at, Verdict::Failed(failure), Vec::new(), parts, turn);
     }

@@ -7,7 +7,7 @@ use crate::configuration::Configuration;
 use crate::host::{CallAnswer, CallId};
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::range::ContentRange;
-use crate::origin::{Health, Next, OriginRequest, Route, Verdict};
+use crate::origin::{Health, Next, OriginRequest, Route, Unheard, Verdict};
 use crate::reason::NotStored;
 use crate::store::part::Parts;
 use crate::time::Moment;
@@ -174,6 +174,9 @@ impl Backfill {
                 Fetched::More
             }
             Some(200 | 206 | 412 | 416) => Fetched::Lost(NotStored::Changed),
+            Some(403) if Unheard::of_callout(403, headers).is_some() => {
+                Fetched::Lost(NotStored::Inside)
+            }
             // A redirect's target may be good for a while only.
             Some(404 | 410 | 401 | 403) if self.route.is_moved() => {
                 self.route.restart();

@@ -286,7 +286,14 @@ impl Copies {
                     copy.lose(NotStored::NoCluster);
                 }
             }
-            DispatchError::NoHost => {}
+            DispatchError::NoHost => {
+                let is_range = |copy: &&mut Copied| {
+                    copy.backfill.as_ref().is_some_and(|backfill| backfill.has(call))
+                };
+                if let Some(copy) = self.copies.iter_mut().find(is_range) {
+                    copy.lose(NotStored::NoAddress);
+                }
+            }
             DispatchError::Written => {
                 if let Some(copy) = self.copies.iter_mut().find(|copy| copy.has(call)) {
                     copy.lose(NotStored::Written);

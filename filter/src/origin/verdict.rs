@@ -6,6 +6,7 @@ use super::OriginRequest;
 use super::object::{ObjectHeaders, object_headers};
 use crate::configuration::Limits;
 use crate::http::headers::{HeaderList, Headers};
+use crate::miss_route::REFUSED_DETAILS;
 use crate::reason::{MirrorFailure, NotStored};
 
 /// Redirects of an origin's: another place has the object.
@@ -49,10 +50,8 @@ impl OriginRequest {
         let Some(status) = answer.status() else {
             return Verdict::Unknown;
         };
-        // Envoy answers for an origin that it did not understand, and leaves this header out then.
-        let genuine = answer.get("x-envoy-upstream-service-time").is_some();
-        if !genuine && (502..=504).contains(&status) {
-            return Verdict::Failed(Unheard::of(status, "").into());
+        if let Some(unheard) = Unheard::of_callout(status, answer) {
+            return Verdict::Failed(unheard.into());
         }
         if status != 200 {
             return self.judge_status(status, answer);
@@ -139,6 +138,8 @@ impl OriginRequest {
             Verdict::Failed(failure) => match failure {
                 MirrorFailure::Broken
                 | MirrorFailure::Digest(_)
+                | MirrorFailure::Inside
+                | MirrorFailure::NoAddress
                 | MirrorFailure::Short { .. }
                 | MirrorFailure::TimedOut
                 | MirrorFailure::Unreachable => true,
@@ -167,6 +168,8 @@ impl OriginRequest {
 pub enum Unheard {
     /// As many requests as may be are under way to it.
     Busy,
+    /// Its address is on the inside of a network, where the gateway asks nobody.
+    Inside,
     /// It did not answer in time.
     Late,
     /// The gateway does not know its cluster.
@@ -182,8 +185,23 @@ impl Unheard {
         match status {
             _ if details.contains("cluster_not_found") => Self::NoCluster,
             _ if details.contains("overflow") => Self::Busy,
+            403 if details.contains(REFUSED_DETAILS) => Self::Inside,
             504 => Self::Late,
             _ => Self::Unreachable,
+        }
+    }
+
+    /// The same of what a callout brought: of its own answers a host tells no details, but it leaves
+    /// out a header that it gives to those of servers.
+    #[must_use]
+    pub fn of_callout(status: u16, answer: &Headers) -> Option<Self> {
+        if answer.get("x-envoy-upstream-service-time").is_some() {
+            return None;
+        }
+        match status {
+            403 => Some(Self::Inside),
+            502..=504 => Some(Self::of(status, "")),
+            _ => None,
         }
     }
 }
@@ -192,6 +210,7 @@ impl From<Unheard> for MirrorFailure {
     fn from(unheard: Unheard) -> Self {
         match unheard {
             Unheard::Busy => Self::Overloaded,
+            Unheard::Inside => Self::Inside,
             Unheard::Late => Self::TimedOut,
             Unheard::NoCluster => Self::NoCluster,
             Unheard::Unreachable => Self::Unreachable,
@@ -259,6 +278,8 @@ mod tests {
             (vec![(":status", "502"), genuine], 5, Verdict::Failed(Status(502))),
             (vec![(":status", "503"), genuine], 5, Verdict::Failed(Status(503))),
             (vec![(":status", "504")], 5, Verdict::Failed(TimedOut)),
+            (vec![(":status", "403")], 5, Verdict::Failed(MirrorFailure::Inside)),
+            (vec![(":status", "403"), genuine], 5, Verdict::Failed(Status(403))),
             (vec![(":status", "504"), genuine], 5, Verdict::Failed(Status(504))),
         ];
         for (headers, size, expected) in cases {

@@ -360,3 +360,18 @@ fn rules_say_which_answers_they_are_about() {
         assert_eq!(rules.statuses().collect::<Vec<_>>(), expected, "{statuses}");
     }
 }
+
+#[test]
+fn no_finding_shows_a_header_that_a_rule_sets() {
+    for value in [r#""canary\n""#, "[\"canary\"]", "{\"canary\": 1}"] {
+        let rules = format!(
+            r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": 404}},
+                "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "https://o/",
+                "MirrorHeaders": {{"Set": [{{"Key": "x-token", "Value": {value}}}]}}}}}}]"#
+        );
+        let checked = RuleSet::from_json(rules.as_bytes());
+        assert!(checked.rules.is_none(), "{value}");
+        let told: String = checked.findings.iter().map(ToString::to_string).collect();
+        assert!(!told.contains("canary"), "{told}");
+    }
+}

@@ -30,13 +30,20 @@ pub struct Keeper {
 }
 
 /// A bucket's rules as they are kept.
-#[derive(Debug)]
 pub struct Kept {
     /// The rule file.
     pub path: PathBuf,
     /// What it holds; `None` where there is no such file yet.
     pub file: Option<RuleFile>,
     bytes: Option<Vec<u8>>,
+}
+
+/// Without the bytes: there may be secrets among them.
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Kept");
+        shown.field("path", &self.path).field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 /// Why rules cannot be read or changed.

@@ -182,8 +182,13 @@ impl Service {
     /// The configuration of a bucket, in the form of who asks.
     fn website(&self, manner: Manner, bucket: &str) -> Result<String, Refusal> {
         let kept = self.keeper.kept(bucket)?;
-        // Who may change rules need not know the keys in them.
-        let website = kept.website()?.ok_or_else(Refusal::no_such_website)?.masked();
+        let website = kept.website()?.ok_or_else(Refusal::no_such_website)?;
+        // Who may change rules need not know the keys in them. The headers that they set are given
+        // back as OSS does, to who has signed for it; without keys anybody may ask.
+        let website = match self.guard {
+            Guard::Local => website.masked(),
+            Guard::Signed { .. } => website.without_keys(),
+        };
         let written = match manner {
             Manner::Oss => website.to_xml(),
             Manner::S3 => website.to_s3_xml(),

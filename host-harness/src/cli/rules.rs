@@ -10,6 +10,8 @@ use super::keeping::{EnvoyFiles, show};
 use super::loading::read_bytes;
 use super::{print, printable};
 use crate::admin::{Keeper, ListError, Move, RuleList, number, read_rule};
+use crate::rule_file::MASK;
+use crate::secrecy::is_secret_url;
 
 /// List and change the rules of a bucket, one by one.
 ///
@@ -49,7 +51,7 @@ pub(super) struct Arguments {
 enum Verb {
     /// Show the rules in their order.
     List {
-        /// As JSON, without secret keys.
+        /// As JSON, without secret keys and without the values of headers that rules set.
         #[arg(long)]
         json: bool,
     },
@@ -155,20 +157,17 @@ fn change(
 fn list(keeper: &Keeper, bucket: &str, json: bool) -> Result<(), Failure> {
     let kept = keeper.kept(bucket)?;
     let list = RuleList::new(kept.website()?)?;
+    let rules: Vec<_> = list.rules().iter().map(without_secrets).collect();
     if json {
-        let rules = list.rules().iter().map(without_secrets).collect::<Value>();
-        print(&format!("{rules:#}\n"));
+        print(&format!("{:#}\n", Value::from(rules)));
         return Ok(());
     }
-    if list.rules().is_empty() {
+    if rules.is_empty() {
         print(&format!("{bucket} has no rules\n"));
         return Ok(());
     }
-    let rows: Vec<_> = list
-        .rules()
-        .iter()
-        .map(|rule| [number(rule).to_string(), when(rule), then(rule)])
-        .collect();
+    let rows: Vec<_> =
+        rules.iter().map(|rule| [number(rule).to_string(), when(rule), then(rule)]).collect();
     print(&table([["N", "WHEN", "THEN"].map(str::to_owned)].iter().chain(&rows)));
     Ok(())
 }
@@ -197,13 +196,24 @@ impl From<ListError> for Failure {
 /// A rule without what nobody should read over a shoulder. It is left out, not masked, so that a
 /// rule that is put back without it is refused.
 fn without_secrets(rule: &Value) -> Value {
+    without(rule, &["AccessKeySecret"])
+}
+
+fn without(rule: &Value, gone: &[&str]) -> Value {
     match rule {
         Value::Object(fields) => fields
             .iter()
-            .filter(|(name, _)| *name != "AccessKeySecret")
-            .map(|(name, value)| (name.clone(), without_secrets(value)))
+            .filter(|(name, _)| !gone.contains(&name.as_str()))
+            .map(|(name, value)| {
+                let value = match name.as_str() {
+                    "MirrorHeaders" => without(value, &["Value"]),
+                    _ => without(value, gone),
+                };
+                (name.clone(), value)
+            })
             .collect(),
-        Value::Array(items) => items.iter().map(without_secrets).collect(),
+        Value::Array(items) => items.iter().map(|item| without(item, gone)).collect(),
+        Value::String(text) if is_secret_url(text) => MASK.into(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => rule.clone(),
     }
 }
@@ -324,6 +334,11 @@ mod tests {
         let auth = json!({ "AuthType": "S3V4", "AccessKeySecret": "hunter2" });
         let shown = without_secrets(&json!({ "Redirect": { "MirrorAuth": auth } }));
         assert_eq!(shown, json!({ "Redirect": { "MirrorAuth": { "AuthType": "S3V4" } } }));
+        let set = json!({ "MirrorHeaders": { "Set": [{ "Key": "x-token", "Value": "hunter2" }] } });
+        assert_eq!(
+            without_secrets(&set),
+            json!({ "MirrorHeaders": { "Set": [{ "Key": "x-token" }] } })
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::failure::{Failure, USAGE};
 use super::print;
 use super::signals::{Asked, Signals};
+use crate::gateway::Secret;
 use crate::store::{Store, StoreError, StoreKeys, StoreSettings};
 
 /// Run an S3 store that keeps its objects in a directory.
@@ -45,7 +46,7 @@ pub(super) struct Arguments {
         hide_env_values = true,
         requires = "access_key"
     )]
-    secret_key: Option<String>,
+    secret_key: Option<Secret>,
     /// A bucket to create where it is missing; can be given several times.
     #[arg(long = "bucket", value_name = "NAME")]
     buckets: Vec<String>,

@@ -15,7 +15,7 @@ use crate::rule_file::RuleFile;
 /// Put, get or delete a bucket's website configuration, as `ossutil website` does.
 ///
 /// `put` replaces all of it by a file: XML as OSS and S3 have it, or JSON. `get` writes it as OSS's
-/// XML, to a file or to standard output. What is put is checked with the whole deployment and then
+/// XML, to a file or to standard output, with secrets masked unless --secrets is given. What is put is checked with the whole deployment and then
 /// written as a whole, in the form the rule file has; what is refused changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -43,6 +43,10 @@ pub(super) struct Arguments {
     bucket: String,
     /// The configuration: what is put, or where it is written; `-` is standard input or output.
     file: Option<PathBuf>,
+    /// Let `get` write secrets too: the keys of a MirrorAuth, and the headers that rules set.
+    /// Without it they are masked, and the file cannot be put back as it is.
+    #[arg(long)]
+    secrets: bool,
     #[command(flatten)]
     envoy: EnvoyFiles,
 }
@@ -67,7 +71,7 @@ fn bucket(text: &str) -> Result<String, &'static str> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { method, deployment, bucket, file, envoy } = arguments;
+    let Arguments { method, deployment, bucket, file, secrets, envoy } = arguments;
     let keeper = Keeper { deployment: deployment.clone(), envoy: envoy.target() };
     match (method, file) {
         (Method::Put, Some(file)) => {
@@ -75,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             keeper.change(bucket, |_| Ok::<_, Failure>(Some(new)))
         }
         (Method::Put, None) => Err(Failure::new("`put` needs the file to put").code(USAGE)),
-        (Method::Get, file) => get(&keeper, bucket, file.as_ref()),
+        (Method::Get, file) => get(&keeper, bucket, file.as_ref(), *secrets),
         (Method::Delete, None) => keeper.change(bucket, |_| Ok::<_, Failure>(None)),
         (Method::Delete, Some(_)) => Err(Failure::new("`delete` takes no file").code(USAGE)),
     }
@@ -95,18 +99,24 @@ fn read(path: &Path) -> Result<RuleFile, Failure> {
     }
 }
 
-fn get(keeper: &Keeper, bucket: &str, file: Option<&PathBuf>) -> Result<(), Failure> {
+fn get(
+    keeper: &Keeper,
+    bucket: &str,
+    file: Option<&PathBuf>,
+    secrets: bool,
+) -> Result<(), Failure> {
     let kept = keeper.kept(bucket)?;
     let Some(website) = kept.website()? else {
         return Err(Failure::new(format!("the bucket `{bucket}` has no website configuration")));
     };
+    let website = if secrets { website } else { &website.masked() };
     let written = website.to_xml();
     if let Some(loss) = written.losses.first() {
         return Err(Failure::new(format!("XML cannot say all of it: {}", loss.message)));
     }
     match file.filter(|file| file.as_os_str() != "-") {
         Some(file) => {
-            replace(file, written.text.as_bytes(), website.has_secrets())
+            replace(file, written.text.as_bytes(), secrets && website.has_secrets())
                 .map_err(|error| Failure::new(error.to_string()))?;
         }
         None => print(&written.text),

@@ -1,7 +1,7 @@
 //! Reading a deployment file with everything it refers to, and judging it as a whole.
 //!
-//! Every problem of the file and of its rule files is found in one go. Owns also what of the file
-//! may be shown: the text of a secret is masked before anything is drawn.
+//! Every problem of the file and of its rule files is found in one go. What of the file is not shown
+//! is masked before anything is drawn.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -13,12 +13,14 @@ use std::path::{Path, PathBuf};
 use back_to_origin::rule::RuleSet;
 
 use super::mirror_auth::{self, Signers};
-use super::node::{Entry, Kind, Node, SyntaxError};
+use super::node::{Node, SyntaxError};
+use super::secrets;
 use super::section::Reading;
 use super::value::{Addressing, At, Reads, Value};
 use super::{Api, Bucket, Credentials, Deployment};
 use crate::diagnostics::{self, Document, Report, Weight};
 use crate::rule_file::{self, Home, Surroundings};
+use crate::secrecy::Hidden;
 
 /// The largest object a filter can receive in Envoy, whose limit is 32 MiB for the whole answer.
 const LARGEST_OBJECT: u64 = 32 * 1024 * 1024 - 1;
@@ -41,7 +43,6 @@ pub struct Loaded {
 }
 
 /// The rules of one bucket.
-#[derive(Debug)]
 pub struct Rules {
     /// The rule file.
     pub path: PathBuf,
@@ -54,6 +55,14 @@ pub struct Rules {
     pub(super) signers: Signers,
     /// The rules themselves.
     pub set: RuleSet,
+}
+
+/// Without what the rules say: a header that they set may be a secret.
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Rules");
+        shown.field("path", &self.path).field("origins", &self.origins).finish_non_exhaustive()
+    }
 }
 
 /// Why there is no deployment.
@@ -144,18 +153,19 @@ fn parse_with(
     source: RuleSource<'_>,
 ) -> Result<Loaded, LoadError> {
     let mut reading = Reading::new(environment);
-    let mut masks = Vec::new();
     let root = match Node::parse(&document.text) {
         Ok(root) => root,
         Err(SyntaxError { message, at }) => {
             let end = document.text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+            let hidden = Hidden::unknown(&document.text, secrets::known());
+            let message = hidden.without(&message, &document.text);
             let message = format!("the text is not YAML: {message}");
             reading.refuse("syntax", &(at..end), message, "see DEPLOYMENT.md for an example");
-            let document = mask_by_words(&document);
+            let document = masked(&document, &hidden);
             return Err(LoadError::Refused(vec![Report::new(document, reading.problems)]));
         }
     };
-    find_secrets(&root, false, &mut masks);
+    reading.hidden = secrets::find(&root, &document.text);
     let deployment = Deployment::read(&root, &mut reading);
     let mut reports = Vec::new();
     let mut rules = Vec::new();
@@ -178,7 +188,7 @@ fn parse_with(
         Some(deployment) if !refused => Ok(Loaded { deployment, rules, warnings: reports }),
         Some(_) | None => {
             if !reading.problems.is_empty() {
-                let own = Report::new(masked(&document, &masks), reading.problems);
+                let own = Report::new(masked(&document, &reading.hidden), reading.problems);
                 reports.insert(0, own);
             }
             Err(LoadError::Refused(reports))
@@ -189,6 +199,7 @@ fn parse_with(
 /// What several fields mean together.
 fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
     let Deployment { listen, admin, api, limits, buckets, .. } = deployment;
+    check_origins(deployment, reading);
     if let Some(admin) = admin.as_ref().filter(|admin| same_port(admin, listen)) {
         let message = format!("`admin` and `listen` are both {}", admin.value);
         reading.refuse("conflict", &admin.span, message, "give one of them another port");
@@ -257,6 +268,21 @@ fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
     }
 }
 
+/// Whether servers that an origin may redirect to are where origins may be.
+fn check_origins(deployment: &Deployment, reading: &mut Reading<'_>) {
+    if deployment.allow_internal_origins {
+        return;
+    }
+    for origin in deployment.origins.iter().flatten() {
+        let host = url::Host::parse(&origin.host).ok();
+        if let Some(what) = host.as_ref().and_then(rule_file::inside) {
+            let message = format!("the server is {what}, where no origin may be");
+            let help = "name a public server, or set `allow_internal_origins: true`";
+            reading.refuse("internal-origin", &origin.span, message, help);
+        }
+    }
+}
+
 /// Whether the API is safe where it is served.
 fn check_api(api: &Api, reading: &mut Reading<'_>) {
     if matches!(api.credentials.value, Credentials::None) && !api.listen.value.ip().is_loopback() {
@@ -320,49 +346,21 @@ fn surroundings(bucket: &Bucket, deployment: &Deployment) -> Surroundings {
         is_virtual: bucket.addressing == Addressing::Virtual,
         listen: deployment.listen.value,
         domain: deployment.domain.as_ref().map(|domain| domain.0.clone()),
+        managed: deployment
+            .admin
+            .iter()
+            .chain([&deployment.api.listen])
+            .map(|address| address.value)
+            .filter(|address| address.port() != 0)
+            .collect(),
     };
     let internal_origins = (!deployment.allow_internal_origins).then_some(Weight::Error);
     Surroundings { bucket: Some(home), internal_origins }
 }
 
-/// Finds what must not be shown: below `inline`, every text but the public half of the keys.
-fn find_secrets(node: &Node, secret: bool, masks: &mut Vec<std::ops::Range<usize>>) {
-    match &node.kind {
-        Kind::List(items) => items.iter().for_each(|item| find_secrets(item, secret, masks)),
-        Kind::Mapping(entries) => {
-            for Entry { key, value, .. } in entries {
-                let secret = (secret && key != "access_key_id") || key == "inline";
-                find_secrets(value, secret, masks);
-            }
-        }
-        Kind::Text(_) if secret => masks.push(node.span.clone()),
-        Kind::Nothing | Kind::Text(_) => {}
-    }
-}
-
 /// The document without its secrets.
-fn masked(document: &Document, masks: &[std::ops::Range<usize>]) -> Document {
+fn masked(document: &Document, hidden: &Hidden) -> Document {
     let mut document = document.clone();
-    document.mask(masks);
+    hidden.mask(&mut document);
     document
-}
-
-/// The same where the text has no structure to go by: when it mentions inline keys at all, nothing
-/// is left of its lines but the names of fields.
-fn mask_by_words(document: &Document) -> Document {
-    if !document.text.contains("inline") {
-        return document.clone();
-    }
-    let names: Vec<_> =
-        super::reference::sections().into_iter().flat_map(|section| section.fields).collect();
-    let mut masks = Vec::new();
-    let mut start = 0;
-    for line in document.text.split_inclusive('\n') {
-        let name = line.split_once(':').map_or("", |(name, _)| name);
-        let known = names.iter().any(|field| field.name == name.trim_start_matches([' ', '-']));
-        let shown = if known { name.len() + 1 } else { 0 };
-        masks.push(start + shown..start + line.trim_end().len().max(shown));
-        start += line.len();
-    }
-    masked(document, &masks)
 }

@@ -9,6 +9,7 @@ mod mirror_auth;
 mod node;
 mod plan;
 mod reference;
+mod secrets;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -51,9 +52,10 @@ section! {
         pub timeouts: Timeouts [Computed "each field's own"],
         /// Servers beside those of the rules that an origin may redirect a fetch to. Any other
         /// redirect is not followed.
-        pub origins: Option<Vec<Endpoint>> [Optional],
+        pub origins: Option<Vec<At<Endpoint>>> [Optional],
         /// Whether rules may fetch from the inside of a network: a loopback or private address, a
-        /// name without a domain, an internal endpoint. OSS refuses them.
+        /// name without a domain, an internal endpoint. OSS refuses them. Without it the gateway asks
+        /// no origin whose name leads to such an address either, at the time of each request.
         pub allow_internal_origins: bool [Default "false"],
         /// Where `b2o admin` takes rules.
         pub api: Api [Computed "each field's own"],

@@ -10,14 +10,21 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
 /// A part of the file and where it stands, in bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Node {
     pub(super) kind: Kind,
     pub(super) span: Range<usize>,
 }
 
+/// Without its content: it may be a secret.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("span", &self.span).finish_non_exhaustive()
+    }
+}
+
 /// What a part is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Kind {
     List(Vec<Node>),
     Mapping(Vec<Entry>),
@@ -27,7 +34,7 @@ pub(super) enum Kind {
 }
 
 /// A key and its value.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) key_span: Range<usize>,

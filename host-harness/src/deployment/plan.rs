@@ -4,6 +4,7 @@
 //! same for every gateway.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use back_to_origin::rule::CONNECT;
@@ -13,10 +14,10 @@ use serde_json::Value;
 use super::load::Loaded;
 use super::mirror_auth::Signers;
 use super::value::{Addressing, DataPath, Protocol, Reads, parse_endpoint};
-use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Routes, Scheme};
+use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Reach, Routes, Scheme};
 
 /// A deployment, worked out.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Plan {
     /// Where requests can be sent, stores first.
     pub clusters: Vec<Cluster>,
@@ -28,6 +29,15 @@ pub struct Plan {
     pub path: gateway::DataPath,
     /// The cluster of each origin, by the names of servers that rules have (`Mirror::server`).
     pub origins: BTreeMap<String, String>,
+}
+
+/// Without the filter's configuration: a header that a rule sets may be a secret.
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Plan");
+        shown.field("clusters", &self.clusters).field("routes", &self.routes);
+        shown.field("path", &self.path).field("origins", &self.origins).finish_non_exhaustive()
+    }
 }
 
 impl Plan {
@@ -82,7 +92,10 @@ impl Plan {
             }
         }
         for endpoint in deployment.origins.iter().flatten() {
-            origins.insert(endpoint.to_string(), any_origin(endpoint));
+            origins.insert(endpoint.value.to_string(), any_origin(endpoint));
+        }
+        if !deployment.allow_internal_origins {
+            origins.values_mut().for_each(|origin| origin.reach = Reach::Outside);
         }
         let named = origins.iter().map(|(server, cluster)| (server.clone(), cluster.name.clone()));
         let configured_origins: BTreeMap<_, _> = named.collect();

@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::node::{Entry, Kind, Node};
 use super::value::Value;
 use crate::diagnostics::{Problem, Weight};
+use crate::secrecy::{Hidden, distance};
 
 /// A field of a section.
 #[derive(Clone, Copy, Debug)]
@@ -105,11 +106,13 @@ pub(super) use section;
 pub(super) struct Reading<'a> {
     pub(super) environment: &'a dyn Fn(&str) -> Option<OsString>,
     pub(super) problems: Vec<Problem>,
+    /// What of the file is not shown.
+    pub(super) hidden: Hidden,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
-        Self { environment, problems: Vec::new() }
+        Self { environment, problems: Vec::new(), hidden: Hidden::default() }
     }
 
     /// Notes a problem that refuses the file.
@@ -143,7 +146,10 @@ impl<'a> Reading<'a> {
             return None;
         };
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let message = format!("`{}` is no field of {}", entry.key, S::NAME);
+            let message = match self.hidden.has(&entry.key_span) {
+                true => format!("what stands here is no field of {}", S::NAME),
+                false => format!("`{}` is no field of {}", entry.key, S::NAME),
+            };
             let help = match nearest(&entry.key, &known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("its fields are `{listed}`"),
@@ -197,22 +203,6 @@ fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
             || distance(&name, &typed) <= name.len() / 3
     };
     known.iter().find(close).copied()
-}
-
-/// How many characters differ: the edit distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut previous = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = previous + usize::from(x != *y);
-            previous = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(previous + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::section::{Presence, Reading, Section};
 use super::*;
 use crate::diagnostics::{Document, Report};
+use crate::gateway::Reach;
 
 const RULES: &str = r#"{
   "RoutingRules": [
@@ -362,6 +363,25 @@ fn what_fields_mean_together_is_checked() {
         let refused = refused(&text);
         assert!(refused.contains(message), "{message} is not in:\n{refused}");
     }
+}
+
+#[test]
+fn a_server_to_redirect_to_is_where_origins_may_be() {
+    let origins = "origins: [\"http://10.0.0.1\", \"https://o.example.com\"]\n";
+    let refused = refused(&format!("{origins}{SMALL}"));
+    assert!(refused.contains("error[internal-origin]: the server is an address"), "{refused}");
+    assert_eq!(refused.matches("internal-origin").count(), 1, "{refused}");
+    let allowed = loaded(&format!("allow_internal_origins: true\n{origins}{SMALL}"));
+    let reach = |loaded: &Loaded| {
+        let origins =
+            Plan::new(loaded).clusters.into_iter().filter(|c| c.name.starts_with("origin"));
+        origins.map(|cluster| cluster.reach).collect::<Vec<_>>()
+    };
+    assert!(reach(&allowed).iter().all(|reach| *reach == Reach::Anywhere));
+    let outside = loaded(&format!("origins: [\"https://o.example.com\"]\n{SMALL}"));
+    assert!(reach(&outside).iter().all(|reach| *reach == Reach::Outside));
+    let stores = Plan::new(&outside).clusters.into_iter().filter(|c| c.name.starts_with("store"));
+    assert!(stores.into_iter().all(|store| store.reach == Reach::Anywhere));
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn read_text<T>(
     let found = match &node.kind {
         Kind::Text(text) => match parse(text) {
             Some(value) => return Some(value),
+            None if reading.hidden.has(&node.span) => "a text that is not shown".to_owned(),
             None => format!("`{text}`"),
         },
         Kind::List(_) | Kind::Mapping(_) | Kind::Nothing => node.words().to_owned(),
@@ -345,7 +346,10 @@ impl Value for Variable {
             Some(Err(_)) => "is not UTF-8",
             None => "is not set",
         };
-        let message = format!("the environment variable `{name}` {problem}");
+        let message = match reading.hidden.has(&node.span) {
+            true => format!("the environment variable of this name {problem}"),
+            false => format!("the environment variable `{name}` {problem}"),
+        };
         reading.refuse("unset-variable", &node.span, message, "export it before the start");
         None
     }

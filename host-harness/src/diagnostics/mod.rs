@@ -26,15 +26,26 @@ impl Document {
         Self { path: path.into(), text: String::from_utf8_lossy(bytes).into_owned() }
     }
 
-    /// Replaces what must not be shown by as many asterisks.
+    /// Replaces what must not be shown by as many marks: nothing moves, in bytes or in characters.
     pub fn mask(&mut self, secrets: &[Range<usize>]) {
         if secrets.is_empty() {
             return;
         }
-        let hide = |(at, c): (usize, char)| match secrets.iter().any(|secret| secret.contains(&at))
-        {
-            true if c != '\n' => "*".repeat(c.len_utf8()),
-            true | false => c.to_string(),
+        let mut secrets = secrets.to_vec();
+        secrets.sort_by_key(|secret| secret.start);
+        let mut rest = secrets.into_iter().peekable();
+        let mut until = 0;
+        let hide = |(at, c): (usize, char)| {
+            while let Some(secret) = rest.next_if(|secret| secret.start <= at) {
+                until = until.max(secret.end);
+            }
+            match c.len_utf8() {
+                _ if at >= until || c == '\n' => c,
+                1 => '*',
+                2 => '\u{b7}',
+                3 => '\u{2022}',
+                _ => '\u{1f784}',
+            }
         };
         self.text = self.text.char_indices().map(hide).collect();
     }

@@ -13,6 +13,7 @@ use super::{
     CLUSTERS, DataPath, FILTER, Form, LISTENERS, ROUTES, SINCE, Settings, attempts, filter, routes,
 };
 use crate::deployment::Loaded;
+use crate::gateway::bounds;
 
 /// How long a stream may stand still at least.
 const IDLE: Duration = Duration::from_secs(60);
@@ -28,6 +29,7 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
     let listener = Map::new()
         .with("name", "gateway")
         .with("address", address(deployment.listen.value))
+        .remark("Bytes that wait for a slow client, in place of the default of 1 MiB.")
         .with("per_connection_buffer_limit_bytes", BUFFER)
         .with("filter_chains", chain(gateway(idle(loaded), settings)));
     let mut watched = Map::new();
@@ -40,6 +42,7 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .with("node", Map::new().with("id", "back-to-origin").with("cluster", "back-to-origin"))
         .maybe("admin", admin)
         .maybe("bootstrap_extensions", streams.then(|| List::new().with(attempts::extension())))
+        .with("overload_manager", overload())
         .with("static_resources", Map::new().with("listeners", List::new().with(listener)))
         .with("dynamic_resources", watched)
         .document(&settings.heading(&format!(
@@ -113,8 +116,47 @@ pub(super) fn manager(name: &str) -> Map {
         .with("server_header_transformation", "PASS_THROUGH")
 }
 
+/// What is bounded for all clients together.
+fn overload() -> Map {
+    let bound = Map::typed(
+        "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+    )
+    .remark(
+        "Connections at once; further ones are closed. Each may take what its bounds below let it.",
+    )
+    .with("max_active_downstream_connections", u64::from(bounds::CONNECTIONS));
+    let monitor = Map::new()
+        .with("name", "envoy.resource_monitors.global_downstream_max_connections")
+        .with("typed_config", bound);
+    Map::new().with("resource_monitors", List::new().with(monitor))
+}
+
+/// What one connection of a client's may take.
+fn bounded(manager: Map) -> Map {
+    let http2 = Map::new()
+        .remark(
+            "One client that asks for much and reads nothing: 100 requests, and 256 KiB held of each, \
+             in place of as much as 16 MiB.",
+        )
+        .with("max_concurrent_streams", u64::from(bounds::STREAMS))
+        .remark("Either way: an upload over 50 ms makes 5 MB/s, and a download is held by the client's window.")
+        .with("initial_stream_window_size", u64::from(bounds::STREAM_WINDOW))
+        .remark("What all uploads of a connection may have on their way.")
+        .with("initial_connection_window_size", u64::from(bounds::CONNECTION_WINDOW));
+    manager
+        .with("http2_protocol_options", http2)
+        .remark("What S3's clients send has thirty headers at most, and 8 KB.")
+        .with(
+            "common_http_protocol_options",
+            Map::new().with("max_headers_count", u64::from(bounds::HEADERS)),
+        )
+        .with("max_request_headers_kb", u64::from(bounds::HEAD_KIB))
+        .remark("A client that never ends its header holds a connection for so long.")
+        .with("request_headers_timeout", seconds(Duration::from_secs(bounds::HEAD_SECONDS)))
+}
+
 fn gateway(idle: Duration, settings: &Settings) -> Map {
-    manager("gateway")
+    bounded(manager("gateway"))
         .remark(
             "From a client, x-envoy-retry-on and its like would multiply requests to the store, and \
              others would choose the server. A route's `request_headers_to_remove` comes too late.",

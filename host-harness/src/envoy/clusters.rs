@@ -12,7 +12,7 @@ use super::credentials::{signing, signing_origin};
 use super::yaml::{List, Map, Yaml};
 use super::{DataPath, Settings, attempts, scripts, way};
 use crate::deployment::{Bucket, Loaded, Plan, Reads, again};
-use crate::gateway::{Cluster, Endpoint, Protocol, Scheme};
+use crate::gateway::{Cluster, Endpoint, Protocol, Reach, Scheme};
 
 /// What clients may have under way at once, per bucket.
 const REQUESTS: u64 = 10_000;
@@ -69,12 +69,14 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
     let fetches = loaded.deployment.limits.fetches.value.saturating_mul(WORKERS);
     let bound = fetches.clamp(REQUESTS, u64::from(u32::MAX));
     for origin in origins {
-        let mut filters = if streams {
-            List::new()
-                .with(scripts::handback(settings))
-                .with(scripts::strip(scripts::Server::Origin))
+        let mut filters: List = match origin.reach {
+            Reach::Anywhere => List::new(),
+            Reach::Outside => scripts::outside().into_iter().collect(),
+        };
+        filters = if streams {
+            filters.with(scripts::handback(settings)).with(scripts::strip(scripts::Server::Origin))
         } else {
-            List::new().remark(ADDED).with(plain_request(Some(scripts::framing())))
+            filters.remark(ADDED).with(plain_request(Some(scripts::framing())))
         };
         filters.extend(signing_origin(origin, settings).map(Yaml::from));
         clusters = clusters.remark(about(origin)).with(cluster(
@@ -218,14 +220,30 @@ pub(super) fn assignment(name: &str, place: Map) -> Map {
     Map::new().with("cluster_name", name).with("endpoints", List::new().with(places))
 }
 
+/// Requests at once on a connection to a server by HTTP/2.
+const STREAMS: u64 = 100;
+
+/// What is on its way of one of them, in bytes.
+const STREAM_WINDOW: u64 = 1024 * 1024;
+
+/// HTTP/2 with a server, with all that a slow client could have held bounded.
+fn http2() -> Map {
+    Map::new()
+        .with("max_concurrent_streams", STREAMS)
+        .remark("What is held of a stream whose client does not read: at 100 ms it makes 10 MB/s.")
+        .with("initial_stream_window_size", STREAM_WINDOW)
+        .remark("As much as all streams together: slow clients must not take the others' share.")
+        .with("initial_connection_window_size", STREAMS * STREAM_WINDOW)
+}
+
 fn protocol(server: &Cluster, filters: List) -> Map {
     let spoken = match server.protocol {
-        Protocol::Auto => ("auto_config", Map::new()),
+        Protocol::Auto => ("auto_config", Map::new().with("http2_protocol_options", http2())),
         Protocol::Http1 => {
             ("explicit_http_config", Map::new().with("http_protocol_options", Map::new()))
         }
         Protocol::Http2 => {
-            ("explicit_http_config", Map::new().with("http2_protocol_options", Map::new()))
+            ("explicit_http_config", Map::new().with("http2_protocol_options", http2()))
         }
     };
     let options = Map::typed(OPTIONS)

@@ -104,7 +104,7 @@ impl Settings {
 }
 
 /// A file to be.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct File {
     /// Its name in the directory.
     pub name: &'static str,
@@ -112,6 +112,14 @@ pub struct File {
     pub bytes: Vec<u8>,
     /// Whether only its owner may read it.
     pub private: bool,
+}
+
+/// Without the bytes: they may be keys.
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, private, .. } = self;
+        f.debug_struct("File").field("name", name).field("private", private).finish_non_exhaustive()
+    }
 }
 
 /// Why there are no files for a deployment.

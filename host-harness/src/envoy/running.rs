@@ -1,6 +1,6 @@
 //! What a running Envoy says of itself.
 //!
-//! Owns one question to its administration interface.
+//! Owns the questions to its administration interface.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read as _, Write as _};
@@ -24,10 +24,7 @@ pub(super) enum Known {
 /// Whether the Envoy behind an administration interface knows all of these servers. One whose
 /// address it is still looking for it does not know.
 pub(super) fn knows(admin: SocketAddr, names: &BTreeSet<String>) -> Known {
-    let Ok(answer) = ask(admin) else { return Known::NotRunning };
-    if !answer.starts_with("HTTP/1.1 200") {
-        return Known::NotRunning;
-    }
+    let Some(answer) = ask(admin, "/clusters") else { return Known::NotRunning };
     // Lines of `cluster::what::value`.
     let is_known = |name: &String| {
         answer
@@ -37,13 +34,31 @@ pub(super) fn knows(admin: SocketAddr, names: &BTreeSet<String>) -> Known {
     if names.iter().all(is_known) { Known::All } else { Known::NotAll }
 }
 
-fn ask(admin: SocketAddr) -> io::Result<String> {
-    let mut connection = TcpStream::connect_timeout(&admin, PATIENCE)?;
-    connection.set_read_timeout(Some(PATIENCE))?;
-    connection.write_all(b"GET /clusters HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+/// The servers that the Envoy behind an administration interface has requests under way to, or
+/// waiting for a connection; `None` where it cannot be asked.
+pub(super) fn busy(admin: SocketAddr) -> Option<BTreeSet<String>> {
+    let pattern = "%5Ecluster%5C..*%5C.upstream_rq_(active%7Cpending_active)$";
+    let answer = ask(admin, &format!("/stats?filter={pattern}"))?;
+    // Lines of `cluster.name.what: count`; a name may have dots.
+    let busy = answer.lines().filter_map(|line| {
+        let (name, count) = line.strip_prefix("cluster.")?.rsplit_once(": ")?;
+        (count.trim() != "0").then(|| name.rsplit_once('.').map(|(name, _)| name.to_owned()))?
+    });
+    Some(busy.collect())
+}
+
+/// One page.
+fn ask(admin: SocketAddr, page: &str) -> Option<String> {
+    let answer = || -> io::Result<String> {
+        let mut connection = TcpStream::connect_timeout(&admin, PATIENCE)?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        let request = format!("GET {page} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        connection.write_all(request.as_bytes())?;
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    answer().ok().filter(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
 #[cfg(test)]
@@ -53,6 +68,11 @@ mod tests {
     use super::*;
 
     fn answered(answer: &'static str, names: &[&str]) -> Known {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        asked(answer, |admin| knows(admin, &names))
+    }
+
+    fn asked<T>(answer: &'static str, ask: impl FnOnce(SocketAddr) -> T) -> T {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let admin = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
@@ -61,9 +81,18 @@ mod tests {
             assert!(connection.read(&mut request).unwrap() > 0);
             connection.write_all(answer.as_bytes()).unwrap();
         });
-        let known = knows(admin, &names.iter().map(|name| (*name).to_owned()).collect());
+        let said = ask(admin);
         server.join().unwrap();
-        known
+        said
+    }
+
+    #[test]
+    fn envoy_says_which_servers_it_has_requests_to() {
+        let list = "HTTP/1.1 200 OK\r\n\r\ncluster.a.b.upstream_rq_active: 1\n\
+                    cluster.a.b.upstream_rq_pending_active: 0\ncluster.c.upstream_rq_active: 0\n\
+                    cluster.d.upstream_rq_pending_active: 2\n";
+        assert_eq!(asked(list, busy), Some(["a.b".to_owned(), "d".to_owned()].into()));
+        assert_eq!(asked("HTTP/1.1 503 Later\r\n\r\n", busy), None);
     }
 
     #[test]

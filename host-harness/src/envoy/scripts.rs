@@ -1,4 +1,5 @@
-//! What stands on the way to servers and makes requests of their own of answers: two scripts.
+//! What stands on the way to servers: two scripts that make requests of their own of answers, and one
+//! that asks nobody on the inside of a network.
 //!
 //! Owns their text, and which answers never come to them. The words that they speak with the filter
 //! are [`back_to_origin::miss_route`]'s.
@@ -9,6 +10,7 @@ use back_to_origin::miss_route::{
 
 use super::yaml::{List, Map, Yaml};
 use super::{Form, Settings};
+use crate::address::{V4, V6};
 
 /// The guard's name, under which routes say what it needs.
 pub(super) const GUARD: &str = "guard";
@@ -85,6 +87,82 @@ end
         settings,
     )
 }
+
+/// The header in which an origin's cluster tells its script whose address the request goes to.
+const UPSTREAM: &str = "x-envoy-miss-upstream";
+
+/// On an origin's side: nothing is sent to the inside of a network. Two filters, the first of which
+/// tells the second what only it is told: the address that the name leads to for this request.
+pub(super) fn outside() -> [Map; 2] {
+    let header = Map::new().with("key", UPSTREAM).with("value", "%UPSTREAM_HOST%");
+    let append =
+        Map::new().with("header", header).with("append_action", "OVERWRITE_IF_EXISTS_OR_ADD");
+    let mutations =
+        Map::new().with("request_mutations", List::new().with(Map::new().with("append", append)));
+    let told = Map::typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation")
+        .with("mutations", mutations);
+    let v4 = V4.iter().map(|(net, bits, _)| format!("{net}/{bits}"));
+    let v6 = V6.iter().map(|(net, bits, _)| format!("{net}/{bits}"));
+    let nets: Vec<String> = v4.chain(v6).collect();
+    let nets: Vec<String> = nets.chunks(8).map(|line| format!("  {}", line.join(" "))).collect();
+    let nets = nets.join("\n");
+    let script = format!(
+        r#"local inside = [[
+{nets}
+]]
+local function groups(text) -- the eight of an IPv6 address; of an IPv4 address, those of the one that stands for it
+  if not text:find(":", 1, true) then text = "::ffff:" .. text end
+  text = text:gsub("(%d+)%.(%d+)%.(%d+)%.(%d+)$", function(a, b, c, d) return ("%x:%x"):format(a * 256 + b, c * 256 + d) end)
+  local head, tail = text:match("^(.*)::(.*)$")
+  local list, rest = {{}}, {{}}
+  for group in (head or text):gmatch("%x+") do list[#list + 1] = tonumber(group, 16) end
+  for group in (tail or ""):gmatch("%x+") do rest[#rest + 1] = tonumber(group, 16) end
+  for at = #list + 1, 8 do list[at] = rest[at - 8 + #rest] or 0 end
+  return list
+end
+local function is_of(net, bits, address)
+  for at = 1, 8 do
+    local left = bits - at * 16 + 16
+    local unit = 2 ^ math.max(16 - left, 0)
+    if left > 0 and math.floor(address[at] / unit) ~= math.floor(net[at] / unit) then return false end
+  end
+  return true
+end
+local nets, nat64, six_to_four = {{}}, groups("64:ff9b::"), groups("2002::")
+for net, bits in inside:gmatch("(%S+)/(%d+)") do
+  nets[#nets + 1] = {{ groups(net), bits + (net:find(":", 1, true) and 0 or 96) }}
+end
+local function is_inside(host)
+  local text = host:match("^%[([%x:.]+)%]:%d+$") or host:match("^(%d+%.%d+%.%d+%.%d+):%d+$")
+  if not text then return true end -- nothing is known of it
+  local address = groups(text)
+  if is_of(nat64, 96, address) then address = {{ 0, 0, 0, 0, 0, 65535, address[7], address[8] }} end
+  if is_of(six_to_four, 16, address) then address = {{ 0, 0, 0, 0, 0, 65535, address[2], address[3] }} end
+  for _, net in ipairs(nets) do
+    if is_of(net[1], net[2], address) then return true end
+  end
+  return false
+end
+function envoy_on_request(request)
+  local headers = request:headers()
+  local host = headers:get("{UPSTREAM}") or ""
+  headers:remove("{UPSTREAM}")
+  if is_inside(host) then request:respond({{ [":status"] = "403" }}, "the address is on the inside of a network") end
+end
+"#
+    );
+    let refusal = Map::typed("envoy.extensions.filters.http.lua.v3.Lua")
+        .remark(OUTSIDE)
+        .with("default_source_code", Map::new().with("inline_string", Yaml::Lines(script)));
+    [
+        Map::new().with("name", "upstream").with("typed_config", told.shared("upstream")),
+        Map::new().with("name", "outside").with("typed_config", refusal.shared("outside")),
+    ]
+}
+
+/// Why origins' addresses are looked at.
+const OUTSIDE: &str = "Rules name origins, and whoever owns a name says where it leads. None on the inside of a \
+                       network is asked, unless the deployment says `allow_internal_origins: true`.";
 
 /// A store's own words on an error, which S3 sends without a length.
 const IS_ERROR: &str =

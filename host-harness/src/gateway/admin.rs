@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 
 use super::settings::{Reads, Settings};
 use crate::host::Shared;
+use crate::rule_file::MASK;
 
 /// What the pages show.
 pub(super) struct Pages {
@@ -52,8 +53,9 @@ pub(super) fn describe(settings: &Settings) -> Value {
             json!({ "name": name, "cluster": route.cluster, "reads": reads })
         })
         .collect();
-    let plugin = serde_json::from_str(&settings.plugin_configuration)
-        .unwrap_or_else(|_| Value::String(settings.plugin_configuration.clone()));
+    // The filter has taken it, so it is JSON; what is not is not shown.
+    let mut plugin = serde_json::from_str(&settings.plugin_configuration).unwrap_or_default();
+    mask(&mut plugin, false);
     json!({
         "workers": settings.workers,
         "path": settings.path.as_str(),
@@ -63,6 +65,23 @@ pub(super) fn describe(settings: &Settings) -> Value {
         "buckets": buckets,
         "plugin": plugin,
     })
+}
+
+/// Masks the headers that rules set: they are the origin's passwords as often as not.
+fn mask(value: &mut Value, of_headers: bool) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| mask(item, of_headers)),
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                match name.as_str() {
+                    "Value" if of_headers => *value = MASK.into(),
+                    "MirrorHeaders" => mask(value, true),
+                    _ => mask(value, of_headers),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn page(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {

@@ -6,6 +6,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use back_to_origin::miss_route::REFUSED_DETAILS;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
@@ -19,7 +20,8 @@ use super::request_body::{Ending, Pump};
 use super::upstream::{Failure, UpstreamBody, framing, is_framed, peer};
 use super::way::Way;
 use crate::host::{
-    CONNECTION_LOST, FilterStream, Headers, NO_CONNECTION, PROTOCOL_ERROR, TIMED_OUT, Verdict,
+    CONNECTION_LOST, FilterStream, Headers, NO_CONNECTION, PROTOCOL_ERROR, REFUSED, TIMED_OUT,
+    Verdict,
 };
 
 /// Waits for something, unless the filter wants something else meanwhile.
@@ -103,6 +105,7 @@ impl Exchange {
                 "upstream_reset_before_response_started{connection_failure}",
                 NO_CONNECTION,
             ),
+            Ok(Ok(Err(Failure::Inside))) => failed(403, REFUSED_DETAILS, REFUSED),
             Ok(Ok(Err(Failure::Lost))) => failed(
                 503,
                 "upstream_reset_before_response_started{connection_termination}",

@@ -1,9 +1,13 @@
 //! Connections to clusters, made in time or not at all.
 //!
-//! Owns the limit over the whole of it: the name, the connection, the handshake of TLS.
+//! Owns the limit over the whole of it: the name, the connection, the handshake of TLS. Owns also that
+//! no connection is made to the inside of a network where that is not wanted, whatever a name leads
+//! to by the time it is asked for.
 
 use std::error::Error;
+use std::fmt;
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,25 +15,48 @@ use std::time::Duration;
 use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
 
+use super::settings::Reach;
+use crate::address::inside;
+
 type Failure = Box<dyn Error + Send + Sync>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
+/// A server is on the inside of a network, and was not connected to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Inside;
+
+impl fmt::Display for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the address is on the inside of a network")
+    }
+}
+
+impl Error for Inside {}
+
 /// Makes connections, plain and encrypted.
 #[derive(Clone)]
-pub(super) struct Connector {
-    inner: HttpsConnector<HttpConnector>,
+pub(super) struct Connector<R = GaiResolver> {
+    inner: HttpsConnector<HttpConnector<Resolver<R>>>,
     limit: Duration,
+    reach: Reach,
 }
 
 impl Connector {
-    pub(super) fn new(trust: ClientConfig, limit: Duration) -> Self {
-        let mut http = HttpConnector::new();
+    pub(super) fn new(trust: ClientConfig, limit: Duration, reach: Reach) -> Self {
+        Self::by(GaiResolver::new(), trust, limit, reach)
+    }
+}
+
+impl<R> Connector<R> {
+    fn by(names: R, trust: ClientConfig, limit: Duration, reach: Reach) -> Self {
+        let mut http = HttpConnector::new_with_resolver(Resolver { names, reach });
         http.enforce_http(false);
         http.set_nodelay(true);
         let inner = HttpsConnectorBuilder::new()
@@ -37,11 +64,15 @@ impl Connector {
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
-        Self { inner, limit }
+        Self { inner, limit, reach }
     }
 }
 
-impl Service<Uri> for Connector {
+impl<R> Service<Uri> for Connector<R>
+where
+    HttpsConnector<HttpConnector<Resolver<R>>>:
+        Service<Uri, Response = Stream, Error = Failure, Future: Send + 'static>,
+{
     type Response = Stream;
     type Error = Failure;
     type Future = Pin<Box<dyn Future<Output = Result<Stream, Failure>> + Send>>;
@@ -51,7 +82,149 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        // What is an address already is never resolved.
+        let address = uri.host().and_then(|host| host.trim_matches(['[', ']']).parse().ok());
+        if address.is_some_and(|address| !self.reach.has(address)) {
+            return Box::pin(std::future::ready(Err(Inside.into())));
+        }
         let connected = timeout(self.limit, self.inner.call(uri));
         Box::pin(async { connected.await? })
+    }
+}
+
+impl Reach {
+    fn has(self, address: IpAddr) -> bool {
+        match self {
+            Self::Anywhere => true,
+            Self::Outside => inside(address).is_none(),
+        }
+    }
+}
+
+/// Finds the addresses of a name, and leaves out those that may not be connected to.
+#[derive(Clone)]
+pub(super) struct Resolver<R> {
+    names: R,
+    reach: Reach,
+}
+
+impl<R> Service<Name> for Resolver<R>
+where
+    R: Service<Name, Error: Into<Failure>, Future: Send + 'static>,
+    R::Response: Iterator<Item = SocketAddr>,
+{
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Failure>> + Send>>;
+
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.names.poll_ready(task).map_err(Into::into)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let reach = self.reach;
+        let found = self.names.call(name);
+        Box::pin(async move {
+            let found: Vec<_> = found.await.map_err(Into::into)?.collect();
+            let outside = found.iter().filter(|address| reach.has(address.ip()));
+            let outside: Vec<_> = outside.copied().collect();
+            // A name that leads nowhere is another failure.
+            if outside.is_empty() && !found.is_empty() {
+                return Err(Inside.into());
+            }
+            Ok(outside.into_iter())
+        })
+    }
+}
+
+/// Whether that is why there is no connection.
+pub(super) fn is_inside(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<Inside>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use rustls::RootCertStore;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one time after the other with other addresses.
+    #[derive(Clone)]
+    struct Names(Arc<Mutex<Vec<Vec<IpAddr>>>>);
+
+    impl Service<Name> for Names {
+        type Response = std::vec::IntoIter<SocketAddr>;
+        type Error = std::io::Error;
+        type Future = std::future::Ready<Result<Self::Response, std::io::Error>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), std::io::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Name) -> Self::Future {
+            let addresses = self.0.lock().unwrap().remove(0);
+            let found: Vec<_> = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
+            std::future::ready(Ok(found.into_iter()))
+        }
+    }
+
+    fn connector(answers: &[&[&str]], reach: Reach) -> Connector<Names> {
+        let parse = |texts: &&[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let names = Names(Arc::new(Mutex::new(answers.iter().map(parse).collect())));
+        let trust =
+            ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into());
+        let trust = trust.with_safe_default_protocol_versions().unwrap();
+        let trust = trust.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        Connector::by(names, trust, Duration::from_millis(200), reach)
+    }
+
+    async fn connects(connector: &mut Connector<Names>, host: &str, port: u16) -> Result<(), bool> {
+        let uri = format!("http://{host}:{port}/").parse().unwrap();
+        let connected = connector.call(uri).await;
+        connected.map(drop).map_err(|error| is_inside(&*error))
+    }
+
+    #[tokio::test]
+    async fn what_a_name_leads_to_is_looked_at_each_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answers: [&[&str]; 4] =
+            [&["127.0.0.1"], &["169.254.169.254", "::ffff:127.0.0.1"], &[], &["127.0.0.1"]];
+        let mut outside = connector(&answers, Reach::Outside);
+        assert_eq!(connects(&mut outside, "public.example", port).await, Err(true));
+        assert_eq!(connects(&mut outside, "public.example", port).await, Err(true));
+        assert_eq!(connects(&mut outside, "public.example", port).await, Err(false));
+        assert_eq!(connects(&mut outside, "public.example", port).await, Err(true));
+        for host in ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]"] {
+            assert_eq!(connects(&mut outside, host, port).await, Err(true), "{host}");
+        }
+        let mut anywhere = connector(&answers, Reach::Anywhere);
+        assert_eq!(connects(&mut anywhere, "public.example", port).await, Ok(()));
+        assert_eq!(connects(&mut anywhere, "127.0.0.1", port).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn of_several_addresses_those_outside_are_left() {
+        let mut names = Resolver {
+            names: Names(Arc::new(Mutex::new(vec![
+                ["10.0.0.1", "192.0.1.9", "::1"].map(|text| text.parse().unwrap()).to_vec(),
+            ]))),
+            reach: Reach::Outside,
+        };
+        let found = names.call("public.example".parse().unwrap()).await.unwrap();
+        assert_eq!(
+            found.map(|address| address.ip().to_string()).collect::<Vec<_>>(),
+            ["192.0.1.9"]
+        );
     }
 }

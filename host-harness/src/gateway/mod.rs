@@ -40,9 +40,10 @@ use tokio::task::JoinHandle;
 
 use self::admin::Pages;
 use self::guard::Guards;
+pub(crate) use self::settings::bounds;
 pub use self::settings::{
-    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Protocol, Reads, Routes,
-    Scheme, Secret, Settings, Timeouts,
+    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Protocol, Reach, Reads,
+    Routes, Scheme, Secret, Settings, Timeouts,
 };
 use self::upstream::Upstreams;
 use self::worker::{Change, Handle, Order, Worker};
@@ -246,6 +247,7 @@ impl Gateway {
                     journal: settings.journal,
                     address,
                     connections: Cell::new(0),
+                    open: Rc::default(),
                 })
             };
             let worker = Handle::spawn(number, own, started, build).map_err(StartError::Worker)?;
@@ -302,8 +304,8 @@ impl Gateway {
     }
 
     /// Gives the filter of every worker another configuration, and the clusters of it that are not
-    /// there yet. Requests under way end under the old one. What is there stays: clusters, with
-    /// their connections, and routes.
+    /// there yet. Requests under way end under the old one. What is there stays: routes, the clusters
+    /// of the start, and others, with their connections, for as long as anything may use them.
     ///
     /// # Errors
     ///
@@ -314,15 +316,13 @@ impl Gateway {
         configuration: String,
         named: &[Cluster],
     ) -> Result<(), StartError> {
-        let mut clusters = self.settings.clusters.clone();
-        let is_new = |named: &&Cluster| {
-            self.settings.clusters.iter().all(|cluster| cluster.name != named.name)
-        };
-        clusters.extend(named.iter().filter(is_new).cloned());
+        let is_else = |cluster: &&Cluster| named.iter().all(|named| named.name != cluster.name);
+        let mut clusters = named.to_vec();
+        clusters.extend(self.settings.clusters.iter().filter(is_else).cloned());
         rehearse(&self.settings, &clusters, &configuration)?;
         let trust = trust(&self.settings, &clusters)?;
         let text: Arc<str> = Arc::from(configuration.as_str());
-        let change = Change { configuration: text, clusters: clusters.clone(), trust };
+        let change = Change { configuration: text, clusters, trust };
         let change = Arc::new(change);
         let mut outcome = Ok(());
         for worker in &self.workers {
@@ -335,7 +335,6 @@ impl Gateway {
             outcome = outcome.and(here);
         }
         self.settings.plugin_configuration = configuration;
-        self.settings.clusters = clusters;
         outcome.map_err(StartError::Filter)
     }
 

@@ -43,6 +43,25 @@ pub struct Settings {
     pub journal: Arc<dyn Journal>,
 }
 
+/// What one connection of a client's may take, in Envoy and here: without these, one client that asks
+/// for much and reads nothing would have a hundred objects held for it.
+pub(crate) mod bounds {
+    /// Requests at once on a connection of HTTP/2.
+    pub(crate) const STREAMS: u32 = 100;
+    /// What is on its way of one of them, either way, in bytes: an upload over 50 ms makes 5 MB/s.
+    pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
+    /// What is on its way of all of them to the gateway, in bytes.
+    pub(crate) const CONNECTION_WINDOW: u32 = 1024 * 1024;
+    /// The headers of a request.
+    pub(crate) const HEADERS: u32 = 100;
+    /// The bytes of them, in KiB.
+    pub(crate) const HEAD_KIB: u32 = 60;
+    /// How long they may take, in seconds.
+    pub(crate) const HEAD_SECONDS: u64 = 30;
+    /// Connections at once.
+    pub(crate) const CONNECTIONS: u32 = 20_000;
+}
+
 /// A cluster of this name and a bucket's is the bucket's own, asked once more by the filter.
 pub(super) const AGAIN: &str = "again-";
 
@@ -109,6 +128,18 @@ pub struct Cluster {
     pub idle_timeout: Duration,
     /// What is spoken with it.
     pub protocol: Protocol,
+    /// Where it may be.
+    pub reach: Reach,
+}
+
+/// Where a server may be, by its address at the time of a connection.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reach {
+    /// Wherever its name leads.
+    #[default]
+    Anywhere,
+    /// Not on the inside of a network.
+    Outside,
 }
 
 /// What is spoken with a server.
@@ -140,6 +171,7 @@ impl Cluster {
             connect_timeout: Self::CONNECT_TIMEOUT,
             idle_timeout: Self::IDLE_TIMEOUT,
             protocol: Protocol::Http1,
+            reach: Reach::Anywhere,
         }
     }
 }
@@ -185,6 +217,9 @@ impl fmt::Display for Endpoint {
 }
 
 /// A secret that does not show itself.
+///
+/// Its memory is not cleared behind it: what it was read from, and who signs with it, hold copies
+/// that nobody here can clear.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Secret(String);
 
@@ -199,6 +234,12 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
     }
 }
 

@@ -8,7 +8,7 @@ use std::error::Error as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use back_to_origin::miss_route::FRAMING;
 use bytes::{Bytes, BytesMut};
@@ -26,7 +26,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::connector::Connector;
+use super::connector::{Connector, is_inside};
 use tokio::time::timeout_at;
 
 use super::message;
@@ -43,6 +43,8 @@ pub(super) type UpstreamBody = BoxBody<Bytes, BrokenOff>;
 pub(super) enum Failure {
     /// No connection could be made.
     Connect,
+    /// The server is on the inside of a network, where it may not be.
+    Inside,
     /// The connection was lost before the head of a response.
     Lost,
     /// What came was no HTTP response.
@@ -57,7 +59,25 @@ pub(super) struct Upstream {
 
 /// The clusters of one worker.
 #[derive(Clone)]
-pub(super) struct Upstreams(Rc<RefCell<BTreeMap<String, Rc<Upstream>>>>);
+pub(super) struct Upstreams(Rc<RefCell<BTreeMap<String, Known>>>);
+
+/// A cluster, and since when nothing names it any more.
+struct Known {
+    upstream: Rc<Upstream>,
+    retired: Option<Instant>,
+}
+
+/// How long a cluster that nothing names stays without a request: a copy may be between two of its
+/// requests.
+const PAUSE: Duration = Duration::from_secs(30);
+
+impl Known {
+    fn stays(&self, now: Instant) -> bool {
+        // Whoever sends to it holds it.
+        let is_busy = Rc::strong_count(&self.upstream) > 1;
+        is_busy || self.retired.is_none_or(|since| now.duration_since(since) < PAUSE)
+    }
+}
 
 /// The certificates to trust, of a file or of the system; only where they are needed, as they are
 /// read from disk.
@@ -94,18 +114,30 @@ impl Upstreams {
         upstreams
     }
 
-    /// Adds clusters that were not there. Those that were stay, with their connections.
+    /// Adds clusters that were not there. Those that were stay, with their connections, as long as
+    /// anything may still be sent to them.
     pub(super) fn add(&self, clusters: &[Cluster], trust: &ClientConfig) {
         let mut upstreams = self.0.borrow_mut();
+        let now = Instant::now();
         for cluster in clusters {
-            upstreams
-                .entry(cluster.name.clone())
-                .or_insert_with(|| Rc::new(Upstream::new(cluster.clone(), trust.clone())));
+            // One that is the same but for where it may be would keep what it is connected to.
+            let is_there = upstreams
+                .get(&cluster.name)
+                .is_some_and(|known| known.upstream.cluster.reach == cluster.reach);
+            if !is_there {
+                let upstream = Rc::new(Upstream::new(cluster.clone(), trust.clone()));
+                upstreams.insert(cluster.name.clone(), Known { upstream, retired: None });
+            }
         }
+        for (name, known) in upstreams.iter_mut() {
+            let is_named = clusters.iter().any(|cluster| cluster.name == *name);
+            known.retired = if is_named { None } else { Some(known.retired.unwrap_or(now)) };
+        }
+        upstreams.retain(|_, known| known.stays(now));
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Rc<Upstream>> {
-        self.0.borrow().get(name).cloned()
+        self.0.borrow().get(name).map(|known| Rc::clone(&known.upstream))
     }
 }
 
@@ -116,7 +148,7 @@ pub(super) fn peer<B>(response: &Response<B>) -> Option<SocketAddr> {
 
 impl Upstream {
     fn new(cluster: Cluster, trust: ClientConfig) -> Self {
-        let connector = Connector::new(trust, cluster.connect_timeout);
+        let connector = Connector::new(trust, cluster.connect_timeout, cluster.reach);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(cluster.idle_timeout)
@@ -167,6 +199,7 @@ impl Upstream {
             Some(Ok(response)) if is_framed(&response) => response,
             Some(Ok(_) | Err(Failure::Protocol)) => return Answer::protocol_error(),
             Some(Err(Failure::Connect)) => return Answer::no_connection(),
+            Some(Err(Failure::Inside)) => return Answer::refused(),
             Some(Err(Failure::Lost)) => return Answer::connection_lost(),
             None => return Answer::timed_out(),
         };
@@ -196,7 +229,7 @@ async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -
 /// Why a request has no response, told apart as Envoy does.
 fn failure(error: &hyper_util::client::legacy::Error) -> Failure {
     if error.is_connect() {
-        return Failure::Connect;
+        return if is_inside(error) { Failure::Inside } else { Failure::Connect };
     }
     let mut source = error.source();
     while let Some(cause) = source {
@@ -258,5 +291,53 @@ impl Callouts for Upstreams {
             Some(upstream) => Box::pin(upstream.answer(callout)),
             None => Box::pin(std::future::ready(Answer::Reset)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::{Endpoint, Reach};
+
+    fn clusters(names: &[&str]) -> Vec<Cluster> {
+        let endpoint = Endpoint { scheme: Scheme::Http, host: "o.example".to_owned(), port: 80 };
+        names.iter().map(|name| Cluster::new(name, endpoint.clone())).collect()
+    }
+
+    #[test]
+    fn a_cluster_goes_once_nothing_uses_it() {
+        let trust = trust(&[], None).unwrap();
+        let upstreams = Upstreams::new(&clusters(&["a", "used", "idle"]), &trust);
+        let used = upstreams.get("used").unwrap();
+        upstreams.add(&clusters(&["a"]), &trust);
+        assert!(upstreams.knows("idle"), "a copy may be between two of its requests");
+        let age = |name: &str| {
+            let mut known = upstreams.0.borrow_mut();
+            known.get_mut(name).unwrap().retired = Instant::now().checked_sub(PAUSE);
+        };
+        for name in ["used", "idle"] {
+            age(name);
+        }
+        upstreams.add(&clusters(&["a"]), &trust);
+        assert!(upstreams.knows("used") && !upstreams.knows("idle"));
+        // One that is named again is the one it was, with its connections.
+        upstreams.add(&clusters(&["a", "used"]), &trust);
+        assert!(Rc::ptr_eq(&used, &upstreams.get("used").unwrap()));
+        drop(used);
+        upstreams.add(&clusters(&["a"]), &trust);
+        assert!(upstreams.knows("used"));
+        age("used");
+        upstreams.add(&clusters(&["a"]), &trust);
+        assert!(!upstreams.knows("used") && upstreams.knows("a"));
+    }
+
+    #[test]
+    fn a_cluster_that_may_be_elsewhere_now_keeps_no_connection() {
+        let trust = trust(&[], None).unwrap();
+        let upstreams = Upstreams::new(&clusters(&["a"]), &trust);
+        let before = upstreams.get("a").unwrap();
+        let outside = clusters(&["a"]).into_iter().map(|a| Cluster { reach: Reach::Outside, ..a });
+        upstreams.add(&outside.collect::<Vec<_>>(), &trust);
+        assert!(!Rc::ptr_eq(&before, &upstreams.get("a").unwrap()));
     }
 }

@@ -25,12 +25,12 @@ use tokio::time::{sleep, timeout};
 
 use super::guard::Guards;
 use super::serve::{Connection, serve};
-use super::settings::{Cluster, Routes, Timeouts};
+use super::settings::{Cluster, Routes, Timeouts, bounds};
 use super::upstream::Upstreams;
 use crate::host::{Journal, Level, LogRecord, Plugin, PluginError};
 
 /// The most bytes of a request's head: Envoy's limit.
-const LARGEST_HEAD: u32 = 60 * 1024;
+const LARGEST_HEAD: u32 = bounds::HEAD_KIB * 1024;
 /// How long a worker that can take no more connections waits before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -46,6 +46,8 @@ pub(super) struct Worker {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) address: SocketAddr,
     pub(super) connections: Cell<u64>,
+    /// Each open connection holds one.
+    pub(super) open: Rc<()>,
 }
 
 impl Worker {
@@ -62,7 +64,7 @@ impl Worker {
 pub(super) struct Change {
     /// The filter's configuration.
     pub(super) configuration: Arc<str>,
-    /// All clusters it names; a worker keeps those it has.
+    /// All clusters it names, and those of the start.
     pub(super) clusters: Vec<Cluster>,
     /// What they are trusted by.
     pub(super) trust: ClientConfig,
@@ -175,6 +177,11 @@ fn connect(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, graceful: &
     let _ = stream.set_nodelay(true);
     let number = worker.connections.get() + 1;
     worker.connections.set(number);
+    // As Envoy has it: who comes too late is let go at once.
+    let open = Rc::clone(&worker.open);
+    if Rc::strong_count(&open) > bounds::CONNECTIONS as usize + 1 {
+        return;
+    }
     let connection = Connection { number, peer };
     let service = {
         let worker = Rc::clone(worker);
@@ -185,12 +192,21 @@ fn connect(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, graceful: &
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(worker.timeouts.idle)
+        .max_headers(bounds::HEADERS as usize)
         .max_buf_size(LARGEST_HEAD as usize);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(LARGEST_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(bounds::STREAMS)
+        .initial_stream_window_size(bounds::STREAM_WINDOW)
+        .initial_connection_window_size(bounds::CONNECTION_WINDOW)
+        .max_send_buf_size(bounds::STREAM_WINDOW as usize)
+        .max_header_list_size(LARGEST_HEAD);
     let served = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let served = graceful.watch(served);
     spawn_local(async move {
         // How a connection ends is the client's affair; each of its requests has a record.
         let _ = served.await;
+        drop(open);
     });
 }

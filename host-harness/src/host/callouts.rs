@@ -65,6 +65,12 @@ impl Answer {
         Self::local(503, NO_CONNECTION)
     }
 
+    /// The server is on the inside of a network, and was not asked.
+    #[must_use]
+    pub fn refused() -> Self {
+        Self::local(403, REFUSED)
+    }
+
     /// The connection was lost before there was a response.
     #[must_use]
     pub fn connection_lost() -> Self {
@@ -87,6 +93,8 @@ impl Answer {
 /// The body of a 503 for an upstream that cannot be connected to.
 pub(crate) const NO_CONNECTION: &str = "upstream connect error or disconnect/reset before headers. \
      reset reason: remote connection failure";
+/// The body of a 403 for an upstream on the inside of a network.
+pub(crate) const REFUSED: &str = "the address is on the inside of a network";
 /// The body of a 503 for an upstream that hung up.
 pub(crate) const CONNECTION_LOST: &str = "upstream connect error or disconnect/reset before headers. \
      reset reason: connection termination";

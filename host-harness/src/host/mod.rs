@@ -34,7 +34,7 @@ mod vm;
 mod wasi;
 
 pub use callouts::{Answer, Callout, Callouts, LARGEST_ANSWER, Pending};
-pub(crate) use callouts::{CONNECTION_LOST, NO_CONNECTION, PROTOCOL_ERROR, TIMED_OUT};
+pub(crate) use callouts::{CONNECTION_LOST, NO_CONNECTION, PROTOCOL_ERROR, REFUSED, TIMED_OUT};
 pub use context::RequestFacts;
 pub use headers::Headers;
 pub use journal::{Access, Journal, Level, LogRecord, Silent, Touch};

@@ -12,6 +12,7 @@ mod lint;
 mod mirror_auth;
 mod reference;
 mod schema;
+mod secrets;
 mod structure;
 mod text;
 pub(crate) mod tree;
@@ -23,20 +24,21 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
-
 use back_to_origin::finding::{Code as FilterCode, Finding, Part, Place, Severity};
 use back_to_origin::rule::RuleSet;
 
 use code::Code;
 pub use dialect::Dialect;
+pub(crate) use lint::origin::inside;
 pub use lint::{Home, Surroundings};
+pub(crate) use mirror_auth::MASK;
 pub use reference::reference;
 pub use schema::schema;
 use tree::{Field, Kind, Node, Side};
 pub use website::{Website, Written};
 
 use crate::diagnostics::{Document, Problem, Report, Weight};
+use crate::secrecy::Hidden;
 
 /// What a file is written in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -86,8 +88,15 @@ pub fn read_in(
     let bytes = text::unmarked(bytes);
     let mut problems = Vec::new();
     let mut document = Document::new(path, bytes);
-    let (format, taken) = take_apart(bytes, &mut problems);
+    let mut hidden = Hidden::default();
+    let (format, taken) = take_apart(bytes, &mut problems, &mut hidden);
     let Some((mut root, told)) = taken else {
+        // Nobody knows what stands where.
+        let hidden = Hidden::unknown(&document.text, secrets::known());
+        for problem in &mut problems {
+            problem.message = hidden.without(&problem.message, &document.text);
+        }
+        hidden.mask(&mut document);
         let report = Report::new(document, problems);
         return RuleFile { format, dialect: None, website: None, rules: None, report };
     };
@@ -95,7 +104,8 @@ pub fn read_in(
         // An editor's: it says where the schema of the file is.
         fields.retain(|field| field.name != "$schema");
     }
-    document.mask(&secrets(&root));
+    secrets::find(&root, &document.text, &mut hidden);
+    hidden.mask(&mut document);
     let dialect = dialect.or(told).unwrap_or_else(|| dialect::recognise(&root));
     let mut findings = structure::settle(&mut root);
     match dialect {
@@ -123,6 +133,7 @@ pub fn read_in(
     // The worst first, and no more of them than anybody reads.
     problems.sort_by_key(|problem| problem.weight);
     problems.truncate(MAX_PROBLEMS);
+    hidden.keep_from(&mut problems, secrets::known());
     RuleFile {
         format,
         dialect: Some(dialect),
@@ -136,12 +147,13 @@ pub fn read_in(
 fn take_apart(
     bytes: &[u8],
     problems: &mut Vec<Problem>,
+    hidden: &mut Hidden,
 ) -> (Option<Format>, Option<(Node, Option<Dialect>)>) {
     let Some(text) = text::decode(bytes, problems) else { return (None, None) };
     let Some(format) = text::format(text, problems) else { return (None, None) };
     let taken = match format {
         Format::Json => json::read(text, problems).map(|root| (root, None)),
-        Format::Xml => xml::parse(text, problems).map(|xml| (xml.root, xml.dialect)),
+        Format::Xml => xml::parse(text, problems, hidden).map(|xml| (xml.root, xml.dialect)),
     };
     let taken = taken.filter(|(root, _)| match root.overfull() {
         Some(node) => {
@@ -179,22 +191,6 @@ fn not_served(root: &Node) -> impl Iterator<Item = Problem> {
         Problem::warning(Code::NotServed.as_str(), name_span.clone(), message)
             .at(format!("/{name}"))
     })
-}
-
-/// Where secrets stand, which are never shown.
-fn secrets(node: &Node) -> Vec<Range<usize>> {
-    let mut spans = Vec::new();
-    for item in node.items() {
-        spans.extend(secrets(item));
-    }
-    for field in node.fields() {
-        if field.name == mirror_auth::SECRET {
-            spans.push(field.node.span.clone());
-        } else {
-            spans.extend(secrets(&field.node));
-        }
-    }
-    spans
 }
 
 /// A finding as a problem in the text.

@@ -2,18 +2,25 @@
 //!
 //! Owns the tree, the way from JSON pointers to bytes, and the tree's form as JSON.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 /// A value and where it stands, in bytes of the text.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
     pub(crate) span: Range<usize>,
 }
 
+/// Without its content: it may be a secret.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("span", &self.span).finish_non_exhaustive()
+    }
+}
+
 /// What a value is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Kind {
     /// `true` or `false`.
     Boolean(bool),

@@ -61,6 +61,12 @@ impl Website {
         Self { root: mirror_auth::masked(&self.root) }
     }
 
+    /// The same with every key masked, and the headers that rules set left: for who may set them.
+    #[must_use]
+    pub fn without_keys(&self) -> Self {
+        Self { root: mirror_auth::without_keys(&self.root) }
+    }
+
     /// Whether there is a secret in it.
     #[must_use]
     pub fn has_secrets(&self) -> bool {

@@ -12,6 +12,7 @@ use super::code::Code;
 use super::tree::{Field, Kind, MAX_FIELDS, Node, token};
 use super::vocabulary::{Element, Shape, WEBSITE, named};
 use crate::diagnostics::Problem;
+use crate::secrecy::Hidden;
 
 /// S3's namespace.
 pub(super) const S3: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
@@ -39,7 +40,7 @@ pub(super) struct Xml {
 }
 
 /// Reads a text.
-pub(super) fn parse(text: &str, problems: &mut Vec<Problem>) -> Option<Xml> {
+pub(super) fn parse(text: &str, problems: &mut Vec<Problem>, hidden: &mut Hidden) -> Option<Xml> {
     if let Some((name, span)) = other_encoding(text) {
         let message = format!("expected UTF-8, and the file says it is {name}");
         problems.push(
@@ -61,7 +62,7 @@ pub(super) fn parse(text: &str, problems: &mut Vec<Problem>) -> Option<Xml> {
         }
     };
     let root = document.root_element();
-    let mut reading = Reading { text, problems };
+    let mut reading = Reading { text, problems, hidden };
     let name = root.tag_name();
     if !matches!(name.name(), "WebsiteConfiguration" | "Website") {
         let message = format!("expected a `WebsiteConfiguration`, found `{}`", name.name());
@@ -90,6 +91,8 @@ pub(super) fn parse(text: &str, problems: &mut Vec<Problem>) -> Option<Xml> {
 struct Reading<'a> {
     text: &'a str,
     problems: &'a mut Vec<Problem>,
+    /// Values that are not where a value belongs: nobody knows of what they are.
+    hidden: &'a mut Hidden,
 }
 
 type Xmlish<'a, 'i> = roxmltree::Node<'a, 'i>;
@@ -227,6 +230,7 @@ impl Reading<'_> {
                 let written = &self.text[child.range()];
                 let start = child.range().start + written.len() - written.trim_start().len();
                 let span = start..start + written.trim().len();
+                self.hidden.cover([span.clone()]);
                 let name = parent.tag_name().name();
                 let message = format!("expected elements inside `{name}`, found text");
                 self.problems
@@ -260,6 +264,7 @@ impl Reading<'_> {
                 attribute.name()
             );
             let span = attribute.range();
+            self.hidden.cover([attribute.range_value()]);
             self.problems.push(
                 Problem::error(Code::UnexpectedText.as_str(), span, message)
                     .at(pointer)
@@ -345,6 +350,10 @@ fn syntax(error: &Error, text: &str) -> Problem {
         return Problem::error(Code::TooLarge.as_str(), 0..0, message);
     }
     let at = offset(error.pos(), text);
+    if matches!(error, Error::UnknownEntityReference(..)) {
+        let message = "the text is not XML: a reference to an entity that there is not";
+        return Problem::error(Syntax.as_str(), at..at + 1, message).help("write `&` as `&amp;`");
+    }
     // The place is drawn, so the sentence need not name it again.
     let message = error.to_string().replace(&format!(" at {}", error.pos()), "");
     let next = text[at..].chars().next().map_or(0, char::len_utf8);

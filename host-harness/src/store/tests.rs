@@ -116,7 +116,8 @@ async fn without_keys_a_signature_does_not_matter() {
 
 #[tokio::test]
 async fn with_keys_strangers_are_refused() {
-    let keys = StoreKeys { access_key: "AK".to_owned(), secret_key: "SK".to_owned() };
+    let secret_key = Secret::new("SK".to_owned());
+    let keys = StoreKeys { access_key: "AK".to_owned(), secret_key };
     assert!(!format!("{keys:?}").contains("SK"));
     let store = running(Some(keys)).await;
     assert_eq!(store.send(Method::PUT, KEY, &[], "x").await.status, 403);

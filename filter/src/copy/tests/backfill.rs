@@ -56,7 +56,8 @@ fn redirects_are_followed_and_when_their_target_is_gone_followed_again() {
     ask(&mut bench, "/k", &moved("http://p/x?s=1"), b"");
     ask(&mut bench, "/x?s=1", &part("bytes 0-3/6"), b"abcd");
     // The signature in the query has run out.
-    ask(&mut bench, "/x?s=1", &[(":status", "403")], b"");
+    let genuine = ("x-envoy-upstream-service-time", "1");
+    ask(&mut bench, "/x?s=1", &[(":status", "403"), genuine], b"");
     bench.pass(Duration::from_secs(1));
     ask(&mut bench, "/k", &moved("http://p/x?s=2"), b"");
     ask(&mut bench, "/x?s=2", &part("bytes 4-5/6"), b"ef");
@@ -204,4 +205,14 @@ fn few_are_fetched_at_once_and_each_only_once() {
         bench.backfill(key);
     }
     assert_eq!(bench.calls.len(), 2, "{:?}", bench.calls);
+}
+
+#[test]
+fn an_origin_on_the_inside_is_asked_once_and_told() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    ask(&mut bench, "/k", &[(":status", "403")], b"");
+    assert!(bench.lines[0].contains("inside of a network"), "{:?}", bench.lines);
+    bench.pass(Duration::from_secs(60));
+    assert!(bench.calls.is_empty(), "{:?}", bench.calls);
 }

@@ -3,7 +3,7 @@
 use super::{Findings, flag};
 use crate::finding::{Code, Finding, Place};
 use crate::http::headers;
-use crate::json::{At, Fields};
+use crate::json::{At, Fields, Node};
 use crate::rule::{KeyRewrite, MirrorHeaders, element, mirror};
 
 /// The most entries of a list of headers or tags.
@@ -98,14 +98,18 @@ pub(super) fn header_name(at: &At<'_>, findings: &mut Findings) -> Option<String
     Some(name.to_ascii_lowercase())
 }
 
+/// The value of a header, which may be a secret.
 pub(super) fn pair_value(at: &At<'_>, findings: &mut Findings) -> Option<String> {
-    let value = at.text(findings)?;
+    let Node::Text(value) = at.node else {
+        findings.push(at.wrong_unseen(Code::WrongType, "a string"));
+        return None;
+    };
     if value.len() > MAX_HEADER_BYTES || !headers::is_value(value.as_bytes()) {
         let expected = "a header value of up to 1,024 bytes without control characters";
-        findings.push(at.wrong(Code::BadHeaderValue, expected));
+        findings.push(at.wrong_unseen(Code::BadHeaderValue, expected));
         return None;
     }
-    Some(value.to_owned())
+    Some(value.clone())
 }
 
 /// `MirrorReturnHeaders`.

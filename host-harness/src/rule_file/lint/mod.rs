@@ -6,7 +6,7 @@
 mod cover;
 mod credential;
 mod keys;
-mod origin;
+pub(crate) mod origin;
 mod private;
 mod rule;
 mod turn;
@@ -48,6 +48,8 @@ pub struct Home {
     pub listen: SocketAddr,
     /// The domain below which the gateway knows the bucket.
     pub domain: Option<String>,
+    /// The addresses by which the gateway is managed.
+    pub managed: Vec<SocketAddr>,
 }
 
 /// Everything there is to say about the rules of a file.
@@ -59,6 +61,7 @@ pub(super) fn lint(root: &Node, surroundings: &Surroundings) -> Vec<Problem> {
     for rule in &rules {
         problems.extend(origin::internal(rule, surroundings.internal_origins));
         problems.extend(home.and_then(|home| origin::own_bucket(rule, home)));
+        problems.extend(home.into_iter().flat_map(|home| origin::own_interface(rule, home)));
         problems.extend(credential::in_clear(rule));
         problems.extend(private::sends_clients(rule));
     }

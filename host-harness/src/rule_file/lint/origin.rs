@@ -1,12 +1,13 @@
 //! Where Mirror rules fetch from: the inside of a network, or the bucket itself.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use url::{Host, Url};
 
 use super::Home;
 use super::keys::Keys;
 use super::rule::Rule;
+use crate::address;
 use crate::diagnostics::{Problem, Weight};
 use crate::rule_file::code::Code;
 use crate::rule_file::tree::Node;
@@ -81,15 +82,32 @@ pub(super) fn internal(rule: &Rule<'_>, weight: Option<Weight>) -> Vec<Problem> 
     problems
 }
 
-/// What a host on the inside of a network is.
-fn inside(host: &Host) -> Option<&'static str> {
+/// Names that only an inner network knows, by their ends.
+const INNER: [&str; 14] = [
+    "-internal.aliyuncs.com",
+    ".cluster.local",
+    ".corp",
+    ".home",
+    ".home.arpa",
+    ".internal",
+    ".intranet",
+    ".lan",
+    ".local",
+    ".localdomain",
+    ".private",
+    ".svc",
+    ".in-addr.arpa",
+    ".ip6.arpa",
+];
+
+/// What a host on the inside of a network is, as far as it says that itself.
+pub(crate) fn inside(host: &Host) -> Option<&'static str> {
     match host {
         Host::Domain(name) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
-            let ends = |with: &[&str]| with.iter().any(|end| name.ends_with(end));
-            if name == "localhost" || ends(&[".localhost"]) {
+            if name == "localhost" || name.ends_with(".localhost") {
                 Some("this machine")
-            } else if ends(&["-internal.aliyuncs.com", ".internal", ".local", ".home.arpa"]) {
+            } else if INNER.iter().any(|end| name.ends_with(end)) {
                 Some("a name of an inner network")
             } else if !name.contains('.') {
                 Some("a name without a domain")
@@ -97,38 +115,37 @@ fn inside(host: &Host) -> Option<&'static str> {
                 None
             }
         }
-        Host::Ipv4(address) => inside_v4(*address),
-        Host::Ipv6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => inside_v4(mapped),
-            None => inside_v6(*address),
-        },
+        Host::Ipv4(address) => address::inside(IpAddr::V4(*address)),
+        Host::Ipv6(address) => address::inside(IpAddr::V6(*address)),
     }
 }
 
-fn inside_v4(address: Ipv4Addr) -> Option<&'static str> {
-    let [first, second, ..] = address.octets();
-    let is_shared = first == 100 && (64..128).contains(&second);
-    if address.is_loopback() || first == 0 {
-        Some("this machine")
-    } else if address.is_link_local() {
-        Some("a link-local address")
-    } else if address.is_private() || is_shared {
-        Some("an address of an inner network")
-    } else {
-        None
-    }
-}
-
-fn inside_v6(address: Ipv6Addr) -> Option<&'static str> {
-    if address.is_loopback() || address.is_unspecified() {
-        Some("this machine")
-    } else if address.is_unicast_link_local() {
-        Some("a link-local address")
-    } else if address.is_unique_local() {
-        Some("an address of an inner network")
-    } else {
-        None
-    }
+/// Origins that are an interface of the gateway's own by which it is managed: nobody wants that.
+pub(super) fn own_interface(rule: &Rule<'_>, home: &Home) -> Vec<Problem> {
+    let is_own = |origin: &Origin<'_>| {
+        let (Some(host), Some(port)) = (origin.url.host(), origin.url.port_or_known_default())
+        else {
+            return false;
+        };
+        let address = match host {
+            Host::Ipv4(address) => Some(IpAddr::V4(address)),
+            Host::Ipv6(address) => Some(IpAddr::V6(address).to_canonical()),
+            Host::Domain(_) => None,
+        };
+        home.managed.iter().any(|own| {
+            let is_here = own.ip().is_loopback() || own.ip().is_unspecified();
+            let is_same = address == Some(own.ip().to_canonical());
+            port == own.port() && (is_same || (is_here && is_loopback(&host)))
+        })
+    };
+    let own = origins(rule).into_iter().filter(is_own);
+    let problem = |origin: Origin<'_>| {
+        let message = "the origin is the interface by which this gateway is managed";
+        Problem::error(Code::InternalOrigin.as_str(), origin.node.span.clone(), message)
+            .at(origin.pointer)
+            .help("name the server that has the objects")
+    };
+    own.map(problem).collect()
 }
 
 /// Whether a host is this machine.

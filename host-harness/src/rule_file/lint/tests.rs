@@ -9,6 +9,7 @@ fn home() -> Home {
         is_virtual: false,
         listen: "0.0.0.0:8080".parse().unwrap(),
         domain: Some("s3.example".to_owned()),
+        managed: vec!["192.0.1.1:9901".parse().unwrap(), "127.0.0.1:8090".parse().unwrap()],
     }
 }
 
@@ -157,6 +158,28 @@ fn origins_on_the_inside_are_found() {
         "b.oss-cn-hangzhou-internal.aliyuncs.com",
         "2130706433",
         "0x7f.1",
+        "0177.0.0.1",
+        "0x7F000001",
+        "127.1",
+        "127.0.0.1.",
+        "[64:ff9b::7f00:1]",
+        "[64:ff9b::169.254.169.254]",
+        "[2002:7f00:1::]",
+        "[::127.0.0.1]",
+        "[fec0::1]",
+        "[ff02::1]",
+        "[2001:db8::1]",
+        "224.0.0.1",
+        "255.255.255.255",
+        "198.18.0.1",
+        "192.0.2.1",
+        "168.63.129.16",
+        "store.default.svc",
+        "nas.lan",
+        "printer.local",
+        "a.b.cluster.local",
+        "x.corp",
+        "router.home.arpa",
     ] {
         let found = mirror(&format!("https://{inside}/"));
         assert_eq!(found, ["internal-origin /0/Redirect/MirrorURL"], "{inside}");
@@ -166,7 +189,10 @@ fn origins_on_the_inside_are_found() {
         "93.184.216.34",
         "172.32.0.1",
         "100.128.0.1",
-        "[2001:db8::1]",
+        "[2606:4700::1111]",
+        "[64:ff9b::808:808]",
+        "[2002:808:808::1]",
+        "svc.example.com",
         "b.oss-cn-hangzhou.aliyuncs.com",
         "internal.example.com",
         "源站.example.com",
@@ -185,6 +211,25 @@ fn origins_on_the_inside_are_found() {
             format!("internal-origin /0/Redirect/{alternate}")
         ]
     );
+}
+
+#[test]
+fn an_interface_of_the_gateways_own_is_no_origin_wherever_origins_may_be() {
+    let found = |url: &str| {
+        let rules = format!(
+            r#"[{{"RuleNumber": 1, "Condition": {{{MISSING}}}, "Redirect": {{
+                "RedirectType": "Mirror", "MirrorURL": "{url}"}}}}]"#
+        );
+        let surroundings = Surroundings { bucket: Some(home()), internal_origins: None };
+        let file = read_in("rules", rules.as_bytes(), None, &surroundings);
+        file.report.problems.iter().any(|problem| problem.code == "internal-origin")
+    };
+    for own in ["192.0.1.1:9901", "[::ffff:192.0.1.1]:9901", "127.0.0.1:8090", "localhost:8090"] {
+        assert!(found(&format!("http://{own}/")), "{own}");
+    }
+    for other in ["192.0.1.1:9902", "192.0.1.2:9901", "localhost:8091", "o.example:9901"] {
+        assert!(!found(&format!("http://{other}/")), "{other}");
+    }
 }
 
 #[test]
