@@ -333,5 +333,6 @@ fn twenty_rules_and_three_buckets_can_be_read() {
         .iter()
         .map(|file| std::str::from_utf8(&file.bytes).unwrap_or_default().lines().count())
         .sum();
-    assert!(lines < 620, "{lines} lines");
+    // Forty of them are the script that asks nobody on the inside of a network.
+    assert!(lines < 650, "{lines} lines");
 }
