@@ -6,22 +6,23 @@
 
 use std::rc::Rc;
 
+use crate::account::Account;
 use crate::callout::{Callouts, Parts};
 use crate::configuration::Configuration;
-use crate::copy::{Copies, CopyId, End, Plan};
-use crate::host::{CallAnswer, CallId, Calls, DispatchError, Effect, StreamId, TICK, Turn};
+use crate::copy::{Copies, CopyId, End, NotBegun, Plan};
+use crate::host::{Booked, CallAnswer, CallId, Calls, DispatchError, Effect, StreamId, TICK, Turn};
 use crate::in_flight::{AttemptId, Returning};
 use crate::metric::Metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::{Health, Next, Route, Verdict};
 use crate::reason::NotStored;
-use crate::report::Outcome;
 use crate::time::Moment;
 
 /// The engine of one VM.
 #[derive(Debug)]
 pub struct Engine {
     configuration: Rc<Configuration>,
+    account: Account,
     calls: Calls,
     callouts: Callouts,
     copies: Copies,
@@ -30,21 +31,27 @@ pub struct Engine {
     /// Routes whose origin is to be probed.
     probing: Vec<Route>,
     ticking: bool,
+    /// When the last turn was.
+    latest: Moment,
 }
 
 impl Engine {
     /// An engine with nothing to do.
     #[must_use]
     pub fn new(configuration: Rc<Configuration>) -> Self {
+        let account = Account::new(&configuration.limits, configuration.path);
+        let largest = configuration.limits.object_bytes;
         Self {
             configuration,
             calls: Calls::default(),
-            callouts: Callouts::default(),
-            copies: Copies::default(),
+            callouts: Callouts::new(account.clone(), largest),
+            copies: Copies::new(account.clone()),
+            account,
             health: Health::default(),
             returning: Returning::default(),
             probing: Vec::new(),
             ticking: false,
+            latest: Moment::default(),
         }
     }
 
@@ -52,6 +59,22 @@ impl Engine {
     #[must_use]
     pub fn configuration(&self) -> Rc<Configuration> {
         Rc::clone(&self.configuration)
+    }
+
+    /// The memory that objects take.
+    #[must_use]
+    pub const fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// What is held, by looking at whoever holds it; and what the host holds for each callout.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> (usize, Vec<crate::account::Usage>) {
+        let mut found = self.copies.held();
+        self.callouts.held(&mut found);
+        let answering = self.callouts.answering();
+        let answering = answering.map(|there| crate::account::Usage { here: 0, there });
+        (found.values().sum(), self.calls.booked().chain(answering).collect())
     }
 
     /// Whether nothing is under way, and nobody waits.
@@ -77,7 +100,10 @@ impl Engine {
 
     /// A stream has ended: its client has everything, or has left.
     pub fn on_stream_end(&mut self, stream: StreamId) -> Vec<Effect> {
-        self.callouts.on_stream_end(stream)
+        self.callouts.on_stream_end(stream);
+        let mut effects = Vec::new();
+        self.relieve(&mut effects);
+        effects
     }
 
     /// Whether the body of a stream's held response is to be thrown away.
@@ -88,7 +114,7 @@ impl Engine {
 
     /// The root has its turn.
     pub fn on_wake(&mut self, now: Moment) -> Vec<Effect> {
-        self.turn(now, |callouts, _, turn| callouts.on_wake(turn.now))
+        self.turn(now, |callouts, parts, turn| callouts.on_wake(parts, turn.now))
     }
 
     /// Time has passed.
@@ -97,26 +123,38 @@ impl Engine {
         self.turn(now, Callouts::on_tick)
     }
 
-    /// Whether the body of an answer is to be read out of the host: all of it, or nothing.
-    #[must_use]
-    pub fn wants_body(&self, call: CallId, body_bytes: u64) -> bool {
-        let limit = self.configuration.limits.object_bytes;
-        self.callouts.wants_body(call, body_bytes, limit)
-            || self.copies.wants_body(call, body_bytes, &self.configuration)
+    /// Whether the body of an answer is to be read out of the host: all of it, or nothing. Where it
+    /// is, there is memory for it.
+    pub fn wants_body(&mut self, call: CallId, body_bytes: u64) -> bool {
+        let Self { callouts, calls, copies, configuration, .. } = self;
+        let booked = calls.answer(call);
+        if copies.has(call) {
+            return copies.wants_body(call, body_bytes, booked.as_deref());
+        }
+        callouts.wants_body(call, body_bytes, configuration.limits.object_bytes, booked)
     }
 
     /// A callout has been answered, or has failed in the host.
     pub fn on_call_answer(&mut self, call: CallId, answer: CallAnswer, now: Moment) -> Vec<Effect> {
-        self.turn(now, |callouts, parts, turn| {
+        // The host holds body and answer until it has returned from here.
+        let mut booked = self.calls.close(call);
+        let mut effects = self.turn(now, |callouts, parts, turn| {
             if parts.health.on_answer(call, answer.headers.status()) {
                 return;
             }
+            let booked = match &mut booked {
+                Some(Booked::Answer(booking)) => Some(booking),
+                Some(Booked::Body(_)) | None => None,
+            };
             if parts.copies.has(call) {
-                parts.copies.on_call_answer(call, answer, parts.health, turn);
+                parts.copies.on_call_answer(call, answer, booked, parts.health, turn);
             } else {
-                callouts.on_call_answer(call, answer, parts, turn);
+                callouts.on_call_answer(call, answer, booked, parts, turn);
             }
-        })
+        });
+        drop(booked);
+        self.relieve(&mut effects);
+        effects
     }
 
     /// A callout was not sent.
@@ -126,6 +164,7 @@ impl Engine {
         why: DispatchError,
         now: Moment,
     ) -> Vec<Effect> {
+        drop(self.calls.close(call));
         self.turn(now, |callouts, parts, turn| {
             if parts.health.on_answer(call, None) {
                 return;
@@ -149,22 +188,21 @@ impl Engine {
         route: Route,
         since: Moment,
     ) -> Result<CopyId, Vec<Effect>> {
+        let now = since.max(self.latest);
+        let (shared, not_stored) = (plan.shared(), plan.clone());
         // What cannot be said to the store as the origin said it is not said differently.
-        if plan.headers.texts().count() < plan.headers.iter().count() {
-            let outcome = Outcome::Mirrored {
-                url: &plan.url,
-                bytes: plan.length,
-                client: plan.client,
-                stored: Some(Err(NotStored::Metadata)),
-            };
-            let line = plan.report.line(&outcome);
-            let lease = plan.lease();
-            let counted = Effect::Count(Metric::NotStored);
-            return Err(vec![counted, Effect::Log(line), Effect::Release(lease)]);
-        }
-        let shared = plan.shared();
-        let begun = self.copies.begin(plan, route, since, &self.configuration);
-        begun.ok_or_else(|| vec![Effect::Log(shared)])
+        let begun = match plan.headers.texts().count() < plan.headers.iter().count() {
+            true => Err(NotBegun::Because(NotStored::Metadata)),
+            false => self.copies.begin(plan, route, since, now),
+        };
+        begun.map_err(|why| match why {
+            NotBegun::Because(why) => {
+                let lease = not_stored.lease();
+                let line = Effect::Log(not_stored.not_stored(why));
+                vec![Effect::Count(Metric::NotStored), line, Effect::Release(lease)]
+            }
+            NotBegun::Known => vec![Effect::Log(shared)],
+        })
     }
 
     /// An object is wanted that does not stream whole, by a request that began at `since`; its
@@ -175,17 +213,17 @@ impl Engine {
 
     /// Whether bytes of a copy that come next are wanted. Where they are not, they pass.
     pub fn wants_bytes(&mut self, copy: CopyId, count: usize) -> bool {
-        self.copies.wants_bytes(copy, count, &self.configuration)
+        self.copies.wants_bytes(copy, count)
     }
 
     /// Bytes of a copy have arrived that are wanted.
     pub fn on_bytes(&mut self, copy: CopyId, bytes: &[u8]) -> Vec<Effect> {
-        wake(self.copies.on_bytes(copy, bytes, &self.configuration))
+        wake(self.copies.on_bytes(copy, bytes) || self.account.take_relief())
     }
 
     /// No more bytes of a copy will come.
     pub fn on_end(&mut self, copy: CopyId, end: End) -> Vec<Effect> {
-        wake(self.copies.on_end(copy, end))
+        wake(self.copies.on_end(copy, end) || self.account.take_relief())
     }
 
     pub(crate) const fn returning(&mut self) -> &mut Returning {
@@ -221,6 +259,7 @@ impl Engine {
         now: Moment,
         happen: impl FnOnce(&mut Callouts, &mut Parts<'_>, &mut Turn<'_>),
     ) -> Vec<Effect> {
+        self.latest = self.latest.max(now);
         let Self { configuration, calls, callouts, copies, health, probing, .. } = self;
         let mut effects = Vec::new();
         let mut turn = Turn { now, configuration, calls, effects: &mut effects };
@@ -233,7 +272,15 @@ impl Engine {
         parts.copies.advance(&mut turn);
         callouts.on_copies_ended(parts.copies.take_ended(), &mut turn);
         self.keep_time(&mut effects);
+        self.relieve(&mut effects);
         effects
+    }
+
+    /// Memory has come free for which somebody waits: there is another turn.
+    fn relieve(&self, effects: &mut Vec<Effect>) {
+        if self.account.take_relief() {
+            effects.push(Effect::Wake);
+        }
     }
 
     /// Has time told while something waits for it.

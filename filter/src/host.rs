@@ -1,8 +1,10 @@
 //! What the engine and its host exchange: the host reports events, the engine returns effects.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::account::{Body, Booking};
 use crate::conclusion::Conclusion;
 use crate::configuration::Configuration;
 use crate::http::headers::{HeaderList, Headers};
@@ -51,7 +53,7 @@ pub struct Call {
     /// Its headers.
     pub headers: HeaderList,
     /// Its body, where it has one.
-    pub body: Option<Rc<Vec<u8>>>,
+    pub body: Option<Body>,
     /// How long its answer may take.
     pub timeout: Duration,
     /// It makes an object visible whose copy has begun then: it is not sent if a client has written
@@ -81,16 +83,51 @@ pub enum DispatchError {
     Written,
 }
 
-/// The numbers of callouts.
+/// The callouts under way: their numbers, and the memory that the host has for each.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     last: u64,
+    booked: BTreeMap<CallId, Booked>,
+}
+
+/// The memory of a callout.
+#[derive(Debug)]
+pub(crate) enum Booked {
+    /// For its answer, in the host and here.
+    Answer(Booking),
+    /// For its body, in the host.
+    Body(
+        #[cfg_attr(not(test), expect(dead_code, reason = "it is there to be dropped in time"))]
+        Rc<Booking>,
+    ),
 }
 
 impl Calls {
     pub(crate) const fn next(&mut self) -> CallId {
         self.last += 1;
         CallId(self.last)
+    }
+
+    /// It is over; what was booked for it is given back when this is dropped.
+    pub(crate) fn close(&mut self, id: CallId) -> Option<Booked> {
+        self.booked.remove(&id)
+    }
+
+    /// What is booked for the answer of a callout under way.
+    pub(crate) fn answer(&mut self, id: CallId) -> Option<&mut Booking> {
+        match self.booked.get_mut(&id)? {
+            Booked::Answer(booking) => Some(booking),
+            Booked::Body(_) => None,
+        }
+    }
+
+    /// What is booked for all of them.
+    #[cfg(test)]
+    pub(crate) fn booked(&self) -> impl Iterator<Item = crate::account::Usage> {
+        self.booked.values().map(|booked| match booked {
+            Booked::Answer(booking) => booking.size(),
+            Booked::Body(booking) => booking.size(),
+        })
     }
 }
 
@@ -104,11 +141,21 @@ pub(crate) struct Turn<'t> {
 }
 
 impl Turn<'_> {
-    /// Sends a request.
+    /// Sends a request of whose answer no body is kept.
     pub(crate) fn call(&mut self, call: Call) -> CallId {
         let id = self.calls.next();
-        self.effects.push(Effect::Call(id, call));
+        self.send(id, call, None);
         id
+    }
+
+    /// Sends a request. `answer` is what its answer takes. What its body takes in the host is
+    /// booked until it is answered.
+    pub(crate) fn send(&mut self, id: CallId, call: Call, answer: Option<Booking>) {
+        let body = call.body.as_ref().map(|body| Booked::Body(body.booking()));
+        if let Some(booked) = answer.map(Booked::Answer).or(body) {
+            self.calls.booked.insert(id, booked);
+        }
+        self.effects.push(Effect::Call(id, call));
     }
 
     pub(crate) fn count(&mut self, metric: Metric) {

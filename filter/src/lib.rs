@@ -52,6 +52,7 @@
 //! - `rule`: the rule language, checked
 //! - `matching`: which rule applies
 //! - `configuration`: buckets, clusters, limits and times
+//! - `account`: the memory that objects take
 //! - `lease`: which worker copies an object
 //! - `reply`: what a client gets
 //! - `report`: the line on a request
@@ -82,6 +83,7 @@
     )
 )]
 
+pub mod account;
 mod attempt;
 mod callout;
 pub mod conclusion;

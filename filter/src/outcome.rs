@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use crate::account::Held;
 use crate::conclusion::Conclusion;
 use crate::http::error_document::ErrorCode;
 use crate::http::headers::{HeaderList, Headers};
@@ -22,7 +23,7 @@ impl Miss {
         &self,
         asked: &OriginRequest,
         verdict: &Verdict,
-        body: &Rc<Vec<u8>>,
+        body: Option<&Rc<Held>>,
     ) -> Conclusion {
         match verdict {
             Verdict::Absent => self.absent(asked),
@@ -69,14 +70,21 @@ impl Miss {
     }
 
     /// The origin's answer, as it is.
-    fn passed(&self, asked: &OriginRequest, answer: &Passed, body: &Rc<Vec<u8>>) -> Conclusion {
+    fn passed(
+        &self,
+        asked: &OriginRequest,
+        answer: &Passed,
+        body: Option<&Rc<Held>>,
+    ) -> Conclusion {
         let outcome = Outcome::Passed { url: &asked.url(), status: answer.status };
         // What a redirect says beside its Location nobody reads.
-        let is_bare = body.is_empty() || answer.headers.get("location").is_some();
-        let size = body.len();
-        let body = match is_bare {
-            true => Body::Absent,
-            false => Body::Object(Rc::new(Object::plain(Rc::clone(body))), 0..size),
+        let is_bare = answer.headers.get("location").is_some();
+        let body = match body.filter(|body| !is_bare && !body.is_empty()) {
+            None => Body::Absent,
+            Some(body) => {
+                let size = body.len();
+                Body::Object(Rc::new(Object::plain(Rc::clone(body))), 0..size)
+            }
         };
         Conclusion {
             reply: Reply { status: answer.status, headers: answer.headers.clone(), body },
@@ -115,7 +123,7 @@ impl Miss {
 
 impl Object {
     /// Bytes of which nothing else is told.
-    fn plain(body: Rc<Vec<u8>>) -> Self {
+    fn plain(body: Rc<Held>) -> Self {
         let nothing = HeaderList::new();
         let (client, stored) = (nothing.clone(), nothing);
         let validators = Validators::default();

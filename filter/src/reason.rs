@@ -206,6 +206,13 @@ impl fmt::Display for MirrorFailure {
 pub enum NotStored {
     /// The object came into the bucket by another way meanwhile, and that one stays.
     AlreadyThere,
+    /// It needs parts that are larger than what the gateway may hold of one.
+    BeyondMemory {
+        /// The size of such a part, in bytes.
+        part: u64,
+    },
+    /// It has more bytes than a bucket takes.
+    BeyondS3,
     /// The bytes stopped coming before the object was whole.
     Broken,
     /// The bucket failed: whether it has the object, or had it deleted, is not known.
@@ -253,11 +260,19 @@ pub enum NotStored {
     NoMemory,
     /// The store refused it for good.
     Refused(u16),
+    /// The store has failed lately, and is left alone for a while.
+    StoreRests,
     /// It has more bytes than its rule allows.
     TooLarge {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// As many objects as may be are on their way into the bucket.
+    TooMany,
+    /// Nobody announced its size, and it needs more parts than an upload has.
+    Unannounced,
+    /// The store did not say that it has the object, and does not have it.
+    Unconfirmed,
     /// The end of its bytes cannot be told from a break: the origin sends neither a length nor chunks.
     Undelimited,
     /// The store's answer was lost, and it does not let the object be looked at.
@@ -286,6 +301,8 @@ impl NotStored {
             | Self::Undelimited
             | Self::Unranged => true,
             Self::AlreadyThere
+            | Self::BeyondMemory { .. }
+            | Self::BeyondS3
             | Self::BucketFailed
             | Self::Busy
             | Self::ByRule
@@ -294,6 +311,10 @@ impl NotStored {
             | Self::NoCluster
             | Self::NoMemory
             | Self::Refused(_)
+            | Self::StoreRests
+            | Self::TooMany
+            | Self::Unannounced
+            | Self::Unconfirmed
             | Self::Unknown
             | Self::Written => false,
         }
@@ -304,6 +325,8 @@ impl NotStored {
     pub const fn label(self) -> &'static str {
         match self {
             Self::AlreadyThere => "already_there",
+            Self::BeyondMemory { .. } => "beyond_memory",
+            Self::BeyondS3 => "beyond_s3",
             Self::Broken => "broken",
             Self::BucketFailed => "bucket_failed",
             Self::ByRule => "by_rule",
@@ -321,6 +344,10 @@ impl NotStored {
             Self::OriginRefused(_) => "origin_refused",
             Self::Refused(_) => "refused",
             Self::TooLarge { .. } => "too_large",
+            Self::StoreRests => "store_rests",
+            Self::TooMany => "too_many",
+            Self::Unannounced => "unannounced",
+            Self::Unconfirmed => "unconfirmed",
             Self::Undelimited => "undelimited",
             Self::Unknown => "unknown",
             Self::Unranged => "unranged",
@@ -335,6 +362,12 @@ impl fmt::Display for NotStored {
             Self::AlreadyThere => {
                 f.write_str("the bucket has the object by now, and keeps what it has")
             }
+            Self::BeyondMemory { part } => write!(
+                f,
+                "an upload has 10,000 parts at most, and `memory_bytes` does not allow for parts of \
+                 {part} bytes"
+            ),
+            Self::BeyondS3 => f.write_str("it has more than the 5 TiB that a bucket takes"),
             Self::Broken => f.write_str("the bytes stopped coming before the object was whole"),
             Self::BucketFailed => {
                 f.write_str("the bucket failed, which does not say that it lacks the object")
@@ -373,6 +406,16 @@ impl fmt::Display for NotStored {
             Self::Refused(status) => write!(f, "the store refused it with {status}"),
             Self::TooLarge { limit } => {
                 write!(f, "it has more bytes than the {limit} that are allowed")
+            }
+            Self::StoreRests => {
+                f.write_str("the store has failed lately, and is left alone for a while")
+            }
+            Self::TooMany => f.write_str("too many objects are on their way into buckets already"),
+            Self::Unannounced => f.write_str(
+                "it needs more than the 10,000 parts of an upload, and its size was not announced",
+            ),
+            Self::Unconfirmed => {
+                f.write_str("the store did not say that it has it, and does not have it")
             }
             Self::Undelimited => f.write_str(
                 "the origin sends neither a length nor chunks, so that an end cannot be told from a \

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::account::Held;
 use crate::http::error_document::{ErrorCode, error_document};
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::{Unmet, Validators};
@@ -14,7 +15,7 @@ use crate::request::{Method, ObjectRequest};
 #[derive(Debug, Eq, PartialEq)]
 pub struct Object {
     /// Its bytes, all of them.
-    pub body: Rc<Vec<u8>>,
+    pub body: Rc<Held>,
     /// Its headers for clients: the content's type and the like.
     pub client: HeaderList,
     /// Its headers for the store.

@@ -1,6 +1,6 @@
-"""Lists the open multipart uploads of a store that takes anyone: a key in each line.
+"""Lists the open multipart uploads of a bucket, whose store takes anyone: a key in each line.
 
-Argument: the store's URL.
+Arguments: the store's URL, and the bucket.
 """
 
 import sys
@@ -16,6 +16,6 @@ client = boto3.client(
     aws_secret_access_key="anyone",
     config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
 )
-for page in client.get_paginator("list_multipart_uploads").paginate(Bucket="examplebucket"):
+for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=sys.argv[2]):
     for upload in page.get("Uploads", []):
         print(upload["Key"])

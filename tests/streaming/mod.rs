@@ -1,5 +1,7 @@
 //! The streaming path in real Envoy: what must hold for objects of any size.
 
+/// Stores that fail or hang, and what that costs others.
+mod ailing;
 /// More than one request to an origin for one of a client's.
 mod attempts;
 /// Origins, stores and clients that misbehave, and what comes of it.

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use super::fetch::{Fetch, Wanted};
 use super::{ANSWERS_PER_TURN, Callouts, Parts, Waiter};
-use crate::configuration::Configuration;
-use crate::copy::memory::limit;
-use crate::copy::{CopyId, Ended, Plan};
+use crate::account::Taker;
+use crate::copy::{Copies, CopyId, Ended, Plan};
 use crate::digest::Check;
 use crate::host::Turn;
 use crate::metric::Metric;
@@ -63,11 +62,14 @@ enum State {
 }
 
 impl Delivery {
-    /// Whether this object is the answer to a miss: the bucket was asked before it had it.
-    pub(super) fn serves(&self, miss: &Miss) -> bool {
+    /// Whether this object is the answer to a miss: it is on its way into the bucket, or the bucket
+    /// was asked before it had it. What the store does not take goes to nobody else: the origin may
+    /// have another by then.
+    pub(super) fn serves(&self, miss: &Miss, copies: &Copies) -> bool {
         let in_time = match self.state {
-            State::Settled { sequence, .. } => miss.sequence < sequence,
-            State::Copied(_) => true,
+            State::Settled { sequence, result: Ok(()), .. } => miss.sequence < sequence,
+            State::Settled { result: Err(_), .. } => false,
+            State::Copied(copy) => copies.is_well(copy),
         };
         in_time && self.miss.is_same_object(miss)
     }
@@ -87,6 +89,12 @@ impl Delivery {
     /// Whether it only stays for requests that may not come.
     pub(super) fn is_spare(&self) -> bool {
         matches!(self.state, State::Settled { .. }) && self.waiters.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self, found: &mut std::collections::BTreeMap<usize, usize>) {
+        let body = &self.object.body;
+        found.insert(Rc::as_ptr(body) as usize, body.capacity());
     }
 
     /// What is to be copied.
@@ -122,42 +130,36 @@ impl Callouts {
             None if waiters.iter().any(|waiter| waiter.first) => FirstClient::Waiting,
             None => FirstClient::Left,
         };
-        let result = storable.and_then(|()| self.admission(&object, turn.configuration));
-        match result {
-            Ok(()) | Err(NotStored::ByRule) => {}
-            Err(_) => turn.count(Metric::NotStored),
-        }
+        // What cannot be said to the store as the origin said it is not said differently.
+        let is_kept = object.stored.texts().count() == object.stored.iter().count();
+        let result = if is_kept { storable } else { storable.and(Err(NotStored::Metadata)) };
+        let since = turn.now;
         let state = self.settled(result, turn.now);
-        let mut delivery = Delivery { miss, object, waiters, since: turn.now, first_client, state };
-        if result.is_ok() {
+        let mut delivery = Delivery { miss, object, waiters, since, first_client, state };
+        let begun = result.and_then(|()| {
             let body = Rc::clone(&delivery.object.body);
-            let copy = parts.copies.begin_whole(delivery.plan(), route, body, turn.now);
-            delivery.state = State::Copied(copy);
-        }
+            parts.copies.begin_whole(delivery.plan(), route, body, turn.now)
+        });
+        delivery.state = match begun {
+            Ok(copy) => State::Copied(copy),
+            Err(NotStored::ByRule) => delivery.state,
+            Err(why) => {
+                turn.count(Metric::NotStored);
+                self.settled(Err(why), turn.now)
+            }
+        };
         self.deliveries.push(delivery);
     }
 
-    /// Whether an object can be stored, after those that are held for nobody have made room.
-    fn admission(
-        &mut self,
-        object: &Object,
-        configuration: &Configuration,
-    ) -> Result<(), NotStored> {
-        // What cannot be said to the store as the origin said it is not said differently.
-        if object.stored.texts().count() != object.stored.iter().count() {
-            return Err(NotStored::Metadata);
-        }
-        let held = |all: &[Delivery]| all.iter().map(|held| held.object.body.len()).sum();
-        while object.body.len().saturating_add(held(&self.deliveries)) > limit(configuration) {
+    /// Lets go of what is held for nobody, until there is so much room.
+    pub(super) fn make_room(&mut self, bytes: usize) {
+        while self.account.left().here < bytes {
             let spare = self.deliveries.iter().position(|delivery| {
                 delivery.is_spare() && delivery.first_client == FirstClient::Reported
             });
-            match spare {
-                Some(spare) => drop(self.deliveries.remove(spare)),
-                None => return Err(NotStored::NoMemory),
-            }
+            let Some(spare) = spare else { return };
+            drop(self.deliveries.remove(spare));
         }
-        Ok(())
     }
 
     /// Copies have ended.
@@ -187,16 +189,14 @@ impl Callouts {
 
     /// Gives the object to as many as one turn and the memory allow, and tells of those settled.
     pub(super) fn answer_waiters(&mut self, turn: &mut Turn<'_>) {
-        let limit = limit(turn.configuration);
         let mut answers = 0;
         let mut more = false;
         for at in 0..self.deliveries.len() {
-            loop {
-                let answering: usize = self.answering.iter().map(|(_, bytes)| bytes).sum();
-                let Some(delivery) = self.deliveries.get_mut(at) else { break };
+            while let Some(delivery) = self.deliveries.get(at) {
                 let Some(waiter) = delivery.waiters.first() else { break };
                 let reply = Reply::object(&delivery.object, &waiter.miss.request);
-                let fits = answering == 0 || answering + reply.object_bytes() <= limit;
+                let fits = self.may_answer(reply.object_bytes());
+                let Some(delivery) = self.deliveries.get_mut(at) else { break };
                 more |= fits && answers == ANSWERS_PER_TURN;
                 if !fits || answers == ANSWERS_PER_TURN {
                     break;
@@ -219,6 +219,19 @@ impl Callouts {
         self.tell_settled(turn);
     }
 
+    /// Whether the host can hold an answer. It leaves room for the next object, and for one on its
+    /// way to the store: clients that read slowly must not keep others waiting. One always goes.
+    fn may_answer(&self, bytes: usize) -> bool {
+        let limit = self.account.limit().there;
+        let fits = bytes == 0
+            || self.answering.is_empty()
+            || self.account.has_room(0, bytes.saturating_add(limit / 2), Taker::InTurn);
+        if !fits {
+            self.account.await_room();
+        }
+        fits
+    }
+
     fn tell_settled(&mut self, turn: &mut Turn<'_>) {
         for delivery in &mut self.deliveries {
             report(delivery, turn);
@@ -238,7 +251,7 @@ impl Callouts {
         for Waiter { stream, miss, .. } in late {
             let limit = miss.origin.limit(&turn.configuration.limits);
             let verdict = Verdict::TooLarge { limit };
-            let reply = turn.conclude(miss.conclude(&miss.origin, &verdict, &Rc::default()));
+            let reply = turn.conclude(miss.conclude(&miss.origin, &verdict, None));
             self.answer(stream, reply, turn);
         }
     }

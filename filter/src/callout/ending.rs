@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use super::fetch::{Fetch, Wanted};
-use super::{Callouts, Waiter};
+use super::{Callouts, Parts, Waiter};
+use crate::account::Held;
+use crate::copy::Copies;
 use crate::decision::{self, Decision};
 use crate::host::Turn;
 use crate::metric::Metric;
@@ -17,7 +19,7 @@ impl Callouts {
         &mut self,
         at: usize,
         verdict: &Verdict,
-        body: Vec<u8>,
+        body: Option<Held>,
         turn: &mut Turn<'_>,
     ) {
         let Fetch { miss, route, waiters, wanted, .. } = self.fetches.remove(at);
@@ -29,26 +31,32 @@ impl Callouts {
             turn.count(Metric::NotStored);
             turn.log(miss.report.line(&Outcome::NotFetched { url: &url, client, why }));
         }
-        let body = Rc::new(body);
+        let body = body.map(Rc::new);
         for waiter in waiters {
             let Waiter { stream, miss, .. } = waiter;
-            let reply = turn.conclude(miss.conclude(asked, verdict, &body));
+            let reply = turn.conclude(miss.conclude(asked, verdict, body.as_ref()));
             self.answer(stream, reply, turn);
         }
     }
 
     /// The origin has nothing, and the rules behind are tried for all who waited.
-    pub(super) fn fall_through(&mut self, at: usize, turn: &mut Turn<'_>) {
+    pub(super) fn fall_through(&mut self, at: usize, parts: &Parts<'_>, turn: &mut Turn<'_>) {
         let Some(fetch) = self.fetches.get_mut(at) else { return };
         let waiters = std::mem::take(&mut fetch.waiters);
         let asked = fetch.route.initial().clone();
         for waiter in waiters {
-            self.fall_through_for(waiter, &asked, turn);
+            self.fall_through_for(waiter, &asked, parts.copies, turn);
         }
-        self.end_fetch(at, &Verdict::Absent, Vec::new(), turn);
+        self.end_fetch(at, &Verdict::Absent, None, turn);
     }
 
-    fn fall_through_for(&mut self, waiter: Waiter, asked: &OriginRequest, turn: &mut Turn<'_>) {
+    fn fall_through_for(
+        &mut self,
+        waiter: Waiter,
+        asked: &OriginRequest,
+        copies: &Copies,
+        turn: &mut Turn<'_>,
+    ) {
         let Waiter { stream, miss, .. } = waiter;
         let decision = decision::fall_through(turn.configuration, &miss);
         if decision.is_some() {
@@ -62,13 +70,12 @@ impl Callouts {
             Some(Decision::Fetch(conclusion, wanted)) => {
                 let reply = turn.conclude(conclusion);
                 self.answer(stream, reply, turn);
-                self.admit_wanted(*wanted, turn.now);
+                self.admit_wanted(*wanted, copies, turn.now);
             }
-            Some(Decision::Mirror(next)) => self.admit(stream, *next, turn.now),
+            Some(Decision::Mirror(next)) => self.admit(stream, *next, copies, turn.now),
             // Rules never say the last two of a miss.
             None | Some(Decision::Pass(_) | Decision::Tell(_)) => {
-                let body = Rc::default();
-                let reply = turn.conclude(miss.conclude(asked, &Verdict::Absent, &body));
+                let reply = turn.conclude(miss.conclude(asked, &Verdict::Absent, None));
                 self.answer(stream, reply, turn);
             }
         }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::delivery::FirstClient;
 use super::{ANSWERS_PER_TURN, Callouts, Parts, Waiter};
+use crate::account::{Booking, Held, Taker};
 use crate::digest::Mismatch;
 use crate::host::{Call, CallAnswer, CallId, DispatchError, StreamId, Turn};
 use crate::http::headers::Headers;
@@ -26,7 +27,7 @@ pub(super) struct Fetch {
     pub(super) route: Route,
     pub(super) waiters: Vec<Waiter>,
     /// What the origin is asked for.
-    method: Method,
+    pub(super) method: Method,
     /// Who wanted it and does not wait.
     pub(super) wanted: Option<Wanted>,
     state: State,
@@ -128,20 +129,37 @@ impl Callouts {
         let queued = self.fetches.iter().filter(|fetch| fetch.is_queued()).count();
         for _ in 0..queued.min(limit.saturating_sub(under_way)) {
             let Some(at) = self.fetches.iter().position(Fetch::is_queued) else { return };
+            // Its answer may be as large as those before, and is held twice.
+            let Some(booking) = self.room_for_answer(at) else { return };
             if let Some(fetch) = self.fetches.get_mut(at) {
                 fetch.route.begin(turn.now);
                 parts.health.probe_beside(&fetch.route, turn);
                 fetch.route.prefer_well(parts.health, turn.now);
             }
-            self.call_origin(at, turn);
+            self.call_origin(at, Some(booking), turn);
         }
     }
 
-    fn call_origin(&mut self, at: usize, turn: &mut Turn<'_>) {
+    /// Memory for the answer to a fetch, after what is held for nobody has made room.
+    fn room_for_answer(&mut self, at: usize) -> Option<Booking> {
+        let is_head = self.fetches.get(at).is_some_and(|fetch| fetch.method == Method::Head);
+        let limit = self.account.limit();
+        let guess = if is_head { 0 } else { self.guess.bytes };
+        let (here, there) = (guess.min(limit.here), guess.min(limit.there));
+        self.make_room(here);
+        self.account.book(here, there, Taker::InTurn)
+    }
+
+    /// Asks the origin; where another one has been asked before, its memory serves this one.
+    fn call_origin(&mut self, at: usize, booking: Option<Booking>, turn: &mut Turn<'_>) {
         let timeout = turn.configuration.timeouts.origin;
+        let booking = booking.or_else(|| self.account.book(0, 0, Taker::InTurn));
         if let Some(fetch) = self.fetches.get_mut(at) {
             turn.count(Metric::Fetches);
-            fetch.state = State::Calling(turn.call(fetch.request(fetch.method, timeout)));
+            let call = fetch.request(fetch.method, timeout);
+            let id = turn.calls.next();
+            turn.send(id, call, booking);
+            fetch.state = State::Calling(id);
         }
     }
 
@@ -156,7 +174,7 @@ impl Callouts {
             };
             if late {
                 let verdict = Verdict::Failed(MirrorFailure::Overloaded);
-                self.conclude(at, verdict, Vec::new(), parts, turn);
+                self.conclude(at, verdict, None, None, parts, turn);
             } else {
                 at += 1;
             }
@@ -167,24 +185,38 @@ impl Callouts {
         &mut self,
         at: usize,
         answer: CallAnswer,
+        booked: Option<&mut Booking>,
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
     ) {
         let Some(fetch) = self.fetches.get(at) else { return };
         let limit = fetch.current().limit(&turn.configuration.limits);
         let verdict = fetch.current().judge(&answer.headers, answer.body_bytes, limit);
+        self.guess.learn(answer.body_bytes);
         let is_whole = answer.body.len() as u64 == answer.body_bytes;
+        let mismatch = self.mismatch(at, &answer);
+        let Self { account, .. } = self;
+        let mut booked = booked;
+        let body = match &mut booked {
+            Some(booked) => booked.split_here().hold(answer.body, Taker::InTurn),
+            None => account.hold(answer.body, Taker::InTurn),
+        };
         let verdict = match verdict {
+            // There is no memory for it: the origin has some.
+            Verdict::Object(_) | Verdict::Passed(_) if !is_whole && answer.body_bytes <= limit => {
+                Verdict::TooLarge { limit }
+            }
             Verdict::Object(_) | Verdict::Passed(_) if !is_whole => {
                 Verdict::Failed(MirrorFailure::Broken)
             }
-            Verdict::Object(found) => match self.mismatch(at, &answer) {
-                Some(mismatch) => Verdict::Failed(MirrorFailure::Digest(mismatch)),
-                None => {
+            Verdict::Object(found) => match (mismatch, body) {
+                (Some(mismatch), _) => Verdict::Failed(MirrorFailure::Digest(mismatch)),
+                (None, None) => Verdict::TooLarge { limit },
+                (None, Some(body)) => {
                     let fetch = self.fetches.remove(at);
                     let origin = fetch.route.initial();
                     let object = Rc::new(Object {
-                        body: Rc::new(answer.body),
+                        body: Rc::new(body),
                         client: found.dated(turn.now),
                         stored: found.stored,
                         validators: found.validators,
@@ -203,9 +235,11 @@ impl Callouts {
             | Verdict::Failed(_)
             | Verdict::Moved(_)
             | Verdict::Passed(_)
-            | Verdict::TooLarge { .. }) => verdict,
+            | Verdict::TooLarge { .. }) => {
+                return self.conclude(at, verdict, body, booked, parts, turn);
+            }
         };
-        self.conclude(at, verdict, answer.body, parts, turn);
+        self.conclude(at, verdict, None, booked, parts, turn);
     }
 
     /// What the origin says of the object's bytes, and is not true.
@@ -225,7 +259,7 @@ impl Callouts {
         let Some(fetch) = self.fetches.get(at) else { return };
         let limit = fetch.current().limit(&turn.configuration.limits);
         let verdict = origin::judge_size(headers, limit);
-        self.conclude(at, verdict, Vec::new(), parts, turn);
+        self.conclude(at, verdict, None, None, parts, turn);
     }
 
     pub(super) fn on_origin_refused(
@@ -240,7 +274,7 @@ impl Callouts {
             DispatchError::NoHost => MirrorFailure::NoAddress,
             DispatchError::Written => MirrorFailure::Unreachable,
         };
-        self.conclude(at, Verdict::Failed(failure), Vec::new(), parts, turn);
+        self.conclude(at, Verdict::Failed(failure), None, None, parts, turn);
     }
 
     fn ask_size(&mut self, at: usize, turn: &mut Turn<'_>) {
@@ -268,7 +302,7 @@ impl Callouts {
             | Verdict::Moved(_)
             | Verdict::Passed(_)
             | Verdict::TooLarge { .. }
-            | Verdict::Unknown) => return self.conclude(at, verdict, Vec::new(), parts, turn),
+            | Verdict::Unknown) => return self.conclude(at, verdict, None, None, parts, turn),
         };
         let Fetch { miss, route, mut waiters, .. } = self.fetches.remove(at);
         let origin = route.initial();
@@ -291,7 +325,9 @@ impl Callouts {
         }
         let fetch =
             |fetch: &&mut Fetch| fetch.method == Method::Get && fetch.miss.is_same_object(&miss);
-        if let Some(delivery) = self.deliveries.iter_mut().find(|known| known.serves(&miss)) {
+        if let Some(delivery) =
+            self.deliveries.iter_mut().find(|known| known.serves(&miss, parts.copies))
+        {
             delivery.waiters.extend(rest);
         } else if let Some(fetch) = self.fetches.iter_mut().find(fetch) {
             fetch.waiters.extend(rest);
@@ -310,14 +346,23 @@ impl Callouts {
         &mut self,
         at: usize,
         verdict: Verdict,
-        body: Vec<u8>,
+        body: Option<Held>,
+        booked: Option<&mut Booking>,
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
     ) {
         let Some(fetch) = self.fetches.get_mut(at) else { return };
         match fetch.route.on_verdict(verdict, turn.configuration, parts.health, turn.now) {
-            Next::Ask => self.call_origin(at, turn),
-            Next::FallThrough => self.fall_through(at, turn),
+            Next::Ask => {
+                // What the last answer took is for the next one.
+                drop(body);
+                let booking = match booked.map(Booking::take) {
+                    Some(booking) => Some(booking),
+                    None => self.room_for_answer(at),
+                };
+                self.call_origin(at, booking, turn);
+            }
+            Next::FallThrough => self.fall_through(at, parts, turn),
             Next::End(verdict) => self.end_fetch(at, &verdict, body, turn),
         }
     }

@@ -21,6 +21,7 @@ mod tests;
 
 use self::delivery::Delivery;
 use self::fetch::Fetch;
+use crate::account::{Account, Booking, Taker};
 use crate::copy::Copies;
 use crate::host::{CallAnswer, CallId, DispatchError, Effect, StreamId, Turn};
 use crate::miss::{Miss, Sequence};
@@ -48,21 +49,64 @@ pub(crate) struct Parts<'p> {
 }
 
 /// The callout path of one VM.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Callouts {
+    account: Account,
+    /// How large the next answer of an origin may be, by those before.
+    guess: Guess,
     last_sequence: u64,
     arrived: Vec<(StreamId, Miss)>,
     /// Objects that nobody waits for.
     wanted: Vec<Miss>,
     fetches: Vec<Fetch>,
     deliveries: Vec<Delivery>,
-    /// Bytes that the host holds for clients that are being answered.
-    answering: Vec<(StreamId, usize)>,
+    /// What the host holds for clients that are being answered.
+    answering: Vec<(StreamId, Booking)>,
     /// Streams whose held answer has given way to an empty object.
     emptied: Vec<StreamId>,
 }
 
+/// How large an answer may be that is on its way. Nobody knows before it is there, and the host
+/// holds all of it: so as many are fetched at once as there is room for, were they all as large as
+/// those before. Of a smaller one half of the difference is forgotten, so that a few small ones are
+/// enough for many at once.
+#[derive(Clone, Copy, Debug)]
+struct Guess {
+    bytes: usize,
+    /// What an answer is thought to take at least.
+    least: usize,
+}
+
+impl Guess {
+    /// Nothing is known yet: half of all is kept for each of the first.
+    fn new(account: &Account, largest: u64) -> Self {
+        let there = account.limit().there;
+        let largest = usize::try_from(largest).unwrap_or(usize::MAX);
+        Self { bytes: largest.max(there / 2), least: there / 512 }
+    }
+
+    fn learn(&mut self, found: u64) {
+        let found = usize::try_from(found).unwrap_or(usize::MAX);
+        self.bytes = found.max(self.bytes / 2).max(self.least);
+    }
+}
+
 impl Callouts {
+    pub(crate) fn new(account: Account, object_bytes: u64) -> Self {
+        let guess = Guess::new(&account, object_bytes);
+        Self {
+            account,
+            guess,
+            last_sequence: 0,
+            arrived: Vec::new(),
+            wanted: Vec::new(),
+            fetches: Vec::new(),
+            deliveries: Vec::new(),
+            answering: Vec::new(),
+            emptied: Vec::new(),
+        }
+    }
+
     /// Whether nothing is under way, and nobody waits.
     pub(crate) fn is_idle(&self) -> bool {
         self.arrived.is_empty()
@@ -90,12 +134,9 @@ impl Callouts {
     }
 
     /// A stream has ended: its client has everything, or has left.
-    pub(crate) fn on_stream_end(&mut self, stream: StreamId) -> Vec<Effect> {
+    pub(crate) fn on_stream_end(&mut self, stream: StreamId) {
         self.emptied.retain(|emptied| *emptied != stream);
-        let answering = self.answering.len();
         self.answering.retain(|(answered, _)| *answered != stream);
-        let was_answered = self.answering.len() < answering;
-        let mut effects = Vec::new();
         // What nobody has begun to fetch, nobody wants any more.
         self.arrived.retain(|(waiting, _)| *waiting != stream);
         for fetch in &mut self.fetches {
@@ -104,10 +145,6 @@ impl Callouts {
         for delivery in &mut self.deliveries {
             delivery.waiters.retain(|waiter| waiter.stream != stream);
         }
-        if was_answered && self.deliveries.iter().any(|delivery| !delivery.waiters.is_empty()) {
-            effects.push(Effect::Wake);
-        }
-        effects
     }
 
     /// Whether the body of a stream's held response is to be thrown away.
@@ -116,12 +153,12 @@ impl Callouts {
     }
 
     /// The root has its turn.
-    pub(crate) fn on_wake(&mut self, now: Moment) {
+    pub(crate) fn on_wake(&mut self, parts: &Parts<'_>, now: Moment) {
         for (stream, miss) in std::mem::take(&mut self.arrived) {
-            self.admit(stream, miss, now);
+            self.admit(stream, miss, parts.copies, now);
         }
         for miss in std::mem::take(&mut self.wanted) {
-            self.admit_wanted(miss, now);
+            self.admit_wanted(miss, parts.copies, now);
         }
     }
 
@@ -131,9 +168,24 @@ impl Callouts {
         self.give_up_waiters(turn);
     }
 
-    /// How much of an answer's body is to be read out of the host: all of it, or nothing.
-    pub(crate) fn wants_body(&self, call: CallId, body_bytes: u64, limit: u64) -> bool {
-        self.fetches.iter().any(|fetch| fetch.is_calling(call)) && body_bytes <= limit
+    /// Whether the body of an answer is to be read out of the host: all of it, or nothing. Where it
+    /// is, memory is booked for it.
+    pub(crate) fn wants_body(
+        &mut self,
+        call: CallId,
+        body_bytes: u64,
+        limit: u64,
+        booked: Option<&mut Booking>,
+    ) -> bool {
+        let Some(booked) = booked else { return false };
+        let bytes = usize::try_from(body_bytes).unwrap_or(usize::MAX);
+        let is_wanted =
+            body_bytes <= limit && self.fetches.iter().any(|fetch| fetch.is_calling(call));
+        is_wanted && {
+            let more = bytes.saturating_sub(booked.size().here);
+            self.make_room(more);
+            booked.grow(more, 0, Taker::InTurn)
+        }
     }
 
     /// A callout has been answered, or has failed in the host. False where it is none of these.
@@ -141,11 +193,12 @@ impl Callouts {
         &mut self,
         call: CallId,
         answer: CallAnswer,
+        booked: Option<&mut Booking>,
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
         if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_calling(call)) {
-            self.on_origin_answer(at, answer, parts, turn);
+            self.on_origin_answer(at, answer, booked, parts, turn);
         } else if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_heading(call)) {
             self.on_head_answer(at, &answer.headers, parts, turn);
         } else if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_asking(call)) {
@@ -170,8 +223,9 @@ impl Callouts {
     }
 
     /// Puts a miss where its object is, or is on its way.
-    fn admit(&mut self, stream: StreamId, miss: Miss, now: Moment) {
-        if let Some(delivery) = self.deliveries.iter_mut().find(|known| known.serves(&miss)) {
+    fn admit(&mut self, stream: StreamId, miss: Miss, copies: &Copies, now: Moment) {
+        let serves = |known: &&mut Delivery| known.serves(&miss, copies);
+        if let Some(delivery) = self.deliveries.iter_mut().find(serves) {
             delivery.waiters.push(Waiter { stream, miss, first: false });
         } else if let Some(fetch) = self.fetches.iter_mut().find(|fetch| fetch.is_for(&miss)) {
             fetch.waiters.push(Waiter { stream, miss, first: false });
@@ -181,8 +235,8 @@ impl Callouts {
     }
 
     /// The same for one that nobody waits for.
-    fn admit_wanted(&mut self, miss: Miss, now: Moment) {
-        let known = self.deliveries.iter().any(|delivery| delivery.serves(&miss))
+    fn admit_wanted(&mut self, miss: Miss, copies: &Copies, now: Moment) {
+        let known = self.deliveries.iter().any(|delivery| delivery.serves(&miss, copies))
             || self.fetches.iter().any(|fetch| fetch.is_for(&miss));
         if !known {
             self.fetches.push(Fetch::wanted(miss, now));
@@ -207,10 +261,27 @@ impl Callouts {
                 self.emptied.push(stream);
             }
             Body::Object(..) => {
-                self.answering.push((stream, reply.object_bytes()));
+                // One that is larger than all that is left goes alone, and takes that.
+                let bytes = reply.object_bytes().min(self.account.left().there);
+                let booking = self.account.book(0, bytes, Taker::InTurn);
+                self.answering.extend(booking.map(|booking| (stream, booking)));
             }
             Body::Absent | Body::Text(_) => {}
         }
         turn.effects.push(Effect::Answer(stream, reply));
+    }
+
+    /// What objects for clients hold, each once, by its address.
+    #[cfg(test)]
+    pub(crate) fn held(&self, found: &mut std::collections::BTreeMap<usize, usize>) {
+        for delivery in &self.deliveries {
+            delivery.held(found);
+        }
+    }
+
+    /// What the host holds for clients.
+    #[cfg(test)]
+    pub(crate) fn answering(&self) -> impl Iterator<Item = usize> {
+        self.answering.iter().map(|(_, booking)| booking.size().there)
     }
 }

@@ -2,9 +2,9 @@
 //! range, at the store's pace. A redirect is followed; what comes from elsewhere then is no part of
 //! what came before.
 
-use crate::attempt::next_attempt;
-use crate::configuration::Configuration;
-use crate::host::{CallAnswer, CallId};
+use crate::account::{Account, Booking, Held, Taker};
+use crate::attempt::Patience;
+use crate::host::{CallAnswer, CallId, Turn};
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::range::ContentRange;
 use crate::origin::{Health, Next, OriginRequest, Route, Unheard, Verdict};
@@ -33,6 +33,19 @@ pub(super) struct Backfill {
 enum State {
     Due(Moment),
     UnderWay(CallId),
+}
+
+/// What is asked of the origin now.
+#[derive(Debug)]
+pub(super) enum Asks {
+    /// A range, for which memory is booked.
+    Call { id: CallId, cluster: String, headers: HeaderList, answer: Booking },
+    /// What no memory here will ever hold.
+    Never,
+    /// A range, once it is its turn and there is so much memory here.
+    NoRoom { here: usize },
+    /// Nothing.
+    Nothing,
 }
 
 /// What came of a range.
@@ -71,33 +84,50 @@ impl Backfill {
         self.route.initial()
     }
 
-    /// Whether a range is under way.
-    pub(super) const fn is_under_way(&self) -> bool {
-        matches!(self.state, State::UnderWay(_))
-    }
-
     pub(super) fn has(&self, call: CallId) -> bool {
         matches!(self.state, State::UnderWay(own) if own == call)
     }
 
-    /// The cluster and headers of the next range, when it is due.
+    /// When the next range is due, unless one is under way.
+    pub(super) const fn due(&self) -> Option<Moment> {
+        match self.state {
+            State::Due(at) => Some(at),
+            State::UnderWay(_) => None,
+        }
+    }
+
+    /// The next range, when it is due. `object` is the largest object that may come at once.
     pub(super) fn advance(
         &mut self,
         parts: &mut Parts,
+        account: &Account,
+        object: usize,
+        is_its_turn: bool,
         now: Moment,
         call: impl FnOnce() -> CallId,
-    ) -> Option<(CallId, String, HeaderList)> {
-        let State::Due(at) = self.state else { return None };
+    ) -> Asks {
+        let State::Due(at) = self.state else { return Asks::Nothing };
         if now < at || !parts.has_room() {
-            return None;
+            return Asks::Nothing;
         }
+        parts.seek();
+        // An origin without ranges sends all of it.
+        let is_first = parts.is_untouched() && self.size.is_none();
+        let whole = if is_first { object.min(account.largest_part()) } else { 0 };
+        let there = parts.range().max(whole);
+        let here = there.saturating_add(parts.range_growth());
+        let taker = parts.range_taker();
+        if taker == Taker::InTurn && !account.can_ever_hold(here, there) {
+            return Asks::Never;
+        }
+        let booking = if is_its_turn { account.book(here, there, taker) } else { None };
+        let Some(answer) = booking else { return Asks::NoRoom { here } };
         let id = call();
         if !std::mem::take(&mut self.is_following) {
             self.attempts += 1;
             self.route.begin(now);
         }
         self.state = State::UnderWay(id);
-        parts.seek();
         let (first, last) = parts.next_range();
         let origin = self.route.current();
         let mut headers = origin.call_headers("GET");
@@ -107,18 +137,20 @@ impl Backfill {
         if let Some(validator) = &self.validator {
             headers.add("if-match", validator);
         }
-        Some((id, origin.cluster.clone(), headers))
+        Asks::Call { id, cluster: origin.cluster.clone(), headers, answer }
     }
 
+    /// Takes an answer, for which memory is booked.
     pub(super) fn on_answer(
         &mut self,
         answer: CallAnswer,
-        configuration: &Configuration,
-        health: &mut Health,
+        booked: Option<&mut Booking>,
         parts: &mut Parts,
         object: &mut HeaderList,
-        now: Moment,
+        health: &mut Health,
+        turn: &Turn<'_>,
     ) -> Fetched {
+        let (configuration, now) = (turn.configuration, turn.now);
         let headers = &answer.headers;
         let status = headers.status().unwrap_or_default();
         if let Verdict::Moved(location) = self.route.current().judge_status(status, headers) {
@@ -143,7 +175,7 @@ impl Backfill {
         let whole_body = answer.body.len() as u64 == answer.body_bytes;
         match headers.status() {
             Some(206) if whole_body => match ContentRange::read(headers) {
-                Some(range) => self.take(range, answer, parts, object),
+                Some(range) => self.take(range, answer, booked, parts, object),
                 None => Fetched::Lost(NotStored::Broken),
             },
             // An origin without ranges: all of it or nothing.
@@ -163,8 +195,13 @@ impl Backfill {
                 }
                 *object = found.stored;
                 parts.expect(self.route.current().check(headers));
-                parts.announce(answer.body_bytes);
-                parts.push_range(answer.body);
+                if let Err(why) = parts.announce(answer.body_bytes) {
+                    return Fetched::Lost(why);
+                }
+                let Some(bytes) = hold(booked, answer.body) else {
+                    return Fetched::Lost(NotStored::NoMemory);
+                };
+                parts.push_whole(bytes);
                 Fetched::Whole
             }
             Some(200) if is_first => Fetched::Lost(NotStored::Unranged),
@@ -193,6 +230,7 @@ impl Backfill {
         &mut self,
         range: ContentRange,
         answer: CallAnswer,
+        booked: Option<&mut Booking>,
         parts: &mut Parts,
         object: &mut HeaderList,
     ) -> Fetched {
@@ -223,19 +261,31 @@ impl Backfill {
                 return Fetched::Lost(NotStored::Metadata);
             };
             *object = found.stored;
-            parts.announce(range.size);
+            if let Err(why) = parts.announce(range.size) {
+                return Fetched::Lost(why);
+            }
         }
         self.validator = validator;
         self.url = url;
         self.size = Some(range.size);
         self.attempts = 0;
         self.state = State::Due(Moment::default());
-        parts.push_range(answer.body);
+        let is_whole = parts.is_untouched() && expected == range.size;
+        // What it grows by when it comes has been booked with it, and is free now.
+        let Some(bytes) = hold(booked, answer.body) else {
+            return Fetched::Lost(NotStored::NoMemory);
+        };
+        if is_whole {
+            parts.push_whole(bytes);
+        } else if !parts.push_range(bytes) {
+            // Its part is larger than was thought when it was asked for: it is asked for anew.
+            return Fetched::More;
+        }
         if parts.is_complete() { Fetched::Whole } else { Fetched::More }
     }
 
     fn again(&mut self, headers: &Headers, now: Moment) -> Fetched {
-        match next_attempt(self.attempts, now) {
+        match Patience::Other.next(self.attempts, now) {
             Some(due) => {
                 self.state = State::Due(due);
                 Fetched::More
@@ -246,6 +296,11 @@ impl Backfill {
             }),
         }
     }
+}
+
+/// Keeps what has come, in the memory that was booked for it.
+fn hold(booked: Option<&mut Booking>, bytes: Vec<u8>) -> Option<Held> {
+    booked?.split_here().hold(bytes, Taker::Begun)
 }
 
 /// A strong ETag: only that promises the same bytes (RFC 9110, section 8.8.1).

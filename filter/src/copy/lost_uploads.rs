@@ -12,7 +12,6 @@
 use std::time::Duration;
 
 use super::Plan;
-use super::object::Copied;
 use crate::attempt::Attempt;
 use crate::configuration::{Configuration, Timeouts};
 use crate::host::{Call, CallAnswer, CallId};
@@ -77,7 +76,7 @@ impl LostUploads {
             self.objects.push(Object {
                 plan: plan.clone(),
                 step: Step::Listing,
-                attempt: Attempt::FIRST,
+                attempt: Attempt::OTHER,
                 ids: Vec::new(),
             });
         }
@@ -96,7 +95,8 @@ impl LostUploads {
     /// The request that is due, one at a time: there is no haste, and little memory for it.
     pub(super) fn advance(
         &mut self,
-        copies: &[Copied],
+        is_creating: impl Fn(&Plan) -> bool,
+        is_copied: impl Fn(&Plan) -> bool,
         configuration: &Configuration,
         now: Moment,
         mut call: impl FnMut() -> CallId,
@@ -105,12 +105,11 @@ impl LostUploads {
             return None;
         }
         self.objects.iter_mut().find_map(|object| {
-            let mut own = copies.iter().filter(|own| own.plan.is_for(&object.plan));
             let is_early = match object.step {
                 // Its next attempt may be made without being confirmed, too.
-                Step::Listing => own.any(|own| own.upload.is_creating()),
+                Step::Listing => is_creating(&object.plan),
                 // What was listed may be its own.
-                Step::Examining => own.next().is_some(),
+                Step::Examining => is_copied(&object.plan),
                 Step::Aborting => false,
             };
             let Plan { bucket, key, headers, tag, .. } = &object.plan;
@@ -193,7 +192,7 @@ impl Object {
     /// Goes on to the next upload.
     fn proceed(&mut self, at: Moment) {
         self.step = Step::Examining;
-        self.attempt = Attempt::FIRST;
+        self.attempt = Attempt::OTHER;
         self.attempt.wait_until(at);
     }
 

@@ -17,51 +17,39 @@
 
 pub(crate) mod backfill;
 mod lost_uploads;
-pub(crate) mod memory;
 mod object;
 mod plan;
 #[cfg(test)]
 mod tests;
+mod turn;
+mod waiting;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use self::backfill::Backfill;
 use self::lost_uploads::LostUploads;
-use self::memory::limit;
 use self::object::Copied;
 pub use self::plan::{CopyId, End, Plan};
-use crate::configuration::Configuration;
-use crate::host::{Call, CallAnswer, CallId, DispatchError, Effect, Turn};
+use self::waiting::{Queue, Stored, Waiting};
+use crate::account::{Account, Booking, Held};
+use crate::host::{CallAnswer, CallId, DispatchError, Effect, Turn};
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::origin::{Health, Route};
 use crate::reason::NotStored;
 use crate::report::Outcome;
-use crate::store::Target;
-use crate::store::part::Parts;
-use crate::store::upload::{Flow, Upload};
+use crate::store;
+use crate::store::part::{Parts, Pushed};
+use crate::store::rest::Rests;
+use crate::store::upload::Flow;
 use crate::time::Moment;
 
-/// Objects that wait to be fetched for themselves. One more is told and forgotten: the next client
-/// that misses it brings it back.
-const MAX_WAITING: usize = 1_000;
-
-/// How long after the bucket's answer a request may come here: the host routes it anew first.
-const REROUTE_TIME: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// Objects that are remembered as stored.
-const MAX_STORED: usize = 1_000;
+/// Objects that are on their way into buckets at once. What is known of each, its headers above all,
+/// is no part of the account of memory, and a store that hangs keeps each for minutes.
+const MAX_COPIES: usize = 1_000;
 
 /// What a store may say at most, where its words are wanted.
 const MAX_WORDS: u64 = 64 * 1024;
-
-/// An object that waits to be fetched for itself.
-#[derive(Debug)]
-struct Waiting {
-    plan: Plan,
-    route: Route,
-}
 
 /// How a copy ended.
 #[derive(Debug)]
@@ -72,60 +60,138 @@ pub(crate) struct Ended {
     pub(crate) result: Result<(), NotStored>,
 }
 
-/// The copies of one VM.
-#[derive(Debug, Default)]
+/// Why an object that begins to arrive is not copied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NotBegun {
+    /// It cannot be.
+    Because(NotStored),
+    /// It is under way already, or stored by now: its bytes are the client's alone.
+    Known,
+}
+
+impl From<NotStored> for NotBegun {
+    fn from(why: NotStored) -> Self {
+        Self::Because(why)
+    }
+}
+
+/// A request under way. Its copy may be over by the time it is answered.
+#[derive(Clone, Copy, Debug)]
+struct UnderWay {
+    copy: CopyId,
+    is_range: bool,
+}
+
+/// The copies of one VM. Whatever happens is about one of them, found by its number, its call or its
+/// object; what waits for a time, or for memory, waits in an order of its own. So an event costs the
+/// same however many there are.
+#[derive(Debug)]
 pub(crate) struct Copies {
+    account: Account,
     last_id: u64,
-    copies: Vec<Copied>,
-    waiting: VecDeque<Waiting>,
+    /// By their numbers, and so by their age.
+    copies: BTreeMap<CopyId, Copied>,
+    objects: BTreeSet<(u64, CopyId)>,
+    calls: BTreeMap<CallId, UnderWay>,
+    /// Those to which something has happened since the last turn.
+    touched: BTreeSet<CopyId>,
+    /// When time brings each on.
+    timers: BTreeSet<(Moment, CopyId)>,
+    /// Those that fetch for themselves, and those of them that wait for memory or their turn.
+    backfilling: BTreeSet<CopyId>,
+    to_fetch: BTreeSet<CopyId>,
+    /// Ranges under way.
+    ranges: usize,
+    /// Those that wait for memory to send something.
+    to_send: BTreeSet<CopyId>,
+    waiting: Queue,
     lost_uploads: LostUploads,
-    /// What came into the bucket lately, and when: requests that began before then missed it, and
-    /// need not copy it again.
-    stored: VecDeque<(u64, Moment)>,
+    stored: Stored,
+    rests: Rests,
     /// Copies of objects that somebody else tells of when they have ended.
     ended: Vec<Ended>,
 }
 
 impl Copies {
+    pub(crate) fn new(account: Account) -> Self {
+        Self {
+            account,
+            last_id: 0,
+            copies: BTreeMap::new(),
+            objects: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            backfilling: BTreeSet::new(),
+            to_fetch: BTreeSet::new(),
+            ranges: 0,
+            to_send: BTreeSet::new(),
+            waiting: Queue::default(),
+            lost_uploads: LostUploads::default(),
+            stored: Stored::default(),
+            rests: Rests::default(),
+            ended: Vec::new(),
+        }
+    }
+
     /// Whether no object is under way or waits, and no upload is looked for.
     pub(crate) fn is_idle(&self) -> bool {
         self.copies.is_empty() && self.waiting.is_empty() && self.lost_uploads.is_empty()
     }
 
-    /// An object begins to arrive, for a request that began at `since`; its lease is ours. `None`
-    /// when it is under way already or stored by now: then its bytes are the client's alone.
+    /// An object begins to arrive, for a request that began at `since`; its lease is ours.
+    ///
+    /// # Errors
+    ///
+    /// It is not copied.
     pub(crate) fn begin(
         &mut self,
         plan: Plan,
         route: Route,
         since: Moment,
-        configuration: &Configuration,
-    ) -> Option<CopyId> {
+        now: Moment,
+    ) -> Result<CopyId, NotBegun> {
         if self.is_known(&plan, since) {
-            return None;
+            return Err(NotBegun::Known);
         }
+        let parts = Parts::new(&self.account, plan.length, plan.check.clone())?;
+        self.admit(&plan, now)?;
         // The stream brings what a fetch of its own would have to.
-        self.waiting.retain(|waiting| !waiting.plan.is_for(&plan));
-        let parts = Parts::new(configuration.limits.part_bytes, plan.length, plan.check.clone());
-        Some(self.add(plan, parts, route, Flow::Flowing, None, Lease::renewal(since)))
+        self.waiting.forget(&plan);
+        Ok(self.add(Copied::new(plan, parts, route, Flow::Flowing, Lease::renewal(now))))
     }
 
     /// An object is there whole. Whoever fetched it tells of it, by [`Self::take_ended`].
+    ///
+    /// # Errors
+    ///
+    /// It is not copied.
     pub(crate) fn begin_whole(
         &mut self,
         plan: Plan,
         route: Route,
-        bytes: Rc<Vec<u8>>,
+        bytes: Rc<Held>,
         now: Moment,
-    ) -> CopyId {
-        self.add(plan, Parts::whole(bytes), route, Flow::Whole, None, Lease::renewal(now))
+    ) -> Result<CopyId, NotStored> {
+        let parts = Parts::whole(&self.account, bytes)?;
+        self.admit(&plan, now)?;
+        let id = self.add(Copied::new(plan, parts, route, Flow::Whole, Lease::renewal(now)));
+        self.touched.insert(id);
+        Ok(id)
+    }
+
+    /// Whether one more may begin.
+    fn admit(&mut self, plan: &Plan, now: Moment) -> Result<(), NotStored> {
+        if self.copies.len() >= MAX_COPIES {
+            return Err(NotStored::TooMany);
+        }
+        self.rests.admit(&plan.bucket, now)
     }
 
     /// An object is wanted that does not come whole, by a request that began at `since`: it is
     /// fetched for itself, in its turn.
     pub(crate) fn backfill(&mut self, plan: Plan, route: Route, since: Moment) -> Vec<Effect> {
-        let waits = self.waiting.iter().any(|waiting| waiting.plan.is_for(&plan));
-        if waits || self.is_known(&plan, since) {
+        if self.waiting.has(&plan) || self.is_known(&plan, since) {
             return Vec::new();
         }
         self.enqueue(plan, route)
@@ -133,65 +199,40 @@ impl Copies {
 
     /// Whether an object is under way, or has been stored since a request for it began.
     fn is_known(&self, plan: &Plan, since: Moment) -> bool {
+        self.of_object(plan).next().is_some() || self.stored.has(plan, since)
+    }
+
+    /// The copies of an object.
+    fn of_object<'c>(&'c self, plan: &'c Plan) -> impl Iterator<Item = &'c Copied> {
         let object = plan.lease().object();
-        self.copies.iter().any(|copy| copy.plan.is_for(plan))
-            || self
-                .stored
-                .iter()
-                .any(|(stored, at)| *stored == object && since <= at.after(REROUTE_TIME))
+        let ids = self.objects.range((object, CopyId(0))..=(object, CopyId(u64::MAX)));
+        ids.filter_map(|(_, id)| self.copies.get(id)).filter(|copy| copy.plan.is_for(plan))
     }
 
     fn enqueue(&mut self, plan: Plan, route: Route) -> Vec<Effect> {
-        if self.waiting.len() >= MAX_WAITING {
-            let (url, client, why) = (plan.url.as_str(), plan.client, NotStored::Busy);
-            let line = plan.report.line(&Outcome::NotFetched { url, client, why });
-            let lease = plan.lease();
-            let counted = Effect::Count(Metric::NotStored);
-            return vec![counted, Effect::Log(line), Effect::Release(lease)];
+        if self.waiting.is_full() {
+            return not_fetched(&plan, NotStored::Busy);
         }
-        self.waiting.push_back(Waiting { plan, route });
+        self.waiting.push(Waiting { plan, route });
         vec![Effect::Wake]
     }
 
-    fn add(
-        &mut self,
-        plan: Plan,
-        parts: Parts,
-        route: Route,
-        flow: Flow,
-        backfill: Option<Backfill>,
-        renewal: Moment,
-    ) -> CopyId {
-        self.last_id += 1;
+    fn add(&mut self, copy: Copied) -> CopyId {
+        self.last_id = self.last_id.saturating_add(1);
         let id = CopyId(self.last_id);
-        let upload = Upload::Absent;
-        let told_elsewhere = flow == Flow::Whole;
-        let is_fetched_alone = flow == Flow::Backfilling;
-        self.copies.push(Copied {
-            id,
-            plan,
-            parts,
-            flow,
-            route,
-            backfill,
-            upload,
-            renewal,
-            is_fetched_alone,
-            told_elsewhere,
-        });
+        self.objects.insert((copy.plan.lease().object(), id));
+        self.timers.insert((copy.timer, id));
+        if copy.flow == Flow::Backfilling {
+            self.backfilling.insert(id);
+        }
+        self.copies.insert(id, copy);
         id
     }
 
     /// Whether bytes of a copy that come next are wanted. Where they are not, they pass.
-    pub(crate) fn wants_bytes(
-        &mut self,
-        id: CopyId,
-        count: usize,
-        configuration: &Configuration,
-    ) -> bool {
-        let free = self.left_for_streams(limit(configuration));
-        let Some(copy) = self.flowing(id).filter(|_| count > 0) else { return false };
-        let wanted = !copy.may_pass() || copy.parts.wants(count, free);
+    pub(crate) fn wants_bytes(&mut self, id: CopyId, count: usize) -> bool {
+        let Some(copy) = flowing(&mut self.copies, id).filter(|_| count > 0) else { return false };
+        let wanted = !copy.may_pass() || copy.parts.wants(count);
         if !wanted {
             copy.parts.pass(count);
         }
@@ -199,31 +240,36 @@ impl Copies {
     }
 
     /// Bytes of a copy have arrived that are wanted. True where the root has something to do.
-    pub(crate) fn on_bytes(
-        &mut self,
-        id: CopyId,
-        bytes: &[u8],
-        configuration: &Configuration,
-    ) -> bool {
-        let free = self.left_for_streams(limit(configuration));
-        let Some(copy) = self.flowing(id) else { return false };
+    pub(crate) fn on_bytes(&mut self, id: CopyId, bytes: &[u8]) -> bool {
+        let Some(copy) = flowing(&mut self.copies, id) else { return false };
         let may_pass = copy.may_pass();
-        // The client is not held up for the store: what it cannot take now is fetched later.
-        if !may_pass && !copy.parts.fits(bytes.len(), free) {
-            copy.suspend(NotStored::NoMemory);
-            return true;
-        }
-        let is_full = copy.parts.push(bytes, may_pass.then_some(free));
-        if let Some(why) = copy.route.initial().excess(copy.parts.received()) {
+        let pushed = copy.parts.push(bytes, may_pass);
+        let is_due = if let Some(why) = copy.route.initial().excess(copy.parts.received()) {
             copy.lose(why);
-            return true;
+            true
+        } else if copy.parts.are_too_many() {
+            copy.lose(NotStored::Unannounced);
+            true
+        } else {
+            match pushed {
+                Pushed::Full => true,
+                // The client is not held up for the store: what it cannot take now is fetched later.
+                Pushed::NoRoom => {
+                    copy.suspend(NotStored::NoMemory);
+                    true
+                }
+                Pushed::Taken => false,
+            }
+        };
+        if is_due {
+            self.touched.insert(id);
         }
-        is_full
+        is_due
     }
 
     /// No more bytes will come. True where the root has something to do.
     pub(crate) fn on_end(&mut self, id: CopyId, end: End) -> bool {
-        let Some(copy) = self.flowing(id) else { return false };
+        let Some(copy) = flowing(&mut self.copies, id) else { return false };
         let found = copy.parts.received();
         match (end, copy.plan.length) {
             // Whoever breaks off behind the last byte takes nothing from the object.
@@ -232,44 +278,60 @@ impl Copies {
             (End::Whole, Some(expected)) => copy.lose(NotStored::Length { expected, found }),
             (End::Whole, None) => copy.end_stream(),
         }
+        self.touched.insert(id);
         true
     }
 
-    /// How much of an answer's body is to be read out of the host: all of it, or nothing.
+    /// Whether the body of an answer is to be read out of the host: all of it, or nothing.
     pub(crate) fn wants_body(
         &self,
         call: CallId,
         body_bytes: u64,
-        configuration: &Configuration,
+        booked: Option<&Booking>,
     ) -> bool {
-        let whole = configuration.limits.object_bytes;
-        let of_copies = self.copies.iter().any(|copy| {
-            let words = body_bytes <= MAX_WORDS && copy.upload.wants_words(call);
-            let range = whole.max(copy.parts.range() as u64);
-            words || (body_bytes <= range && copy.backfills(call))
-        });
-        of_copies || self.lost_uploads.wants_body(call, body_bytes)
+        let Some(copy) = self.calls.get(&call).and_then(|call| self.copies.get(&call.copy)) else {
+            return self.lost_uploads.wants_body(call, body_bytes);
+        };
+        let room = booked.map_or(0, |booked| booked.size().there as u64);
+        (body_bytes <= MAX_WORDS && copy.upload.wants_words(call))
+            || (body_bytes <= room && copy.backfills(call))
     }
 
     /// Whether a callout is one of theirs.
     pub(crate) fn has(&self, call: CallId) -> bool {
-        self.copies.iter().any(|copy| copy.has(call)) || self.lost_uploads.has(call)
+        self.calls.contains_key(&call) || self.lost_uploads.has(call)
     }
 
-    /// A callout has been answered, or has failed in the host.
+    /// Whether a copy goes on as if nothing had failed.
+    pub(crate) fn is_well(&self, id: CopyId) -> bool {
+        self.copies.get(&id).is_some_and(|copy| !copy.has_failed)
+    }
+
+    /// A callout has been answered, or has failed in the host. `booked` is what its answer takes.
     pub(crate) fn on_call_answer(
         &mut self,
         call: CallId,
         answer: CallAnswer,
+        booked: Option<&mut Booking>,
         health: &mut Health,
         turn: &mut Turn<'_>,
     ) {
-        let is_unconfirmed = |copy: &&Copied| copy.upload.is_unconfirmed(call, &answer);
-        if let Some(copy) = self.copies.iter().find(is_unconfirmed) {
-            let line = self.lost_uploads.add(&copy.plan);
-            turn.log(line);
+        let (now, configuration) = (turn.now, turn.configuration);
+        let Some(under_way) = self.calls.get(&call) else {
+            let told = self.lost_uploads.on_answer(call, &answer, configuration.timeouts, now);
+            return turn.effects.extend(told.map(Effect::Log));
+        };
+        if let Some(copy) = self.copies.get(&under_way.copy) {
+            if copy.upload.is_unconfirmed(call, &answer) {
+                let line = self.lost_uploads.add(&copy.plan);
+                turn.log(line);
+            }
+            if copy.upload.is_write(call) || copy.parts.has(call) {
+                let written = store::judge(answer.headers.status());
+                self.rests.on_write(&copy.plan.bucket, written, now);
+            }
         }
-        self.settle(call, answer, health, turn);
+        self.settle(call, answer, booked, health, turn);
     }
 
     /// A callout was not sent.
@@ -280,107 +342,48 @@ impl Copies {
         health: &mut Health,
         turn: &mut Turn<'_>,
     ) {
-        match why {
-            DispatchError::NoCluster => {
-                if let Some(copy) = self.copies.iter_mut().find(|copy| copy.has(call)) {
-                    copy.lose(NotStored::NoCluster);
-                }
-            }
-            DispatchError::NoHost => {
-                let is_range = |copy: &&mut Copied| {
-                    copy.backfill.as_ref().is_some_and(|backfill| backfill.has(call))
-                };
-                if let Some(copy) = self.copies.iter_mut().find(is_range) {
-                    copy.lose(NotStored::NoAddress);
-                }
-            }
-            DispatchError::Written => {
-                if let Some(copy) = self.copies.iter_mut().find(|copy| copy.has(call)) {
-                    copy.lose(NotStored::Written);
-                }
+        if let Some(UnderWay { copy, is_range }) = self.calls.get(&call)
+            && let Some(copy) = self.copies.get_mut(copy)
+        {
+            match why {
+                DispatchError::NoCluster => copy.lose(NotStored::NoCluster),
+                DispatchError::NoHost if *is_range => copy.lose(NotStored::NoAddress),
+                DispatchError::NoHost => {}
+                DispatchError::Written => copy.lose(NotStored::Written),
             }
         }
-        self.settle(call, CallAnswer::default(), health, turn);
+        if self.calls.contains_key(&call) {
+            return self.settle(call, CallAnswer::default(), None, health, turn);
+        }
+        let answer = CallAnswer::default();
+        let told =
+            self.lost_uploads.on_answer(call, &answer, turn.configuration.timeouts, turn.now);
+        turn.effects.extend(told.map(Effect::Log));
     }
 
     fn settle(
         &mut self,
         call: CallId,
         answer: CallAnswer,
+        booked: Option<&mut Booking>,
         health: &mut Health,
         turn: &mut Turn<'_>,
     ) {
-        let (now, configuration) = (turn.now, turn.configuration);
-        if let Some(copy) = self.copies.iter_mut().find(|copy| copy.has(call)) {
-            return copy.on_answer(call, answer, now, configuration, health, turn.effects);
+        let Some(UnderWay { copy: id, is_range }) = self.calls.remove(&call) else { return };
+        if is_range {
+            self.ranges = self.ranges.saturating_sub(1);
         }
-        let told = self.lost_uploads.on_answer(call, &answer, configuration.timeouts, now);
-        turn.effects.extend(told.map(Effect::Log));
-    }
-
-    /// Sends what is due, and lets go of what is over.
-    pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) {
-        let (now, configuration) = (turn.now, turn.configuration);
-        let most = usize::try_from(configuration.limits.backfills).unwrap_or(usize::MAX);
-        self.start_backfills(most, configuration);
-        let mut ranges = self.ranges_under_way();
-        let mut left = self.left(limit(configuration));
-        let mut is_sending = self.copies.iter().any(|copy| copy.parts.under_way() > 0);
-        let timeouts = configuration.timeouts;
-        for copy in &mut self.copies {
-            if now >= copy.renewal {
-                copy.renewal = Lease::renewal(now);
-                turn.effects.push(Effect::Lease(copy.plan.lease()));
-            }
-            let (range, memory) = (copy.parts.range(), copy.parts.range_in_memory());
-            if let (Flow::Backfilling, Some(backfill)) = (copy.flow, &mut copy.backfill)
-                && ranges < most
-                // One range may always come, and one part may always go, however large it is: else
-                // objects that have begun could wait for each other's memory.
-                && (left.fits(range, memory) || (ranges == 0 && !is_sending))
-                && let Some((id, cluster, headers)) =
-                    backfill.advance(&mut copy.parts, now, || turn.calls.next())
-            {
-                ranges += 1;
-                left.take(range, memory);
-                let timeout = copy.route.initial().timeout(timeouts.origin);
-                let call = Call { cluster, headers, body: None, timeout, unless_written: None };
-                turn.count(Metric::Fetches);
-                turn.effects.push(Effect::Call(id, call));
-            }
-            let Some(bucket) = configuration.bucket(&copy.plan.bucket) else { continue };
-            let target = Target {
-                bucket,
-                key: &copy.plan.key,
-                headers: &copy.plan.headers,
-                tag: &copy.plan.tag,
-            };
-            let before = copy.parts.under_way();
-            let room = if is_sending { left.for_part() } else { usize::MAX };
-            let step =
-                copy.upload.advance(&mut copy.parts, copy.flow, room, now, || turn.calls.next());
-            let begun = copy.parts.under_way() - before;
-            is_sending |= begun > 0;
-            left.take(begun, begun);
-            if let Some((id, step)) = step {
-                if copy.is_repeated(id) {
-                    turn.count(Metric::StoreRetries);
-                }
-                let written = (copy.plan.lease(), copy.route.since());
-                let unless_written = step.makes_visible().then_some(written);
-                let call = Call { unless_written, ..step.call(&target, timeouts) };
-                turn.effects.push(Effect::Call(id, call));
-            }
-        }
-        self.end_copies(turn);
-        let search =
-            self.lost_uploads.advance(&self.copies, configuration, now, || turn.calls.next());
-        turn.effects.extend(search.map(|(id, call)| Effect::Call(id, call)));
+        self.touched.insert(id);
+        let Some(copy) = self.copies.get_mut(&id) else { return };
+        copy.on_answer(call, answer, booked, health, turn);
     }
 
     /// Whether time brings anything on.
     pub(crate) fn waits(&self) -> bool {
-        !self.lost_uploads.is_empty() || self.copies.iter().any(Copied::waits)
+        !self.lost_uploads.is_empty()
+            || !self.timers.is_empty()
+            || !self.to_fetch.is_empty()
+            || !self.to_send.is_empty()
     }
 
     /// How copies have ended of which somebody else tells.
@@ -388,75 +391,25 @@ impl Copies {
         std::mem::take(&mut self.ended)
     }
 
-    /// Begins what waits, as far as the number of fetches allows.
-    fn start_backfills(&mut self, most: usize, configuration: &Configuration) {
-        let is_backfill = |copy: &&Copied| copy.flow == Flow::Backfilling;
-        while self.copies.iter().filter(is_backfill).count() < most {
-            let Some(Waiting { plan, route }) = self.waiting.pop_front() else { return };
-            let backfill = Some(Backfill::new(route.clone()));
-            let parts =
-                Parts::new(configuration.limits.part_bytes, plan.length, plan.check.clone());
-            // Its lease may have ended while it waited.
-            self.add(plan, parts, route, Flow::Backfilling, backfill, Moment::default());
+    /// What all copies hold here, each buffer once, by its address.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> BTreeMap<usize, usize> {
+        let mut found = BTreeMap::new();
+        for copy in self.copies.values() {
+            copy.parts.held(&mut found);
         }
+        found
     }
+}
 
-    fn ranges_under_way(&self) -> usize {
-        let under_way = |copy: &&Copied| copy.backfill.as_ref().is_some_and(Backfill::is_under_way);
-        self.copies.iter().filter(under_way).count()
-    }
+fn flowing(copies: &mut BTreeMap<CopyId, Copied>, id: CopyId) -> Option<&mut Copied> {
+    copies.get_mut(&id).filter(|copy| copy.flow == Flow::Flowing)
+}
 
-    /// Tells of what is over, and puts on the list what a fetch of its own can still bring.
-    fn end_copies(&mut self, turn: &mut Turn<'_>) {
-        let mut again = Vec::new();
-        let mut stored = Vec::new();
-        let ended = &mut self.ended;
-        self.copies.retain(|copy| {
-            let Some(result) = copy.upload.is_over(copy.flow) else { return true };
-            let passing = matches!(result, Err(NotStored::Broken | NotStored::NoMemory));
-            if passing && copy.backfill.is_none() && !copy.told_elsewhere {
-                again.push((copy.plan.clone(), copy.route.clone()));
-                return false;
-            }
-            match result {
-                Ok(()) | Err(NotStored::AlreadyThere) => stored.push(copy.plan.lease().object()),
-                // Whoever misses the object next may copy it, in whatever worker.
-                Err(_) => turn.effects.push(Effect::Release(copy.plan.lease())),
-            }
-            turn.count(match result {
-                Ok(()) => Metric::Stored,
-                Err(_) => Metric::NotStored,
-            });
-            if copy.told_elsewhere {
-                ended.push(Ended { id: copy.id, result });
-            } else {
-                turn.log(copy.line(result));
-            }
-            false
-        });
-        for (plan, route) in again {
-            let effects = self.enqueue(plan, route);
-            turn.effects.extend(effects);
-        }
-        for object in stored {
-            self.remember(object, turn);
-        }
-    }
-
-    /// An object is in the bucket, for as long as a request that missed it may be answered late.
-    fn remember(&mut self, object: u64, turn: &Turn<'_>) {
-        let (now, patience) = (turn.now, turn.configuration.timeouts.origin);
-        while self
-            .stored
-            .front()
-            .is_some_and(|(_, at)| self.stored.len() >= MAX_STORED || now > at.after(patience))
-        {
-            self.stored.pop_front();
-        }
-        self.stored.push_back((object, now));
-    }
-
-    fn flowing(&mut self, id: CopyId) -> Option<&mut Copied> {
-        self.copies.iter_mut().find(|copy| copy.id == id && copy.flow == Flow::Flowing)
-    }
+/// What follows where an object was wanted, and is not fetched.
+fn not_fetched(plan: &Plan, why: NotStored) -> Vec<Effect> {
+    let (url, client) = (plan.url.as_str(), plan.client);
+    let line = plan.report.line(&Outcome::NotFetched { url, client, why });
+    let lease = plan.lease();
+    vec![Effect::Count(Metric::NotStored), Effect::Log(line), Effect::Release(lease)]
 }

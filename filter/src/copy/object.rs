@@ -1,22 +1,21 @@
 //! One object on its way: what the client's stream, its own fetch and the store make of it.
 
 use super::backfill::{Backfill, Fetched};
-use super::plan::{CopyId, Plan};
-use crate::configuration::Configuration;
-use crate::host::{CallAnswer, CallId, Effect};
+use super::plan::Plan;
+use crate::account::Booking;
+use crate::host::{CallAnswer, CallId, Turn};
 use crate::http::headers::Headers;
 use crate::origin::{Health, Route};
 use crate::reason::NotStored;
 use crate::report::Outcome;
-use crate::store;
 use crate::store::part::Parts;
 use crate::store::upload::{Flow, Upload};
+use crate::store::{self, Written};
 use crate::time::Moment;
 
 /// One object on its way.
 #[derive(Debug)]
 pub(super) struct Copied {
-    pub(super) id: CopyId,
     pub(super) plan: Plan,
     pub(super) parts: Parts,
     pub(super) flow: Flow,
@@ -27,6 +26,12 @@ pub(super) struct Copied {
     pub(super) upload: Upload,
     /// When its lease is to be renewed.
     pub(super) renewal: Moment,
+    /// When time brings it on.
+    pub(super) timer: Moment,
+    /// The memory here that it waits for.
+    pub(super) wanted: usize,
+    /// Whether its store has failed to take any of it, if only for now.
+    pub(super) has_failed: bool,
     /// Whether none of it has come by a client's stream.
     pub(super) is_fetched_alone: bool,
     /// Whether whoever fetched it tells of it.
@@ -34,27 +39,54 @@ pub(super) struct Copied {
 }
 
 impl Copied {
+    pub(super) fn new(plan: Plan, parts: Parts, route: Route, flow: Flow, renewal: Moment) -> Self {
+        Self {
+            plan,
+            parts,
+            flow,
+            route,
+            backfill: None,
+            upload: Upload::Absent,
+            renewal,
+            timer: renewal,
+            wanted: 0,
+            has_failed: false,
+            is_fetched_alone: flow == Flow::Backfilling,
+            told_elsewhere: flow == Flow::Whole,
+        }
+    }
+
+    /// An answer has come; `booked` is what it takes where it is a range.
     pub(super) fn on_answer(
         &mut self,
         call: CallId,
         answer: CallAnswer,
-        now: Moment,
-        configuration: &Configuration,
+        booked: Option<&mut Booking>,
         health: &mut Health,
-        effects: &mut Vec<Effect>,
+        turn: &mut Turn<'_>,
     ) {
-        let failed = match self.parts.on_answer(call, &answer, now) {
+        if self.backfills(call) {
+            if let Some(why) = self.on_range(answer, booked, health, turn) {
+                self.lose(why);
+            }
+            return;
+        }
+        self.has_failed |= store::judge(answer.headers.status()) != Written::Done;
+        let failed = match self.parts.on_answer(call, &answer, turn.now) {
             Some(result) => result.err(),
-            None if self.backfills(call) => self.on_range(answer, configuration, health, now),
             None => {
                 let (size, tag) = (self.parts.received(), &self.plan.tag);
-                let patience = configuration.timeouts.store;
+                let patience = turn.configuration.timeouts.store;
                 let is_ours = |found: &Headers| store::is_same(found, size, tag);
-                self.upload.on_answer(call, &answer, now, patience, is_ours, effects)
+                self.upload.on_answer(call, &answer, turn.now, patience, is_ours, turn.effects)
             }
         };
         if let Some(why) = failed {
             self.lose(why);
+        }
+        if self.upload.is_looking() {
+            self.has_failed = true;
+            self.parts.let_go();
         }
     }
 
@@ -62,17 +94,16 @@ impl Copied {
     fn on_range(
         &mut self,
         answer: CallAnswer,
-        configuration: &Configuration,
+        booked: Option<&mut Booking>,
         health: &mut Health,
-        now: Moment,
+        turn: &Turn<'_>,
     ) -> Option<NotStored> {
         if self.flow != Flow::Backfilling {
             return None;
         }
         let backfill = self.backfill.as_mut()?;
-        let headers = &mut self.plan.headers;
-        let fetched =
-            backfill.on_answer(answer, configuration, health, &mut self.parts, headers, now);
+        let (parts, headers) = (&mut self.parts, &mut self.plan.headers);
+        let fetched = backfill.on_answer(answer, booked, parts, headers, health, turn);
         let origin = backfill.origin();
         (self.plan.url, self.plan.tag) = (origin.url(), origin.tag());
         match fetched {
@@ -98,14 +129,10 @@ impl Copied {
         self.backfill.as_ref().is_some_and(|backfill| backfill.has(call))
     }
 
-    /// Whether time brings it on.
-    pub(super) fn waits(&self) -> bool {
-        self.flow == Flow::Backfilling || self.upload.waits()
-    }
-
-    /// Whether a call is one of this copy's.
-    pub(super) fn has(&self, call: CallId) -> bool {
-        self.parts.has(call) || self.upload.has(call) || self.backfills(call)
+    /// When its own fetch goes on, where time brings that on.
+    pub(super) fn fetch_due(&self) -> Option<Moment> {
+        let is_fetched = self.flow == Flow::Backfilling && self.parts.has_room();
+        self.backfill.as_ref().filter(|_| is_fetched)?.due()
     }
 
     /// Whether what the store has no time for may pass, to be fetched later: the rest must be sure

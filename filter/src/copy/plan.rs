@@ -3,6 +3,7 @@
 use crate::digest::Check;
 use crate::http::headers::HeaderList;
 use crate::lease::Lease;
+use crate::reason::NotStored;
 use crate::report::{Outcome, Report};
 
 /// What is to be copied, and as what.
@@ -52,6 +53,16 @@ impl Plan {
             bytes: self.length,
             client: self.client,
             stored: None,
+        })
+    }
+
+    /// The line on a request whose stream is not copied.
+    pub(crate) fn not_stored(&self, why: NotStored) -> String {
+        self.report.line(&Outcome::Mirrored {
+            url: &self.url,
+            bytes: self.length,
+            client: self.client,
+            stored: Some(Err(why)),
         })
     }
 

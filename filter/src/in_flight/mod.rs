@@ -5,7 +5,6 @@
 
 mod returning;
 
-use std::rc::Rc;
 use std::time::Duration;
 
 pub(crate) use self::returning::{AttemptId, Returning};
@@ -304,7 +303,7 @@ impl InFlight {
     }
 
     pub(crate) fn last_word(&self, verdict: &Verdict) -> Conclusion {
-        self.miss.conclude(self.route.initial(), verdict, &Rc::default())
+        self.miss.conclude(self.route.initial(), verdict, None)
     }
 
     fn conclude(&self, verdict: &Verdict) -> Answered {

@@ -290,8 +290,7 @@ pub(super) fn done() -> Result<()> {
 /// Sends a request from the context that is active in the SDK.
 pub(super) fn dispatch(call: &Call) -> std::result::Result<u32, DispatchError> {
     let headers = call.headers.texts().collect();
-    let body = call.body.as_ref().map(|body| body.as_slice());
-    let body = body.filter(|body| !body.is_empty());
+    let body = call.body.as_deref().filter(|body| !body.is_empty());
     proxy_wasm::hostcalls::dispatch_http_call(
         &call.cluster,
         headers,

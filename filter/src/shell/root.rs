@@ -42,7 +42,7 @@ impl Context for Root {
             _ => host::headers(Map::CallResponse).unwrap_or_default(),
         };
         let body_bytes = body as u64;
-        let wanted = vm.engine.borrow().wants_body(call, body_bytes);
+        let wanted = vm.engine.borrow_mut().wants_body(call, body_bytes);
         let body = match body {
             1.. if wanted => host::buffer(Buffer::CallResponseBody, 0, body).unwrap_or_default(),
             _ => Vec::new(),

@@ -1,7 +1,7 @@
 //! What one root and its streams share, and how effects become hostcalls.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(super) struct Vm {
     /// Whether the queue holds a message already: one is enough.
     woken: Cell<bool>,
     /// The host's token of each callout under way.
-    calls: RefCell<Vec<(u32, CallId)>>,
+    calls: RefCell<BTreeMap<u32, CallId>>,
     /// Whether the host waits for this root to be done.
     leaving: Cell<bool>,
     counters: Vec<u32>,
@@ -56,7 +56,7 @@ impl Vm {
             queue,
             owner,
             woken: Cell::new(false),
-            calls: RefCell::new(Vec::new()),
+            calls: RefCell::new(BTreeMap::new()),
             leaving: Cell::new(false),
             counters,
         })
@@ -84,9 +84,7 @@ impl Vm {
     }
 
     pub(super) fn take_call(&self, token: u32) -> Option<CallId> {
-        let mut calls = self.calls.borrow_mut();
-        let at = calls.iter().position(|(known, _)| *known == token)?;
-        Some(calls.swap_remove(at).1)
+        self.calls.borrow_mut().remove(&token)
     }
 
     /// Performs effects and what follows from them. No borrow of the engine may be held.
@@ -97,7 +95,7 @@ impl Vm {
                 Effect::Answer(stream, reply) => self.answer_stream(stream, &reply),
                 Effect::Call(id, call) => match self.send(&call) {
                     Ok(token) => {
-                        self.calls.borrow_mut().push((token, id));
+                        self.calls.borrow_mut().insert(token, id);
                     }
                     Err(error) => {
                         let more = self.engine.borrow_mut().on_call_refused(id, error, now());

@@ -4,7 +4,9 @@
 //! is found whose id was lost.
 
 pub(crate) mod part;
+pub(crate) mod rest;
 pub(crate) mod upload;
+pub(crate) mod words;
 
 use std::fmt::Write as _;
 
@@ -53,7 +55,7 @@ impl Target<'_> {
 
     /// UploadPart.
     #[must_use]
-    pub fn upload_part(&self, upload: &str, number: u32) -> HeaderList {
+    pub fn upload_part(&self, upload: &str, number: u64) -> HeaderList {
         let upload = percent::encode_url(upload);
         self.request("PUT", &format!("partNumber={number}&uploadId={upload}"))
     }
@@ -134,7 +136,7 @@ fn length(headers: &mut HeaderList, size: usize) {
 
 /// The body of a CompleteMultipartUpload. `etags` are those of parts 1, 2, 3 and so on.
 #[must_use]
-pub fn completion(etags: &[String]) -> String {
+pub fn completion<'e>(etags: impl Iterator<Item = &'e str>) -> String {
     let mut xml = String::from("<CompleteMultipartUpload>");
     for (number, etag) in (1_u32..).zip(etags) {
         let etag = etag.trim_matches('"');
@@ -246,6 +248,15 @@ pub enum Written {
     Failed,
     /// It never will.
     Refused(u16),
+}
+
+/// Whether it was the store itself that answered: the host's own answers lack the time that a server
+/// took, and whoever stands before the store says 502 or 504 of it.
+pub(crate) fn is_own(answer: &Headers) -> bool {
+    match answer.status() {
+        Some(502 | 504) | None => false,
+        Some(_) => answer.get("x-envoy-upstream-service-time").is_some(),
+    }
 }
 
 /// Judges an answer by its status, `None` where none came.
@@ -400,7 +411,7 @@ mod tests {
     #[test]
     fn a_completion_lists_parts_in_order() {
         assert_eq!(
-            completion(&["\"a\"".to_owned(), "b".to_owned()]),
+            completion(["\"a\"", "b"].into_iter()),
             "<CompleteMultipartUpload>\
              <Part><PartNumber>1</PartNumber><ETag>&quot;a&quot;</ETag></Part>\
              <Part><PartNumber>2</PartNumber><ETag>&quot;b&quot;</ETag></Part>\

@@ -2,13 +2,15 @@
 //!
 //! A part that the store has no time for is let pass, whole, and fetched later.
 
+mod ranges;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::attempt::next_attempt;
+use crate::account::{Account, Held, Piece, Taker};
+use crate::attempt::Patience;
 use crate::digest::{Check, Mismatch};
 use crate::host::{CallAnswer, CallId};
-use crate::http::headers::Headers;
 use crate::reason::NotStored;
 use crate::store::{self, Written};
 use crate::time::Moment;
@@ -16,23 +18,27 @@ use crate::time::Moment;
 /// The most parts an upload has (S3).
 const MAX_PARTS: u64 = 10_000;
 
+/// The largest object that a bucket takes (S3): 5 TiB.
+const MAX_OBJECT: u64 = 5 << 40;
+
+/// The longest ETag of a part that is kept: there are thousands of them.
+const MAX_ETAG: usize = 1_024;
+
 /// Full parts of one object held at once, of which the first is on its way, and held by the host
 /// once more: a store that falls further behind is not waited for.
 const MAX_FULL: usize = 2;
 
-/// The largest range that is fetched at first, for an object may be had by one only: half of what
-/// a host holds of an answer.
-const MAX_RANGE: usize = 16 * 1024 * 1024;
-
-/// The range that is fetched beside a part on its way to the store.
-const RANGE: usize = 2 * 1024 * 1024;
-
-/// The first room of an object whose size nobody announced.
+/// The first room of a part that fills.
 const FIRST_ROOM: usize = 64 * 1024;
+
+/// The most that its room is doubled to. Behind that it has the room of all of it at once: to move
+/// more bytes more often costs more than the room.
+const MAX_DOUBLED: usize = 1024 * 1024;
 
 /// The parts of one object.
 #[derive(Debug)]
 pub(crate) struct Parts {
+    account: Account,
     /// The size of every part but the last.
     size: usize,
     announced: Option<u64>,
@@ -40,19 +46,21 @@ pub(crate) struct Parts {
     at: u64,
     /// Behind the last byte that has come, kept or let pass.
     end: u64,
-    /// The parts that were let pass, by number less one, the lowest first.
+    /// The parts that were let pass, by number less one.
     missing: VecDeque<u64>,
     /// The check of the bytes received, and as it was at the last full part.
     check: Check,
     checked: Check,
-    filling: Vec<u8>,
+    filling: Held,
     /// The room of a part that is stored, for the next one. Given back, it would be cut up by the
     /// chunks that come meanwhile, and the next part would need another place.
-    spare: Vec<u8>,
-    /// In the order of their numbers.
-    full: Vec<Part>,
+    spare: Held,
+    /// In the order in which they became full.
+    full: VecDeque<Part>,
     /// Those of the parts that are stored, by number less one.
-    etags: Vec<Option<String>>,
+    etags: VecDeque<(u64, String)>,
+    /// Whether a part has ever been full.
+    is_begun: bool,
     /// Whether the object is given up, and only the parts under way are waited for.
     given_up: bool,
 }
@@ -60,8 +68,8 @@ pub(crate) struct Parts {
 /// A part that is full, and not yet stored.
 #[derive(Debug)]
 struct Part {
-    number: u32,
-    bytes: Rc<Vec<u8>>,
+    index: u64,
+    bytes: Piece,
     attempts: u32,
     state: State,
 }
@@ -72,91 +80,129 @@ enum State {
     Sending(CallId),
 }
 
+/// A part that is to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Due {
+    pub(crate) number: u64,
+    pub(crate) bytes: Piece,
+}
+
+/// What became of bytes that came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Pushed {
+    /// A part has become full.
+    Full,
+    /// There is no room for all of them.
+    NoRoom,
+    /// They are kept, or were let pass.
+    Taken,
+}
+
 impl Parts {
-    pub(crate) fn new(part_bytes: u64, announced: Option<u64>, check: Check) -> Self {
-        // An object that is announced to be huge has larger parts, so that they are few enough.
-        let size = part_bytes.max(announced.unwrap_or_default().div_ceil(MAX_PARTS));
+    /// No parts yet.
+    ///
+    /// # Errors
+    ///
+    /// An object of the size that is announced cannot be stored.
+    pub(crate) fn new(
+        account: &Account,
+        announced: Option<u64>,
+        check: Check,
+    ) -> Result<Self, NotStored> {
+        let size = part_size(account, announced)?;
+        Ok(Self { checked: check.clone(), check, ..Self::of(account, size, announced) })
+    }
+
+    /// An object that has come whole: one part, whatever its size, shared with whoever else has it.
+    ///
+    /// # Errors
+    ///
+    /// It can never be sent.
+    pub(crate) fn whole(account: &Account, bytes: Rc<Held>) -> Result<Self, NotStored> {
+        let size = bytes.len();
+        if !account.can_ever_hold(0, size) {
+            return Err(NotStored::BeyondMemory { part: size as u64 });
+        }
+        let mut parts = Self::of(account, size.max(1), Some(size as u64));
+        parts.advance(size);
+        parts.add(0, Piece::whole(bytes));
+        Ok(parts)
+    }
+
+    fn of(account: &Account, size: usize, announced: Option<u64>) -> Self {
         Self {
-            size: usize::try_from(size).unwrap_or(usize::MAX),
+            account: account.clone(),
+            size,
             announced,
             at: 0,
             end: 0,
             missing: VecDeque::new(),
-            checked: check.clone(),
-            check,
-            filling: Vec::new(),
-            spare: Vec::new(),
-            full: Vec::new(),
-            etags: Vec::new(),
+            check: Check::default(),
+            checked: Check::default(),
+            filling: account.nothing(),
+            spare: account.nothing(),
+            full: VecDeque::new(),
+            etags: VecDeque::new(),
+            is_begun: false,
             given_up: false,
         }
     }
 
-    /// An object that has come whole: one part, whatever its size, shared with whoever else has it.
-    pub(crate) fn whole(bytes: Rc<Vec<u8>>) -> Self {
-        let size = bytes.len() as u64;
-        let mut parts = Self::new(size.max(1), Some(size), Check::default());
-        parts.advance(bytes.len());
-        parts.slot(0);
-        let state = State::Due(Moment::default());
-        parts.full.push(Part { number: 1, bytes, attempts: 0, state });
-        parts
-    }
-
-    /// Takes bytes in. Where they fill a part, and `free` has no place for another, the rest
-    /// passes; `None` is a place for all. True when a part has become full.
-    pub(crate) fn push(&mut self, bytes: &[u8], free: Option<usize>) -> bool {
+    /// Takes in bytes of a client's stream. Where there is no room for them the rest passes, if it
+    /// may.
+    pub(crate) fn push(&mut self, bytes: &[u8], may_pass: bool) -> Pushed {
         let before = self.full.len();
         let (passing, mut bytes) = bytes.split_at(self.passing().min(bytes.len()));
         self.advance(passing.len());
+        let keeps_up = self.has_room();
         while !bytes.is_empty() {
-            if self.filling.is_empty() && free.is_some_and(|free| !self.fits(bytes.len(), free)) {
+            let room = self.size.saturating_sub(self.filling.len());
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            let has_place = match may_pass {
+                // A part that has begun goes on: it is fetched whole or not at all.
+                true => self.has_room() || !self.filling.is_empty(),
+                false => keeps_up,
+            };
+            if !has_place || !self.reserve(now.len(), Taker::Stream) {
+                if !may_pass {
+                    return Pushed::NoRoom;
+                }
                 self.pass(bytes.len());
                 break;
             }
-            self.reserve(bytes.len());
-            let room = self.size - self.filling.len();
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
-            self.filling.extend_from_slice(now);
-            self.check.update(now);
-            self.advance(now.len());
+            self.fill(now);
             bytes = later;
-            if self.filling.len() == self.size || self.announced == Some(self.at) {
-                self.close();
-            }
         }
-        self.full.len() > before
+        if self.full.len() > before { Pushed::Full } else { Pushed::Taken }
     }
 
-    /// Takes in bytes that were fetched, without another copy where they are one part.
-    pub(crate) fn push_range(&mut self, mut bytes: Vec<u8>) {
-        if self.at < self.end {
-            // An origin may send more than was asked for, and the next part has come already.
-            let rest = self.size as u64 - self.at % self.size as u64;
-            bytes.truncate(usize::try_from(rest).unwrap_or(usize::MAX));
-        }
-        let is_last = self.announced == Some(self.at.saturating_add(bytes.len() as u64));
-        if self.filling.is_empty() && !bytes.is_empty() && (bytes.len() == self.size || is_last) {
-            self.check.update(&bytes);
-            self.advance(bytes.len());
-            self.filling = bytes;
-            self.close();
-        } else {
-            self.push(&bytes, None);
+    fn fill(&mut self, bytes: &[u8]) {
+        self.filling.extend(bytes);
+        self.check.update(bytes);
+        self.advance(bytes.len());
+        self.close_full();
+    }
+
+    /// Takes in all bytes of an object at once.
+    pub(crate) fn push_whole(&mut self, bytes: Held) {
+        self.check.update(&bytes);
+        self.advance(bytes.len());
+        let (bytes, mut from) = (Rc::new(bytes), 0);
+        for index in 0..self.count() {
+            let to = from + self.size.min(bytes.len().saturating_sub(from));
+            self.add(index, Piece::new(Rc::clone(&bytes), from..to));
+            from = to;
         }
     }
 
     /// Lets bytes pass, and with them the parts that they are of.
     pub(crate) fn pass(&mut self, count: usize) {
         let first = self.begun();
-        self.filling = Vec::new();
+        self.filling = self.account.nothing();
         self.advance(count);
-        for index in first..self.at.div_ceil(self.size as u64) {
-            if self.missing.back() != Some(&index) {
-                self.missing.push_back(index);
-            }
-            self.slot(index);
-        }
+        let end = self.at.div_ceil(self.size as u64);
+        let known = self.missing.back().map_or(0, |last| last.saturating_add(1));
+        self.missing.extend(first.max(known)..end.min(MAX_PARTS));
     }
 
     /// How many of the bytes that come next are of a part that was let pass.
@@ -171,32 +217,18 @@ impl Parts {
     }
 
     fn advance(&mut self, count: usize) {
-        self.at += count as u64;
+        self.at = self.at.saturating_add(count as u64);
         self.end = self.end.max(self.at);
     }
 
     /// The part that the next byte is of, by number less one.
     fn begun(&self) -> u64 {
-        (self.at - self.filling.len() as u64) / self.size as u64
+        self.at.saturating_sub(self.filling.len() as u64) / self.size as u64
     }
 
-    /// The place of the ETag of a part.
-    fn slot(&mut self, index: u64) -> Option<&mut Option<String>> {
-        let index = usize::try_from(index).ok()?;
-        if self.etags.len() <= index {
-            self.etags.resize(index + 1, None);
-        }
-        self.etags.get_mut(index)
-    }
-
-    /// Goes to the first byte that is missing, unless one is just before it.
-    pub(crate) fn seek(&mut self) {
-        if self.filling.is_empty() {
-            self.at = match self.missing.front() {
-                Some(index) => index * self.size as u64,
-                None => self.end,
-            };
-        }
+    /// The number of parts, as far as bytes have come: an object of no bytes has one.
+    fn count(&self) -> u64 {
+        self.end.div_ceil(self.size as u64).max(1)
     }
 
     /// Whether nothing has come yet.
@@ -209,17 +241,31 @@ impl Parts {
         self.missing.is_empty() && self.announced.is_none_or(|size| size == self.end)
     }
 
+    /// Whether there are more parts than an upload has. An announced object has parts that are
+    /// large enough.
+    pub(crate) fn are_too_many(&self) -> bool {
+        self.count() > MAX_PARTS
+    }
+
     /// The last part is as large as it is; an object of no bytes has one of no bytes.
     pub(crate) fn finish(&mut self) {
-        self.spare = Vec::new();
-        if !self.filling.is_empty() || self.etags.is_empty() {
+        self.spare = self.account.nothing();
+        if !self.filling.is_empty() || (self.end == 0 && !self.is_begun) {
             self.close();
         }
     }
 
     /// The object's size is known by now.
-    pub(crate) fn announce(&mut self, size: u64) {
+    ///
+    /// # Errors
+    ///
+    /// An object of that size cannot be stored.
+    pub(crate) fn announce(&mut self, size: u64) -> Result<(), NotStored> {
+        if self.is_untouched() {
+            self.size = part_size(&self.account, Some(size))?;
+        }
         self.announced = Some(size);
+        Ok(())
     }
 
     /// The object comes whole, and this is what is known of its bytes.
@@ -227,46 +273,13 @@ impl Parts {
         self.check = check;
     }
 
-    /// A range comes next; this is what is said of it, and of the object. Returns what is wrong.
-    pub(crate) fn expect_range(&mut self, answer: &Headers, range: &[u8]) -> Option<Mismatch> {
-        let is_first = self.is_untouched();
-        self.check.on_range(answer, range, is_first)
-    }
-
     /// What is announced of the object, and not true of the bytes received.
     pub(crate) fn mismatch(&self) -> Option<Mismatch> {
         self.check.mismatch()
     }
 
-    /// The most that is fetched at once.
-    pub(crate) fn range(&self) -> usize {
-        self.size.min(if self.is_untouched() { MAX_RANGE } else { RANGE })
-    }
-
-    /// The first and the last byte of the range to be fetched next, within one part.
-    pub(crate) fn next_range(&self) -> (u64, u64) {
-        let size = self.size as u64;
-        let end = (self.at - self.at % size).saturating_add(size);
-        let end = end.min(self.at.saturating_add(self.range() as u64));
-        (self.at, end.saturating_sub(1))
-    }
-
-    /// The memory that a range takes when it comes: the host's copy, the one here, and its place in
-    /// a part.
-    pub(crate) fn range_in_memory(&self) -> usize {
-        let range = self.range();
-        let place = if self.is_untouched() { 0 } else { self.growth(range) };
-        range.saturating_mul(2).saturating_add(place)
-    }
-
-    /// Bytes of parts that are on their way to the store.
-    pub(crate) fn under_way(&self) -> usize {
-        let sending = |part: &&Part| matches!(part.state, State::Sending(_));
-        self.full.iter().filter(sending).map(|part| part.bytes.len()).sum()
-    }
-
     /// Whether more bytes may come: the store keeps up.
-    pub(crate) const fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.full.len() < MAX_FULL
     }
 
@@ -274,10 +287,10 @@ impl Parts {
     pub(crate) fn rewind(&mut self) {
         let begun = self.begun();
         self.missing.retain(|index| *index < begun);
-        self.end = begun * self.size as u64;
+        self.end = begun.saturating_mul(self.size as u64);
         self.at = self.end;
-        self.filling = Vec::new();
-        self.spare = Vec::new();
+        self.filling = self.account.nothing();
+        self.spare = self.account.nothing();
         self.check = self.checked.clone();
     }
 
@@ -291,72 +304,80 @@ impl Parts {
         self.end
     }
 
-    /// Bytes of memory in use.
-    pub(crate) fn held(&self) -> usize {
-        let full: usize = self.full.iter().map(|part| part.bytes.capacity()).sum();
-        full + self.filling.capacity() + self.spare.capacity()
-    }
-
     /// Whether bytes that come next are to be kept, be it the last of them.
-    pub(crate) fn wants(&self, count: usize, free: usize) -> bool {
+    pub(crate) fn wants(&self, count: usize) -> bool {
         let passing = self.passing();
-        !self.filling.is_empty() || (count > passing && self.fits(count - passing, free))
+        let has_place = self.has_room() || !self.filling.is_empty();
+        count > passing && has_place && {
+            let more = (count - passing).min(self.size.saturating_sub(self.filling.len()));
+            self.account.has_room(self.growth(more), 0, Taker::Stream)
+        }
     }
 
-    /// Whether so many more bytes find a place.
-    pub(crate) fn fits(&self, more: usize, free: usize) -> bool {
-        self.has_room() && self.growth(more) <= free
-    }
-
-    /// The memory that so many more bytes take.
+    /// The memory that so many more bytes of the part that fills have to find.
     fn growth(&self, more: usize) -> usize {
-        let there = self.filling.capacity().max(self.spare.capacity());
-        let within = self.room_for(more).saturating_sub(there);
-        let beyond = self.filling.len().saturating_add(more).saturating_sub(self.size);
-        within.saturating_add(beyond)
+        let there = self.filling.capacity().max(match self.filling.is_empty() {
+            true => self.spare.capacity(),
+            false => 0,
+        });
+        let room = self.room_for(more);
+        if room <= there { 0 } else { room }
     }
 
     /// Lets all bytes go. Parts under way are still to be answered: one that arrives after an
     /// abort would stay.
     pub(crate) fn give_up(&mut self) {
         self.given_up = true;
-        self.filling = Vec::new();
-        self.spare = Vec::new();
+        self.filling = self.account.nothing();
+        self.spare = self.account.nothing();
         self.full.retain(|part| matches!(part.state, State::Sending(_)));
+        let nothing = Rc::new(self.account.nothing());
         for part in &mut self.full {
-            part.bytes = Rc::new(Vec::new());
+            part.bytes = Piece::whole(Rc::clone(&nothing));
         }
     }
 
     /// The only part of an object that fits into one.
-    pub(crate) fn only(&self) -> Option<Rc<Vec<u8>>> {
-        match self.full.as_slice() {
-            [only] if self.etags.len() == 1 => Some(Rc::clone(&only.bytes)),
-            _ => None,
+    pub(crate) fn only(&self) -> Option<&Piece> {
+        let is_one = self.end <= self.size as u64 && self.missing.is_empty();
+        self.full
+            .front()
+            .filter(|part| is_one && self.full.len() == 1 && part.index == 0)
+            .map(|part| &part.bytes)
+    }
+
+    /// Lets go of the bytes of an object of which the store has all it will get.
+    pub(crate) fn let_go(&mut self) {
+        self.full.clear();
+    }
+
+    /// Whether there is more than one PutObject can take, and some of it is to be sent.
+    pub(crate) fn needs_upload(&self) -> bool {
+        let size = self.end.max(self.announced.unwrap_or_default());
+        !self.full.is_empty() && size > self.size as u64
+    }
+
+    /// When a part is to be sent, one after the other, so that the host holds one of them.
+    pub(crate) fn next_due(&self) -> Option<Moment> {
+        match self.full.front()?.state {
+            State::Due(at) => Some(at),
+            State::Sending(_) => None,
         }
     }
 
-    /// Whether there is more than one PutObject can take, or may be.
-    pub(crate) fn needs_upload(&self) -> bool {
-        self.etags.len() > 1 || (self.etags.len() == 1 && !self.filling.is_empty())
+    /// The part that is to be sent now.
+    pub(crate) fn due(&self, now: Moment) -> Option<Due> {
+        let part = self.full.front()?;
+        self.next_due()
+            .filter(|at| now >= *at)
+            .map(|_| Due { number: part.index.saturating_add(1), bytes: part.bytes.clone() })
     }
 
-    /// The part to be sent now: one after the other, so that the host holds one of them.
-    pub(crate) fn due(
-        &mut self,
-        room: usize,
-        now: Moment,
-        call: impl FnOnce() -> CallId,
-    ) -> Option<(CallId, u32, Rc<Vec<u8>>)> {
-        let part = self.full.first_mut()?;
-        match part.state {
-            State::Due(at) if now >= at && part.bytes.len() <= room => {
-                let id = call();
-                part.state = State::Sending(id);
-                part.attempts += 1;
-                Some((id, part.number, Rc::clone(&part.bytes)))
-            }
-            State::Due(_) | State::Sending(_) => None,
+    /// The part that is due is sent by this call.
+    pub(crate) fn send(&mut self, call: CallId) {
+        if let Some(part) = self.full.front_mut() {
+            part.state = State::Sending(call);
+            part.attempts = part.attempts.saturating_add(1);
         }
     }
 
@@ -366,10 +387,12 @@ impl Parts {
     }
 
     /// The ETags of all parts, once every part is stored.
-    pub(crate) fn etags(&self) -> Option<Vec<String>> {
-        self.etags.iter().cloned().collect()
+    pub(crate) fn etags(&self) -> Option<impl Iterator<Item = &str>> {
+        let are_all = self.etags.len() as u64 == self.count();
+        are_all.then(|| self.etags.iter().map(|(_, etag)| etag.as_str()))
     }
 
+    /// Whether a part is sent by this call.
     pub(crate) fn has(&self, call: CallId) -> bool {
         self.full.iter().any(|part| matches!(part.state, State::Sending(own) if own == call))
     }
@@ -396,19 +419,18 @@ impl Parts {
             return Some(Ok(()));
         }
         let status = answer.headers.status();
-        let etag = answer.headers.text("etag");
+        let etag = answer.headers.text("etag").filter(|etag| etag.len() <= MAX_ETAG);
         let failure = match (store::judge(status), etag) {
             (Written::Done, Some(etag)) => {
-                let part = self.full.remove(at);
-                if let Some(slot) = self.slot(u64::from(part.number.saturating_sub(1))) {
-                    *slot = Some(etag.to_owned());
-                }
+                let part = self.full.remove(at)?;
+                let behind = self.etags.partition_point(|(index, _)| *index < part.index);
+                self.etags.insert(behind, (part.index, etag.to_owned()));
                 self.reuse(part.bytes);
                 return Some(Ok(()));
             }
             (Written::Failed | Written::Done, _) => {
                 let part = self.full.get_mut(at)?;
-                if let Some(due) = next_attempt(part.attempts, now) {
+                if let Some(due) = Patience::Write.next(part.attempts, now) {
                     part.state = State::Due(due);
                     return Some(Ok(()));
                 }
@@ -424,52 +446,88 @@ impl Parts {
     }
 
     /// Keeps the room of a part that is stored, while bytes of another come.
-    fn reuse(&mut self, bytes: Rc<Vec<u8>>) {
+    fn reuse(&mut self, bytes: Piece) {
         let is_within = !self.filling.is_empty() || self.passing() > 0;
         if is_within
             && self.announced != Some(self.at)
-            && let Ok(mut bytes) = Rc::try_unwrap(bytes)
+            && self.filling.capacity() < self.size
+            && let Some(mut held) = bytes.into_held()
         {
-            bytes.clear();
-            self.spare = bytes;
+            held.clear();
+            self.spare = held;
         }
     }
 
-    /// Makes room for bytes.
-    fn reserve(&mut self, more: usize) {
-        if self.filling.capacity() == 0 {
-            self.filling = std::mem::take(&mut self.spare);
+    /// Makes room for bytes of the part that fills. False where there is none.
+    fn reserve(&mut self, more: usize, taker: Taker) -> bool {
+        if self.filling.is_empty() && self.filling.capacity() < self.spare.capacity() {
+            self.filling = std::mem::replace(&mut self.spare, self.account.nothing());
         }
         let room = self.room_for(more);
-        self.filling.reserve_exact(room.saturating_sub(self.filling.len()));
+        self.filling.grow(room, taker)
     }
 
-    /// The room the part that is being filled should have: all at once where the size is known,
-    /// since doubling would hold twice as much for a moment.
+    /// The room that the part that fills should have: no more than has come, twice, and behind some
+    /// bytes that of the whole part.
     fn room_for(&self, more: usize) -> usize {
-        let needed = self.filling.len().saturating_add(more).min(self.size);
-        if needed <= self.filling.capacity() {
-            return self.filling.capacity();
+        let (there, len) = (self.filling.capacity(), self.filling.len());
+        let needed = len.saturating_add(more).min(self.size);
+        if needed <= there {
+            return there;
         }
         let rest = self.announced.map(|size| size.saturating_sub(self.at));
         let rest = rest.map(|rest| usize::try_from(rest).unwrap_or(usize::MAX));
-        match rest {
-            Some(rest) => self.filling.len().saturating_add(rest).clamp(needed, self.size),
-            None if self.etags.is_empty() => {
-                (self.filling.capacity() * 2).max(FIRST_ROOM).clamp(needed, self.size)
-            }
-            None => self.size,
+        let whole = rest.map_or(self.size, |rest| len.saturating_add(rest).min(self.size));
+        let doubled = there.saturating_mul(2).max(FIRST_ROOM).max(needed);
+        if doubled <= MAX_DOUBLED { doubled.min(whole).max(needed) } else { whole.max(needed) }
+    }
+
+    fn close_full(&mut self) {
+        if self.filling.len() == self.size || self.announced == Some(self.at) {
+            self.close();
         }
     }
 
     fn close(&mut self) {
         let index = self.begun();
-        self.slot(index);
-        self.missing.retain(|missing| *missing != index);
+        if let Ok(at) = self.missing.binary_search(&index) {
+            self.missing.remove(at);
+        }
         self.checked = self.check.clone();
-        let number = u32::try_from(index.saturating_add(1)).unwrap_or(u32::MAX);
-        let bytes = Rc::new(std::mem::take(&mut self.filling));
-        let state = State::Due(Moment::default());
-        self.full.push(Part { number, bytes, attempts: 0, state });
+        let bytes = std::mem::replace(&mut self.filling, self.account.nothing());
+        self.add(index, Piece::whole(Rc::new(bytes)));
     }
+
+    fn add(&mut self, index: u64, bytes: Piece) {
+        self.is_begun = true;
+        let state = State::Due(Moment::default());
+        self.full.push_back(Part { index, bytes, attempts: 0, state });
+    }
+
+    /// What is held, each buffer once, by its address.
+    #[cfg(test)]
+    pub(crate) fn held(&self, found: &mut std::collections::BTreeMap<usize, usize>) {
+        for held in [&self.filling, &self.spare] {
+            found.insert(std::ptr::from_ref(held) as usize, held.capacity());
+        }
+        for part in &self.full {
+            let held = part.bytes.held();
+            found.insert(Rc::as_ptr(held) as usize, held.capacity());
+        }
+    }
+}
+
+/// The size of a part. An object that is announced to be huge has larger parts, so that they are few
+/// enough.
+fn part_size(account: &Account, announced: Option<u64>) -> Result<usize, NotStored> {
+    let announced = announced.unwrap_or_default();
+    if announced > MAX_OBJECT {
+        return Err(NotStored::BeyondS3);
+    }
+    let least = announced.div_ceil(MAX_PARTS);
+    let size = usize::try_from(least).unwrap_or(usize::MAX).max(account.part());
+    if size > account.largest_part() {
+        return Err(NotStored::BeyondMemory { part: least });
+    }
+    Ok(size)
 }

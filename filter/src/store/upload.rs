@@ -2,14 +2,15 @@
 //! aborted.
 //!
 //! What makes an object visible may have been done though its answer was lost, and then a second
-//! attempt is refused. So once there was a second one, a refusal says nothing: the object in the
-//! bucket is looked at.
+//! attempt is refused. So once the store was not heard, a refusal says nothing: the object in the
+//! bucket is looked at. What the store itself has refused every time needs no look.
 
-use std::rc::Rc;
 use std::time::Duration;
 
-use super::part::Parts;
+use super::part::{Due, Parts};
+use super::words::{self, Words};
 use super::{Target, Written};
+use crate::account::{Account, Body, Piece};
 use crate::attempt::Attempt;
 use crate::configuration::Timeouts;
 use crate::host::{Call, CallAnswer, CallId, Effect};
@@ -18,9 +19,6 @@ use crate::http::percent;
 use crate::reason::NotStored;
 use crate::store;
 use crate::time::Moment;
-
-/// How often a bucket is looked at that does not have the object yet.
-const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// The origin's side of an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,11 +66,24 @@ pub(crate) enum Upload {
 #[derive(Debug)]
 pub(crate) enum Step {
     Abort { id: String },
-    Complete { id: String, etags: Vec<String> },
+    Complete { id: String, body: Body },
     Create,
     Look,
-    Part { id: String, number: u32, bytes: Rc<Vec<u8>> },
-    Put { bytes: Rc<Vec<u8>> },
+    Part { id: String, number: u64, body: Body },
+    Put { body: Body },
+}
+
+/// What a copy asks of its store now.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// A request.
+    Call(CallId, Step),
+    /// A request, once there is memory for it.
+    NoRoom,
+    /// Nothing.
+    Nothing,
+    /// What no memory here will ever hold.
+    TooLarge,
 }
 
 impl Step {
@@ -92,14 +103,11 @@ impl Step {
         };
         let (headers, body) = match self {
             Self::Abort { id } => (target.abort_upload(&id), None),
-            Self::Complete { id, etags } => {
-                let body = store::completion(&etags).into_bytes();
-                (target.complete_upload(&id), Some(Rc::new(body)))
-            }
+            Self::Complete { id, body } => (target.complete_upload(&id), Some(body)),
             Self::Create => (target.create_upload(), None),
             Self::Look => (target.head(), None),
-            Self::Part { id, number, bytes } => (target.upload_part(&id, number), Some(bytes)),
-            Self::Put { bytes } => (target.put(bytes.len()), Some(bytes)),
+            Self::Part { id, number, body } => (target.upload_part(&id, number), Some(body)),
+            Self::Put { body } => (target.put(body.len()), Some(body)),
         };
         Call {
             cluster: target.bucket.store.cluster.clone(),
@@ -112,38 +120,89 @@ impl Step {
 }
 
 impl Upload {
-    /// The request that is due.
+    /// The request that is due. `may_send` says whether a body is this copy's turn.
     pub(crate) fn advance(
         &mut self,
         parts: &mut Parts,
         flow: Flow,
-        room: usize,
+        account: &Account,
+        may_send: bool,
         now: Moment,
         call: impl FnOnce() -> CallId,
-    ) -> Option<(CallId, Step)> {
+    ) -> Asked {
         self.proceed(parts, flow);
+        let sent = |call, step| Asked::Call(call, step);
+        let send = |piece: &Piece| if may_send { piece.to_body() } else { None };
         match self {
-            Self::Absent | Self::Over(_) => None,
-            Self::Aborting { id, attempt } => {
-                let begun = attempt.begin(now, call);
-                begun.map(|call| (call, Step::Abort { id: id.clone() }))
-            }
+            Self::Absent | Self::Over(_) => Asked::Nothing,
+            Self::Aborting { id, attempt } => match attempt.begin(now, call) {
+                Some(call) => sent(call, Step::Abort { id: id.clone() }),
+                None => Asked::Nothing,
+            },
             Self::Completing { id, attempt } => {
-                let etags = parts.etags()?;
-                let begun = attempt.begin(now, call);
-                begun.map(|call| (call, Step::Complete { id: id.clone(), etags }))
+                let Some(etags) = parts.etags().filter(|_| attempt.is_due(now)) else {
+                    return Asked::Nothing;
+                };
+                let words = store::completion(etags);
+                if !account.can_ever_hold(0, words.len()) {
+                    return Asked::TooLarge;
+                }
+                let body = if may_send { account.words(words) } else { None };
+                let Some(body) = body else { return Asked::NoRoom };
+                match attempt.begin(now, call) {
+                    Some(call) => sent(call, Step::Complete { id: id.clone(), body }),
+                    None => Asked::Nothing,
+                }
             }
-            Self::Creating(attempt) => attempt.begin(now, call).map(|call| (call, Step::Create)),
-            Self::Looking { attempt, .. } => {
-                attempt.begin(now, call).map(|call| (call, Step::Look))
+            Self::Creating(attempt) => match attempt.begin(now, call) {
+                Some(call) => sent(call, Step::Create),
+                None => Asked::Nothing,
+            },
+            Self::Looking { attempt, .. } => match attempt.begin(now, call) {
+                Some(call) => sent(call, Step::Look),
+                None => Asked::Nothing,
+            },
+            Self::Open { id } => {
+                let Some(Due { number, bytes }) = parts.due(now) else { return Asked::Nothing };
+                let Some(body) = send(&bytes) else { return Asked::NoRoom };
+                let call = call();
+                parts.send(call);
+                sent(call, Step::Part { id: id.clone(), number, body })
             }
-            Self::Open { id } => parts
-                .due(room, now, call)
-                .map(|(call, number, bytes)| (call, Step::Part { id: id.clone(), number, bytes })),
             Self::Putting(attempt) => {
-                let bytes = parts.only()?;
-                attempt.begin(now, call).map(|call| (call, Step::Put { bytes }))
+                let Some(bytes) = parts.only().filter(|_| attempt.is_due(now)) else {
+                    return Asked::Nothing;
+                };
+                let Some(body) = send(bytes) else { return Asked::NoRoom };
+                match attempt.begin(now, call) {
+                    Some(call) => sent(call, Step::Put { body }),
+                    None => Asked::Nothing,
+                }
             }
+        }
+    }
+
+    /// When the next request is due, where time brings it on.
+    pub(crate) fn due(&self, parts: &Parts) -> Option<Moment> {
+        match self {
+            Self::Aborting { attempt, .. }
+            | Self::Completing { attempt, .. }
+            | Self::Creating(attempt)
+            | Self::Looking { attempt, .. }
+            | Self::Putting(attempt) => attempt.due(),
+            Self::Open { .. } => parts.next_due(),
+            Self::Absent | Self::Over(_) => None,
+        }
+    }
+
+    /// Whether a call of this is, or makes part of, a write into the bucket.
+    pub(crate) fn is_write(&self, call: CallId) -> bool {
+        match self {
+            Self::Completing { attempt, .. } | Self::Creating(attempt) | Self::Putting(attempt) => {
+                attempt.is(call)
+            }
+            Self::Aborting { .. } | Self::Looking { .. } => false,
+            Self::Absent | Self::Open { .. } | Self::Over(_) => false,
         }
     }
 
@@ -151,19 +210,19 @@ impl Upload {
     fn proceed(&mut self, parts: &Parts, flow: Flow) {
         let next = match (&*self, flow) {
             (Self::Absent | Self::Putting(_), Flow::Lost(why)) => Self::Over(Err(why)),
-            (Self::Absent, Flow::Whole) if parts.only().is_some() => Self::Putting(Attempt::FIRST),
+            (Self::Absent, Flow::Whole) if parts.only().is_some() => Self::Putting(Attempt::WRITE),
             (Self::Absent, Flow::Flowing | Flow::Backfilling | Flow::Whole)
                 if parts.needs_upload() =>
             {
-                Self::Creating(Attempt::FIRST)
+                Self::Creating(Attempt::WRITE)
             }
             (Self::Open { id } | Self::Completing { id, .. }, Flow::Lost(_))
                 if parts.all_stored() =>
             {
-                Self::Aborting { id: id.clone(), attempt: Attempt::FIRST }
+                Self::Aborting { id: id.clone(), attempt: Attempt::OTHER }
             }
             (Self::Open { id }, Flow::Whole) if parts.all_stored() => {
-                Self::Completing { id: id.clone(), attempt: Attempt::FIRST }
+                Self::Completing { id: id.clone(), attempt: Attempt::WRITE }
             }
             // An upload that is being created is answered before it can be aborted.
             (
@@ -208,24 +267,19 @@ impl Upload {
         matches!(self, Self::Creating(_))
     }
 
-    /// Whether an upload may have come to be of which nobody heard: the host answered, which lacks
-    /// the time that a server took, or somebody before the store did; or the id is unreadable.
+    /// Whether an upload may have come to be of which nobody heard: it was not the store that
+    /// answered, or the id is unreadable.
     pub(crate) fn is_unconfirmed(&self, call: CallId, answer: &CallAnswer) -> bool {
         let is_lost = match answer.headers.status() {
-            Some(502 | 504) | None => true,
             Some(200..=299) => created(answer).is_none(),
-            Some(_) => answer.headers.get("x-envoy-upstream-service-time").is_none(),
+            Some(_) | None => !store::is_own(&answer.headers),
         };
         is_lost && matches!(self, Self::Creating(attempt) if attempt.is(call))
     }
 
     /// Whether the body of an answer says more than its status.
     pub(crate) fn wants_words(&self, call: CallId) -> bool {
-        match self {
-            Self::Completing { attempt, .. } | Self::Creating(attempt) => attempt.is(call),
-            Self::Aborting { .. } | Self::Looking { .. } | Self::Putting(_) => false,
-            Self::Absent | Self::Open { .. } | Self::Over(_) => false,
-        }
+        self.is_write(call)
     }
 
     /// Takes an answer; returns why the object is lost, where it is. `is_ours` judges the headers
@@ -246,22 +300,21 @@ impl Upload {
         let written = store::judge(status);
         match self {
             Self::Absent | Self::Open { .. } | Self::Over(_) => None,
-            Self::Putting(attempt) => {
-                let failure = match conclude(written) {
-                    Some(Ok(())) => {
-                        *self = Self::Over(Ok(()));
-                        return None;
-                    }
-                    Some(Err(why)) => why,
-                    None => attempt.again(status, now).err()?,
-                };
-                *self = if attempt.is_repeated() {
-                    Self::look(None, failure, now, patience)
-                } else {
-                    Self::Over(Err(failure))
-                };
-                None
-            }
+            Self::Putting(attempt) => match Heard::of(attempt, answer, words::on_put, now) {
+                Heard::Again => None,
+                Heard::Done => {
+                    *self = Self::Over(Ok(()));
+                    None
+                }
+                Heard::Refused(why) => {
+                    *self = Self::Over(Err(why));
+                    None
+                }
+                Heard::Unsure(why) => {
+                    *self = Self::look(None, why, now, patience);
+                    None
+                }
+            },
             Self::Creating(attempt) => match (conclude(written), created(answer)) {
                 (Some(Ok(())), Some(id)) => {
                     *self = Self::Open { id };
@@ -279,22 +332,19 @@ impl Upload {
                     }
                 },
             },
-            // S3 can begin a 200 before it knows how the completion ends.
             Self::Completing { id, attempt } => {
-                let turned = written == Written::Done && words(answer).contains("<Error>");
-                let failure = match conclude(if turned { Written::Failed } else { written }) {
-                    Some(Ok(())) => {
+                match Heard::of(attempt, answer, words::on_completion, now) {
+                    Heard::Again => None,
+                    Heard::Done => {
                         *self = Self::Over(Ok(()));
-                        return None;
+                        None
                     }
-                    Some(Err(why)) => why,
-                    None => attempt.again(status, now).err()?,
-                };
-                if attempt.is_repeated() {
-                    *self = Self::look(Some(std::mem::take(id)), failure, now, patience);
-                    return None;
+                    Heard::Refused(why) => Some(why),
+                    Heard::Unsure(why) => {
+                        *self = Self::look(Some(std::mem::take(id)), why, now, patience);
+                        None
+                    }
                 }
-                Some(failure)
             }
             Self::Looking { id, attempt, until, why } => {
                 let failure = match (status, written) {
@@ -303,8 +353,9 @@ impl Upload {
                         return None;
                     }
                     (Some(200), _) => NotStored::AlreadyThere,
+                    // Once more, when nothing can be under way any longer.
                     (Some(404), _) | (_, Written::Failed) if now < *until => {
-                        attempt.wait_until(now.after(LOOK_PERIOD));
+                        attempt.wait_until(*until);
                         return None;
                     }
                     (Some(404), _) => *why,
@@ -313,7 +364,7 @@ impl Upload {
                     (_, Written::Failed | Written::Refused(_)) => NotStored::Unknown,
                 };
                 *self = match id.take() {
-                    Some(id) => Self::Aborting { id, attempt: Attempt::FIRST },
+                    Some(id) => Self::Aborting { id, attempt: Attempt::OTHER },
                     None => Self::Over(Ok(())),
                 };
                 Some(failure)
@@ -338,7 +389,7 @@ impl Upload {
     }
 
     fn look(id: Option<String>, why: NotStored, now: Moment, patience: Duration) -> Self {
-        Self::Looking { id, attempt: Attempt::FIRST, until: now.after(patience), why }
+        Self::Looking { id, attempt: Attempt::OTHER, until: now.after(patience), why }
     }
 
     /// How it ended, once it has. Of a lost object the reason is the flow's.
@@ -359,27 +410,68 @@ impl Upload {
         }
     }
 
-    /// Whether time brings it on.
-    pub(crate) const fn waits(&self) -> bool {
-        match self {
-            Self::Aborting { attempt, .. }
-            | Self::Completing { attempt, .. }
-            | Self::Creating(attempt)
-            | Self::Looking { attempt, .. }
-            | Self::Putting(attempt) => attempt.waits(),
-            Self::Open { .. } => true,
-            Self::Absent | Self::Over(_) => false,
-        }
+    /// Whether it is only asked what came of it, for which no byte is needed.
+    pub(crate) const fn is_looking(&self) -> bool {
+        matches!(self, Self::Looking { .. })
     }
 }
 
-fn words(answer: &CallAnswer) -> &str {
+/// What was heard of a request that makes an object visible.
+#[derive(Debug)]
+enum Heard {
+    /// It is made again.
+    Again,
+    Done,
+    /// It was not done.
+    Refused(NotStored),
+    /// It may have been done; if not, this is why.
+    Unsure(NotStored),
+}
+
+impl Heard {
+    fn of(
+        attempt: &mut Attempt,
+        answer: &CallAnswer,
+        judge_words: impl FnOnce(&str) -> Words,
+        now: Moment,
+    ) -> Self {
+        let status = answer.headers.status();
+        let written = match store::judge(status) {
+            Written::Done => match judge_words(text(answer)) {
+                Words::Done => return Self::Done,
+                Words::Failed => Written::Failed,
+                // To ask once more would say no more.
+                Words::Silent => return Self::Unsure(NotStored::Unconfirmed),
+            },
+            written @ (Written::AlreadyThere | Written::Refused(_)) => written,
+            Written::Failed => {
+                // Where the store itself says so, it was not done.
+                if !store::is_own(&answer.headers) {
+                    attempt.doubt();
+                }
+                Written::Failed
+            }
+        };
+        let why = match written {
+            Written::Done => return Self::Done,
+            Written::AlreadyThere => NotStored::AlreadyThere,
+            Written::Refused(status) => NotStored::Refused(status),
+            Written::Failed => match attempt.again(status, now) {
+                Ok(()) => return Self::Again,
+                Err(why) => why,
+            },
+        };
+        if attempt.is_doubtful() { Self::Unsure(why) } else { Self::Refused(why) }
+    }
+}
+
+fn text(answer: &CallAnswer) -> &str {
     std::str::from_utf8(&answer.body).unwrap_or_default()
 }
 
 /// The id of an upload that has been created.
 fn created(answer: &CallAnswer) -> Option<String> {
-    store::upload_id(words(answer))
+    store::upload_id(text(answer))
 }
 
 /// What is final in an answer.

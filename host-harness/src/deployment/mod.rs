@@ -71,8 +71,8 @@ section! {
         /// a larger one is left to the origin. At most 33554431: one byte less than what Envoy lets a filter
         /// receive.
         pub object_bytes: At<u64> [Default "8388608"],
-        /// The bytes of all objects held at once. With `path: streaming`, the copies that the host holds
-        /// of them are among these, and a third is for them.
+        /// The bytes of all objects held at once, and of the copies that the host holds of them:
+        /// a third is for those with `path: streaming`, half with `path: callout`.
         pub memory_bytes: At<u64> [Default "67108864"],
         /// How many objects are fetched at once.
         pub fetches: At<u64> [Default "64"],

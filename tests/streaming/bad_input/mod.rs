@@ -26,7 +26,7 @@ use self::stores::stores;
 use super::pattern;
 use crate::boto3::VERSION as BOTO3_VERSION;
 use crate::support::client::{connect, get, request};
-use crate::support::gateway::{Gateway, Host, Path, Setup};
+use crate::support::gateway::{Bucket, Gateway, Host, Path, Setup};
 use crate::support::python;
 use crate::support::server::{Reply, Server};
 use crate::support::store::Store;
@@ -84,7 +84,7 @@ struct Bench {
     origin: Server,
     /// Uploads that the store has made and not confirmed.
     lost: Arc<AtomicUsize>,
-    /// The key and the id of another client's upload, of an object of which one is lost.
+    /// The object and the id of another client's upload, of an object of which one is lost.
     others: (String, String),
 }
 
@@ -111,7 +111,11 @@ impl Bench {
         let seen = Counts::default();
         let lost: Arc<AtomicUsize> = Arc::default();
         let losing = Arc::clone(&lost);
-        let store = Store::files_behind(&["examplebucket"], move |request, own| {
+        // A store that fails is left alone for a while, and with it its bucket: each row has its own.
+        let buckets: Vec<String> = (0..rows.len()).map(bucket_of).collect();
+        let mut names: Vec<&str> = buckets.iter().map(String::as_str).collect();
+        names.push("examplebucket");
+        let store = Store::files_behind(&names, move |request, own| {
             let Some(index) = row_of(request.path()) else { return own() };
             let operation = operation(request);
             let answer = (of_store[index].store)(operation, seen.next(index, operation));
@@ -147,6 +151,9 @@ impl Bench {
             },
         }]);
         let mut setup = Setup::new(rules, store.address(), &[origin.address]);
+        let first = setup.buckets[0].clone();
+        let of_row = |name| Bucket { name, ..first.clone() };
+        setup.buckets.extend(buckets.into_iter().map(of_row));
         setup.path = Path::Streaming;
         let silence = SILENCE.as_millis();
         setup.timeouts = Some(json!({
@@ -184,7 +191,7 @@ impl Bench {
     fn ask(&self, index: usize) -> Result<Gets, String> {
         let (row, object) = (&self.rows[index], &self.objects[index]);
         let address: SocketAddr = self.gateway.address;
-        let mut asking = request("GET", format!("/examplebucket/row/{index}"));
+        let mut asking = request("GET", path_of(index));
         if let Client::Ranges(range) = row.client {
             asking = asking.with("range", range);
         }
@@ -226,8 +233,8 @@ impl Bench {
 
     /// Whether the bucket has a row's object in the end; an error where it has something else.
     fn kept(&self, index: usize) -> Result<bool, String> {
-        let path = format!("/examplebucket/row/{index}");
-        let line = format!("GET examplebucket/row/{index}:");
+        let path = path_of(index);
+        let line = format!("GET {}/row/{index}:", bucket_of(index));
         // Its line in the log is the end of it. A miss that ends before the origin's answer has none.
         let time = match self.rows[index].gets {
             Gets::Error(_) if self.rows[index].kept == Kept::Nothing => Duration::ZERO,
@@ -262,7 +269,7 @@ impl Bench {
 
     /// What the log says of a row's object in the end.
     fn told(&self, index: usize) -> String {
-        let line = format!("GET examplebucket/row/{index}:");
+        let line = format!("GET {}/row/{index}:", bucket_of(index));
         let log = self.gateway.log();
         let last = log.lines().rfind(|found| found.contains(&line)).unwrap_or_default();
         if let Some((_, told)) = last.split_once("client had left, ") {
@@ -292,7 +299,11 @@ impl Bench {
         if !open.is_empty() {
             failures.push(format!("uploads left open: {open:?}"));
         }
-        let listed = listed_uploads(self.store.direct());
+        let (bucket, _) = key.split_once('/').expect("a bucket and a key");
+        let listed: Vec<_> = listed_uploads(self.store.direct(), bucket)
+            .iter()
+            .map(|listed| format!("{bucket}/{listed}"))
+            .collect();
         if listed != [key.as_str()] {
             failures.push(format!("uploads that are listed as open: {listed:?}, not {key}"));
         }
@@ -301,7 +312,7 @@ impl Bench {
         if found != lost || lost == 0 {
             failures.push(format!("{lost} uploads were lost, and {found} found"));
         }
-        if !log.contains(&format!("the upload {id} of examplebucket/{key} has parts")) {
+        if !log.contains(&format!("the upload {id} of {key} has parts")) {
             failures.push("another client's upload was not among those found".to_owned());
         }
         // All memory is there for one more.
@@ -318,12 +329,11 @@ impl Bench {
     }
 }
 
-/// Opens an upload of an object of which the store loses one, and sends a part of it. Returns its
-/// key and its id.
+/// Opens an upload of an object of which the store loses one, and sends a part of it. Returns the
+/// object's name and the upload's id.
 fn others(rows: &[Row], store: SocketAddr) -> (String, String) {
     let of = |row: &Row| row.name == "store makes an upload, and its answer is lost";
-    let key = format!("row/{}", rows.iter().position(of).expect("the row is there"));
-    let path = format!("/examplebucket/{key}");
+    let path = path_of(rows.iter().position(of).expect("the row is there"));
     let create = request("POST", format!("{path}?uploads")).with("content-length", "0");
     let created = create.send(store).expect("the store answers");
     let words = String::from_utf8(created.body).expect("XML");
@@ -331,13 +341,13 @@ fn others(rows: &[Row], store: SocketAddr) -> (String, String) {
     let (id, _) = id.split_once('<').expect("an id");
     let part = request("PUT", format!("{path}?partNumber=1&uploadId={id}")).with_body("another's");
     assert_eq!(part.send(store).expect("the store answers").status, 200);
-    (key, id.to_owned())
+    (path.trim_start_matches('/').to_owned(), id.to_owned())
 }
 
-/// The keys of the uploads that a store lists as open, asked by boto3.
-fn listed_uploads(store: SocketAddr) -> Vec<String> {
+/// The keys of the uploads that a store lists as open in a bucket, asked by boto3.
+fn listed_uploads(store: SocketAddr, bucket: &str) -> Vec<String> {
     let output = Command::new("python3")
-        .args(["-c", include_str!("../../clients/uploads.py"), &format!("http://{store}")])
+        .args(["-c", include_str!("../../clients/uploads.py"), &format!("http://{store}"), bucket])
         .env("PYTHONPATH", python::package("boto3", BOTO3_VERSION, true))
         .output()
         .expect("Python 3 can be started");
@@ -357,6 +367,16 @@ impl Counts {
         *count += 1;
         *count - 1
     }
+}
+
+/// The bucket of a row.
+fn bucket_of(index: usize) -> String {
+    format!("row-{index}")
+}
+
+/// The path of a row's object.
+fn path_of(index: usize) -> String {
+    format!("/{}/row/{index}", bucket_of(index))
 }
 
 /// The row a path belongs to.

@@ -135,6 +135,41 @@ pub(super) fn stores() -> Vec<Row> {
             Kept::All,
         ),
         store(
+            "store answers 200 with an error of a namespace to a completion, always",
+            LARGE,
+            |of, _| words(of == Complete, "<Error xmlns=\"x\"><Code>InternalError</Code></Error>"),
+            Kept::Nothing,
+        ),
+        store(
+            "store answers 200 with nothing to a completion, always",
+            LARGE,
+            |of, _| words(of == Complete, ""),
+            Kept::Nothing,
+        ),
+        store(
+            "store answers 200 with HTML to a completion, always",
+            LARGE,
+            |of, _| words(of == Complete, "<!DOCTYPE html><html><body>Welcome</body></html>"),
+            Kept::Nothing,
+        ),
+        store(
+            "store completes, and answers with nothing",
+            LARGE,
+            |of, _| match of == Complete {
+                true => Answer::OwnOtherwise(Reply::new(200, &[], "")),
+                false => Answer::Own,
+            },
+            Kept::All,
+        ),
+        store(
+            "store answers 200 with an error to a PUT, always",
+            SMALL,
+            |of, _| {
+                words(of == Put, "<?xml version=\"1.0\"?>\n<Error><Code>SlowDown</Code></Error>")
+            },
+            Kept::Nothing,
+        ),
+        store(
             "store completes, and its answer is lost",
             LARGE,
             |of, n| if of == Complete && n == 0 { Answer::OwnUnheard } else { Answer::Own },
@@ -159,7 +194,7 @@ pub(super) fn stores() -> Vec<Row> {
         store(
             "store dies in an upload, and comes back",
             LARGE,
-            |of, n| reset(matches!(of, Part(2..) | Complete | Abort) && n < 3),
+            |of, n| reset(matches!(of, Part(2..) | Complete | Abort) && n < 2),
             Kept::All,
         ),
         store(
@@ -179,6 +214,10 @@ pub(super) fn stores() -> Vec<Row> {
 
 fn at(now: bool, status: u16) -> Answer {
     if now { instead(status) } else { Answer::Own }
+}
+
+fn words(now: bool, words: &str) -> Answer {
+    if now { Answer::Instead(Reply::new(200, &[], words)) } else { Answer::Own }
 }
 
 fn hang(now: bool) -> Answer {

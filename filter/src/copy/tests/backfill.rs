@@ -73,6 +73,8 @@ fn the_same_etag_elsewhere_is_of_another_object() {
     ask(&mut bench, "/k", &part("bytes 0-3/6"), b"abcd");
     ask(&mut bench, "/k", &moved("/other"), b"");
     ask(&mut bench, "/other", &part("bytes 4-5/6"), b"ef");
+    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
     assert!(bench.lines[0].contains("may have changed"), "{:?}", bench.lines);
 }
 
@@ -215,4 +217,32 @@ fn an_origin_on_the_inside_is_asked_once_and_told() {
     assert!(bench.lines[0].contains("inside of a network"), "{:?}", bench.lines);
     bench.pass(Duration::from_secs(60));
     assert!(bench.calls.is_empty(), "{:?}", bench.calls);
+}
+
+#[test]
+fn parts_are_as_large_as_the_size_that_the_first_range_tells() {
+    let mut bench = Bench::with_memory(3_000);
+    bench.backfill("k");
+    // Parts of four bytes would be 12,500.
+    bench.range("206", "bytes 0-3/50000", "\"v\"", b"abcd");
+    let [(_, line, _)] = &bench.calls[..] else { panic!("{:?}", bench.calls) };
+    assert_eq!(line, "GET /k ", "the rest of a part of five: {:?}", bench.calls);
+    bench.range("206", "bytes 4-4/50000", "\"v\"", b"e");
+    bench.answer("POST /b/k?uploads ", "200", "", CREATED);
+    assert_eq!(bench.body("PUT /b/k?partNumber=1&uploadId=u "), b"abcde");
+}
+
+#[test]
+fn a_size_that_can_never_be_stored_ends_it() {
+    for (range, told) in [
+        ("bytes 0-3/5497558138881", "more than the 5 TiB"),
+        ("bytes 0-3/5497558138880", "does not allow for parts of 549755814 bytes"),
+        ("bytes 0-3/18446744073709551615", "more than the 5 TiB"),
+    ] {
+        let mut bench = Bench::new();
+        bench.backfill("k");
+        bench.range("206", range, "\"v\"", b"abcd");
+        assert!(bench.lines[0].contains(told), "{:?}", bench.lines);
+        assert!(bench.calls.is_empty() && bench.engine.is_idle());
+    }
 }

@@ -57,7 +57,7 @@ fn a_completion_refused_the_second_time_is_judged_by_the_object() {
             // What nobody heard of may be under way still.
             bench.found("404", "", "");
             assert!(bench.calls.is_empty() && bench.lines.is_empty(), "{:?}", bench.lines);
-            bench.pass(Duration::from_secs(1));
+            bench.pass(Duration::from_secs(30));
             bench.found(status, length, tag);
             if told != "stored in the bucket" {
                 bench.answer("DELETE /b/k?uploadId=u ", "404", "", "");
@@ -71,7 +71,7 @@ fn a_completion_refused_the_second_time_is_judged_by_the_object() {
 #[test]
 fn a_completion_that_nobody_hears_of_is_waited_for_and_given_up() {
     let mut bench = Bench::completing();
-    for _ in 0..6 {
+    for _ in 0..3 {
         bench.lose("POST /b/k?uploadId=u *");
         bench.pass(Duration::from_secs(10));
     }
@@ -79,7 +79,7 @@ fn a_completion_that_nobody_hears_of_is_waited_for_and_given_up() {
     bench.pass(Duration::from_secs(31));
     bench.found("404", "", "");
     bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
-    assert!(bench.lines[0].ends_with("the store did not answer 6 attempts"), "{:?}", bench.lines);
+    assert!(bench.lines[0].ends_with("the store did not answer 3 attempts"), "{:?}", bench.lines);
 }
 
 #[test]
@@ -101,9 +101,7 @@ fn a_put_refused_the_second_time_is_judged_by_the_object() {
 #[test]
 fn a_completion_has_more_time_than_a_part() {
     let mut bench = Bench::completing();
-    let effects =
-        bench.engine.on_call_answer(bench.calls[0].0, CallAnswer::default(), Moment(bench.now));
-    assert!(!effects.is_empty());
+    bench.engine.on_call_answer(bench.calls[0].0, CallAnswer::default(), Moment(bench.now));
     let effects = bench.engine.on_tick(Moment(bench.now + Duration::from_secs(1)));
     let timeouts: Vec<_> = effects
         .iter()
@@ -114,4 +112,57 @@ fn a_completion_has_more_time_than_a_part() {
         })
         .collect();
     assert_eq!(timeouts, [Duration::from_secs(300)], "ten times `timeouts.store`");
+}
+
+#[test]
+fn a_completion_of_which_the_store_says_nothing_is_judged_by_the_object() {
+    for words in ["", "   ", "<html><body>ok</body></html>", "<CompleteMultipartUploadResult/>"] {
+        for (status, length, tag, told) in FINDINGS {
+            let mut bench = Bench::completing();
+            bench.answer("POST /b/k?uploadId=u *", "200", "", words);
+            assert!(bench.lines.is_empty(), "{words}: {:?}", bench.lines);
+            bench.found(status, length, tag);
+            if told != "stored in the bucket" {
+                bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
+            }
+            assert!(bench.lines[0].ends_with(told), "{words} {status}: {:?}", bench.lines);
+        }
+        // And it is not there.
+        let mut bench = Bench::completing();
+        bench.answer("POST /b/k?uploadId=u *", "200", "", words);
+        bench.found("404", "", "");
+        bench.pass(Duration::from_secs(30));
+        bench.found("404", "", "");
+        bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
+        assert!(
+            bench.lines[0].ends_with("the store did not say that it has it, and does not have it")
+        );
+        assert!(bench.calls.is_empty() && bench.engine.is_idle(), "{words}");
+    }
+}
+
+#[test]
+fn an_error_in_a_200_is_a_refusal_that_needs_no_look() {
+    const ERROR: &str = "<?xml version=\"1.0\"?><Error xmlns=\"x\"><Code>SlowDown</Code></Error>";
+    let mut bench = Bench::completing();
+    for _ in 0..3 {
+        bench.answer("POST /b/k?uploadId=u *", "200", "", ERROR);
+        bench.pass(Duration::from_secs(10));
+    }
+    bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
+    assert!(
+        bench.lines[0].contains("the store failed 3 times, last with 200"),
+        "{:?}",
+        bench.lines
+    );
+    let mut bench = Bench::new();
+    let id = bench.begin("k", Some(3)).unwrap();
+    bench.bytes(id, b"abc");
+    bench.end(id, End::Whole);
+    for _ in 0..3 {
+        bench.answer("PUT /b/k *", "200", "e", ERROR);
+        bench.pass(Duration::from_secs(10));
+    }
+    assert!(bench.lines[0].contains("not stored: the store failed 3 times"), "{:?}", bench.lines);
+    assert!(bench.calls.is_empty() && bench.engine.is_idle());
 }

@@ -4,11 +4,13 @@ mod backfill;
 mod bounds;
 mod looking;
 mod lost_uploads;
+mod memory;
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
+use crate::configuration::{Configuration, DataPath, Limits};
 use crate::digest::Check;
 use crate::engine::Engine;
 use crate::http::headers::{HeaderList, Headers};
@@ -17,9 +19,10 @@ use crate::report::Report;
 use crate::request::ObjectRequest;
 
 const CONFIGURATION: &str = r#"{
+    "path": "streaming",
     "buckets": [{"name": "b", "store": {"cluster": "store", "authority": "s:9000"}, "RoutingRules": []}],
     "origins": {"http://o": "origin", "http://p": "other"},
-    "limits": {"object_bytes": 4, "part_bytes": 4, "memory_bytes": 24, "backfills": 2}
+    "limits": {"object_bytes": 4, "part_bytes": 4, "memory_bytes": 3000, "backfills": 2}
 }"#;
 
 /// An engine, a clock, and the requests under way.
@@ -33,7 +36,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+        Self::with_memory(3_000)
+    }
+
+    fn with_memory(bytes: u64) -> Self {
+        let text = CONFIGURATION.replace("3000", &bytes.to_string());
+        let configuration = Configuration::from_json(text.as_bytes()).unwrap();
         Self {
             engine: Engine::new(Rc::new(configuration)),
             now: Duration::from_secs(1_000),
@@ -143,6 +151,10 @@ impl Bench {
 
 const CREATED: &str = "<R><UploadId>u</UploadId></R>";
 
+/// What a store says of an upload that it has made an object.
+const COMPLETED: &str =
+    "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>";
+
 #[test]
 fn an_object_within_one_part_is_put_whole_once_its_end_is_there() {
     for length in [Some(3), None] {
@@ -190,7 +202,7 @@ fn a_larger_object_goes_up_in_parts() {
     let completion = String::from_utf8(bench.body("POST /b/k?uploadId=u *").to_vec()).unwrap();
     let order: Vec<_> = ["e1", "e2", "e3"].map(|etag| completion.find(etag).unwrap()).to_vec();
     assert!(order.is_sorted(), "{completion}");
-    bench.answer("POST /b/k?uploadId=u *", "200", "", "<R/>");
+    bench.answer("POST /b/k?uploadId=u *", "200", "", COMPLETED);
     assert!(bench.lines[0].ends_with("stored in the bucket"), "{:?}", bench.lines);
 }
 
@@ -263,12 +275,12 @@ fn a_failing_store_is_asked_again_and_then_given_up() {
     bench.end(id, End::Whole);
     bench.answer("POST /b/k?uploads ", "200", "", CREATED);
     bench.answer("PUT /b/k?partNumber=1&uploadId=u ", "200", "e", "");
-    for _ in 0..6 {
+    for _ in 0..3 {
         bench.answer("PUT /b/k?partNumber=2&uploadId=u ", "503", "", "");
         bench.pass(Duration::from_secs(10));
     }
     bench.answer("DELETE /b/k?uploadId=u ", "204", "", "");
-    assert!(bench.lines[0].contains("failed 6 times"), "{:?}", bench.lines);
+    assert!(bench.lines[0].contains("failed 3 times"), "{:?}", bench.lines);
 }
 
 #[test]
@@ -283,7 +295,7 @@ fn a_completion_that_turns_into_an_error_is_none() {
     bench.answer("POST /b/k?uploadId=u *", "200", "", "<Error><Code>InternalError</Code></Error>");
     assert!(bench.lines.is_empty());
     bench.pass(Duration::from_secs(1));
-    bench.answer("POST /b/k?uploadId=u *", "200", "", "<R/>");
+    bench.answer("POST /b/k?uploadId=u *", "200", "", COMPLETED);
     assert!(bench.lines[0].ends_with("stored in the bucket"), "{:?}", bench.lines);
 }
 
@@ -370,13 +382,54 @@ fn a_stream_that_is_not_copied_to_its_end_is_continued_by_ranges() {
         bench.range("206", "bytes 12-14/15", "\"v\"", b"mno");
         assert_eq!(bench.body("PUT /b/k?partNumber=4&uploadId=u "), b"mno");
         bench.answer("PUT /b/k?partNumber=4&uploadId=u ", "200", "e", "");
-        bench.answer("POST /b/k?uploadId=u *", "200", "", "<R/>");
+        bench.answer("POST /b/k?uploadId=u *", "200", "", COMPLETED);
         assert!(
             bench.lines[0].ends_with("(15 bytes), client got 200, stored in the bucket"),
             "{:?}",
             bench.lines
         );
     }
+}
+
+#[test]
+fn a_store_that_fails_is_left_alone_and_then_tried_once() {
+    let mut bench = Bench::new();
+    let put = |bench: &mut Bench, key: &str| {
+        let id = bench.begin(key, Some(3))?;
+        bench.bytes(id, b"abc");
+        bench.end(id, End::Whole);
+        Some(())
+    };
+    put(&mut bench, "k").unwrap();
+    for attempt in 1..=3 {
+        bench.answer("PUT /b/k *", "503", "", "");
+        if attempt < 3 {
+            bench.pass(Duration::from_secs(4));
+        }
+    }
+    bench.lines.clear();
+    // What is wanted in the bucket now is told, and not fetched.
+    bench.backfill("l");
+    assert!(bench.lines[0].contains("is left alone for a while"), "{:?}", bench.lines);
+    // Behind the pause one is tried, and no other beside it.
+    bench.now += Duration::from_secs(1);
+    put(&mut bench, "m").unwrap();
+    assert!(put(&mut bench, "n").is_none());
+    bench.answer("PUT /b/m *", "200", "", "");
+    put(&mut bench, "n").unwrap();
+    put(&mut bench, "o").unwrap();
+}
+
+#[test]
+fn so_many_objects_are_copied_at_once_and_no_more() {
+    let mut bench = Bench::with_memory(64 << 20);
+    for n in 0..1_000 {
+        assert!(bench.begin(&n.to_string(), Some(3)).is_some(), "{n}");
+    }
+    let (plan, origin) = Bench::plan("more", Some(3));
+    let effects = bench.engine.begin(plan, origin, Moment(bench.now)).unwrap_err();
+    bench.take(effects);
+    assert!(bench.lines[0].ends_with("too many objects are on their way into buckets already"));
 }
 
 #[test]
@@ -389,11 +442,12 @@ fn one_copy_of_an_object_is_enough() {
 
 #[test]
 fn a_huge_object_has_larger_parts_not_more() {
-    let parts = Parts::new(8, Some(1_000_000), Check::default());
+    let limits = Limits { part_bytes: 8, memory_bytes: 1_000, ..Limits::default() };
+    let account = Account::new(&limits, DataPath::Streaming);
+    let mut parts = Parts::new(&account, Some(1_000_000), Check::default()).unwrap();
     assert_eq!(parts.received(), 0);
-    let mut parts = Parts::new(8, Some(1_000_000), Check::default());
-    assert!(!parts.push(&[0; 99], None), "a part has 100 bytes");
-    assert!(parts.push(&[0; 1], None));
+    assert_eq!(parts.push(&[0; 99], false), Pushed::Taken, "a part has 100 bytes");
+    assert_eq!(parts.push(&[0; 1], false), Pushed::Full);
 }
 
 /// The request that fetches a key for itself.

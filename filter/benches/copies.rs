@@ -1,0 +1,153 @@
+//! What an event costs while many objects wait for their store: `cargo bench -p back-to-origin --bench
+//! copies`. It is to be the same for few and for many.
+//!
+//! So many clients have missed so many objects, before a store that does not answer. A VM copies a
+//! thousand of them at most, and as many wait.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use back_to_origin::configuration::Configuration;
+use back_to_origin::engine::Engine;
+use back_to_origin::host::{CallAnswer, CallId, Effect};
+use back_to_origin::http::headers::Headers;
+use back_to_origin::matching::Source;
+use back_to_origin::miss_route;
+use back_to_origin::streaming::{MissStream, RequestDecision, ResponseDecision};
+use back_to_origin::time::Moment;
+use divan::{Bencher, black_box};
+
+const CONFIGURATION: &str = r#"{
+    "path": "streaming",
+    "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
+        {"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]}],
+    "origins": {"http://o": "o"}, "limits": {"memory_bytes": 536870912}
+}"#;
+
+const NOW: Moment = Moment(Duration::from_secs(1));
+
+fn main() {
+    divan::main();
+}
+
+struct Bench {
+    engine: Engine,
+    calls: Vec<CallId>,
+    keys: usize,
+}
+
+impl Bench {
+    fn new(waiting: usize) -> Self {
+        let configuration = Configuration::from_json(CONFIGURATION.as_bytes());
+        let configuration = configuration.expect("nothing is wrong with it");
+        let mut bench =
+            Self { engine: Engine::new(Rc::new(configuration)), calls: Vec::new(), keys: 0 };
+        for _ in 0..waiting {
+            bench.store_small();
+        }
+        bench
+    }
+
+    fn take(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Call(id, _) => self.calls.push(id),
+                Effect::Wake => {
+                    let effects = self.engine.on_wake(NOW);
+                    self.take(effects);
+                }
+                Effect::Answer(..) | Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) => {}
+                Effect::Release(_) | Effect::Tick(_) => {}
+            }
+        }
+    }
+
+    /// A miss, as far as the first byte.
+    fn begin(&mut self, size: usize) -> MissStream {
+        self.keys += 1;
+        let url = format!("http://g/b/{}", self.keys);
+        let mut stream = MissStream::default();
+        let request = Headers::from_pairs([
+            (":method", "GET"),
+            (miss_route::MISS, "bucket b 404"),
+            (miss_route::ORIGINAL_URL, &url),
+        ]);
+        let decided = stream.on_request(&mut self.engine, request, 7, NOW);
+        assert!(matches!(decided.decision, RequestDecision::Send(_)));
+        let size = size.to_string();
+        let answer = Headers::from_pairs([(":status", "200"), ("content-length", &size)]);
+        let decided = stream.on_response(&mut self.engine, &answer, || Source::Bucket, || None);
+        assert!(matches!(decided.decision, ResponseDecision::Stream(_)));
+        let effects = stream.on_lease(&mut self.engine, true);
+        self.take(effects);
+        stream
+    }
+
+    fn bytes(&mut self, stream: &MissStream, bytes: &[u8]) {
+        if let Some(copy) = stream.copy()
+            && self.engine.wants_bytes(copy, bytes.len())
+        {
+            let effects = self.engine.on_bytes(copy, bytes);
+            self.take(effects);
+        }
+    }
+
+    /// A whole miss of a small object.
+    fn store_small(&mut self) {
+        let mut stream = self.begin(1_000);
+        self.bytes(&stream, &[7; 1_000]);
+        let effects = stream.on_end(&mut self.engine);
+        self.take(effects);
+    }
+}
+
+/// 64 KiB of a stream.
+#[divan::bench(args = [10, 1_000, 10_000])]
+fn a_piece_of_a_stream(bencher: Bencher<'_, '_>, waiting: usize) {
+    let mut bench = Bench::new(waiting.min(999));
+    let over = waiting.saturating_sub(999);
+    let piece = vec![7; 64 * 1024];
+    let mut stream = bench.begin(1 << 40);
+    for _ in 0..over {
+        bench.store_small();
+    }
+    bencher.bench_local(|| {
+        if stream.copy().is_none() {
+            stream = bench.begin(1 << 40);
+        }
+        bench.bytes(black_box(&stream), &piece);
+    });
+}
+
+/// A miss from its beginning to its PUT.
+#[divan::bench(args = [10, 1_000, 10_000])]
+fn a_small_miss(bencher: Bencher<'_, '_>, waiting: usize) {
+    let mut bench = Bench::new(waiting);
+    bencher.bench_local(|| bench.store_small());
+}
+
+/// An answer of the store, and what follows from it.
+#[divan::bench(args = [10, 1_000, 10_000])]
+fn an_answer_of_the_store(bencher: Bencher<'_, '_>, waiting: usize) {
+    let mut bench = Bench::new(waiting);
+    bencher.bench_local(|| {
+        bench.store_small();
+        let Some(call) = bench.calls.pop() else { return };
+        let took = ("x-envoy-upstream-service-time", "1");
+        let headers = Headers::from_pairs([(":status", "200"), took]);
+        let answer = CallAnswer { headers, ..CallAnswer::default() };
+        let effects = bench.engine.on_call_answer(call, answer, NOW);
+        bench.take(effects);
+    });
+}
+
+/// Time that passes.
+#[divan::bench(args = [10, 1_000, 10_000])]
+fn a_tick(bencher: Bencher<'_, '_>, waiting: usize) {
+    let mut bench = Bench::new(waiting);
+    bencher.bench_local(|| {
+        let effects = bench.engine.on_tick(NOW);
+        bench.take(effects);
+    });
+}

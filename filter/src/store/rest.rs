@@ -1,0 +1,194 @@
+//! A store that fails is left alone for a while: what would be written to it meanwhile is served and
+//! not stored, so that its failing costs clients nothing.
+//!
+//! ```text
+//!       refused again and again, or given up            the pause is over
+//! Well ───────────────────────────────────▶ Resting ─────────────────────▶ Trying one copy
+//!   ▲                                          ▲                               │
+//!   └──────────── a write went well ───────────┴── given up: twice the pause ──┘
+//! ```
+
+use std::time::Duration;
+
+use super::Written;
+use crate::reason::NotStored;
+use crate::time::Moment;
+
+/// The first pause.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Writes that fail in a row, of whatever objects, before a bucket's store rests.
+const MAX_FAILURES: u32 = 8;
+
+/// The stores that have failed lately, by bucket.
+#[derive(Debug, Default)]
+pub(crate) struct Rests {
+    buckets: Vec<(String, Ailing)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ailing {
+    /// Writes that failed since the last that went well.
+    failures: u32,
+    pause: Duration,
+    /// Until when nothing new is written; behind it one copy is tried in each pause.
+    until: Option<Moment>,
+    is_trying: bool,
+}
+
+impl Rests {
+    /// Whether another copy may begin; `Err` while the store rests.
+    pub(crate) fn admit(&mut self, bucket: &str, now: Moment) -> Result<(), NotStored> {
+        let known = self.buckets.iter_mut().find(|(known, _)| known == bucket);
+        let Some((_, ailing)) = known else { return Ok(()) };
+        match ailing.until {
+            None => Ok(()),
+            Some(until) if now < until => Err(NotStored::StoreRests),
+            Some(_) => {
+                ailing.until = Some(now.after(ailing.pause));
+                ailing.is_trying = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// A store has answered a write, or has not.
+    pub(crate) fn on_write(&mut self, bucket: &str, written: Written, now: Moment) {
+        match written {
+            Written::AlreadyThere | Written::Done => {
+                self.buckets.retain(|(known, _)| known != bucket);
+            }
+            Written::Failed => self.change(bucket, |ailing| {
+                ailing.failures = ailing.failures.saturating_add(1);
+                if ailing.failures >= MAX_FAILURES && ailing.until.is_none() {
+                    ailing.until = Some(now.after(ailing.pause));
+                }
+            }),
+            // It is about this object, or ends its copy.
+            Written::Refused(_) => {}
+        }
+    }
+
+    /// A copy has ended without being stored.
+    pub(crate) fn on_lost(&mut self, bucket: &str, why: NotStored, now: Moment) {
+        if !is_of_the_store(why) {
+            return;
+        }
+        self.change(bucket, |ailing| match ailing.until {
+            None => ailing.until = Some(now.after(ailing.pause)),
+            Some(_) if ailing.is_trying => {
+                ailing.is_trying = false;
+                ailing.pause = ailing.pause.saturating_mul(2).min(LONGEST);
+                ailing.until = Some(now.after(ailing.pause));
+            }
+            // One that began before the pause.
+            Some(_) => {}
+        });
+    }
+
+    /// Has something done to what is known of a bucket's store.
+    fn change(&mut self, bucket: &str, change: impl FnOnce(&mut Ailing)) {
+        let known = self.buckets.iter_mut().find(|(known, _)| known == bucket);
+        if let Some((_, ailing)) = known {
+            return change(ailing);
+        }
+        let mut ailing = Ailing { failures: 0, pause: FIRST, until: None, is_trying: false };
+        change(&mut ailing);
+        self.buckets.push((bucket.to_owned(), ailing));
+    }
+}
+
+/// Whether another object would fare no better.
+const fn is_of_the_store(why: NotStored) -> bool {
+    match why {
+        NotStored::GaveUp { .. } | NotStored::NoCluster | NotStored::Unconfirmed => true,
+        // A refusal for good may be about this key alone, and costs one request.
+        NotStored::Refused(_)
+        | NotStored::AlreadyThere
+        | NotStored::BeyondMemory { .. }
+        | NotStored::BeyondS3
+        | NotStored::Broken
+        | NotStored::BucketFailed
+        | NotStored::Busy
+        | NotStored::ByRule
+        | NotStored::Changed
+        | NotStored::Digest(_)
+        | NotStored::Inside
+        | NotStored::Length { .. }
+        | NotStored::Metadata
+        | NotStored::NoAddress
+        | NotStored::NoMemory
+        | NotStored::OriginFailed { .. }
+        | NotStored::OriginRefused(_)
+        | NotStored::StoreRests
+        | NotStored::TooLarge { .. }
+        | NotStored::TooMany
+        | NotStored::Unannounced
+        | NotStored::Undelimited
+        | NotStored::Unknown
+        | NotStored::Unranged
+        | NotStored::Written => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOST: NotStored = NotStored::GaveUp { attempts: 3, status: 503 };
+
+    fn at(millis: u64) -> Moment {
+        Moment(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn pauses_grow_while_the_one_that_is_tried_fails_and_end_with_a_success() {
+        let mut rests = Rests::default();
+        let mut now = 0;
+        rests.on_lost("b", LOST, at(now));
+        for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
+            now += pause * 1_000;
+            assert_eq!(rests.admit("b", at(now - 1)), Err(NotStored::StoreRests), "{pause}");
+            assert_eq!(rests.admit("b", at(now)), Ok(()), "{pause}");
+            assert_eq!(rests.admit("b", at(now)), Err(NotStored::StoreRests), "one is tried");
+            assert_eq!(rests.admit("c", at(now)), Ok(()), "another bucket");
+            rests.on_lost("b", LOST, at(now));
+            rests.on_lost("b", LOST, at(now));
+        }
+        rests.on_write("b", Written::Done, at(now));
+        assert_eq!(rests.admit("b", at(now)), Ok(()));
+        assert_eq!(rests.admit("b", at(now)), Ok(()));
+    }
+
+    #[test]
+    fn one_that_is_tried_and_hangs_is_not_waited_for() {
+        let mut rests = Rests::default();
+        rests.on_lost("b", LOST, at(0));
+        assert_eq!(rests.admit("b", at(1_000)), Ok(()));
+        assert_eq!(rests.admit("b", at(1_999)), Err(NotStored::StoreRests));
+        assert_eq!(rests.admit("b", at(2_000)), Ok(()));
+    }
+
+    #[test]
+    fn many_refusals_in_a_row_are_enough_and_those_of_single_objects_are_none() {
+        let mut rests = Rests::default();
+        for n in 1..=MAX_FAILURES {
+            assert_eq!(rests.admit("b", at(0)), Ok(()), "{n}");
+            rests.on_write("b", Written::Failed, at(0));
+        }
+        assert_eq!(rests.admit("b", at(0)), Err(NotStored::StoreRests));
+        let mut rests = Rests::default();
+        for why in [NotStored::Refused(403), NotStored::AlreadyThere, NotStored::Broken] {
+            rests.on_lost("b", why, at(0));
+        }
+        for _ in 0..100 {
+            rests.on_write("b", Written::Refused(400), at(0));
+            rests.on_write("b", Written::Failed, at(0));
+            rests.on_write("b", Written::Done, at(0));
+        }
+        assert_eq!(rests.admit("b", at(0)), Ok(()));
+    }
+}
