@@ -47,7 +47,8 @@ fn a_write_ends_the_copy_that_is_under_way() {
             "Condition": { "HttpErrorCodeReturnedEquals": 404 },
             "Redirect": { "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.url()) },
         }]);
-        let limits = Some(json!({ "part_bytes": PART }));
+        // By callouts three fetches of unknown size are to be under way at once.
+        let limits = Some(json!({ "part_bytes": PART, "memory_bytes": 256 << 20 }));
         let setup = Setup { path, limits, ..Setup::new(rules, store.address(), &[origin.address]) };
         let gateway = Gateway::start(host, &setup);
         let to = gateway.address;
