@@ -8,10 +8,14 @@
 
 pub mod answers;
 
+#[path = "../../host-harness/src/address.rs"]
+mod address;
 #[path = "../../host-harness/src/diagnostics/mod.rs"]
 mod diagnostics;
 #[path = "../../host-harness/src/rule_file/mod.rs"]
 mod rule_file;
+#[path = "../../host-harness/src/secrecy.rs"]
+mod secrecy;
 
 use rule_file::{Dialect, Home, RuleFile, Surroundings, Website};
 
@@ -66,6 +70,7 @@ fn surroundings() -> Surroundings {
         is_virtual: false,
         listen: std::net::SocketAddr::from(([127, 0, 0, 1], 8080)),
         domain: Some("s3.example".to_owned()),
+        managed: Vec::new(),
     };
     Surroundings { bucket: Some(home), ..Surroundings::default() }
 }

@@ -82,7 +82,7 @@ impl Manner {
     /// That of an object.
     pub(crate) fn of(number: u64) -> Self {
         // One in so many is enough: each takes a connection for as long as it is waited for.
-        if number % 331 == 0 {
+        if number.is_multiple_of(331) {
             return Stalling;
         }
         MANNERS[usize::try_from(number % 32).expect("a small number")]
@@ -115,10 +115,8 @@ pub(crate) fn start(truth: Arc<Truth>) -> Server {
 
 fn answer(request: &Request, number: u64, truth: &Truth) -> Reply {
     let manner = Manner::of(number);
-    let version = match manner {
-        Changing if request.header("if-match").is_none() => truth.change(number),
-        _ => truth.now(number),
-    };
+    let changes = manner == Changing && request.header("if-match").is_none();
+    let version = if changes { truth.change(number) } else { truth.now(number) };
     let reply = of(request, manner, version);
     if request.method == "HEAD" { reply.head() } else { reply }
 }
