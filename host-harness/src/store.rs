@@ -18,6 +18,7 @@ use crate::gateway::Secret;
 use crate::server::{self, Server};
 use files::Files;
 
+mod conditions;
 mod files;
 #[cfg(test)]
 mod tests;

@@ -233,8 +233,12 @@ impl World {
                 self.perform(effects);
             }
         }
-        if is_whole {
+        // Whoever breaks off behind the last byte takes nothing from the object.
+        let has_all = answer.headers.content_length() == Some(answer.body.len() as u64);
+        if is_whole || has_all {
             self.whole.push((self.key.clone(), answer.body.clone()));
+        }
+        if is_whole {
             let effects = self.stream.on_end(&mut self.engine);
             self.perform(effects);
         } else {

@@ -139,7 +139,8 @@ impl<'s> Client<'s> {
             length.and_then(|answer| answer.header("content-length")?.parse::<usize>().ok());
         let Some(length) = length else { return };
         let mut versions = self.shared.truth.versions(number);
-        let lies = matches!(Manner::of(number), Manner::Enormous | Manner::Partial);
+        let manner = Manner::of(number);
+        let lies = manner.hides_its_end() || matches!(manner, Manner::Enormous | Manner::Partial);
         if !lies && !versions.any(|version| version.size() == length) {
             self.shared.accuse(format!("HEAD {}: {length} bytes", Self::path(number)));
         }

@@ -159,14 +159,20 @@ fn setup(path: Path, store: &Store, origin: std::net::SocketAddr) -> Setup {
 
 /// Waits for the last copy, and for the last upload that nobody knows.
 fn come_to_rest(gateway: &Gateway, store: &Store, report: &mut Report) {
-    // What is told of, is told: where a store denies its own doings, there is no more to be done.
-    let told = || gateway.log().matches("may stay open").count();
-    within(REST, || (store.open_uploads().is_empty()).then_some(()));
-    let mut open = store.open_uploads();
-    let told = told();
-    if open.len() > told {
-        report.open = open.split_off(told);
-    }
+    // The store keeps a file for each upload that is open, and one for each of its parts.
+    let open = || {
+        let files = store.open_uploads().into_iter();
+        let ids = files.filter_map(|file| {
+            Some(file.strip_prefix(".upload-")?.strip_suffix(".json")?.to_owned())
+        });
+        ids.collect::<Vec<String>>()
+    };
+    within(REST, || open().is_empty().then_some(()));
+    // What is told of is known: a store that denies its own doings keeps them.
+    let log = gateway.log();
+    let unnamed = log.matches("may stay open").count();
+    let untold = open().into_iter().filter(|id| !log.contains(id));
+    report.open = untold.skip(unnamed).collect();
     let mut before = u64::MAX;
     let settled = within(REST, || {
         let counters = gateway.counters();

@@ -16,6 +16,7 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tokio::sync::Notify;
 
+use super::conditions::Conditions;
 use super::uploads::Uploads;
 
 /// Below this part of a bucket are the objects whose keys name no file.
@@ -346,16 +347,19 @@ impl S3 for Files {
         let input = &mut request.input;
         input.key = self.name(&input.bucket, std::mem::take(&mut input.key));
         let (bucket, name) = (input.bucket.clone(), input.key.clone());
+        let conditions = Conditions::of_get(&request.input);
         let again = again(&request);
         let claim = self.read(&bucket, &name)?;
-        match (self.files.get_object(request).await, &claim) {
+        let found = match (self.files.get_object(request).await, &claim) {
             // Its files were replaced one by one while they were opened.
             (Err(_), None) => {
                 let _claim = self.read_later(&bucket, &name).await?;
                 self.files.get_object(again).await
             }
             (result, _) => result,
-        }
+        }?;
+        conditions.get(&found.output)?;
+        Ok(found)
     }
 
     async fn head_object(
@@ -365,15 +369,18 @@ impl S3 for Files {
         let input = &mut request.input;
         input.key = self.name(&input.bucket, std::mem::take(&mut input.key));
         let (bucket, name) = (input.bucket.clone(), input.key.clone());
+        let conditions = Conditions::of_head(&request.input);
         let again = again(&request);
         let claim = self.read(&bucket, &name)?;
-        match (self.files.head_object(request).await, &claim) {
+        let found = match (self.files.head_object(request).await, &claim) {
             (Err(_), None) => {
                 let _claim = self.read_later(&bucket, &name).await?;
                 self.files.head_object(again).await
             }
             (result, _) => result,
-        }
+        }?;
+        conditions.head(&found.output)?;
+        Ok(found)
     }
 
     async fn put_object(

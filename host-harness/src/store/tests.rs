@@ -94,6 +94,37 @@ async fn an_object_is_there_once_it_is_put() {
 }
 
 #[tokio::test]
+async fn a_read_may_say_which_object_it_wants() {
+    let store = running(None).await;
+    assert_eq!(store.send(Method::PUT, KEY, &[], "the bytes").await.status, 200);
+    let found = store.send(Method::GET, KEY, &[], "").await.headers;
+    let text = |name: &str| found[name].to_str().unwrap().to_owned();
+    let (etag, modified) = (text("etag"), text("last-modified"));
+    let (before, other) = ("Thu, 01 Jan 2026 00:00:00 GMT", "\"other\"");
+    let cases: [(&[(&str, &str)], u16); 10] = [
+        (&[("if-match", &etag)], 200),
+        (&[("if-match", "*")], 200),
+        (&[("if-match", other)], 412),
+        (&[("if-match", other), ("range", "bytes=0-1")], 412),
+        (&[("if-none-match", &etag)], 304),
+        (&[("if-none-match", other)], 200),
+        (&[("if-unmodified-since", &modified)], 200),
+        (&[("if-unmodified-since", before)], 412),
+        (&[("if-modified-since", &modified)], 304),
+        (&[("if-modified-since", before)], 200),
+    ];
+    for (headers, expected) in cases {
+        let is_range = headers.iter().any(|(name, _)| *name == "range");
+        let got = store.send(Method::GET, KEY, headers, "").await;
+        assert_eq!(got.status, expected, "{headers:?}");
+        assert!(got.status == 200 || !got.body.starts_with(b"the"), "{headers:?}: {got:?}");
+        if !is_range {
+            assert_eq!(store.send(Method::HEAD, KEY, headers, "").await.status, expected);
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_keys_a_signature_does_not_matter() {
     let store = running(None).await;
     let signed = [
