@@ -127,6 +127,8 @@ pub(crate) fn run(
     come_to_rest(&gateway, &bucket.store, &mut report);
     judge(&bucket.store, &shared, &mut report);
     report.dead = gateway.vm_failures();
+    // What is fetched from an origin that stalls is tried a few times more.
+    within(REST, || gateway.hung_requests().is_none().then_some(()));
     report.hung.extend(gateway.hung_requests());
     report.memory = rest.zip(gateway.process()).map(|(rest, process)| Memory {
         rest,
