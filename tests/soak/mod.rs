@@ -152,7 +152,10 @@ fn setup(path: Path, store: &Store, origin: std::net::SocketAddr) -> Setup {
     let mut setup = Setup::new(rules, store.address(), &[origin]);
     setup.path = path;
     // S3's smallest parts, so that large objects have several.
-    setup.limits = Some(json!({ "part_bytes": 5 << 20, "object_bytes": 16 << 20 }));
+    // A fetch of its own may bring a whole object, and many at once come to their end sooner.
+    setup.limits = Some(json!({
+        "part_bytes": 5 << 20, "object_bytes": 16 << 20, "memory_bytes": 256 << 20, "backfills": 16,
+    }));
     setup.timeouts = Some(json!({
         "origin_ms": 5_000, "store_ms": 5_000, "unconfirmed_upload_ms": 2_000,
     }));
