@@ -189,20 +189,20 @@ impl Engine {
         since: Moment,
     ) -> Result<CopyId, Vec<Effect>> {
         let now = since.max(self.latest);
-        let (shared, not_stored) = (plan.shared(), plan.clone());
         // What cannot be said to the store as the origin said it is not said differently.
-        let begun = match plan.headers.texts().count() < plan.headers.iter().count() {
-            true => Err(NotBegun::Because(NotStored::Metadata)),
-            false => self.copies.begin(plan, route, since, now),
+        let parts = match plan.headers.are_texts() {
+            true => self.copies.admit_stream(&plan, since, now),
+            false => Err(NotBegun::Because(NotStored::Metadata)),
         };
-        begun.map_err(|why| match why {
-            NotBegun::Because(why) => {
-                let lease = not_stored.lease();
-                let line = Effect::Log(not_stored.not_stored(why));
-                vec![Effect::Count(Metric::NotStored), line, Effect::Release(lease)]
+        match parts {
+            Ok(parts) => Ok(self.copies.begin(plan, parts, route, now)),
+            Err(NotBegun::Because(why)) => {
+                let line = Effect::Log(plan.not_stored(why));
+                let release = Effect::Release(plan.lease());
+                Err(vec![Effect::Count(Metric::NotStored), line, release])
             }
-            NotBegun::Known => vec![Effect::Log(shared)],
-        })
+            Err(NotBegun::Known) => Err(vec![Effect::Log(plan.shared())]),
+        }
     }
 
     /// An object is wanted that does not stream whole, by a request that began at `since`; its

@@ -131,8 +131,10 @@ impl Callouts {
             None => FirstClient::Left,
         };
         // What cannot be said to the store as the origin said it is not said differently.
-        let is_kept = object.stored.texts().count() == object.stored.iter().count();
-        let result = if is_kept { storable } else { storable.and(Err(NotStored::Metadata)) };
+        let result = match object.stored.are_texts() {
+            true => storable,
+            false => storable.and(Err(NotStored::Metadata)),
+        };
         let since = turn.now;
         let state = self.settled(result, turn.now);
         let mut delivery = Delivery { miss, object, waiters, since, first_client, state };

@@ -139,26 +139,31 @@ impl Copies {
         self.copies.is_empty() && self.waiting.is_empty() && self.lost_uploads.is_empty()
     }
 
-    /// An object begins to arrive, for a request that began at `since`; its lease is ours.
+    /// Whether an object that begins to arrive is copied, for a request that began at `since`; its
+    /// lease is ours. Its parts, where it is.
     ///
     /// # Errors
     ///
     /// It is not copied.
-    pub(crate) fn begin(
+    pub(crate) fn admit_stream(
         &mut self,
-        plan: Plan,
-        route: Route,
+        plan: &Plan,
         since: Moment,
         now: Moment,
-    ) -> Result<CopyId, NotBegun> {
-        if self.is_known(&plan, since) {
+    ) -> Result<Parts, NotBegun> {
+        if self.is_known(plan, since) {
             return Err(NotBegun::Known);
         }
         let parts = Parts::new(&self.account, plan.length, plan.check.clone())?;
-        self.admit(&plan, now)?;
+        self.admit(plan, now)?;
+        Ok(parts)
+    }
+
+    /// It begins to arrive.
+    pub(crate) fn begin(&mut self, plan: Plan, parts: Parts, route: Route, now: Moment) -> CopyId {
         // The stream brings what a fetch of its own would have to.
         self.waiting.forget(&plan);
-        Ok(self.add(Copied::new(plan, parts, route, Flow::Flowing, Lease::renewal(now))))
+        self.add(Copied::new(plan, parts, route, Flow::Flowing, Lease::renewal(now)))
     }
 
     /// An object is there whole. Whoever fetched it tells of it, by [`Self::take_ended`].
@@ -293,7 +298,7 @@ impl Copies {
             return self.lost_uploads.wants_body(call, body_bytes);
         };
         let room = booked.map_or(0, |booked| booked.size().there as u64);
-        (body_bytes <= MAX_WORDS && copy.upload.wants_words(call))
+        (body_bytes <= MAX_WORDS && copy.upload.is_write(call))
             || (body_bytes <= room && copy.backfills(call))
     }
 
@@ -316,19 +321,14 @@ impl Copies {
         health: &mut Health,
         turn: &mut Turn<'_>,
     ) {
-        let (now, configuration) = (turn.now, turn.configuration);
-        let Some(under_way) = self.calls.get(&call) else {
-            let told = self.lost_uploads.on_answer(call, &answer, configuration.timeouts, now);
-            return turn.effects.extend(told.map(Effect::Log));
-        };
-        if let Some(copy) = self.copies.get(&under_way.copy) {
+        if let Some(copy) = self.calls.get(&call).and_then(|call| self.copies.get(&call.copy)) {
             if copy.upload.is_unconfirmed(call, &answer) {
                 let line = self.lost_uploads.add(&copy.plan);
                 turn.log(line);
             }
             if copy.upload.is_write(call) || copy.parts.has(call) {
                 let written = store::judge(answer.headers.status());
-                self.rests.on_write(&copy.plan.bucket, written, now);
+                self.rests.on_write(&copy.plan.bucket, written, turn.now);
             }
         }
         self.settle(call, answer, booked, health, turn);
@@ -352,15 +352,10 @@ impl Copies {
                 DispatchError::Written => copy.lose(NotStored::Written),
             }
         }
-        if self.calls.contains_key(&call) {
-            return self.settle(call, CallAnswer::default(), None, health, turn);
-        }
-        let answer = CallAnswer::default();
-        let told =
-            self.lost_uploads.on_answer(call, &answer, turn.configuration.timeouts, turn.now);
-        turn.effects.extend(told.map(Effect::Log));
+        self.settle(call, CallAnswer::default(), None, health, turn);
     }
 
+    /// Hands an answer to whoever has asked.
     fn settle(
         &mut self,
         call: CallId,
@@ -369,7 +364,11 @@ impl Copies {
         health: &mut Health,
         turn: &mut Turn<'_>,
     ) {
-        let Some(UnderWay { copy: id, is_range }) = self.calls.remove(&call) else { return };
+        let Some(UnderWay { copy: id, is_range }) = self.calls.remove(&call) else {
+            let timeouts = turn.configuration.timeouts;
+            let told = self.lost_uploads.on_answer(call, &answer, timeouts, turn.now);
+            return turn.effects.extend(told.map(Effect::Log));
+        };
         if is_range {
             self.ranges = self.ranges.saturating_sub(1);
         }

@@ -195,7 +195,8 @@ impl Upload {
         }
     }
 
-    /// Whether a call of this is, or makes part of, a write into the bucket.
+    /// Whether a call of this is, or makes part of, a write into the bucket. Of that the answer's body
+    /// says more than its status.
     pub(crate) fn is_write(&self, call: CallId) -> bool {
         match self {
             Self::Completing { attempt, .. } | Self::Creating(attempt) | Self::Putting(attempt) => {
@@ -275,11 +276,6 @@ impl Upload {
             Some(_) | None => !store::is_own(&answer.headers),
         };
         is_lost && matches!(self, Self::Creating(attempt) if attempt.is(call))
-    }
-
-    /// Whether the body of an answer says more than its status.
-    pub(crate) fn wants_words(&self, call: CallId) -> bool {
-        self.is_write(call)
     }
 
     /// Takes an answer; returns why the object is lost, where it is. `is_ours` judges the headers
