@@ -347,7 +347,7 @@ impl S3 for Files {
         let input = &mut request.input;
         input.key = self.name(&input.bucket, std::mem::take(&mut input.key));
         let (bucket, name) = (input.bucket.clone(), input.key.clone());
-        let conditions = Conditions::of_get(&request.input);
+        let conditions = Conditions::of(&request.headers);
         let again = again(&request);
         let claim = self.read(&bucket, &name)?;
         let found = match (self.files.get_object(request).await, &claim) {
@@ -358,7 +358,7 @@ impl S3 for Files {
             }
             (result, _) => result,
         }?;
-        conditions.get(&found.output)?;
+        conditions.judge(found.output.e_tag.as_ref(), found.output.last_modified.as_ref())?;
         Ok(found)
     }
 
@@ -369,7 +369,7 @@ impl S3 for Files {
         let input = &mut request.input;
         input.key = self.name(&input.bucket, std::mem::take(&mut input.key));
         let (bucket, name) = (input.bucket.clone(), input.key.clone());
-        let conditions = Conditions::of_head(&request.input);
+        let conditions = Conditions::of(&request.headers);
         let again = again(&request);
         let claim = self.read(&bucket, &name)?;
         let found = match (self.files.head_object(request).await, &claim) {
@@ -379,7 +379,7 @@ impl S3 for Files {
             }
             (result, _) => result,
         }?;
-        conditions.head(&found.output)?;
+        conditions.judge(found.output.e_tag.as_ref(), found.output.last_modified.as_ref())?;
         Ok(found)
     }
 
