@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::code::Code;
 use super::tree::{Field, Kind, Node, token};
-use super::vocabulary::{Element, ROUTING_RULE, Shape, WEBSITE, named};
+use super::vocabulary::{Content, Element, ROUTING_RULE, Shape, WEBSITE, named};
 use crate::diagnostics::Problem;
 
 /// Whose form a rule file has.
@@ -46,21 +46,15 @@ fn of_root(root: &Node) -> Shape {
 
 /// Whether every known element is S3's too; a misspelt one says nothing.
 fn only_s3(node: &Node, shape: &Shape) -> bool {
-    match shape {
-        Shape::List(_, of) => node.items().iter().all(|item| only_s3(item, of)),
-        Shape::Object(elements) => {
+    match shape.content() {
+        Content::Items(_, of) => node.items().iter().all(|item| only_s3(item, of)),
+        Content::Elements(elements) => {
             node.fields().iter().all(|field| match named(elements, &field.name) {
                 Some(element) => element.in_s3 && only_s3(&field.node, &element.shape),
                 None => true,
             })
         }
-        Shape::Boolean
-        | Shape::Integer(..)
-        | Shape::Status
-        | Shape::Text
-        | Shape::Token
-        | Shape::Url
-        | Shape::Word(_) => true,
+        Content::Scalar => true,
     }
 }
 
@@ -107,21 +101,15 @@ pub(super) fn not_of_oss(root: &Node) -> Option<Problem> {
 
 /// Tells what S3 does not have.
 fn foreign(node: &Node, shape: &Shape, pointer: &str, problems: &mut Vec<Problem>) {
-    let object: &[Element] = match shape {
-        Shape::List(_, of) => {
+    let object: &[Element] = match shape.content() {
+        Content::Items(_, of) => {
             for (index, item) in node.items().iter().enumerate() {
                 foreign(item, of, &format!("{pointer}/{index}"), problems);
             }
             return;
         }
-        Shape::Object(elements) => elements,
-        Shape::Boolean
-        | Shape::Integer(..)
-        | Shape::Status
-        | Shape::Text
-        | Shape::Token
-        | Shape::Url
-        | Shape::Word(_) => return,
+        Content::Elements(elements) => elements,
+        Content::Scalar => return,
     };
     for Field { name, name_span, node } in node.fields() {
         let pointer = format!("{pointer}/{}", token(name));

@@ -7,7 +7,7 @@ use back_to_origin::finding;
 use back_to_origin::rule::element::{self, Kind};
 
 use super::code::Code;
-use super::vocabulary::{Element, Page, REDIRECT, Shape, State, WEBSITE, state};
+use super::vocabulary::{Content, Element, Page, REDIRECT, Shape, State, WEBSITE, state};
 
 /// `envoy/RULES.md`.
 #[must_use]
@@ -71,21 +71,14 @@ fn describe(name: &str, elements: &'static [Element], around: State, page: &mut 
         );
     }
     for element in elements {
-        match element.shape {
-            Shape::Object(inner) => {
+        match element.shape.content() {
+            Content::Elements(inner) => {
                 describe(element.name, inner, state_in(element, around), page);
             }
-            Shape::List(item, Shape::Object(inner)) => {
+            Content::Items(item, Shape::Object(inner)) => {
                 describe(item, inner, state_in(element, around), page);
             }
-            Shape::Boolean
-            | Shape::Integer(..)
-            | Shape::List(..)
-            | Shape::Status
-            | Shape::Text
-            | Shape::Token
-            | Shape::Url
-            | Shape::Word(_) => {}
+            Content::Items(..) | Content::Scalar => {}
         }
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::mirror_auth::SECRET;
 use super::tree::{Field, Kind, Node};
-use super::vocabulary::{Element, ROUTING_RULE, Shape, WEBSITE};
+use super::vocabulary::{Content, Element, ROUTING_RULE, Shape, WEBSITE};
 use crate::secrecy::{Hidden, is_name, is_near, is_secret_name, is_secret_url, words};
 
 /// What of a `MirrorAuth` is no secret.
@@ -101,24 +101,18 @@ pub(super) fn known() -> impl Fn(&str) -> bool {
 fn collect(elements: &'static [Element], names: &mut BTreeSet<&'static str>) {
     for element in elements {
         names.insert(element.name);
-        collect_shape(&element.shape, names);
+        collect_shape(element.shape, names);
     }
 }
 
-fn collect_shape(shape: &'static Shape, names: &mut BTreeSet<&'static str>) {
-    match shape {
-        Shape::List(item, of) => {
+fn collect_shape(shape: Shape, names: &mut BTreeSet<&'static str>) {
+    match shape.content() {
+        Content::Items(item, of) => {
             names.insert(item);
-            collect_shape(of, names);
+            collect_shape(*of, names);
         }
-        Shape::Object(inner) => collect(inner, names),
-        Shape::Boolean
-        | Shape::Integer(..)
-        | Shape::Status
-        | Shape::Text
-        | Shape::Token
-        | Shape::Url
-        | Shape::Word(_) => {}
+        Content::Elements(inner) => collect(inner, names),
+        Content::Scalar => {}
     }
 }
 

@@ -10,7 +10,7 @@ use roxmltree::{Document, Error, ParsingOptions, TextPos};
 use super::Dialect;
 use super::code::Code;
 use super::tree::{Field, Kind, MAX_FIELDS, Node, token};
-use super::vocabulary::{Element, Shape, WEBSITE, named};
+use super::vocabulary::{Content, Element, Shape, WEBSITE, named};
 use crate::diagnostics::Problem;
 use crate::secrecy::Hidden;
 
@@ -105,19 +105,10 @@ impl Reading<'_> {
         pointer: &str,
         depth: usize,
     ) -> Node {
-        match shape {
-            Some(Shape::Object(elements)) => self.object(node, elements, pointer, depth),
-            Some(Shape::List(item, of)) => self.list(node, item, of, pointer, depth),
-            Some(
-                Shape::Boolean
-                | Shape::Integer(..)
-                | Shape::Status
-                | Shape::Text
-                | Shape::Token
-                | Shape::Url
-                | Shape::Word(_),
-            )
-            | None => {
+        match shape.copied().map(Shape::content) {
+            Some(Content::Elements(elements)) => self.object(node, elements, pointer, depth),
+            Some(Content::Items(item, of)) => self.list(node, item, of, pointer, depth),
+            Some(Content::Scalar) | None => {
                 if node.children().any(|child| child.is_element()) {
                     self.object(node, &[], pointer, depth)
                 } else {

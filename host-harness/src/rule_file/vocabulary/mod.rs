@@ -72,6 +72,34 @@ pub(crate) enum Shape {
     Word(&'static [&'static str]),
 }
 
+/// What a value is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content {
+    /// Elements.
+    Elements(&'static [Element]),
+    /// Items, each of which has this name in XML.
+    Items(&'static str, &'static Shape),
+    /// Nothing that has a shape of its own.
+    Scalar,
+}
+
+impl Shape {
+    /// What such a value is made of.
+    pub(crate) const fn content(self) -> Content {
+        match self {
+            Self::List(item, of) => Content::Items(item, of),
+            Self::Object(elements) => Content::Elements(elements),
+            Self::Boolean
+            | Self::Integer(..)
+            | Self::Status
+            | Self::Text
+            | Self::Token
+            | Self::Url
+            | Self::Word(_) => Content::Scalar,
+        }
+    }
+}
+
 /// An element.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Element {
@@ -139,16 +167,9 @@ pub(crate) fn named(elements: &'static [Element], name: &str) -> Option<&'static
 #[cfg(test)]
 pub(crate) fn paths(elements: &'static [Element]) -> Vec<String> {
     let own = elements.iter().flat_map(|element| {
-        let inner = match element.shape {
-            Shape::Object(inner) => paths(inner),
-            Shape::Boolean
-            | Shape::Integer(..)
-            | Shape::List(..)
-            | Shape::Status
-            | Shape::Text
-            | Shape::Token
-            | Shape::Url
-            | Shape::Word(_) => Vec::new(),
+        let inner = match element.shape.content() {
+            Content::Elements(inner) => paths(inner),
+            Content::Items(..) | Content::Scalar => Vec::new(),
         };
         let below = inner.into_iter().map(|path| format!("{}/{path}", element.name));
         std::iter::once(element.name.to_owned()).chain(below)

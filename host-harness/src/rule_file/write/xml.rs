@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::loss;
 use crate::diagnostics::Problem;
 use crate::rule_file::tree::{Kind, Node};
-use crate::rule_file::vocabulary::{Element, Shape, WEBSITE, named};
+use crate::rule_file::vocabulary::{Content, Element, Shape, WEBSITE, named};
 
 /// A whole document, in lines.
 pub(super) fn document(root: &Node, namespace: Option<&str>, losses: &mut Vec<Problem>) -> String {
@@ -46,26 +46,20 @@ impl Writing<'_> {
     fn element(&mut self, name: &str, node: &Node, shape: &Shape, pointer: &str, depth: usize) {
         let indent = "  ".repeat(depth);
         let _ = write!(self.out, "{indent}<{name}>");
-        let is_container = match shape {
-            Shape::Object(elements) => {
+        let is_container = match shape.content() {
+            Content::Elements(elements) => {
                 self.out.push('\n');
                 self.fields(node, elements, pointer, depth + 1);
                 true
             }
-            Shape::List(item, of) => {
+            Content::Items(item, of) => {
                 self.out.push('\n');
                 for (index, value) in node.items().iter().enumerate() {
                     self.element(item, value, of, &format!("{pointer}/{index}"), depth + 1);
                 }
                 true
             }
-            Shape::Boolean
-            | Shape::Integer(..)
-            | Shape::Status
-            | Shape::Text
-            | Shape::Token
-            | Shape::Url
-            | Shape::Word(_) => {
+            Content::Scalar => {
                 self.scalar(node, pointer);
                 false
             }
