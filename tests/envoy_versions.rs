@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::client::request;
 use crate::support::generated::{Generated, load};
+use crate::support::rules::on_miss;
 use crate::support::server::{ClosedPort, Reply, Server};
 use crate::support::store::{Keys, Store};
 use crate::support::wait::until;
@@ -87,40 +88,33 @@ impl Bench {
 
     fn rules(&self) -> Value {
         let (origin, other) = (self.origin.url(), self.other.url());
-        let rule = |number: u32, prefix: &str, redirect: Value| {
-            json!({
-                "RuleNumber": number,
-                "Condition": { "KeyPrefixEquals": prefix, "HttpErrorCodeReturnedEquals": 404 },
-                "Redirect": redirect,
-            })
-        };
         json!([
-            rule(
+            on_miss(
                 1,
                 "m/",
                 json!({ "RedirectType": "Mirror", "MirrorURL": format!("{origin}/"),
                                   "MirrorAllowHeadObject": true })
             ),
-            rule(
+            on_miss(
                 2,
                 "f/",
                 json!({ "RedirectType": "Mirror", "MirrorURL": format!("{origin}/"),
                                   "MirrorFallThrough": true })
             ),
-            rule(
+            on_miss(
                 3,
                 "f/",
                 json!({ "RedirectType": "Mirror",
                                   "MirrorURL": format!("{other}/second/") })
             ),
-            rule(
+            on_miss(
                 4,
                 "s/",
                 json!({ "RedirectType": "Mirror",
                                   "MirrorURL": format!("http://{}/", self.dead.address),
                                   "MirrorURLSlave": format!("{other}/slave/") })
             ),
-            rule(
+            on_miss(
                 5,
                 "r/",
                 json!({ "RedirectType": "External", "HostName": "elsewhere.example",

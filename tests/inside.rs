@@ -11,6 +11,7 @@ use crate::support::deployed::Deployed;
 use crate::support::envoy::Envoy;
 use crate::support::gateway::{HOSTS, Host, Path};
 use crate::support::generated::{load, mirrored};
+use crate::support::rules::on_miss;
 use crate::support::server::{Reply, Server};
 use crate::support::store::Files;
 use crate::support::wait::until;
@@ -142,27 +143,20 @@ const KEYS: [&str; 3] = ["straight", "another/key", "async/key"];
 /// The rules: `localhost` stands for a public name whose owner has had it lead here.
 fn rules(port: u16) -> String {
     let url = format!("http://localhost:{port}/");
-    let rule = |number: u32, prefix: &str, redirect: serde_json::Value| {
-        json!({
-            "RuleNumber": number,
-            "Condition": { "KeyPrefixEquals": prefix, "HttpErrorCodeReturnedEquals": 404 },
-            "Redirect": redirect,
-        })
-    };
     json!([
-        rule(
+        on_miss(
             1,
             "straight",
             json!({ "RedirectType": "Mirror", "MirrorURL": url,
             "MirrorAllowHeadObject": true })
         ),
-        rule(
+        on_miss(
             2,
             "another/",
             json!({ "RedirectType": "Mirror", "MirrorURL": url,
             "MirrorURLSlave": format!("{url}slave/") })
         ),
-        rule(
+        on_miss(
             3,
             "async/",
             json!({ "RedirectType": "Mirror", "MirrorURL": url,

@@ -9,6 +9,7 @@ use crate::support::client::request;
 use crate::support::deployed::Deployed;
 use crate::support::gateway::{self, HOSTS};
 use crate::support::generated::load;
+use crate::support::rules::on_miss;
 use crate::support::server::{ClosedPort, Reply, Server};
 use crate::support::store::{Keys, Store};
 use crate::support::wait::until;
@@ -49,11 +50,7 @@ fn rule(number: u32, prefix: &str, url: &str, secret: Option<&str>, more: &Value
     for (name, value) in more.as_object().into_iter().flatten() {
         redirect[name] = value.clone();
     }
-    json!({
-        "RuleNumber": number,
-        "Condition": { "KeyPrefixEquals": prefix, "HttpErrorCodeReturnedEquals": 404 },
-        "Redirect": redirect,
-    })
+    on_miss(number, prefix, redirect)
 }
 
 fn deployment(

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::{get, request};
 use crate::support::gateway::{Gateway, HOSTS, Host, Path, Setup};
+use crate::support::rules::on_miss;
 use crate::support::server::{Reply, Server};
 use crate::support::store::Store;
 use crate::support::wait::{DEADLINE, until, within};
@@ -25,24 +26,13 @@ fn chunked(bytes: &[u8]) -> Reply {
 
 /// One rule for everything, and one for what has another origin behind the first.
 fn rules(origin: &Server) -> Value {
-    let rule = |number: u32, prefix: &str, more: Value| {
-        let mut rule = json!({
-            "RuleNumber": number,
-            "Condition": { "KeyPrefixEquals": prefix, "HttpErrorCodeReturnedEquals": 404 },
-            "Redirect": {
-                "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.url()),
-                "MirrorAllowHeadObject": true,
-            },
-        });
-        if let (Some(into), Value::Object(more)) = (rule["Redirect"].as_object_mut(), more) {
-            into.extend(more);
-        }
-        rule
-    };
-    json!([
-        rule(1, "two/", json!({ "MirrorURLSlave": format!("{}/slave/", origin.url()) })),
-        rule(2, "", json!({})),
-    ])
+    let url = format!("{}/", origin.url());
+    let one = json!({
+        "RedirectType": "Mirror", "MirrorURL": url, "MirrorAllowHeadObject": true,
+    });
+    let mut two = one.clone();
+    two["MirrorURLSlave"] = format!("{url}slave/").into();
+    json!([on_miss(1, "two/", two), on_miss(2, "", one)])
 }
 
 fn gateway(host: Host, path: Path, store: &Store, origin: &Server) -> Gateway {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::server::{self, Connection, Request};
-use crate::{Line, milliseconds, ours};
+use crate::{Line, mean, milliseconds, ours};
 
 /// Misses a second.
 const MISSES: u32 = 100;
@@ -54,7 +54,6 @@ pub(crate) fn hits_beside_failures(rounds: u32, time: Duration) -> Line {
             slowest.push(percentile(taken, 99));
         }
     }
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (with, without) = (mean(&slowest[0]), mean(&slowest[1]));
     let writes = failing.writes.load(Ordering::SeqCst) as f64 / (misses as f64 / 2.0);
     Line::at_most(

@@ -8,6 +8,7 @@ use super::pattern;
 use super::promises::{HEADERS, everywhere};
 use crate::support::client::{get, request};
 use crate::support::gateway::{Gateway, Path, Setup};
+use crate::support::rules::on_miss;
 use crate::support::server::{ClosedPort, Reply, Server};
 use crate::support::store::Files;
 use crate::support::wait::until;
@@ -47,11 +48,7 @@ impl Servers {
         let dead = self.dead.each_ref().map(|dead| format!("http://{}/", dead.address));
         let rule = |number: u32, prefix: &str, mut redirect: Value| {
             redirect["RedirectType"] = "Mirror".into();
-            json!({
-                "RuleNumber": number,
-                "Condition": { "KeyPrefixEquals": prefix, "HttpErrorCodeReturnedEquals": 404 },
-                "Redirect": redirect,
-            })
+            on_miss(number, prefix, redirect)
         };
         let alternate = |number: u32, url: &str| json!({ "MirrorMultiAlternateNumber": number, "MirrorMultiAlternateURL": url });
         let alternates = [alternate(1, &dead[0]), alternate(2, &dead[1]), alternate(3, &good)];

@@ -9,6 +9,7 @@ pub(crate) mod generated;
 pub(crate) mod harness;
 pub(crate) mod process;
 pub(crate) mod python;
+pub(crate) mod rules;
 pub(crate) mod served;
 pub(crate) mod server;
 pub(crate) mod store;
