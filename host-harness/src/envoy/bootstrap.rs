@@ -42,6 +42,7 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .with("node", Map::new().with("id", "back-to-origin").with("cluster", "back-to-origin"))
         .maybe("admin", admin)
         .maybe("bootstrap_extensions", streams.then(|| List::new().with(attempts::extension())))
+        .remark("Connections of clients at once; further ones are closed.")
         .with("overload_manager", overload())
         .with("static_resources", Map::new().with("listeners", List::new().with(listener)))
         .with("dynamic_resources", watched)
@@ -121,9 +122,6 @@ fn overload() -> Map {
     let bound = Map::typed(
         "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
     )
-    .remark(
-        "Connections at once; further ones are closed. Each may take what its bounds below let it.",
-    )
     .with("max_active_downstream_connections", u64::from(bounds::CONNECTIONS));
     let monitor = Map::new()
         .with("name", "envoy.resource_monitors.global_downstream_max_connections")
@@ -134,37 +132,37 @@ fn overload() -> Map {
 /// What one connection of a client's may take.
 fn bounded(manager: Map) -> Map {
     let http2 = Map::new()
-        .remark(
-            "One client that asks for much and reads nothing: 100 requests, and 256 KiB held of each, \
-             in place of as much as 16 MiB.",
-        )
         .with("max_concurrent_streams", u64::from(bounds::STREAMS))
-        .remark("Either way: an upload over 50 ms makes 5 MB/s, and a download is held by the client's window.")
         .with("initial_stream_window_size", u64::from(bounds::STREAM_WINDOW))
-        .remark("What all uploads of a connection may have on their way.")
         .with("initial_connection_window_size", u64::from(bounds::CONNECTION_WINDOW));
     manager
+        .remark(
+            "A client that reads nothing has 256 KiB held of each request, not 16 MiB; an upload \
+             over 50 ms makes 5 MB/s.",
+        )
         .with("http2_protocol_options", http2)
-        .remark("What S3's clients send has thirty headers at most, and 8 KB.")
+        .remark(
+            "What S3's clients send has thirty headers at most, and 8 KB. One that never ends its \
+             header holds a connection for 30 s.",
+        )
         .with(
             "common_http_protocol_options",
             Map::new().with("max_headers_count", u64::from(bounds::HEADERS)),
         )
         .with("max_request_headers_kb", u64::from(bounds::HEAD_KIB))
-        .remark("A client that never ends its header holds a connection for so long.")
         .with("request_headers_timeout", seconds(Duration::from_secs(bounds::HEAD_SECONDS)))
 }
 
 fn gateway(idle: Duration, settings: &Settings) -> Map {
     bounded(manager("gateway"))
         .remark(
-            "From a client, x-envoy-retry-on and its like would multiply requests to the store, and \
-             others would choose the server. A route's `request_headers_to_remove` comes too late.",
+            "From a client, x-envoy-retry-on and its like would multiply requests or choose the \
+             server. A route would remove them too late.",
         )
         .with("early_header_mutation_extensions", List::new().with(strip()))
         .remark(
-            "The bound of last resort, longer than a fetch may take: should the module fail, what it \
-             holds ends after this, and so does a client that never ends its header.",
+            "The last resort, longer than a fetch may take: should the module fail, what it holds \
+             ends after this.",
         )
         .with("stream_idle_timeout", seconds(idle))
         .with("http_filters", filters(settings))
@@ -190,24 +188,23 @@ fn filters(settings: &Settings) -> List {
             (filter.with("disabled", true), settings.form)
         }
     };
-    List::new().with(filter.with("config_discovery", discovery)).with(router(form))
+    let refused = if form == Form::Envoy { REFUSED } else { "" };
+    List::new().with(filter.with("config_discovery", discovery)).remark(refused).with(router(form))
 }
 
 /// The last filter.
 pub(super) fn router(form: Form) -> Map {
     let router = Map::typed("envoy.extensions.filters.http.router.v3.Router")
         .with("suppress_envoy_headers", true);
-    let router = match form {
-        Form::Istio => router,
-        // The first field that 1.37 has and 1.36 does not; its default.
-        Form::Envoy => router.remark(REFUSED).with("reject_connect_request_early_data", false),
-    };
+    // The first field that 1.37 has and 1.36 does not; its default.
+    let since = (form == Form::Envoy).then_some(false);
+    let router = router.maybe("reject_connect_request_early_data", since);
     Map::new().with("name", "envoy.filters.http.router").with("typed_config", router)
 }
 
 /// Why an Envoy that is too old does not start.
-const REFUSED: &str = "Changes nothing, but an Envoy before 1.37, which would die of what the guard does, \
-                       refuses to start.";
+const REFUSED: &str = "Its last field changes nothing, but an Envoy before 1.37, which would die of what the \
+                       guard does, refuses to start.";
 
 fn strip() -> Map {
     let theirs = Map::new().with("key_matcher", Map::new().with("prefix", "x-envoy-"));

@@ -208,7 +208,10 @@ fn cluster(
         .remark("Bytes that wait for a slow client, in place of the default of 1 MiB.")
         .with("per_connection_buffer_limit_bytes", BUFFER)
         .remark(BOUNDS)
-        .with("circuit_breakers", breakers(requests))
+        .with(
+            "circuit_breakers",
+            breakers(requests).shared(if requests == WRITES { "writes" } else { "requests" }),
+        )
         .with("load_assignment", assignment(name, place))
         .maybe("transport_socket", encryption)
         .with("typed_extension_protocol_options", protocol(server, filters).shared(kind))
@@ -216,7 +219,7 @@ fn cluster(
 
 /// The one place where a cluster's server is.
 pub(super) fn assignment(name: &str, place: Map) -> Map {
-    let places = Map::new().with("lb_endpoints", List::new().with(place));
+    let places = Map::new().with("lb_endpoints", List::new().with(place)).shared("server");
     Map::new().with("cluster_name", name).with("endpoints", List::new().with(places))
 }
 
@@ -226,33 +229,30 @@ const STREAMS: u64 = 100;
 /// What is on its way of one of them, in bytes.
 const STREAM_WINDOW: u64 = 1024 * 1024;
 
+/// Why so much.
+const HELD: &str = "Held of a stream whose client does not read: at 100 ms it makes 10 MB/s. Slow \
+                    clients leave the others their share.";
+
 /// HTTP/2 with a server, with all that a slow client could have held bounded.
 fn http2() -> Map {
     Map::new()
         .with("max_concurrent_streams", STREAMS)
-        .remark("What is held of a stream whose client does not read: at 100 ms it makes 10 MB/s.")
         .with("initial_stream_window_size", STREAM_WINDOW)
-        .remark("As much as all streams together: slow clients must not take the others' share.")
         .with("initial_connection_window_size", STREAMS * STREAM_WINDOW)
 }
 
 fn protocol(server: &Cluster, filters: List) -> Map {
-    let spoken = match server.protocol {
-        Protocol::Auto => ("auto_config", Map::new().with("http2_protocol_options", http2())),
-        Protocol::Http1 => {
-            ("explicit_http_config", Map::new().with("http_protocol_options", Map::new()))
-        }
-        Protocol::Http2 => {
-            ("explicit_http_config", Map::new().with("http2_protocol_options", http2()))
-        }
+    let http2 = || Map::new().with("http2_protocol_options", http2().shared("http2"));
+    let plain = Map::new().with("http_protocol_options", Map::new());
+    let options = match server.protocol {
+        Protocol::Auto => Map::typed(OPTIONS).remark(HELD).with("auto_config", http2()),
+        Protocol::Http1 => Map::typed(OPTIONS).with("explicit_http_config", plain),
+        Protocol::Http2 => Map::typed(OPTIONS).remark(HELD).with("explicit_http_config", http2()),
     };
-    let options = Map::typed(OPTIONS)
-        .with(spoken.0, spoken.1)
-        .remark("Shorter than servers keep a connection without a request.")
-        .with(
-            "common_http_protocol_options",
-            Map::new().with("idle_timeout", seconds(server.idle_timeout)),
-        );
+    let options = options.remark("Shorter than servers keep a connection without a request.").with(
+        "common_http_protocol_options",
+        Map::new().with("idle_timeout", seconds(server.idle_timeout)),
+    );
     Map::new().with(OPTIONS, options.maybe("http_filters", with_codec(filters)))
 }
 

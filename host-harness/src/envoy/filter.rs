@@ -19,9 +19,9 @@ pub(super) fn types() -> List {
 }
 
 /// Turns the filter on for a route, or a virtual host.
-pub(super) fn on() -> Map {
+pub(super) fn on() -> Yaml {
     let on = Map::typed("envoy.config.route.v3.FilterConfig").with("config", Map::new());
-    Map::new().with(NAME, on)
+    Map::new().with(NAME, on).shared("on")
 }
 
 pub(super) fn file(plan: &Plan, module: &[u8], settings: &Settings) -> String {

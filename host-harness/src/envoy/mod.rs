@@ -89,7 +89,7 @@ impl Settings {
     fn watched(&self, name: &str) -> Map {
         Map::new().with("path", self.path(name)).with(
             "watched_directory",
-            Map::new().with("path", self.directory.display().to_string()),
+            Map::new().with("path", self.directory.display().to_string()).shared("directory"),
         )
     }
 

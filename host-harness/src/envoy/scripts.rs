@@ -22,10 +22,8 @@ const DRAINED: u32 = 65_536;
 const HITS: [&str; 2] = ["2", "304"];
 
 /// What takes a status for one of a list: as `miss_route::returns` says.
-const AMONG: &str = r#"local function among(list, status) -- as in "404 5xx !503"
-  local is = function(word) return list:find(word, 1, true) end
-  return not is("!" .. status) and (is(status) or is(status:sub(1, 1) .. "xx"))
-end"#;
+const AMONG: &str = r#"local function has(list, word) return list:find(word, 1, true) end -- as in "404 5xx !503"
+local function among(list, status) return not has(list, "!" .. status) and (has(list, status) or has(list, status:sub(1, 1) .. "xx")) end"#;
 
 /// On a bucket's side: a miss becomes a redirect to the miss route.
 pub(super) fn guard(settings: &Settings) -> Map {
@@ -74,8 +72,7 @@ function envoy_on_response(answer)
 {drain}    headers:replace("{MISS}", "origin " .. status)
     if location then headers:replace("{LOCATION}", location) end
   end
-  headers:replace("{ATTEMPT}", kept.attempt)
-  headers:replace("{FORWARDED_PROTO}", "http")
+  headers:replace("{ATTEMPT}", kept.attempt) headers:replace("{FORWARDED_PROTO}", "http")
   headers:replace(":status", "307") headers:replace("location", "http://{HOST}/")
 end
 "#
@@ -104,43 +101,33 @@ pub(super) fn outside() -> [Map; 2] {
     let v4 = V4.iter().map(|(net, bits, _)| format!("{net}/{bits}"));
     let v6 = V6.iter().map(|(net, bits, _)| format!("{net}/{bits}"));
     let nets: Vec<String> = v4.chain(v6).collect();
-    let nets: Vec<String> = nets.chunks(8).map(|line| format!("  {}", line.join(" "))).collect();
+    let nets: Vec<String> = nets.chunks(10).map(|line| format!("  {}", line.join(" "))).collect();
     let nets = nets.join("\n");
     let script = format!(
         r#"local inside = [[
 {nets}
 ]]
-local function groups(text) -- the eight of an IPv6 address; of an IPv4 address, those of the one that stands for it
+local function bits(text) -- of an IPv6 address; of an IPv4 address, those of the one that stands for it
   if not text:find(":", 1, true) then text = "::ffff:" .. text end
   text = text:gsub("(%d+)%.(%d+)%.(%d+)%.(%d+)$", function(a, b, c, d) return ("%x:%x"):format(a * 256 + b, c * 256 + d) end)
   local head, tail = text:match("^(.*)::(.*)$")
-  local list, rest = {{}}, {{}}
-  for group in (head or text):gmatch("%x+") do list[#list + 1] = tonumber(group, 16) end
-  for group in (tail or ""):gmatch("%x+") do rest[#rest + 1] = tonumber(group, 16) end
-  for at = #list + 1, 8 do list[at] = rest[at - 8 + #rest] or 0 end
-  return list
+  local _, count = text:gsub("%x+", "")
+  if head then text = head .. (":0"):rep(8 - count) .. ":" .. tail end
+  text = text:gsub("%x+", function(group) return ("%04x"):format(tonumber(group, 16)) end):gsub(":", "")
+  return (text:gsub("%x", function(digit)
+    local n = tonumber(digit, 16)
+    return ("%d%d%d%d"):format(n / 8, n / 4 % 2, n / 2 % 2, n % 2)
+  end))
 end
-local function is_of(net, bits, address)
-  for at = 1, 8 do
-    local left = bits - at * 16 + 16
-    local unit = 2 ^ math.max(16 - left, 0)
-    if left > 0 and math.floor(address[at] / unit) ~= math.floor(net[at] / unit) then return false end
-  end
-  return true
-end
-local nets, nat64, six_to_four = {{}}, groups("64:ff9b::"), groups("2002::")
-for net, bits in inside:gmatch("(%S+)/(%d+)") do
-  nets[#nets + 1] = {{ groups(net), bits + (net:find(":", 1, true) and 0 or 96) }}
-end
+local v4, nat64, six_to_four, nets = bits("0.0.0.0"):sub(1, 96), bits("64:ff9b::"):sub(1, 96), bits("2002::"):sub(1, 16), {{}}
+for net, length in inside:gmatch("(%S+)/(%d+)") do nets[#nets + 1] = bits(net):sub(1, length + (net:find(":", 1, true) and 0 or 96)) end
 local function is_inside(host)
   local text = host:match("^%[([%x:.]+)%]:%d+$") or host:match("^(%d+%.%d+%.%d+%.%d+):%d+$")
   if not text then return true end -- nothing is known of it
-  local address = groups(text)
-  if is_of(nat64, 96, address) then address = {{ 0, 0, 0, 0, 0, 65535, address[7], address[8] }} end
-  if is_of(six_to_four, 16, address) then address = {{ 0, 0, 0, 0, 0, 65535, address[2], address[3] }} end
-  for _, net in ipairs(nets) do
-    if is_of(net[1], net[2], address) then return true end
-  end
+  local address = bits(text)
+  if address:sub(1, 96) == nat64 then address = v4 .. address:sub(97) end
+  if address:sub(1, 16) == six_to_four then address = v4 .. address:sub(17, 48) end
+  for _, net in ipairs(nets) do if address:sub(1, #net) == net then return true end end
   return false
 end
 function envoy_on_request(request)
