@@ -47,6 +47,8 @@ mod origins_down;
 mod pinned;
 /// Origins that say of themselves whether they are well.
 mod probe;
+/// The ten minutes of README.md.
+mod readme;
 /// Ceph RGW as the store: `--features rgw`.
 #[cfg(feature = "rgw")]
 mod rgw;

