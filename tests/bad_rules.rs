@@ -64,8 +64,8 @@ fn cases() -> Vec<(&'static str, Value, &'static str)> {
             "ReplaceKey",
         ),
         (
-            "a redirect code of 303",
-            external(json!({ "HostName": "h", "HttpRedirectCode": 303 })),
+            "a redirect code of 300",
+            external(json!({ "HostName": "h", "HttpRedirectCode": 300 })),
             "HttpRedirectCode",
         ),
         (

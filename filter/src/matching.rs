@@ -31,7 +31,7 @@ pub enum Source {
 /// Why a rule does not apply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mismatch<'r> {
-    /// A 403, which the rule does not name.
+    /// A 403, which a class does not name.
     Forbidden,
     /// The request lacks the header of an `IncludeHeader`, or has it otherwise.
     Header(&'r IncludeHeader),
@@ -118,7 +118,9 @@ pub fn mismatch<'r>(
     if !statuses.is_empty() && !statuses.contains(answer.status) {
         return Some(Mismatch::Status(statuses));
     }
-    if answer.status == 403 && !statuses.names(403) {
+    // A rule without a status is about every request, as in S3. A class speaks of errors in general,
+    // and a 403 is hardly meant.
+    if answer.status == 403 && !statuses.is_empty() && !statuses.names(403) {
         return Some(Mismatch::Forbidden);
     }
     if let Some(header) = condition.headers.iter().find(|header| !header.holds(request.headers)) {
@@ -174,7 +176,8 @@ mod tests {
             ("a/x", 500, Bucket, false, Err(Pass::NoRule)),
             ("hidden/x", 200, Bucket, false, Ok(40)),
             ("hidden/x", 304, Bucket, false, Ok(40)),
-            ("hidden/x", 403, Bucket, false, Ok(50)),
+            ("hidden/x", 403, Bucket, false, Ok(40)),
+            ("x", 403, Bucket, false, Ok(50)),
             ("a/x", 200, Bucket, false, Err(Pass::BucketHasIt)),
         ];
         let headers = Headers::default();
@@ -186,16 +189,16 @@ mod tests {
     }
 
     #[test]
-    fn a_403_is_only_for_the_rule_that_names_it() {
+    fn a_403_is_for_rules_that_name_it_or_no_status_at_all() {
         let rules = RuleSet::from_json(
             br#"[{"RuleNumber": 1, "Condition": {}, "Redirect": {"HostName": "h"}}]"#,
         );
         let rules = rules.rules.unwrap();
         let answer = |status| BucketResponse { status, source: Source::Bucket, deleted: false };
         let headers = Headers::default();
-        assert!(first_match(&rules, named("k", &headers), answer(403)).is_err());
+        assert!(first_match(&rules, named("k", &headers), answer(403)).is_ok());
         assert!(first_match(&rules, named("k", &headers), answer(404)).is_ok());
-        // A class does not name it either.
+        // A class does not name it.
         let rules = RuleSet::from_json(
             br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": ["4XX", 500]},
                   "Redirect": {"HostName": "h"}}]"#,

@@ -3,6 +3,7 @@
 //! Owns the file's fields and what they mean together. The rules inside the rule files are the
 //! core's. `envoy/DEPLOYMENT.md` is printed from the declarations below.
 
+pub mod code;
 mod credentials;
 mod load;
 mod mirror_auth;

@@ -27,6 +27,7 @@ macro_rules! codes {
         }
     };
 }
+pub(crate) use codes;
 
 codes! {
     /// What a form of rule files cannot say.

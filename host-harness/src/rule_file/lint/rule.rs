@@ -21,7 +21,7 @@ pub(super) struct Rule<'a> {
 pub(super) struct Condition<'a> {
     pub(super) prefix: &'a str,
     pub(super) suffix: &'a str,
-    /// The statuses; `None` is every answer but a 403.
+    /// The statuses; `None` is every answer.
     pub(super) statuses: Option<BTreeSet<u16>>,
     pub(super) headers: Vec<Header<'a>>,
 }
@@ -106,7 +106,7 @@ impl<'a> Condition<'a> {
     /// Whether all of its statuses are another's too.
     pub(super) fn has_statuses_of(&self, other: &Self) -> bool {
         match (&self.statuses, &other.statuses) {
-            (_, None) => self.statuses.as_ref().is_none_or(|own| !own.contains(&403)),
+            (_, None) => true,
             (Some(own), Some(wide)) => own.is_subset(wide),
             (None, Some(_)) => false,
         }

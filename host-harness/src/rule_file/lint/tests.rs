@@ -61,7 +61,7 @@ fn a_rule_that_an_earlier_one_covers_never_applies() {
         (&[(a_and_jpg, AWAY), (ab, AWAY)], vec![]),
         (&[(a_and_jpg, AWAY), (b_and_jpg, AWAY)], never(1)),
         (&[("", AWAY), (ab, AWAY)], never(1)),
-        (&[("", AWAY), (r#""HttpErrorCodeReturnedEquals": 403"#, AWAY)], vec![]),
+        (&[("", AWAY), (r#""HttpErrorCodeReturnedEquals": 403"#, AWAY)], never(1)),
         (&[(all, AWAY), ("", AWAY)], vec![]),
         (&[(all, AWAY), (r#""HttpErrorCodeReturnedEquals": 503"#, AWAY)], vec![]),
         (&[(all, mirror), (ab, mirror)], never(1)),

@@ -64,7 +64,12 @@ fn every_file_says_the_same_in_every_form_that_can_say_it() {
         let website = file(bytes).website.unwrap();
         let json = website.to_json();
         assert_eq!(file(&json).website.unwrap(), website, "{name}: {json}");
-        let written = if of_s3(name) { website.to_s3_xml() } else { website.to_oss_xml() };
+        let written = match *name {
+            name if of_s3(name) => website.to_s3_xml(),
+            // OSS itself takes twenty.
+            "ossv2-25-rules-no-client-check" => website.to_xml(),
+            _ => website.to_oss_xml(),
+        };
         assert_eq!(written.losses, [], "{name}");
         let again = file(&written.text);
         assert_eq!(again.website.unwrap(), website, "{name}: {}", written.text);

@@ -201,7 +201,7 @@ pub(crate) const WEBSITE: &[Element] = &[
         "The rules.",
     )
     .in_s3()
-    .limits("20 rules"),
+    .limits("20 rules; in S3's form 50"),
 ];
 
 const INDEX_DOCUMENT: &[Element] = &[
@@ -256,8 +256,8 @@ pub(crate) const CONDITION: &[Element] = &[
         "HttpErrorCodeReturnedEquals",
         Shape::Status,
         "The bucket's status. A Mirror rule needs it, and it is 404. An External rule without it \
-         applies to every answer but a 403. Ours: several, and `4XX` or `5XX`; a class is not about \
-         a 403.",
+         applies to every request, whatever the bucket answers. Ours: several, and `4XX` or `5XX`; a \
+         class is not about a 403.",
     )
     .in_s3()
     .limits("400 to 599"),
