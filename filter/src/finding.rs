@@ -181,7 +181,7 @@ codes! {
     DuplicateRuleNumber = "duplicate-rule-number";
     /// A redirect would send the client where it already is.
     EmptyRedirect = "empty-redirect";
-    /// A Mirror rule for another status than 404.
+    /// A Mirror rule for another status than 404, 403 and, where it says so, 5xx.
     MirrorStatus = "mirror-status";
     /// A MirrorURL's origin has no cluster to be reached through.
     MissingCluster = "missing-cluster";

@@ -17,6 +17,9 @@ pub struct BucketResponse {
     pub source: Source,
     /// Whether it is the delete marker of a versioned bucket.
     pub deleted: bool,
+    /// Whether it says in so many words that the client lacks a right: not that its signature, its
+    /// key or its clock is wrong.
+    pub denied: bool,
 }
 
 /// Who made an answer.
@@ -37,6 +40,8 @@ pub enum Mismatch<'r> {
     Header(&'r IncludeHeader),
     /// The gateway made the answer itself.
     LocalReply,
+    /// A 403 to a signed request, which may be about the signature.
+    Signed,
     /// The key does not start with `KeyPrefixEquals`.
     Prefix(&'r str),
     /// The status is not `HttpErrorCodeReturnedEquals`.
@@ -53,6 +58,7 @@ impl fmt::Display for Mismatch<'_> {
             Self::LocalReply => {
                 f.write_str("the gateway made this answer, the bucket was not heard")
             }
+            Self::Signed => f.write_str("the request is signed, and the 403 may be about that"),
             Self::Prefix(prefix) => write!(f, "the key does not start with {prefix:?}"),
             Self::Status(statuses) => write!(f, "the rule is for status {statuses}"),
             Self::Suffix(suffix) => write!(f, "the key does not end with {suffix:?}"),
@@ -123,6 +129,14 @@ pub fn mismatch<'r>(
     if answer.status == 403 && !statuses.is_empty() && !statuses.names(403) {
         return Some(Mismatch::Forbidden);
     }
+    // Who signs wrongly is told so, and who does not sign at all can only lack a right.
+    let is_clear = match &rule.action {
+        Action::External(_) => true,
+        Action::Mirror(_) => answer.status != 403 || answer.denied || !request.is_signed(),
+    };
+    if !is_clear {
+        return Some(Mismatch::Signed);
+    }
     if let Some(header) = condition.headers.iter().find(|header| !header.holds(request.headers)) {
         return Some(Mismatch::Header(header));
     }
@@ -143,7 +157,7 @@ mod tests {
     use crate::http::headers::Headers;
 
     fn named<'a>(key: &'a str, headers: &'a Headers) -> RequestView<'a> {
-        RequestView { method: Method::Get, key: key.as_bytes(), headers }
+        RequestView { method: Method::Get, key: key.as_bytes(), query: "", headers }
     }
 
     const RULES: &str = r#"{"RoutingRules": [
@@ -182,7 +196,7 @@ mod tests {
         ];
         let headers = Headers::default();
         for (key, status, source, deleted, expected) in cases {
-            let answer = BucketResponse { status, source, deleted };
+            let answer = BucketResponse { status, source, deleted, denied: false };
             let found = first_match(&rules, named(key, &headers), answer).map(|rule| rule.number);
             assert_eq!(found, expected, "{key} {answer:?}");
         }
@@ -194,7 +208,12 @@ mod tests {
             br#"[{"RuleNumber": 1, "Condition": {}, "Redirect": {"HostName": "h"}}]"#,
         );
         let rules = rules.rules.unwrap();
-        let answer = |status| BucketResponse { status, source: Source::Bucket, deleted: false };
+        let answer = |status| BucketResponse {
+            status,
+            source: Source::Bucket,
+            deleted: false,
+            denied: false,
+        };
         let headers = Headers::default();
         assert!(first_match(&rules, named("k", &headers), answer(403)).is_ok());
         assert!(first_match(&rules, named("k", &headers), answer(404)).is_ok());
@@ -211,6 +230,35 @@ mod tests {
     }
 
     #[test]
+    fn a_mirror_rule_takes_a_403_that_is_about_rights_alone() {
+        let rules = RuleSet::from_json(
+            br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": [403, 404]},
+                  "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]"#,
+        );
+        let rules = rules.rules.unwrap();
+        let signed = Headers::from_pairs([("authorization", "AWS4-HMAC-SHA256 x")]);
+        let unsigned = Headers::default();
+        let presigned = "X-Amz-Credential=c&X-Amz-Signature=s";
+        for (headers, query, status, denied, applies) in [
+            (&unsigned, "", 403, false, true),
+            (&unsigned, "", 403, true, true),
+            (&signed, "", 403, false, false),
+            (&signed, "", 403, true, true),
+            (&unsigned, presigned, 403, false, false),
+            (&unsigned, presigned, 403, true, true),
+            (&signed, "", 404, false, true),
+        ] {
+            let answer = BucketResponse { status, source: Source::Bucket, deleted: false, denied };
+            let request = RequestView { method: Method::Get, key: b"k", query, headers };
+            let found = mismatch(rules.iter().next().unwrap(), request, answer);
+            assert_eq!(found.is_none(), applies, "{request:?} {answer:?}");
+            if !applies {
+                assert_eq!(found, Some(Mismatch::Signed));
+            }
+        }
+    }
+
+    #[test]
     fn every_header_of_a_condition_must_be_there() {
         let rules = RuleSet::from_json(
             br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404, "IncludeHeader": [
@@ -219,7 +267,8 @@ mod tests {
         );
         let rules = rules.rules.unwrap();
         let rule = rules.iter().next().unwrap();
-        let answer = BucketResponse { status: 404, source: Source::Bucket, deleted: false };
+        let answer =
+            BucketResponse { status: 404, source: Source::Bucket, deleted: false, denied: false };
         let cases: [(&[(&str, &str)], Option<&str>); 3] = [
             (&[("x-client", "web"), ("accept", "image/png")], None),
             (
@@ -254,10 +303,10 @@ mod tests {
             ("x", 200, false, Err(Pass::BucketHasIt)),
         ];
         for (key, status, deleted, expected) in cases {
-            let answer = BucketResponse { status, source: Source::Bucket, deleted };
+            let (source, denied) = (Source::Bucket, false);
+            let answer = BucketResponse { status, source, deleted, denied };
             let headers = Headers::default();
-            let request =
-                RequestView { method: Method::Head, key: key.as_bytes(), headers: &headers };
+            let request = RequestView { method: Method::Head, ..named(key, &headers) };
             let found = first_match(&rules, request, answer).map(|rule| rule.number);
             assert_eq!(found, expected, "{key} {answer:?}");
         }

@@ -73,8 +73,8 @@ impl Callouts {
                 self.admit_wanted(*wanted, copies, turn.now);
             }
             Some(Decision::Mirror(next)) => self.admit(stream, *next, copies, turn.now),
-            // Rules never say the last two of a miss.
-            None | Some(Decision::Pass(_) | Decision::Tell(_)) => {
+            // Rules never say the last three of a miss.
+            None | Some(Decision::Pass(_) | Decision::Prove(_) | Decision::Tell(_)) => {
                 let reply = turn.conclude(miss.conclude(asked, &Verdict::Absent, None));
                 self.answer(stream, reply, turn);
             }

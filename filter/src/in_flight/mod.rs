@@ -3,11 +3,13 @@
 //!
 //! It holds no stream and no copy; [`crate::streaming`] does with it what a gateway reports.
 
+mod proof;
 mod returning;
 
 use std::time::Duration;
 
-pub(crate) use self::returning::{AttemptId, Returning};
+pub(crate) use self::proof::Proof;
+pub(crate) use self::returning::{AttemptId, Expected, Returning};
 use crate::conclusion::Conclusion;
 use crate::copy::{Plan, backfill};
 use crate::digest::Check;

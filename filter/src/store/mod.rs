@@ -127,6 +127,12 @@ impl Target<'_> {
     }
 }
 
+/// HeadObject of an object of which nothing else is known.
+#[must_use]
+pub fn head(bucket: &Bucket, key: &[u8]) -> HeaderList {
+    Target { bucket, key, headers: &HeaderList::new(), tag: "" }.head()
+}
+
 /// Envoy announces the length of a body, and of none at all nothing.
 fn length(headers: &mut HeaderList, size: usize) {
     if size == 0 {

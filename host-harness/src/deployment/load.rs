@@ -22,7 +22,7 @@ use super::section::Reading;
 use super::value::{Addressing, At, Reads, Value};
 use super::{Api, Bucket, Credentials, Deployment, Limits};
 use crate::diagnostics::{self, Document, Problem, Report, Weight};
-use crate::rule_file::{self, Home, Surroundings};
+use crate::rule_file::{self, Asks, Home, Surroundings};
 use crate::secrecy::Hidden;
 
 /// The smallest part of an upload, but for the last (S3: EntityTooSmall).
@@ -80,9 +80,7 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(reports) => {
-                let count = |weight| reports.iter().map(|report| report.count(weight)).sum();
-                let tally = diagnostics::tally(count(Weight::Error), count(Weight::Warning));
-                write!(f, "the deployment is refused: {tally}")
+                write!(f, "the deployment is refused: {}", diagnostics::tally(reports))
             }
             Self::Unreadable { path, source } => {
                 write!(f, "cannot read the deployment file {}: {source}", path.display())
@@ -180,6 +178,13 @@ fn parse_with(
         }
     }
     if deployment.is_none() {
+        // What can be judged without the rest is judged.
+        let limits = root
+            .get("limits")
+            .and_then(|limits| Limits::read(limits, &mut Reading::new(environment)));
+        if let Some(limits) = limits {
+            check_limits(&limits, &mut reading);
+        }
         read_rules_alone(&root, directory, source, &mut reading, &mut reports);
     }
     let refused = !reading.problems.is_empty()
@@ -405,7 +410,12 @@ fn surroundings(bucket: &Bucket, deployment: &Deployment) -> Surroundings {
             .collect(),
     };
     let internal_origins = (!deployment.allow_internal_origins).then_some(Weight::Error);
-    Surroundings { bucket: Some(home), internal_origins }
+    let asks = match (&bucket.credentials, bucket.reads.value) {
+        (Credentials::None, _) => Asks::Nobody,
+        (Credentials::Environment(_) | Credentials::Inline(_), Reads::Passthrough) => Asks::Writes,
+        (Credentials::Environment(_) | Credentials::Inline(_), Reads::Signed) => Asks::Reads,
+    };
+    Surroundings { bucket: Some(home), internal_origins, asks: Some(asks) }
 }
 
 /// The document without its secrets.

@@ -30,7 +30,7 @@ use back_to_origin::rule::RuleSet;
 use code::Code;
 pub use dialect::Dialect;
 pub(crate) use lint::origin::inside;
-pub use lint::{Home, Surroundings};
+pub use lint::{Asks, Home, Surroundings};
 pub(crate) use mirror_auth::MASK;
 pub use reference::reference;
 pub use schema::schema;

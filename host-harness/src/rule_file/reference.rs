@@ -154,6 +154,19 @@ mod tests {
     }
 
     #[test]
+    fn every_code_has_its_line() {
+        let page = reference();
+        let of_filter = finding::Code::ALL.iter().map(|code| code.as_str());
+        let of_files = Code::ALL.iter().map(|code| code.as_str());
+        let of_deployments = deployment::code::Code::ALL.iter().map(|code| code.as_str());
+        for code in of_filter.chain(of_files).chain(of_deployments) {
+            assert_eq!(page.matches(&format!("\n| `{code}` |")).count(), 1, "{code}");
+        }
+        let rows = page.split("## Findings").nth(1).unwrap().matches("\n| `").count();
+        assert!(rows >= 50, "{rows}");
+    }
+
+    #[test]
     fn every_element_of_redirect_has_its_line_and_every_link_its_section() {
         let page = reference();
         let mut sections = page.split("\n## ");

@@ -255,7 +255,9 @@ pub(crate) const CONDITION: &[Element] = &[
     Element::new(
         "HttpErrorCodeReturnedEquals",
         Shape::Status,
-        "The bucket's status. A Mirror rule needs it, and it is 404. An External rule without it \
+        "The bucket's status. A Mirror rule needs it, and it is 404; ours: 403 too, which is a miss \
+         where the gateway's own keys find that the object is not there \
+         ([how](MISSES.md#a-403-that-is-a-miss)). An External rule without it \
          applies to every request, whatever the bucket answers. Ours: several, and `4XX` or `5XX`; a \
          class is not about a 403.",
     )

@@ -75,6 +75,14 @@ fn is_oss(rule: &mut Node, pointer: &str, losses: &mut Vec<Problem>) -> bool {
         losses.push(loss(&status.node, message).at(pointer));
         return false;
     }
+    let kind = rule.get("Redirect").and_then(|redirect| redirect.get("RedirectType"));
+    let is_mirror = kind.and_then(Node::text) == Some("Mirror");
+    if let Some(status) = status.filter(|status| is_mirror && status.node.integer() != Some(404)) {
+        let pointer = format!("{pointer}/Condition/HttpErrorCodeReturnedEquals");
+        let message = "OSS mirrors on 404 alone: the rule is left out";
+        losses.push(loss(&status.node, message).at(pointer));
+        return false;
+    }
     let pointer = format!("{pointer}/Redirect");
     each_field(rule, |field| {
         if field.name == "Redirect" {
