@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// A stream's response is held until it is known whether the bucket lacks the object.
-    pub fn on_doubt(&mut self, stream: StreamId, doubt: Doubt) -> Vec<Effect> {
+    pub fn on_doubt(&mut self, stream: StreamId, doubt: Box<Doubt>) -> Vec<Effect> {
         self.callouts.on_doubt(stream, doubt)
     }
 

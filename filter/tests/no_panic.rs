@@ -476,7 +476,7 @@ impl Host {
                 self.asked += 1;
                 let stream = StreamId(self.asked);
                 self.waiting.push(stream);
-                self.engine.on_doubt(stream, *doubt)
+                self.engine.on_doubt(stream, doubt)
             }
             Decision::Pass(_) | Decision::Tell(_) => Vec::new(),
         }

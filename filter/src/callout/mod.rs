@@ -27,7 +27,6 @@ use self::fetch::Fetch;
 use self::proof::Proof;
 use crate::account::{Account, Booking, Taker};
 use crate::copy::Copies;
-use crate::decision::Doubt;
 use crate::host::{CallAnswer, CallId, DispatchError, Effect, StreamId, Turn};
 use crate::miss::{Miss, Sequence};
 use crate::origin::Health;
@@ -63,9 +62,7 @@ pub(crate) struct Callouts {
     arrived: Vec<(StreamId, Miss)>,
     /// Objects that nobody waits for.
     wanted: Vec<Miss>,
-    /// Requests of which the bucket is to be asked whether it lacks the object.
-    doubted: Vec<(StreamId, Doubt)>,
-    /// Those of which it is being asked.
+    /// Requests of which the bucket is asked whether it lacks the object.
     proofs: Vec<Proof>,
     fetches: Vec<Fetch>,
     deliveries: Vec<Delivery>,
@@ -109,7 +106,6 @@ impl Callouts {
             last_sequence: 0,
             arrived: Vec::new(),
             wanted: Vec::new(),
-            doubted: Vec::new(),
             proofs: Vec::new(),
             fetches: Vec::new(),
             deliveries: Vec::new(),
@@ -122,7 +118,6 @@ impl Callouts {
     pub(crate) fn is_idle(&self) -> bool {
         self.arrived.is_empty()
             && self.wanted.is_empty()
-            && self.doubted.is_empty()
             && self.proofs.is_empty()
             && self.fetches.is_empty()
             && self.deliveries.iter().all(Delivery::is_spare)
@@ -152,7 +147,6 @@ impl Callouts {
         self.answering.retain(|(answered, _)| *answered != stream);
         // What nobody has begun to fetch, nobody wants any more.
         self.arrived.retain(|(waiting, _)| *waiting != stream);
-        self.doubted.retain(|(waiting, _)| *waiting != stream);
         self.proofs.retain(|proof| proof.stream != stream);
         for fetch in &mut self.fetches {
             fetch.waiters.retain(|waiter| waiter.stream != stream);

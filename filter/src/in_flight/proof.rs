@@ -1,6 +1,7 @@
 //! The bucket asked whether it lacks an object, with the gateway's own keys: it has told the client
 //! nothing of that.
 
+use super::{by_attempts, comes_back, readdressed};
 use crate::configuration::Configuration;
 use crate::decision::Doubt;
 use crate::http::headers::{HeaderList, Headers};
@@ -13,7 +14,7 @@ use crate::store;
 pub(crate) struct Proof {
     /// The request as it came to the miss route.
     pub(crate) headers: Headers,
-    pub(crate) doubt: Doubt,
+    pub(crate) doubt: Box<Doubt>,
 }
 
 impl Proof {
@@ -22,30 +23,15 @@ impl Proof {
     pub(crate) fn ask(&self, configuration: &Configuration, attempt: &str) -> Option<HeaderList> {
         let request = &self.doubt.request;
         let bucket = configuration.bucket(&request.bucket)?;
-        let mut headers = HeaderList::new()
-            .with(":authority", miss_route::HOST)
-            .with(miss_route::MISS, miss_route::READ);
-        for (name, value) in store::head(bucket, &request.key).iter() {
-            match name {
-                ":authority" => headers.add(miss_route::SERVER_HOST, value),
-                // A gateway knows a request by its method from the beginning to the end.
-                ":method" => headers.add(name, request.method.as_str()),
-                _ => headers.add(name, value),
-            }
-        }
+        // A gateway knows a request by its method from the beginning to the end.
+        let mut headers = readdressed(&store::read(bucket, &request.key, request.method.as_str()));
         if request.method == Method::Get {
             headers.add("range", "bytes=0-0");
         }
         let proto = self.headers.text(miss_route::FORWARDED_PROTO).unwrap_or("http");
-        let timeout = configuration.timeouts.store.as_millis().to_string();
-        Some(
-            headers
-                .with(miss_route::FORWARDED_PROTO, proto)
-                .with(miss_route::CLUSTER, miss_route::ATTEMPTS)
-                .with(miss_route::SERVER, &bucket.store.cluster)
-                .with(miss_route::ATTEMPT_TIMEOUT, timeout)
-                .with(miss_route::ATTEMPT, attempt)
-                .with(miss_route::RETURNS, "2xx 3xx 4xx 5xx"),
-        )
+        headers.add(miss_route::FORWARDED_PROTO, proto);
+        by_attempts(&mut headers, &bucket.store.cluster, configuration.timeouts.store);
+        comes_back(&mut headers, attempt, "2xx 3xx 4xx 5xx");
+        Some(headers)
     }
 }

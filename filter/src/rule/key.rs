@@ -42,19 +42,23 @@ impl KeyRewrite {
     /// written, such as `resize?key=`; the client's key is encoded.
     #[must_use]
     pub fn written(&self, key: &[u8]) -> String {
-        let encoded = percent::encode_key;
+        let mut written = String::new();
         match self {
-            Self::Keep => encoded(key),
+            Self::Keep => written.push_str(&percent::encode_key(key)),
             Self::Prefix { cut, with } => {
-                let rest = encoded(key.get(*cut..).unwrap_or_default());
-                format!("{}{rest}", percent::encode_written(with))
+                written.push_str(&percent::encode_written(with));
+                written.push_str(&percent::encode_key(key.get(*cut..).unwrap_or_default()));
             }
             Self::Template { pieces } => {
-                let pieces: Vec<_> =
-                    pieces.iter().map(|piece| percent::encode_written(piece)).collect();
-                pieces.join(&encoded(key))
+                for (at, piece) in pieces.iter().enumerate() {
+                    if at > 0 {
+                        written.push_str(&percent::encode_key(key));
+                    }
+                    written.push_str(&percent::encode_written(piece));
+                }
             }
         }
+        written
     }
 
     /// Reads a `ReplaceKeyWith`. `None` when it has a variable other than `${key}`.

@@ -70,7 +70,7 @@ impl HttpContext for BucketStream {
             }
             Decision::Pass(_) => Action::Continue,
             Decision::Prove(doubt) => {
-                self.vm.with_engine(|engine| engine.on_doubt(self.id, *doubt));
+                self.vm.with_engine(|engine| engine.on_doubt(self.id, doubt));
                 Action::Pause
             }
             Decision::Tell(headers) => {

@@ -127,10 +127,10 @@ impl Target<'_> {
     }
 }
 
-/// HeadObject of an object of which nothing else is known.
+/// GetObject or HeadObject of an object of which nothing else is known.
 #[must_use]
-pub fn head(bucket: &Bucket, key: &[u8]) -> HeaderList {
-    Target { bucket, key, headers: &HeaderList::new(), tag: "" }.head()
+pub fn read(bucket: &Bucket, key: &[u8], method: &str) -> HeaderList {
+    Target { bucket, key, headers: &HeaderList::new(), tag: "" }.request(method, "")
 }
 
 /// Envoy announces the length of a body, and of none at all nothing.

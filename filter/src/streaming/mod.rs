@@ -173,7 +173,7 @@ impl MissStream {
         let configuration = arrival.engine.configuration();
         match decision {
             Some(Decision::Prove(doubt)) => {
-                let proof = Proof { headers: headers.clone(), doubt: *doubt };
+                let proof = Proof { headers: headers.clone(), doubt };
                 self.prove(arrival, proof)
             }
             None | Some(Decision::Pass(_) | Decision::Tell(_)) => {
@@ -268,7 +268,7 @@ impl MissStream {
                 let Proof { headers, doubt } = *proof;
                 let bucket = doubt.request.bucket.clone();
                 let configuration = arrival.engine.configuration();
-                let proven = || decision::proven(&configuration, doubt).ok();
+                let proven = || decision::proven(&configuration, *doubt).ok();
                 let decision = if is_absent { proven() } else { None };
                 return self.decided(arrival, &bucket, decision, &headers);
             }

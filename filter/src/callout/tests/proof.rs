@@ -22,7 +22,7 @@ impl Bench {
         let Decision::Prove(doubt) = decision else { panic!("not a doubt: {decision:?}") };
         self.next_stream += 1;
         let stream = StreamId(self.next_stream);
-        let effects = self.engine.on_doubt(stream, *doubt);
+        let effects = self.engine.on_doubt(stream, doubt);
         self.take(effects);
         self.turn();
         stream

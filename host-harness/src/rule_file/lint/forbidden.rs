@@ -1,5 +1,7 @@
 //! Mirror rules and a 403, by which stores hide what is missing from who may not list the bucket.
 
+use std::ops::Range;
+
 use super::Asks;
 use super::rule::Rule;
 use crate::deployment::code::Code::{MissingCredentials, NoEffect};
@@ -15,7 +17,7 @@ pub(super) fn lint(rules: &[Rule<'_>], asks: Asks) -> Vec<Problem> {
     let mut problems: Vec<_> = mirrors()
         .filter(|rule| names(rule, 403))
         .filter_map(|rule| {
-            let place = rule.span.clone();
+            let place = place(rule);
             let problem = match asks {
                 Asks::Writes => return None,
                 Asks::Nobody => Problem::error(
@@ -45,7 +47,7 @@ pub(super) fn lint(rules: &[Rule<'_>], asks: Asks) -> Vec<Problem> {
         let message = "S3 answers 403, not 404, for a missing key to who may not list the bucket: \
                        that is no miss here";
         problems.push(
-            Problem::info(Code::ForbiddenMiss.as_str(), rule.span.clone(), message)
+            Problem::info(Code::ForbiddenMiss.as_str(), place(rule), message)
                 .at(format!("{}/Condition/HttpErrorCodeReturnedEquals", rule.pointer))
                 .help(
                     "if your bucket does so, name 403 too (the gateway then asks with the bucket's \
@@ -54,4 +56,9 @@ pub(super) fn lint(rules: &[Rule<'_>], asks: Asks) -> Vec<Problem> {
         );
     }
     problems
+}
+
+/// Where a rule says which statuses it is about.
+fn place(rule: &Rule<'_>) -> Range<usize> {
+    rule.statuses.as_ref().unwrap_or(&rule.span).clone()
 }

@@ -14,6 +14,8 @@ pub(super) struct Rule<'a> {
     pub(super) condition: Condition<'a>,
     /// Where its condition stands.
     pub(super) span: Range<usize>,
+    /// Where the statuses stand, if it has any.
+    pub(super) statuses: Option<Range<usize>>,
     pub(super) redirect: &'a Node,
 }
 
@@ -41,11 +43,13 @@ impl<'a> Rule<'a> {
         let above = if root.get("RoutingRules").is_some() { "/RoutingRules" } else { "" };
         let rule = |(index, node): (usize, &'a Node)| {
             let condition = node.field("Condition")?;
+            let statuses = condition.node.field("HttpErrorCodeReturnedEquals");
             Some(Rule {
                 number: node.get("RuleNumber")?.integer()?,
                 pointer: format!("{above}/{index}"),
                 condition: Condition::of(&condition.node)?,
                 span: condition.name_span.clone(),
+                statuses: statuses.map(|field| field.name_span.clone()),
                 redirect: node.get("Redirect")?,
             })
         };
