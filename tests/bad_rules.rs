@@ -64,8 +64,8 @@ fn cases() -> Vec<(&'static str, Value, &'static str)> {
             "ReplaceKey",
         ),
         (
-            "a redirect code of 303",
-            external(json!({ "HostName": "h", "HttpRedirectCode": 303 })),
+            "a redirect code of 300",
+            external(json!({ "HostName": "h", "HttpRedirectCode": 300 })),
             "HttpRedirectCode",
         ),
         (
@@ -76,8 +76,8 @@ fn cases() -> Vec<(&'static str, Value, &'static str)> {
         ("a redirect to nowhere", external(json!({})), one),
         ("a host name with a path", external(json!({ "HostName": "h/p" })), "HostName"),
         (
-            "a Mirror on 403",
-            condition(json!({ "HttpErrorCodeReturnedEquals": 403 })),
+            "a Mirror on 401",
+            condition(json!({ "HttpErrorCodeReturnedEquals": 401 })),
             "HttpErrorCodeReturnedEquals",
         ),
         (

@@ -23,6 +23,8 @@ mod envoy_folder;
 mod envoy_reload;
 /// The Envoys that people run, a short table on each.
 mod envoy_versions;
+/// Buckets that answer 403 for what they lack.
+mod forbidden;
 /// The example of OSS's documents, end to end, from an origin behind TLS.
 mod golden;
 /// Clients that ask for much and read nothing.

@@ -24,8 +24,10 @@ fn last_rule_applies(bencher: Bencher<'_, '_>, rules: usize) {
     let set = RuleSet::from_json(format!("[{}]", text.join(",")).as_bytes());
     let set = set.rules.expect("the rules are sound");
     let key = format!("folder-{rules:02}/some/where/below/picture.jpg");
-    let answer = BucketResponse { status: 404, source: Source::Bucket, deleted: false };
+    let answer =
+        BucketResponse { status: 404, source: Source::Bucket, deleted: false, denied: false };
     let headers = Headers::default();
-    let request = RequestView { method: Method::Get, key: key.as_bytes(), headers: &headers };
+    let request =
+        RequestView { method: Method::Get, key: key.as_bytes(), query: "", headers: &headers };
     bencher.bench(|| first_match(black_box(&set), black_box(request), answer).is_ok());
 }

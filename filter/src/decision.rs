@@ -6,6 +6,7 @@
 //!                                       Answer (a redirect, or a refusal to fetch)
 //!                                       Fetch (answered at once; the object is fetched)
 //!                                       Mirror (held until there is an answer)
+//!                                       Prove (held until it is known whether the object is there)
 //! ```
 //!
 //! A request costs one buffer until the bucket has responded with something a rule could act on.
@@ -22,7 +23,7 @@ use crate::reason::{MirrorFailure, Pass};
 use crate::reply::Reply;
 use crate::report::{Outcome, Report};
 use crate::request::ObjectRequest;
-use crate::rule::{Action, Rule, RuleSet};
+use crate::rule::{Action, Rule};
 
 /// One request.
 #[derive(Debug)]
@@ -47,8 +48,19 @@ pub enum Decision {
     Mirror(Box<Miss>),
     /// The response stays.
     Pass(Pass),
+    /// The bucket has refused to say whether it has the object: the gateway's own keys are to ask,
+    /// and [`proven`] decides if they find that it has not. If not, the response stays.
+    Prove(Box<Doubt>),
     /// The response stays, with these headers, each in place of any of its name.
     Tell(HeaderList),
+}
+
+/// A request that the bucket has refused without a word on whether it has the object.
+#[derive(Clone, Debug)]
+pub struct Doubt {
+    pub(crate) request: ObjectRequest,
+    sequence: Sequence,
+    response: BucketResponse,
 }
 
 impl Exchange {
@@ -98,7 +110,9 @@ fn decide(
     if answer.get("x-oss-tag").is_some() && answer.get(TAG_METADATA).is_none() {
         return Decision::Pass(Pass::Mirrored);
     }
-    let response = BucketResponse { status, source: source(), deleted: is_delete_marker(answer) };
+    let (source, deleted) = (source(), is_delete_marker(answer));
+    // A host holds the body back, so what the store says in it is not known.
+    let response = BucketResponse { status, source, deleted, denied: false };
     match decide_response(configuration, request, sequence, response) {
         Ok(decision) => decision,
         Err(pass) => keep(pass, answer),
@@ -116,9 +130,35 @@ pub(crate) fn decide_response(
     sequence: Sequence,
     response: BucketResponse,
 ) -> Result<Decision, Pass> {
-    let nothing = RuleSet::default();
-    let rules = configuration.bucket(&request.bucket).map_or(&nothing, |b| &b.rules);
-    let rule = matching::first_match(rules, request.view(), response)?;
+    let rule = first_rule(configuration, &request, response)?;
+    let is_doubtful = match &rule.action {
+        Action::External(_) => false,
+        Action::Mirror(_) => response.status == 403,
+    };
+    if is_doubtful {
+        return Ok(Decision::Prove(Box::new(Doubt { request, sequence, response })));
+    }
+    Ok(act(configuration, rule, request, sequence, response))
+}
+
+fn first_rule<'c>(
+    configuration: &'c Configuration,
+    request: &ObjectRequest,
+    response: BucketResponse,
+) -> Result<&'c Rule, Pass> {
+    let bucket = configuration.bucket(&request.bucket).ok_or(Pass::NoBucket)?;
+    matching::first_match(&bucket.rules, request.view(), response)
+}
+
+/// What the rules do about a request of which the gateway itself has found that the bucket does not
+/// have the object.
+///
+/// # Errors
+///
+/// The reason why the bucket's response stays.
+pub(crate) fn proven(configuration: &Configuration, doubt: Doubt) -> Result<Decision, Pass> {
+    let Doubt { request, sequence, response } = doubt;
+    let rule = first_rule(configuration, &request, response)?;
     Ok(act(configuration, rule, request, sequence, response))
 }
 
@@ -303,9 +343,10 @@ mod tests {
             let told = match decide("g", "/b/up/x", &answer, Source::Bucket) {
                 Decision::Tell(told) => told,
                 Decision::Pass(_) => HeaderList::new(),
-                other @ (Decision::Answer(_) | Decision::Fetch(..) | Decision::Mirror(_)) => {
-                    panic!("{other:?}")
-                }
+                other @ (Decision::Answer(_)
+                | Decision::Fetch(..)
+                | Decision::Mirror(_)
+                | Decision::Prove(_)) => panic!("{other:?}"),
             };
             assert_eq!(told.texts().collect::<Vec<_>>(), expected, "{answer:?}");
         }

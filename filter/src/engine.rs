@@ -10,6 +10,7 @@ use crate::account::Account;
 use crate::callout::{Callouts, Parts};
 use crate::configuration::Configuration;
 use crate::copy::{Copies, CopyId, End, NotBegun, Plan};
+use crate::decision::Doubt;
 use crate::host::{Booked, CallAnswer, CallId, Calls, DispatchError, Effect, StreamId, TICK, Turn};
 use crate::in_flight::{AttemptId, Returning};
 use crate::metric::Metric;
@@ -91,6 +92,11 @@ impl Engine {
     /// A stream's response is held for an object.
     pub fn on_miss(&mut self, stream: StreamId, miss: Miss) -> Vec<Effect> {
         self.callouts.on_miss(stream, miss)
+    }
+
+    /// A stream's response is held until it is known whether the bucket lacks the object.
+    pub fn on_doubt(&mut self, stream: StreamId, doubt: Box<Doubt>) -> Vec<Effect> {
+        self.callouts.on_doubt(stream, doubt)
     }
 
     /// An object is to be fetched by a callout, for which nobody waits.

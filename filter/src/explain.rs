@@ -133,7 +133,7 @@ fn read(question: &Question) -> Result<ObjectRequest, Pass> {
 }
 
 fn try_rules(rules: &RuleSet, request: &ObjectRequest, status: u16) -> (Vec<Step>, Outcome) {
-    let answer = BucketResponse { status, source: Source::Bucket, deleted: false };
+    let answer = BucketResponse { status, source: Source::Bucket, deleted: false, denied: true };
     let mut steps = Vec::new();
     for rule in rules.iter() {
         let mismatch = matching::mismatch(rule, request.view(), answer);
@@ -186,6 +186,11 @@ fn consequences(
     let mut say = |answer: &str, then: String| {
         on.push(Consequence { answer: answer.to_owned(), then });
     };
+    if status == 403 {
+        let then =
+            "the gateway's own keys ask the bucket; unless that says 404, client keeps the 403";
+        say("first", then.to_owned());
+    }
     let location = origin.location();
     let alternates = &mirror.alternates;
     if let Some(code) = mirror.async_status {
@@ -478,10 +483,35 @@ mod tests {
             ),
             ("GET", "acl", 404, "the parameter `acl` asks for another operation"),
             ("GET", "", 403, "a 403 does not say whether the object is there"),
+            ("GET", "", 401, "no rule applies"),
             ("GET", "", 200, "the bucket's answer is no error"),
         ] {
             let text = ask(method, "k", query, status);
             assert!(text.ends_with(&format!("the bucket's answer stays: {reason}")), "{text}");
         }
+    }
+
+    #[test]
+    fn a_403_is_asked_about_before_anybody_else_is() {
+        let rules = RuleSet::from_json(
+            br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": [403, 404]},
+                  "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]"#,
+        );
+        let rules = rules.rules.unwrap();
+        let told = |status| {
+            let question = Question {
+                bucket: "b".to_owned(),
+                method: "GET".to_owned(),
+                key: b"k".to_vec(),
+                query: String::new(),
+                headers: Vec::new(),
+                status,
+            };
+            explain(&rules, &question).to_string()
+        };
+        let line = "first    the gateway's own keys ask the bucket; unless that says 404, client keeps \
+                    the 403";
+        assert!(told(403).contains(line), "{}", told(403));
+        assert!(!told(404).contains("first"), "{}", told(404));
     }
 }

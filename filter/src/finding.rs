@@ -159,7 +159,7 @@ codes! {
     BadMirrorUrl = "bad-mirror-url";
     /// A bucket's name is not one S3 allows.
     BadName = "bad-name";
-    /// A redirect's status is not 301, 302 or 307.
+    /// A redirect's status is none that the file's form has: 301, 302 or 307 in OSS's, 301 to 399 in S3's.
     BadRedirect = "bad-redirect-code";
     /// A RuleNumber is not a whole number above 0.
     BadRuleNumber = "bad-rule-number";
@@ -181,7 +181,7 @@ codes! {
     DuplicateRuleNumber = "duplicate-rule-number";
     /// A redirect would send the client where it already is.
     EmptyRedirect = "empty-redirect";
-    /// A Mirror rule for another status than 404.
+    /// A Mirror rule for another status than 404, 403 and, where it says so, 5xx.
     MirrorStatus = "mirror-status";
     /// A MirrorURL's origin has no cluster to be reached through.
     MissingCluster = "missing-cluster";
@@ -189,7 +189,7 @@ codes! {
     MissingElement = "missing-element";
     /// The element has no effect where it stands.
     NoEffect = "no-effect";
-    /// The text is not JSON.
+    /// The text is not JSON, XML or YAML.
     Syntax = "syntax";
     /// More of something than the rules allow.
     TooMany = "too-many";

@@ -39,6 +39,8 @@ pub enum Effect {
     Log(String),
     /// Give a lease back, if it is still ours.
     Release(Lease),
+    /// Let a held response go to its client as it is.
+    Resume(StreamId),
     /// Report the time this often, or no more.
     Tick(Option<Duration>),
     /// Call `Engine::on_wake` from the root context, soon.

@@ -17,6 +17,9 @@ pub struct BucketResponse {
     pub source: Source,
     /// Whether it is the delete marker of a versioned bucket.
     pub deleted: bool,
+    /// Whether it says in so many words that the client lacks a right: not that its signature, its
+    /// key or its clock is wrong.
+    pub denied: bool,
 }
 
 /// Who made an answer.
@@ -31,12 +34,14 @@ pub enum Source {
 /// Why a rule does not apply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mismatch<'r> {
-    /// A 403, which the rule does not name.
+    /// A 403, which a class does not name.
     Forbidden,
     /// The request lacks the header of an `IncludeHeader`, or has it otherwise.
     Header(&'r IncludeHeader),
     /// The gateway made the answer itself.
     LocalReply,
+    /// A 403 to a signed request, which may be about the signature.
+    Signed,
     /// The key does not start with `KeyPrefixEquals`.
     Prefix(&'r str),
     /// The status is not `HttpErrorCodeReturnedEquals`.
@@ -53,6 +58,7 @@ impl fmt::Display for Mismatch<'_> {
             Self::LocalReply => {
                 f.write_str("the gateway made this answer, the bucket was not heard")
             }
+            Self::Signed => f.write_str("the request is signed, and the 403 may be about that"),
             Self::Prefix(prefix) => write!(f, "the key does not start with {prefix:?}"),
             Self::Status(statuses) => write!(f, "the rule is for status {statuses}"),
             Self::Suffix(suffix) => write!(f, "the key does not end with {suffix:?}"),
@@ -118,8 +124,18 @@ pub fn mismatch<'r>(
     if !statuses.is_empty() && !statuses.contains(answer.status) {
         return Some(Mismatch::Status(statuses));
     }
-    if answer.status == 403 && !statuses.names(403) {
+    // A rule without a status is about every request, as in S3. A class speaks of errors in general,
+    // and a 403 is hardly meant.
+    if answer.status == 403 && !statuses.is_empty() && !statuses.names(403) {
         return Some(Mismatch::Forbidden);
+    }
+    // Who signs wrongly is told so, and who does not sign at all can only lack a right.
+    let is_clear = match &rule.action {
+        Action::External(_) => true,
+        Action::Mirror(_) => answer.status != 403 || answer.denied || !request.is_signed(),
+    };
+    if !is_clear {
+        return Some(Mismatch::Signed);
     }
     if let Some(header) = condition.headers.iter().find(|header| !header.holds(request.headers)) {
         return Some(Mismatch::Header(header));
@@ -141,7 +157,7 @@ mod tests {
     use crate::http::headers::Headers;
 
     fn named<'a>(key: &'a str, headers: &'a Headers) -> RequestView<'a> {
-        RequestView { method: Method::Get, key: key.as_bytes(), headers }
+        RequestView { method: Method::Get, key: key.as_bytes(), query: "", headers }
     }
 
     const RULES: &str = r#"{"RoutingRules": [
@@ -174,28 +190,34 @@ mod tests {
             ("a/x", 500, Bucket, false, Err(Pass::NoRule)),
             ("hidden/x", 200, Bucket, false, Ok(40)),
             ("hidden/x", 304, Bucket, false, Ok(40)),
-            ("hidden/x", 403, Bucket, false, Ok(50)),
+            ("hidden/x", 403, Bucket, false, Ok(40)),
+            ("x", 403, Bucket, false, Ok(50)),
             ("a/x", 200, Bucket, false, Err(Pass::BucketHasIt)),
         ];
         let headers = Headers::default();
         for (key, status, source, deleted, expected) in cases {
-            let answer = BucketResponse { status, source, deleted };
+            let answer = BucketResponse { status, source, deleted, denied: false };
             let found = first_match(&rules, named(key, &headers), answer).map(|rule| rule.number);
             assert_eq!(found, expected, "{key} {answer:?}");
         }
     }
 
     #[test]
-    fn a_403_is_only_for_the_rule_that_names_it() {
+    fn a_403_is_for_rules_that_name_it_or_no_status_at_all() {
         let rules = RuleSet::from_json(
             br#"[{"RuleNumber": 1, "Condition": {}, "Redirect": {"HostName": "h"}}]"#,
         );
         let rules = rules.rules.unwrap();
-        let answer = |status| BucketResponse { status, source: Source::Bucket, deleted: false };
+        let answer = |status| BucketResponse {
+            status,
+            source: Source::Bucket,
+            deleted: false,
+            denied: false,
+        };
         let headers = Headers::default();
-        assert!(first_match(&rules, named("k", &headers), answer(403)).is_err());
+        assert!(first_match(&rules, named("k", &headers), answer(403)).is_ok());
         assert!(first_match(&rules, named("k", &headers), answer(404)).is_ok());
-        // A class does not name it either.
+        // A class does not name it.
         let rules = RuleSet::from_json(
             br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": ["4XX", 500]},
                   "Redirect": {"HostName": "h"}}]"#,
@@ -208,6 +230,35 @@ mod tests {
     }
 
     #[test]
+    fn a_mirror_rule_takes_a_403_that_is_about_rights_alone() {
+        let rules = RuleSet::from_json(
+            br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": [403, 404]},
+                  "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]"#,
+        );
+        let rules = rules.rules.unwrap();
+        let signed = Headers::from_pairs([("authorization", "AWS4-HMAC-SHA256 x")]);
+        let unsigned = Headers::default();
+        let presigned = "X-Amz-Credential=c&X-Amz-Signature=s";
+        for (headers, query, status, denied, applies) in [
+            (&unsigned, "", 403, false, true),
+            (&unsigned, "", 403, true, true),
+            (&signed, "", 403, false, false),
+            (&signed, "", 403, true, true),
+            (&unsigned, presigned, 403, false, false),
+            (&unsigned, presigned, 403, true, true),
+            (&signed, "", 404, false, true),
+        ] {
+            let answer = BucketResponse { status, source: Source::Bucket, deleted: false, denied };
+            let request = RequestView { method: Method::Get, key: b"k", query, headers };
+            let found = mismatch(rules.iter().next().unwrap(), request, answer);
+            assert_eq!(found.is_none(), applies, "{request:?} {answer:?}");
+            if !applies {
+                assert_eq!(found, Some(Mismatch::Signed));
+            }
+        }
+    }
+
+    #[test]
     fn every_header_of_a_condition_must_be_there() {
         let rules = RuleSet::from_json(
             br#"[{"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404, "IncludeHeader": [
@@ -216,7 +267,8 @@ mod tests {
         );
         let rules = rules.rules.unwrap();
         let rule = rules.iter().next().unwrap();
-        let answer = BucketResponse { status: 404, source: Source::Bucket, deleted: false };
+        let answer =
+            BucketResponse { status: 404, source: Source::Bucket, deleted: false, denied: false };
         let cases: [(&[(&str, &str)], Option<&str>); 3] = [
             (&[("x-client", "web"), ("accept", "image/png")], None),
             (
@@ -251,10 +303,10 @@ mod tests {
             ("x", 200, false, Err(Pass::BucketHasIt)),
         ];
         for (key, status, deleted, expected) in cases {
-            let answer = BucketResponse { status, source: Source::Bucket, deleted };
+            let (source, denied) = (Source::Bucket, false);
+            let answer = BucketResponse { status, source, deleted, denied };
             let headers = Headers::default();
-            let request =
-                RequestView { method: Method::Head, key: key.as_bytes(), headers: &headers };
+            let request = RequestView { method: Method::Head, ..named(key, &headers) };
             let found = first_match(&rules, request, answer).map(|rule| rule.number);
             assert_eq!(found, expected, "{key} {answer:?}");
         }

@@ -85,7 +85,8 @@ pub const FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// What a [`MISS`] says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Said<'a> {
-    /// `bucket NAME STATUS`: the bucket has answered; with `deleted` behind it, for a delete marker.
+    /// `bucket NAME STATUS`: the bucket has answered; with `deleted` behind it, for a delete marker,
+    /// or `denied`, where its words are that the client lacks a right.
     Bucket {
         /// The bucket's name.
         name: &'a str,
@@ -93,6 +94,8 @@ pub enum Said<'a> {
         status: u16,
         /// Whether the answer is the delete marker of a versioned bucket.
         deleted: bool,
+        /// Whether it says `AccessDenied`.
+        denied: bool,
     },
     /// `bucket NAME gateway STATUS`: the gateway has answered in the bucket's place.
     BucketUnheard {
@@ -101,10 +104,13 @@ pub enum Said<'a> {
         /// The gateway's status.
         status: u16,
     },
-    /// `origin STATUS`: an origin has answered, and the answer is one of [`RETURNS`].
+    /// `origin STATUS`: an origin has answered, and the answer is one of [`RETURNS`]; or the bucket,
+    /// asked with the gateway's own keys, with `deleted` behind it for a delete marker.
     Origin {
         /// Its status.
         status: u16,
+        /// Whether the answer is a delete marker.
+        deleted: bool,
     },
     /// `gateway STATUS`, and whatever else: the gateway has answered in an origin's place.
     OriginUnheard {
@@ -133,12 +139,17 @@ impl<'a> Said<'a> {
                         Some(Self::BucketUnheard { name, status })
                     }
                     status => {
-                        let deleted = words.next() == Some("deleted");
-                        Some(Self::Bucket { name, status: status.parse().ok()?, deleted })
+                        let status = status.parse().ok()?;
+                        let more = words.next();
+                        let (deleted, denied) = (more == Some("deleted"), more == Some("denied"));
+                        Some(Self::Bucket { name, status, deleted, denied })
                     }
                 }
             }
-            "origin" => Some(Self::Origin { status: words.next()?.parse().ok()? }),
+            "origin" => {
+                let status = words.next()?.parse().ok()?;
+                Some(Self::Origin { status, deleted: words.next() == Some("deleted") })
+            }
             "gateway" => {
                 let status = words.next()?;
                 let details = text.split_once(status).map_or("", |(_, details)| details.trim());
@@ -171,13 +182,18 @@ mod tests {
 
     #[test]
     fn what_is_said_of_a_miss_is_read() {
-        let bucket = |status, deleted| Some(Said::Bucket { name: "b.c", status, deleted });
+        let name = "b.c";
+        let bucket = |status, deleted| Some(Said::Bucket { name, status, deleted, denied: false });
+        let denied = Said::Bucket { name, status: 403, deleted: false, denied: true };
         for (text, expected) in [
             ("bucket b.c 404", bucket(404, false)),
             ("bucket b.c 404 deleted", bucket(404, true)),
             ("bucket b.c 503", bucket(503, false)),
             ("bucket b gateway 503 UF x", Some(Said::BucketUnheard { name: "b", status: 503 })),
-            ("origin 302", Some(Said::Origin { status: 302 })),
+            ("bucket b.c 403", bucket(403, false)),
+            ("bucket b.c 403 denied", Some(denied)),
+            ("origin 302", Some(Said::Origin { status: 302, deleted: false })),
+            ("origin 404 deleted", Some(Said::Origin { status: 404, deleted: true })),
             ("gateway 504 UT late", Some(Said::OriginUnheard { status: 504, details: "UT late" })),
             ("", None),
             ("bucket", None),

@@ -155,6 +155,12 @@ impl Reply {
         Self::document(ErrorCode::NoSuchKey, message, "", path, id)
     }
 
+    /// 403 AccessDenied for a request whose object may be there, where the bucket's own answer is lost.
+    #[must_use]
+    pub fn denied(request: &ObjectRequest) -> Self {
+        Self::error(ErrorCode::AccessDenied, "Access Denied", request)
+    }
+
     /// 424 MirrorFailed for a request of which nothing is known any more.
     #[must_use]
     pub fn lost(headers: &Headers) -> Self {

@@ -35,8 +35,18 @@ pub struct RequestView<'a> {
     pub method: Method,
     /// The object's key, decoded.
     pub key: &'a [u8],
+    /// The query as it came, without the `?`.
+    pub query: &'a str,
     /// The request's headers.
     pub headers: &'a Headers,
+}
+
+impl RequestView<'_> {
+    /// Whether whoever asks says who that is.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.headers.get("authorization").is_some() || query::is_signed(self.query)
+    }
 }
 
 /// A request for one object.
@@ -106,7 +116,8 @@ impl ObjectRequest {
     /// What of it rules are about.
     #[must_use]
     pub fn view(&self) -> RequestView<'_> {
-        RequestView { method: self.method, key: &self.key, headers: &self.headers }
+        let Self { method, key, query, headers, .. } = self;
+        RequestView { method: *method, key, query, headers }
     }
 
     /// The Range to be answered. A HEAD has none (RFC 9110, section 14.2). One that hangs on a date is

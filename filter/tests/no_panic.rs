@@ -308,7 +308,7 @@ fn on_route() -> BoxedStrategy<Event> {
 fn request() -> impl Strategy<Value = OnRoute> {
     let said = prop_oneof![
         4 => Just("bucket b 404".to_owned()),
-        1 => text("(bucket (b|c) )?(gateway )?(404|403|503)?( deleted)?"),
+        1 => text("(bucket (b|c) )?(gateway )?(404|403|503)?( deleted| denied)?"),
     ];
     let method = prop_oneof![4 => Just("GET"), 1 => Just("HEAD")];
     (headers(), said, method, key(), ours()).prop_map(|(mut headers, said, method, key, ours)| {
@@ -472,6 +472,12 @@ impl Host {
                 check_reply(&conclusion.reply);
                 Vec::new()
             }
+            Decision::Prove(doubt) => {
+                self.asked += 1;
+                let stream = StreamId(self.asked);
+                self.waiting.push(stream);
+                self.engine.on_doubt(stream, doubt)
+            }
             Decision::Pass(_) | Decision::Tell(_) => Vec::new(),
         }
     }
@@ -621,6 +627,13 @@ impl Host {
                     let at = at.expect("only one who waits is answered, and only once");
                     self.waiting.remove(at);
                     check_reply(&reply);
+                    let effects = self.engine.on_stream_end(stream);
+                    self.perform(effects);
+                }
+                Effect::Resume(stream) => {
+                    let at = self.waiting.iter().position(|waiting| *waiting == stream);
+                    let at = at.expect("only one who waits is let go, and only once");
+                    self.waiting.remove(at);
                     let effects = self.engine.on_stream_end(stream);
                     self.perform(effects);
                 }

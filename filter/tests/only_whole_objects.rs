@@ -151,7 +151,7 @@ impl World {
                 Effect::Log(line) => self.lines.push(line),
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Answer(..) => panic!("nobody's response is held"),
-                Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
+                Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) | Effect::Resume(_) => {}
             }
         }
         if woken {

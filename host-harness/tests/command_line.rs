@@ -380,6 +380,38 @@ fn every_mistake_of_a_file_is_found_at_its_line_and_nothing_else() {
 }
 
 #[test]
+fn a_store_that_hides_what_it_lacks_is_noted_and_a_rule_about_that_needs_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let rules = |statuses: &str| {
+        format!(
+            r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": {statuses}}}, "Redirect":
+            {{"RedirectType": "Mirror", "MirrorURL": "https://o.example.com/"}}}}]"#
+        )
+    };
+    let bucket = "buckets:\n- name: abc\n  endpoint: https://s3.example.com\n  rules: rules.json\n";
+    let keys = "  credentials: { inline: { access_key_id: a, secret_access_key: b } }\n";
+    let path = folder.path().join("d.yaml").display().to_string();
+    write("d.yaml", &format!("{bucket}{keys}"));
+    write("rules.json", &rules("404"));
+    let (code, out, errors) = run(&["check", &path]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains("info[forbidden-miss]: "), "{out}");
+    assert!(out.ends_with("1 bucket, 1 rule, 1 note\n"), "{out}");
+    // It is for who checks, and no word at each start.
+    let (code, _, errors) = run(&["rules", &path, "--bucket", "abc", "list"]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    write("rules.json", &rules("[403, 404]"));
+    let (code, out, errors) = run(&["check", &path]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
+    assert!(out.ends_with("1 bucket, 1 rule, nothing to report\n"), "{out}");
+    write("d.yaml", bucket);
+    let (code, out, _) = run(&["check", &path]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("error[missing-credentials]: a Mirror rule on 403 needs"), "{out}");
+}
+
+#[test]
 fn a_deployment_is_checked_with_its_rules() {
     let path = sample("deployment.yaml");
     let (code, out, errors) = run(&["check", &path]);

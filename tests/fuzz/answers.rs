@@ -186,7 +186,11 @@ impl World {
                 let effects = self.engine.on_miss(stream, *miss);
                 self.perform(effects);
             }
-            Decision::Answer(_) | Decision::Fetch(..) | Decision::Pass(_) | Decision::Tell(_) => {}
+            Decision::Answer(_)
+            | Decision::Fetch(..)
+            | Decision::Pass(_)
+            | Decision::Prove(_)
+            | Decision::Tell(_) => {}
         }
     }
 
@@ -316,7 +320,11 @@ impl World {
                 }
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Wake => is_woken = true,
-                Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => {}
+                Effect::Count(_)
+                | Effect::Lease(_)
+                | Effect::Log(_)
+                | Effect::Release(_)
+                | Effect::Resume(_) => {}
             }
         }
         if is_woken {

@@ -7,7 +7,7 @@ use super::{Callouts, Parts, Waiter};
 use crate::account::Held;
 use crate::copy::Copies;
 use crate::decision::{self, Decision};
-use crate::host::Turn;
+use crate::host::{StreamId, Turn};
 use crate::metric::Metric;
 use crate::origin::{OriginRequest, Verdict};
 use crate::reason::{MirrorFailure, NotStored};
@@ -62,23 +62,38 @@ impl Callouts {
         if decision.is_some() {
             turn.log(miss.fell_through(asked));
         }
-        match decision {
-            Some(Decision::Answer(conclusion)) => {
-                let reply = turn.conclude(conclusion);
-                self.answer(stream, reply, turn);
-            }
-            Some(Decision::Fetch(conclusion, wanted)) => {
-                let reply = turn.conclude(conclusion);
-                self.answer(stream, reply, turn);
-                self.admit_wanted(*wanted, copies, turn.now);
-            }
-            Some(Decision::Mirror(next)) => self.admit(stream, *next, copies, turn.now),
-            // Rules never say the last two of a miss.
-            None | Some(Decision::Pass(_) | Decision::Tell(_)) => {
-                let reply = turn.conclude(miss.conclude(asked, &Verdict::Absent, None));
-                self.answer(stream, reply, turn);
-            }
+        if !self.follow(stream, decision, copies, turn) {
+            let reply = turn.conclude(miss.conclude(asked, &Verdict::Absent, None));
+            self.answer(stream, reply, turn);
         }
+    }
+
+    /// Does for a held stream what a rule says; false where none says anything.
+    pub(super) fn follow(
+        &mut self,
+        stream: StreamId,
+        decision: Option<Decision>,
+        copies: &Copies,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let (conclusion, wanted) = match decision {
+            Some(Decision::Answer(conclusion)) => (conclusion, None),
+            Some(Decision::Fetch(conclusion, wanted)) => (conclusion, Some(wanted)),
+            Some(Decision::Mirror(next)) => {
+                self.admit(stream, *next, copies, turn.now);
+                return true;
+            }
+            // Rules never say the last three of a miss.
+            None | Some(Decision::Pass(_) | Decision::Prove(_) | Decision::Tell(_)) => {
+                return false;
+            }
+        };
+        let reply = turn.conclude(conclusion);
+        self.answer(stream, reply, turn);
+        if let Some(wanted) = wanted {
+            self.admit_wanted(*wanted, copies, turn.now);
+        }
+        true
     }
 }
 

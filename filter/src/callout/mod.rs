@@ -10,17 +10,21 @@
 //!                   clients are answered
 //! ```
 //!
+//! Where the bucket's 403 may mean that, the bucket is asked first (`proof`).
+//!
 //! Streams only report here; every callout leaves from the VM's root, so that its result is known
 //! even when the client that caused it has gone.
 
 mod delivery;
 mod ending;
 mod fetch;
+mod proof;
 #[cfg(test)]
 mod tests;
 
 use self::delivery::Delivery;
 use self::fetch::Fetch;
+use self::proof::Proof;
 use crate::account::{Account, Booking, Taker};
 use crate::copy::Copies;
 use crate::host::{CallAnswer, CallId, DispatchError, Effect, StreamId, Turn};
@@ -58,6 +62,8 @@ pub(crate) struct Callouts {
     arrived: Vec<(StreamId, Miss)>,
     /// Objects that nobody waits for.
     wanted: Vec<Miss>,
+    /// Requests of which the bucket is asked whether it lacks the object.
+    proofs: Vec<Proof>,
     fetches: Vec<Fetch>,
     deliveries: Vec<Delivery>,
     /// What the host holds for clients that are being answered.
@@ -100,6 +106,7 @@ impl Callouts {
             last_sequence: 0,
             arrived: Vec::new(),
             wanted: Vec::new(),
+            proofs: Vec::new(),
             fetches: Vec::new(),
             deliveries: Vec::new(),
             answering: Vec::new(),
@@ -111,6 +118,7 @@ impl Callouts {
     pub(crate) fn is_idle(&self) -> bool {
         self.arrived.is_empty()
             && self.wanted.is_empty()
+            && self.proofs.is_empty()
             && self.fetches.is_empty()
             && self.deliveries.iter().all(Delivery::is_spare)
     }
@@ -139,6 +147,7 @@ impl Callouts {
         self.answering.retain(|(answered, _)| *answered != stream);
         // What nobody has begun to fetch, nobody wants any more.
         self.arrived.retain(|(waiting, _)| *waiting != stream);
+        self.proofs.retain(|proof| proof.stream != stream);
         for fetch in &mut self.fetches {
             fetch.waiters.retain(|waiter| waiter.stream != stream);
         }
@@ -204,7 +213,7 @@ impl Callouts {
         } else if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_asking(call)) {
             self.on_size_answer(at, &answer.headers, parts, turn);
         } else {
-            return false;
+            return self.on_proof(call, Some(&answer.headers), parts, turn);
         }
         true
     }
@@ -217,7 +226,9 @@ impl Callouts {
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let Some(at) = self.fetches.iter().position(|fetch| fetch.has(call)) else { return false };
+        let Some(at) = self.fetches.iter().position(|fetch| fetch.has(call)) else {
+            return self.on_proof(call, None, parts, turn);
+        };
         self.on_origin_refused(at, why, parts, turn);
         true
     }
@@ -245,6 +256,7 @@ impl Callouts {
 
     /// What is due after every event.
     pub(crate) fn advance(&mut self, parts: &mut Parts<'_>, turn: &mut Turn<'_>) {
+        self.start_proofs(turn);
         self.start_fetches(parts, turn);
         self.answer_waiters(turn);
     }

@@ -7,6 +7,8 @@ use super::percent;
 /// The code of an error: S3's and OSS's own words.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ErrorCode {
+    /// 403: the bucket does not say whether it has the object.
+    AccessDenied,
     /// 416: the range starts behind the object's end.
     InvalidRange,
     /// 424: the object could not be had from the origin (OSS).
@@ -22,6 +24,7 @@ impl ErrorCode {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::AccessDenied => "AccessDenied",
             Self::InvalidRange => "InvalidRange",
             Self::MirrorFailed => "MirrorFailed",
             Self::NoSuchKey => "NoSuchKey",
@@ -33,6 +36,7 @@ impl ErrorCode {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
+            Self::AccessDenied => 403,
             Self::InvalidRange => 416,
             Self::MirrorFailed => 424,
             Self::NoSuchKey => 404,

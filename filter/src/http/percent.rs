@@ -23,6 +23,9 @@ const FOREIGN: &AsciiSet = &percent_encoding::CONTROLS
     .add(b'{')
     .add(b'}');
 
+/// The same of what somebody has written as a part of a URL, fragment and all.
+const WRITTEN: &AsciiSet = &FOREIGN.remove(b'#');
+
 /// Encodes a key for the path of a request.
 #[must_use]
 pub fn encode_key(key: &[u8]) -> String {
@@ -45,6 +48,13 @@ pub fn encode_url(url: &str) -> String {
 #[must_use]
 pub fn encode_foreign(part: &str) -> String {
     percent_encoding::utf8_percent_encode(part, FOREIGN).to_string()
+}
+
+/// Encodes what may stand nowhere in a URL, and leaves what is written as a part of one: `?`, `#` and
+/// `%` too.
+#[must_use]
+pub fn encode_written(part: &str) -> String {
+    percent_encoding::utf8_percent_encode(part, WRITTEN).to_string()
 }
 
 /// Decodes a path into the bytes it names. `+` stands for itself.

@@ -83,6 +83,23 @@ pub fn subresource(query: &str) -> Option<&'static str> {
     })
 }
 
+/// The parameters by which a request is signed in its query.
+const SIGNED: &[&str] = &[
+    "awsaccesskeyid",
+    "ossaccesskeyid",
+    "x-amz-credential",
+    "x-amz-signature",
+    "x-oss-credential",
+    "x-oss-signature",
+];
+
+/// Whether a request is signed by its query.
+#[must_use]
+pub fn is_signed(query: &str) -> bool {
+    let is_one = |name: &str| SIGNED.iter().any(|known| name.eq_ignore_ascii_case(known));
+    parameters(query).any(|parameter| is_one(&parameter.name))
+}
+
 /// What of a client's query may leave for an origin or a redirect's target.
 ///
 /// Signatures, credentials, `response-*` overrides and the SDKs' own marks are meant for the store
@@ -134,6 +151,22 @@ mod tests {
         ];
         for (query, expected) in cases {
             assert_eq!(subresource(query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_signature_is_seen_by_its_decoded_name() {
+        for (query, expected) in [
+            ("", false),
+            ("x=1&Expires=1&Signature=2", false),
+            ("x-id=GetObject&x-amz-checksum-mode=ENABLED", false),
+            ("v=1&X-Amz-Signature=s", true),
+            ("X%2DAmz%2DCredential=s", true),
+            ("AWSAccessKeyId=k&Expires=1&Signature=2", true),
+            ("OSSAccessKeyId=k", true),
+            ("x-oss-signature=s", true),
+        ] {
+            assert_eq!(is_signed(query), expected, "{query}");
         }
     }
 

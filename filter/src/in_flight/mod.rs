@@ -3,11 +3,13 @@
 //!
 //! It holds no stream and no copy; [`crate::streaming`] does with it what a gateway reports.
 
+mod proof;
 mod returning;
 
 use std::time::Duration;
 
-pub(crate) use self::returning::{AttemptId, Returning};
+pub(crate) use self::proof::Proof;
+pub(crate) use self::returning::{AttemptId, Expected, Returning};
 use crate::conclusion::Conclusion;
 use crate::copy::{Plan, backfill};
 use crate::digest::Check;
@@ -86,15 +88,7 @@ impl InFlight {
         standard: Duration,
     ) -> HeaderList {
         let (request, origin) = (&self.miss.request, self.route.current());
-        let mut headers = HeaderList::new()
-            .with(":authority", miss_route::HOST)
-            .with(miss_route::MISS, miss_route::READ);
-        for (name, value) in origin.call_headers(request.method.as_str()).iter() {
-            match name {
-                ":authority" => headers.add(miss_route::SERVER_HOST, value),
-                _ => headers.add(name, value),
-            }
-        }
+        let mut headers = readdressed(&origin.call_headers(request.method.as_str()));
         if let Some(range) = request.range() {
             headers.add("range", range);
             if let Some(known) = request.headers.get("if-range") {
@@ -104,18 +98,15 @@ impl InFlight {
         headers.add(miss_route::FORWARDED_PROTO, &self.forwarded_proto);
         // Only where somebody else may be asked is it worth a detour to hear that this one is not
         // to be had.
-        let timeout = origin.timeout(standard).as_millis().to_string();
+        let timeout = origin.timeout(standard);
         if self.route.has_others() {
-            headers.add(miss_route::CLUSTER, miss_route::ATTEMPTS);
-            headers.add(miss_route::SERVER, &origin.cluster);
-            headers.add(miss_route::ATTEMPT_TIMEOUT, timeout);
+            by_attempts(&mut headers, &origin.cluster, timeout);
         } else {
             headers.add(miss_route::CLUSTER, &origin.cluster);
-            headers.add(miss_route::TIMEOUT, timeout);
+            headers.add(miss_route::TIMEOUT, timeout.as_millis().to_string());
         }
         if let Some(attempt) = attempt {
-            headers.add(miss_route::ATTEMPT, attempt);
-            headers.add(miss_route::RETURNS, returns);
+            comes_back(&mut headers, attempt, returns);
         }
         let rule = origin.rule();
         if let Some(idle) = rule.idle_timeout.or(rule.timeout) {
@@ -313,6 +304,33 @@ impl InFlight {
     fn fail(&self, failure: &MirrorFailure) -> Answered {
         Answered::Concluded(self.miss.failed(self.route.initial(), failure), None)
     }
+}
+
+/// A request for a server, as it stays on the miss route until it goes there.
+fn readdressed(request: &HeaderList) -> HeaderList {
+    let mut headers = HeaderList::new()
+        .with(":authority", miss_route::HOST)
+        .with(miss_route::MISS, miss_route::READ);
+    for (name, value) in request.iter() {
+        match name {
+            ":authority" => headers.add(miss_route::SERVER_HOST, value),
+            _ => headers.add(name, value),
+        }
+    }
+    headers
+}
+
+/// Has it go to a cluster by the way on which the gateway's own answers come back too.
+fn by_attempts(headers: &mut HeaderList, cluster: &str, timeout: Duration) {
+    headers.add(miss_route::CLUSTER, miss_route::ATTEMPTS);
+    headers.add(miss_route::SERVER, cluster);
+    headers.add(miss_route::ATTEMPT_TIMEOUT, timeout.as_millis().to_string());
+}
+
+/// Has these answers come back, under the name of the attempt.
+fn comes_back(headers: &mut HeaderList, attempt: &str, returns: &str) {
+    headers.add(miss_route::ATTEMPT, attempt);
+    headers.add(miss_route::RETURNS, returns);
 }
 
 impl Answered {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::InFlight;
+use super::{InFlight, Proof};
 use crate::time::Moment;
 
 /// How long an attempt may take to come back once its stream is gone: a gateway routes a request
@@ -32,10 +32,19 @@ impl AttemptId {
     }
 }
 
+/// What is known of a request that may come back.
+#[derive(Debug)]
+pub(crate) enum Expected {
+    /// An origin was asked.
+    Origin(Rc<InFlight>),
+    /// The bucket was asked whether it lacks the object.
+    Proof(Box<Proof>),
+}
+
 #[derive(Debug)]
 struct Waiting {
     id: AttemptId,
-    in_flight: Rc<InFlight>,
+    expected: Expected,
     /// Until when it may come back, once its stream is gone.
     until: Option<Moment>,
 }
@@ -57,17 +66,22 @@ impl Returning {
         self.waiting.iter().any(|waiting| waiting.until.is_some())
     }
 
-    pub(crate) fn add(&mut self, in_flight: Rc<InFlight>) -> AttemptId {
-        self.last += 1;
-        let id = AttemptId(self.last);
-        self.waiting.push_back(Waiting { id, in_flight, until: None });
+    /// The name of the next one.
+    pub(crate) const fn next(&self) -> AttemptId {
+        AttemptId(self.last + 1)
+    }
+
+    pub(crate) fn add(&mut self, expected: Expected) -> AttemptId {
+        let id = self.next();
+        self.last = id.0;
+        self.waiting.push_back(Waiting { id, expected, until: None });
         id
     }
 
     /// It has come back, or will not; `None` where that is known of it already.
-    pub(crate) fn take(&mut self, id: AttemptId) -> Option<Rc<InFlight>> {
+    pub(crate) fn take(&mut self, id: AttemptId) -> Option<Expected> {
         let at = self.waiting.binary_search_by_key(&id, |waiting| waiting.id).ok()?;
-        self.waiting.remove(at).map(|waiting| waiting.in_flight)
+        self.waiting.remove(at).map(|waiting| waiting.expected)
     }
 
     /// Its stream is gone: it comes back now, or never.

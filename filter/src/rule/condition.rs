@@ -14,7 +14,7 @@ pub struct Condition {
     pub key_prefix: String,
     /// `KeySuffixEquals`; empty means any key.
     pub key_suffix: String,
-    /// `HttpErrorCodeReturnedEquals`; none means any answer but a 403.
+    /// `HttpErrorCodeReturnedEquals`; none means any answer.
     pub statuses: Statuses,
     /// Every `IncludeHeader`.
     pub headers: Vec<IncludeHeader>,

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use crate::finding::{Finding, Severity};
 use crate::json::{At, Node};
 
-/// The most rules a bucket can have.
-pub const MAX_RULES: usize = 20;
+/// The most rules a bucket can have: as many as S3 takes. OSS takes fewer.
+pub const MAX_RULES: usize = 50;
 
 /// The rules of one bucket, checked, in the order of their numbers.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,7 @@ impl RuleSet {
 
     fn new(rules: Vec<Rule>) -> Self {
         let any_status = rules.iter().any(|rule| rule.condition.statuses.is_empty());
-        // Twenty rules at the most: an insertion each is less code in the module than a sort.
+        // Fifty rules at the most: an insertion each is less code in the module than a sort.
         let mut sorted: Vec<Rule> = Vec::with_capacity(rules.len());
         for rule in rules {
             let at = sorted.partition_point(|before| before.number <= rule.number);

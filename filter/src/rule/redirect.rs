@@ -4,7 +4,7 @@
 //! name is not documented; here the client follows it, as with External.
 
 use super::KeyRewrite;
-use crate::http::{Scheme, percent, query};
+use crate::http::{Scheme, query};
 use crate::request::ObjectRequest;
 
 /// A redirect.
@@ -32,7 +32,11 @@ impl External {
     #[must_use]
     pub fn location(&self, request: &ObjectRequest) -> String {
         let protocol = self.protocol.unwrap_or(request.scheme).as_str();
-        let key = percent::encode_key(&self.key.apply(&request.key));
+        let written = self.key.written(&request.key);
+        let (key, fragment) = match written.split_once('#') {
+            Some((key, fragment)) => (key, Some(fragment)),
+            None => (written.as_str(), None),
+        };
         let mut location = match &self.host_name {
             Some(host) => format!("{protocol}://{host}/{key}"),
             None if request.bucket_in_path => {
@@ -42,8 +46,12 @@ impl External {
         };
         let query = query::for_others(&request.query);
         if self.pass_query_string && !query.is_empty() {
-            location.push('?');
+            location.push(if key.contains('?') { '&' } else { '?' });
             location.push_str(&query);
+        }
+        if let Some(fragment) = fragment {
+            location.push('#');
+            location.push_str(fragment);
         }
         location
     }
@@ -87,12 +95,34 @@ mod tests {
             (r#""EnableReplacePrefix": false, "ReplaceKeyPrefixWith": "def/","#, "def/x%20y"),
             (r#""ReplaceKeyWith": "p/${key}.s","#, "p/abc/x%20y.s"),
         ];
+        let joined: [Choice; 2] = [
+            (r#""ReplaceKeyPrefixWith": "r?key=","#, "r?key=x%20y"),
+            (r##""ReplaceKeyWith": "p?k=${key}#t","##, "p?k=abc/x%20y#t"),
+        ];
         let queries: [Choice; 3] = [
             ("", ""),
             (r#""PassQueryString": false,"#, ""),
             (r#""PassQueryString": true,"#, "?v=1"),
         ];
         let codes = [("301", 301), ("302", 302), (r#""307""#, 307)];
+        let location = |redirect: &str| {
+            let rule = format!(
+                r#"[{{"RuleNumber": 1, "Condition": {{"KeyPrefixEquals": "abc/"}}, "Redirect":
+                {{{redirect} "HostName": "h"}}}}]"#
+            );
+            let set = RuleSet::from_json(rule.as_bytes()).rules.expect(&rule);
+            match &set.iter().next().unwrap().action {
+                Action::External(external) => external.location(&request),
+                Action::Mirror(_) => panic!("{rule}"),
+            }
+        };
+        // The client's query joins the one that the rule has written, before its fragment.
+        for (key, to) in joined {
+            assert_eq!(location(key), format!("https://h/{to}"));
+            let (path, fragment) = to.split_once('#').map_or((to, ""), |(path, _)| (path, "#t"));
+            let passed = location(&format!(r#""PassQueryString": true, {key}"#));
+            assert_eq!(passed, format!("https://h/{path}&v=1{fragment}"));
+        }
         for (kind, named) in kinds {
             for (protocol, scheme) in protocols {
                 for (host, at) in hosts {

@@ -69,6 +69,10 @@ impl HttpContext for BucketStream {
                 Action::Pause
             }
             Decision::Pass(_) => Action::Continue,
+            Decision::Prove(doubt) => {
+                self.vm.with_engine(|engine| engine.on_doubt(self.id, doubt));
+                Action::Pause
+            }
             Decision::Tell(headers) => {
                 for (name, value) in headers.iter() {
                     self.vm.expect("set a header", host::set_header(Map::Response, name, value));

@@ -108,6 +108,7 @@ impl Vm {
                 }
                 Effect::Log(line) => host::log(LogLevel::Info, &line),
                 Effect::Release(lease) => self.release(&lease),
+                Effect::Resume(stream) => self.resume(stream),
                 Effect::Tick(period) => {
                     self.expect("set a timer", host::set_tick_period(period.unwrap_or_default()));
                 }
@@ -188,6 +189,15 @@ impl Vm {
         // A stream that the host does not know has ended meanwhile.
         if host::set_effective_context(stream.0).is_ok() && answer(reply).is_err() {
             // The bucket's own answer is better than none.
+            self.expect("let the bucket's answer go", host::continue_response());
+        }
+        self.expect("return to the root", host::set_effective_context(self.root));
+    }
+
+    /// Lets a held response go, from the root.
+    fn resume(&self, stream: StreamId) {
+        // A stream that the host does not know has ended meanwhile.
+        if host::set_effective_context(stream.0).is_ok() {
             self.expect("let the bucket's answer go", host::continue_response());
         }
         self.expect("return to the root", host::set_effective_context(self.root));

@@ -127,6 +127,12 @@ impl Target<'_> {
     }
 }
 
+/// GetObject or HeadObject of an object of which nothing else is known.
+#[must_use]
+pub fn read(bucket: &Bucket, key: &[u8], method: &str) -> HeaderList {
+    Target { bucket, key, headers: &HeaderList::new(), tag: "" }.request(method, "")
+}
+
 /// Envoy announces the length of a body, and of none at all nothing.
 fn length(headers: &mut HeaderList, size: usize) {
     if size == 0 {

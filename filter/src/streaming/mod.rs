@@ -4,6 +4,7 @@
 //!      ┌ the bucket's miss ──▶ Asked ── object ──▶ Copying ──────────▶ Settled
 //! New ─┤                      │   └ anything else ────────────────────▶ Settled (answered here)
 //!      └ an answer came back ─┘
+//! New ── a 403 ──▶ Proving ── 404, which came back: as the bucket's miss; else the bucket's again
 //! New ── no miss, and a rule about hits ──▶ Watching ──▶ Settled
 //! ```
 //!
@@ -21,7 +22,7 @@ use crate::decision::{self, Decision, Exchange};
 use crate::engine::Engine;
 use crate::host::{Effect, conclude};
 use crate::http::headers::{HeaderList, Headers};
-use crate::in_flight::{Answered, AttemptId, InFlight, Storing};
+use crate::in_flight::{Answered, AttemptId, Expected, InFlight, Proof, Storing};
 use crate::lease::Lease;
 use crate::matching::{BucketResponse, Source};
 use crate::metric::Metric;
@@ -48,6 +49,8 @@ enum State {
     Copying(CopyId),
     #[default]
     New,
+    /// The bucket is asked whether it lacks the object; every answer to that comes back.
+    Proving(AttemptId),
     Settled,
     /// The bucket is asked, and a rule may be about its answer.
     Watching(Exchange),
@@ -110,21 +113,26 @@ impl MissStream {
                 self.state = State::Watching(Exchange::new(headers, Sequence::default()));
                 RequestDecision::Continue
             }
-            Some(Said::Bucket { name, status, deleted }) => {
-                let response = BucketResponse { status, source: Source::Bucket, deleted };
+            Some(Said::Bucket { name, status, deleted, denied }) => {
+                let response = BucketResponse { status, source: Source::Bucket, deleted, denied };
                 self.first(&mut arrival, name, response, &headers)
             }
             Some(Said::BucketUnheard { name, status }) => {
-                let response = BucketResponse { status, source: Source::Gateway, deleted: false };
+                let (source, deleted, denied) = (Source::Gateway, false, false);
+                let response = BucketResponse { status, source, deleted, denied };
                 self.first(&mut arrival, name, response, &headers)
             }
-            Some(Said::Origin { status }) => self.returned(&mut arrival, &headers, |asked| {
-                let location = headers.get(miss_route::LOCATION);
-                let answer = Headers::from_pairs(location.map(|location| ("location", location)));
-                asked.route.current().judge_status(status, &answer)
-            }),
+            Some(Said::Origin { status, deleted }) => {
+                let is_absent = status == 404 && !deleted;
+                self.returned(&mut arrival, &headers, is_absent, |asked| {
+                    let location = headers.get(miss_route::LOCATION);
+                    let answer = location.map(|location| ("location", location));
+                    let answer = Headers::from_pairs(answer);
+                    asked.route.current().judge_status(status, &answer)
+                })
+            }
             Some(Said::OriginUnheard { status, details }) => {
-                self.returned(&mut arrival, &headers, |_| {
+                self.returned(&mut arrival, &headers, false, |_| {
                     Verdict::Failed(Unheard::of(status, details).into())
                 })
             }
@@ -151,7 +159,23 @@ impl MissStream {
             let sequence = Sequence::default();
             decision::decide_response(&configuration, request, sequence, response).ok()
         });
+        self.decided(arrival, bucket, decision, headers)
+    }
+
+    /// What becomes of a request that the bucket could not answer.
+    fn decided(
+        &mut self,
+        arrival: &mut Arrival<'_>,
+        bucket: &str,
+        decision: Option<Decision>,
+        headers: &Headers,
+    ) -> RequestDecision {
+        let configuration = arrival.engine.configuration();
         match decision {
+            Some(Decision::Prove(doubt)) => {
+                let proof = Proof { headers: headers.clone(), doubt };
+                self.prove(arrival, proof)
+            }
             None | Some(Decision::Pass(_) | Decision::Tell(_)) => {
                 let cluster = configuration.bucket(bucket).and_then(|known| known.again.as_deref());
                 match cluster.and_then(|cluster| again(headers, cluster)) {
@@ -190,8 +214,21 @@ impl MissStream {
                 arrival.effects.extend(effects);
                 self.send(arrival, asked)
             }
-            Decision::Pass(_) | Decision::Tell(_) => RequestDecision::Continue,
+            // An origin was asked, or a rule has been found that acts.
+            Decision::Pass(_) | Decision::Prove(_) | Decision::Tell(_) => RequestDecision::Continue,
         }
+    }
+
+    /// Asks the bucket whether it lacks the object.
+    fn prove(&mut self, arrival: &mut Arrival<'_>, proof: Proof) -> RequestDecision {
+        let configuration = arrival.engine.configuration();
+        let returning = arrival.engine.returning();
+        let asked = proof.ask(&configuration, &returning.next().name(arrival.root));
+        let Some(asked) = asked else {
+            return RequestDecision::Answer(Reply::not_covered(&proof.headers));
+        };
+        self.state = State::Proving(returning.add(Expected::Proof(Box::new(proof))));
+        RequestDecision::Send(asked)
     }
 
     fn conclude(&mut self, conclusion: Conclusion, effects: &mut Vec<Effect>) -> RequestDecision {
@@ -203,7 +240,8 @@ impl MissStream {
         let engine = &mut *arrival.engine;
         let asked = Rc::new(asked);
         let returns = asked.returns();
-        let attempt = (!returns.is_empty()).then(|| engine.returning().add(Rc::clone(&asked)));
+        let attempt = (!returns.is_empty())
+            .then(|| engine.returning().add(Expected::Origin(Rc::clone(&asked))));
         let name = attempt.map(|attempt| attempt.name(arrival.root));
         let standard = engine.configuration().timeouts.origin;
         let headers = asked.headers(name.as_deref(), &returns, standard);
@@ -212,17 +250,31 @@ impl MissStream {
         RequestDecision::Send(headers)
     }
 
-    /// The answer of an origin has come back.
+    /// The answer of an origin has come back, or the bucket's; `is_absent` where that says that it
+    /// lacks the object.
     fn returned(
         &mut self,
         arrival: &mut Arrival<'_>,
         headers: &Headers,
+        is_absent: bool,
         judge: impl FnOnce(&InFlight) -> Verdict,
     ) -> RequestDecision {
         let name = headers.text(miss_route::ATTEMPT);
         let attempt = name.and_then(|name| AttemptId::of(name, arrival.root));
         let waiting = arrival.engine.returning();
-        let Some(asked) = attempt.and_then(|attempt| waiting.take(attempt)) else {
+        let asked = match attempt.and_then(|attempt| waiting.take(attempt)) {
+            Some(Expected::Origin(asked)) => Some(asked),
+            Some(Expected::Proof(proof)) => {
+                let Proof { headers, doubt } = *proof;
+                let bucket = doubt.request.bucket.clone();
+                let configuration = arrival.engine.configuration();
+                let proven = || decision::proven(&configuration, *doubt).ok();
+                let decision = if is_absent { proven() } else { None };
+                return self.decided(arrival, &bucket, decision, &headers);
+            }
+            None => None,
+        };
+        let Some(asked) = asked else {
             let line = "an answer came back of which nothing is known any more".to_owned();
             let (reply, metric) = (Reply::lost(headers), Metric::MirrorFailed);
             return self.conclude(Conclusion { reply, metric, line }, &mut arrival.effects);
@@ -235,7 +287,7 @@ impl MissStream {
             Next::FallThrough => {
                 let configuration = arrival.engine.configuration();
                 match decision::fall_through(&configuration, &asked.miss) {
-                    None | Some(Decision::Pass(_) | Decision::Tell(_)) => {
+                    None | Some(Decision::Pass(_) | Decision::Prove(_) | Decision::Tell(_)) => {
                         self.conclude(asked.last_word(&Verdict::Absent), &mut arrival.effects)
                     }
                     Some(decision) => {
@@ -269,6 +321,7 @@ impl MissStream {
                     Decision::Fetch(..)
                     | Decision::Mirror(_)
                     | Decision::Pass(_)
+                    | Decision::Prove(_)
                     | Decision::Tell(_) => ResponseDecision::Continue,
                 }
             }
@@ -299,6 +352,14 @@ impl MissStream {
                         ResponseDecision::Stream(headers)
                     }
                 }
+            }
+            // It was to come back, and has not: nobody knows whether the object is there.
+            State::Proving(attempt) => {
+                let reply = match engine.returning().take(attempt) {
+                    Some(Expected::Proof(proof)) => Reply::denied(&proof.doubt.request),
+                    Some(Expected::Origin(_)) | None => Reply::lost(answer),
+                };
+                ResponseDecision::Answer(reply)
             }
             // A second response is none of an origin's, and takes nothing from the first.
             state @ (State::Copying(_) | State::New | State::Settled) => {
@@ -337,7 +398,7 @@ impl MissStream {
     /// Whether the body of the request is nobody's any more: the bucket had it, and no origin gets it.
     #[must_use]
     pub const fn drops_body(&self) -> bool {
-        matches!(self.state, State::Asked(..))
+        matches!(self.state, State::Asked(..) | State::Proving(_))
     }
 
     /// The copy of the body, where there is one.
@@ -345,7 +406,11 @@ impl MissStream {
     pub const fn copy(&self) -> Option<CopyId> {
         match self.state {
             State::Copying(copy) => Some(copy),
-            State::Asked(..) | State::New | State::Settled | State::Watching(_) => None,
+            State::Asked(..)
+            | State::New
+            | State::Proving(_)
+            | State::Settled
+            | State::Watching(_) => None,
         }
     }
 
@@ -374,12 +439,17 @@ impl MissStream {
         now: impl FnOnce() -> Moment,
     ) -> Decided<()> {
         let effects = self.end(engine, End::Broken);
-        if let State::Asked(asked, attempt) = std::mem::replace(&mut self.state, State::Settled) {
+        let expected = match std::mem::replace(&mut self.state, State::Settled) {
+            State::Asked(asked, attempt) => Some((Some(asked), attempt)),
+            State::Proving(attempt) => Some((None, Some(attempt))),
+            State::Copying(_) | State::New | State::Settled | State::Watching(_) => None,
+        };
+        if let Some((asked, attempt)) = expected {
             if client_left() {
                 if let Some(attempt) = attempt {
                     engine.returning().take(attempt);
                 }
-                self.storing = asked.wanted(None).map(|wanted| (wanted, asked.since));
+                self.storing = asked.and_then(|asked| Some((asked.wanted(None)?, asked.since)));
             } else if let Some(attempt) = attempt {
                 return Decided {
                     effects: engine.expect_soon(attempt, now()),

@@ -1,5 +1,7 @@
 //! Streams on the miss route without a host.
 
+mod proof;
+
 use super::*;
 use crate::configuration::Configuration;
 use crate::metadata::TAG_METADATA;
@@ -26,7 +28,11 @@ const CONFIGURATION: &str = r#"{
             "MirrorURLProbe": "http://o/probe"}},
         {"RuleNumber": 8, "Condition": {"KeyPrefixEquals": "down/", "HttpErrorCodeReturnedEquals": 503},
          "Redirect": {"HostName": "h"}},
-        {"RuleNumber": 9, "Condition": {"KeyPrefixEquals": "hidden/"}, "Redirect": {"HostName": "h"}}]}],
+        {"RuleNumber": 9, "Condition": {"KeyPrefixEquals": "hidden/"}, "Redirect": {"HostName": "h"}},
+        {"RuleNumber": 10, "Condition": {"KeyPrefixEquals": "private/", "HttpErrorCodeReturnedEquals": [403, 404]},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorAllowHeadObject": true}},
+        {"RuleNumber": 11, "Condition": {"KeyPrefixEquals": "sent/", "HttpErrorCodeReturnedEquals": 403},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/", "MirrorAsyncStatus": 302}}]}],
     "origins": {"http://o": "o", "http://p": "p"}
 }"#;
 
@@ -121,7 +127,7 @@ impl Bench {
         let line = |effect| match effect {
             Effect::Log(line) => Some(line),
             Effect::Answer(..) | Effect::Call(..) | Effect::Count(_) | Effect::Lease(_) => None,
-            Effect::Release(_) | Effect::Tick(_) | Effect::Wake => None,
+            Effect::Release(_) | Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,
         };
         std::mem::take(&mut self.effects).into_iter().filter_map(line).collect()
     }

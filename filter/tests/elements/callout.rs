@@ -33,6 +33,7 @@ impl Scene<'_> {
                 self.engine.on_wanted(*miss)
             }
             Decision::Mirror(miss) => self.engine.on_miss(stream, *miss),
+            Decision::Prove(doubt) => self.engine.on_doubt(stream, doubt),
             Decision::Pass(_) | Decision::Tell(_) => {
                 self.keeps(asked.bucket);
                 Vec::new()

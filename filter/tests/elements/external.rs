@@ -41,6 +41,11 @@ fn places() -> Vec<Row> {
             .get("/b/old/k")
             .sees(&["client 307 | location: http://h.example/old/k"])
             .usual(301),
+        row("Redirect/HttpRedirectCode", "any status that S3 redirects with")
+            .external(json!({ "HostName": "h.example", "HttpRedirectCode": 308 }))
+            .get("/b/old/k")
+            .sees(&["client 308 | location: http://h.example/old/k"])
+            .usual(301),
         row("Redirect/Protocol", "the scheme of the Location")
             .external(json!({ "Protocol": "https" }))
             .get("/b/old/k")

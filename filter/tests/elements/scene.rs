@@ -145,6 +145,7 @@ impl<'r> Scene<'r> {
                 | Effect::Lease(_)
                 | Effect::Log(_)
                 | Effect::Release(_)
+                | Effect::Resume(_)
                 | Effect::Tick(_) => {}
             }
         }

@@ -6,8 +6,9 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -171,6 +172,13 @@ impl Kept {
     }
 }
 
+/// Where the set before the last change of a rule file is.
+pub(crate) fn before(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".before");
+    PathBuf::from(name)
+}
+
 /// Whether a configuration has nothing in it: no rule and no document.
 pub(crate) fn is_nothing(website: &Website) -> bool {
     let json: Value = serde_json::from_str(&website.to_json()).unwrap_or_default();
@@ -283,6 +291,7 @@ impl Keeper {
         let files = self.prepare(&new)?;
         // What to go back to, should Envoy's files fail half-way.
         let old = kept.bytes.as_deref().and_then(|bytes| self.with(bucket, bytes).ok());
+        Self::back_up(kept, text)?;
         match kept.bytes {
             // Who may read a file that is there, its owner has said.
             Some(_) => rewrite(&kept.path, text.as_bytes()),
@@ -300,6 +309,22 @@ impl Keeper {
             let _ = files.install();
         }
         Err(KeeperError::Write(error))
+    }
+
+    /// Keeps the set before a change beside the one behind it.
+    fn back_up(kept: &Kept, text: &str) -> Result<(), KeeperError> {
+        let Some(bytes) = kept.bytes.as_deref().filter(|bytes| *bytes != text.as_bytes()) else {
+            return Ok(());
+        };
+        let has_secrets = match kept.file.as_ref().and_then(|file| file.website.as_ref()) {
+            Some(website) => website.has_secrets(),
+            // Nobody knows what stands in it.
+            None => true,
+        };
+        let is_private = |data: &Metadata| data.permissions().mode() & 0o077 == 0;
+        let private = has_secrets || std::fs::metadata(&kept.path).as_ref().is_ok_and(is_private);
+        replace(&before(&kept.path), bytes, private).map_err(KeeperError::Write)?;
+        Ok(())
     }
 
     /// The deployment with other rules for a bucket.

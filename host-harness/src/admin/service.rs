@@ -13,7 +13,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::call::{self, Call, Manner, Operation};
-use super::keeper::{self, Keeper};
+use super::keeper::{self, Keeper, Kept};
 use super::keys::Keys;
 use super::refusal::{About, Refusal};
 use super::s3_signature::Verifier;
@@ -169,7 +169,14 @@ impl Service {
                 // A bucket that is not there is told of before anything that is in the body.
                 self.keeper.kept(bucket)?;
                 let file = read(manner, body)?;
-                self.keeper.change(bucket, |_| Ok::<_, Refusal>(Some(file)))?;
+                self.keeper.change(bucket, |kept| match manner {
+                    // It would not know what it replaces: `get` shows such a set to nobody of S3's.
+                    Manner::S3 => match unsaid(kept) {
+                        Some(why) => Err(why),
+                        None => Ok(Some(file)),
+                    },
+                    Manner::Oss => Ok(Some(file)),
+                })?;
                 Ok(Answer { status: StatusCode::OK, xml: None })
             }
             Operation::Delete => {
@@ -206,6 +213,19 @@ impl Service {
             }
         }
     }
+}
+
+/// Why a client of S3 may not put another configuration in place of one: S3's form cannot say that.
+/// One that is not right is nothing to keep.
+fn unsaid(kept: &Kept) -> Option<Refusal> {
+    let website = kept.file.as_ref()?.website.as_ref()?;
+    let loss = website.to_s3_xml().losses.into_iter().next()?;
+    let message = format!(
+        "The configuration that is there says more than S3's form can, and would be lost: {}. \
+         Change it by a client of OSS or by `b2o`, or DELETE it first.",
+        loss.message
+    );
+    Some(Refusal::new(StatusCode::CONFLICT, "InvalidBucketState", message))
 }
 
 /// The configuration in a body, once it is found right.

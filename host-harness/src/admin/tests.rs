@@ -405,6 +405,7 @@ fn in_signed_chunks(
 #[tokio::test]
 async fn a_body_in_signed_chunks_is_taken_whole_or_not_at_all() {
     let scene = Scene::signed().await;
+    assert_eq!(scene.ask("DELETE", "of-xml", "").await.summary(), "204");
     let before = scene.file("rules.xml");
     let rule = "<RoutingRules><RoutingRule><Redirect><HostName>a.example</HostName></Redirect>\
                 </RoutingRule></RoutingRules>";
@@ -470,6 +471,56 @@ async fn secrets_are_put_and_never_given_back() {
 }
 
 #[tokio::test]
+async fn the_set_before_a_change_is_kept_beside_it() {
+    let scene = Scene::signed().await;
+    let mode = |file| std::fs::metadata(scene.path(file)).unwrap().permissions().mode() & 0o777;
+    let of_owner = std::fs::Permissions::from_mode(0o600);
+    let first = scene.file("rules.json");
+    assert_eq!(scene.ask("PUT", "examplebucket", &oss(&[mirror(1)])).await.summary(), "200");
+    assert_eq!(scene.file("rules.json.before"), first);
+    assert_eq!(mode("rules.json.before") & 0o044, 0o044);
+    // Who may not read the file may not read what it was.
+    std::fs::set_permissions(scene.path("rules.json"), of_owner).unwrap();
+    let second = scene.file("rules.json");
+    // What changes nothing, and what is refused, leaves it.
+    assert_eq!(scene.ask("PUT", "examplebucket", &oss(&[mirror(1)])).await.summary(), "200");
+    assert_eq!(scene.ask("PUT", "examplebucket", "<a/>").await.summary(), "400 MalformedXML");
+    assert_eq!(scene.file("rules.json.before"), first);
+    assert_eq!(scene.ask("DELETE", "examplebucket", "").await.summary(), "204");
+    assert_eq!(scene.file("rules.json.before"), second);
+    assert_eq!(mode("rules.json.before"), 0o600);
+}
+
+#[tokio::test]
+async fn more_rules_than_oss_takes_are_kept_in_s3s_form() {
+    let scene = Scene::start(None).await;
+    let rule = |number: usize| {
+        format!(
+            "<RoutingRule><Condition><KeyPrefixEquals>{number}/</KeyPrefixEquals></Condition>\
+             <Redirect><HostName>a.example</HostName><HttpRedirectCode>308</HttpRedirectCode>\
+             </Redirect></RoutingRule>"
+        )
+    };
+    let put = async |bucket: &str, count: usize| {
+        let rules: String = (0..count).map(rule).collect();
+        let body = s3(&format!("<RoutingRules>{rules}</RoutingRules>"));
+        let uri = format!("http://{}/{bucket}?website", scene.address());
+        let request = Request::builder().method("PUT").uri(uri).header("x-amz-date", "x");
+        scene.send(request.body(Full::from(body)).unwrap()).await
+    };
+    scene.ask("DELETE", "of-xml", "").await;
+    for (bucket, file) in [("examplebucket", "rules.json"), ("of-xml", "rules.xml")] {
+        let answer = put(bucket, 50).await;
+        assert_eq!(answer.summary(), "200", "{answer:?}");
+        let kept = rule_file::read(file, scene.file(file).as_bytes(), None);
+        assert_eq!(kept.rules.unwrap().iter().count(), 50, "{bucket}");
+        let answer = put(bucket, 51).await;
+        assert_eq!(answer.summary(), "400 MalformedXML", "{answer:?}");
+        assert!(answer.element("Message").contains("at most 50 rules"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn of_writers_at_once_one_wins_whole() {
     let scene = Scene::signed().await;
     let texts: Vec<String> = (0..12)
@@ -498,6 +549,16 @@ async fn without_keys_this_machine_may_ask_in_either_manner() {
     let amazon = ("x-amz-date", "20240102T030405Z");
     let redirect =
         s3("<RedirectAllRequestsTo><HostName>a.example</HostName></RedirectAllRequestsTo>");
+    let of_oss = scene.file("rules.xml");
+    let put = send("PUT", "of-xml.oss.example.com", "/?website", &[amazon], &redirect).await;
+    // What is there says more than S3's form can: it is not lost without a word.
+    assert_eq!(put.summary(), "409 InvalidBucketState", "{put:?}");
+    let message = put.element("Message");
+    assert!(message.contains("S3 has no Mirror rules") && message.contains("DELETE"), "{message}");
+    assert_eq!(scene.file("rules.xml"), of_oss);
+    let gone = send("DELETE", "of-xml.oss.example.com", "/?website", &[amazon], "").await;
+    assert_eq!(gone.summary(), "204", "{gone:?}");
+    assert_eq!(scene.file("rules.xml.before"), of_oss);
     let put = send("PUT", "of-xml.oss.example.com", "/?website", &[amazon], &redirect).await;
     assert_eq!(put.summary(), "200", "{put:?}");
     let got = send("GET", "localhost", "/of-xml?website", &[amazon], "").await;

@@ -8,12 +8,13 @@ use super::failure::{Failure, USAGE};
 use super::loading::read_rules;
 use super::{colour_out, print};
 use crate::deployment::{self, LoadError};
-use crate::diagnostics::{self, Entry, Report, Weight};
+use crate::diagnostics::{self, Entry, Report};
 
 /// Check a rule file, or a deployment with all of its rule files, and point at what is wrong.
 ///
 /// Rules are XML or JSON, in OSS's form or in S3's. What is an error is refused by Envoy and by
-/// `b2o serve` too; a warning is taken, and hardly means what its author meant. What depends on
+/// `b2o serve` too; a warning is taken, and hardly means what its author meant; a note (`info`) is
+/// something to know. What depends on
 /// where the gateway and the bucket are is only found in a deployment.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -69,8 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         reports.iter().for_each(|report| print(&report.render(colour_out())));
     }
-    let count = |weight| reports.iter().map(|report| report.count(weight)).sum();
-    let tally = diagnostics::tally(count(Weight::Error), count(Weight::Warning));
+    let tally = diagnostics::tally(reports);
     match content {
         Some(content) if !arguments.json => {
             let tally = if tally.is_empty() { "nothing to report" } else { &tally };
@@ -114,7 +114,7 @@ pub(super) fn refusal(path: &str, tally: &str) -> Failure {
     Failure::new(format!("{path}: {tally}; no gateway takes it"))
 }
 
-/// How many errors and warnings a report has.
+/// How many errors, warnings and notes a report has.
 pub(super) fn tally(report: &Report) -> String {
-    diagnostics::tally(report.count(Weight::Error), report.count(Weight::Warning))
+    diagnostics::tally([report])
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::colour_errors;
 use super::failure::{Failure, USAGE};
 use crate::deployment::{self, LoadError, Loaded, RuleSource};
-use crate::diagnostics::Report;
+use crate::diagnostics::{Report, Weight};
 use crate::rule_file::{self, RuleFile};
 
 /// Reads a rule file; that it is wrong is no failure yet.
@@ -55,8 +55,11 @@ pub(super) fn load_with(path: &Path, rules: RuleSource<'_>) -> Result<Loaded, Fa
     }
 }
 
+/// Notes are for who checks a file, not for each start of a gateway.
 fn show(reports: &[Report]) {
     for report in reports {
+        let mut report = report.clone();
+        report.problems.retain(|problem| problem.weight != Weight::Info);
         let _ = std::io::stderr().write_all(report.render(colour_errors()).as_bytes());
     }
 }

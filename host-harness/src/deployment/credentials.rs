@@ -1,5 +1,6 @@
 //! What requests to a store are signed with, and where it comes from.
 
+use super::code::Code;
 use super::node::{Kind, Node};
 use super::section::{Reading, section};
 use super::value::{Region, Value, Variable};
@@ -114,7 +115,7 @@ impl Value for Credentials {
         }
         let message = "expected `none`, or a mapping with either `inline` or `environment`";
         let help = "`environment` alone reads `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`";
-        reading.refuse("wrong-value", &node.span, message, help);
+        reading.refuse(Code::WrongValue, &node.span, message, help);
         None
     }
 }

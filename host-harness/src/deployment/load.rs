@@ -8,28 +8,25 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use back_to_origin::configuration::Configuration;
 use back_to_origin::rule::RuleSet;
 
+use super::code::Code;
 use super::mirror_auth::{self, Signers};
-use super::node::{Node, SyntaxError};
+use super::node::{Kind, Node, SyntaxError};
 use super::secrets;
 use super::section::Reading;
 use super::value::{Addressing, At, Reads, Value};
-use super::{Api, Bucket, Credentials, Deployment};
-use crate::diagnostics::{self, Document, Report, Weight};
-use crate::rule_file::{self, Home, Surroundings};
+use super::{Api, Bucket, Credentials, Deployment, Limits};
+use crate::diagnostics::{self, Document, Problem, Report, Weight};
+use crate::rule_file::{self, Asks, Home, Surroundings};
 use crate::secrecy::Hidden;
-
-/// The largest object a filter can receive in Envoy, whose limit is 32 MiB for the whole answer.
-const LARGEST_OBJECT: u64 = 32 * 1024 * 1024 - 1;
 
 /// The smallest part of an upload, but for the last (S3: EntityTooSmall).
 const LEAST_PART: u64 = 5 * 1024 * 1024;
-
-/// The most objects that the filter fetches for the bucket alone at once.
-const MOST_BACKFILLS: u64 = 1_000;
 
 /// A deployment that may be used.
 #[derive(Debug)]
@@ -83,9 +80,7 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(reports) => {
-                let count = |weight| reports.iter().map(|report| report.count(weight)).sum();
-                let tally = diagnostics::tally(count(Weight::Error), count(Weight::Warning));
-                write!(f, "the deployment is refused: {tally}")
+                write!(f, "the deployment is refused: {}", diagnostics::tally(reports))
             }
             Self::Unreadable { path, source } => {
                 write!(f, "cannot read the deployment file {}: {source}", path.display())
@@ -160,7 +155,7 @@ fn parse_with(
             let hidden = Hidden::unknown(&document.text, secrets::known());
             let message = hidden.without(&message, &document.text);
             let message = format!("the text is not YAML: {message}");
-            reading.refuse("syntax", &(at..end), message, "see DEPLOYMENT.md for an example");
+            reading.refuse(Code::Syntax, &(at..end), message, "see DEPLOYMENT.md for an example");
             let document = masked(&document, &hidden);
             return Err(LoadError::Refused(vec![Report::new(document, reading.problems)]));
         }
@@ -182,6 +177,16 @@ fn parse_with(
             ));
         }
     }
+    if deployment.is_none() {
+        // What can be judged without the rest is judged.
+        let limits = root
+            .get("limits")
+            .and_then(|limits| Limits::read(limits, &mut Reading::new(environment)));
+        if let Some(limits) = limits {
+            check_limits(&limits, &mut reading);
+        }
+        read_rules_alone(&root, directory, source, &mut reading, &mut reports);
+    }
     let refused = !reading.problems.is_empty()
         || reports.iter().any(|report| report.count(Weight::Error) > 0);
     match deployment {
@@ -202,7 +207,7 @@ fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
     check_origins(deployment, reading);
     if let Some(admin) = admin.as_ref().filter(|admin| same_port(admin, listen)) {
         let message = format!("`admin` and `listen` are both {}", admin.value);
-        reading.refuse("conflict", &admin.span, message, "give one of them another port");
+        reading.refuse(Code::Conflict, &admin.span, message, "give one of them another port");
     }
     check_api(api, reading);
     for (name, other) in [("listen", Some(listen)), ("admin", admin.as_ref())] {
@@ -210,61 +215,72 @@ fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
             // One that is not written is no mistake of the file's.
             let place = if api.listen.span.is_empty() { &other.span } else { &api.listen.span };
             let message = format!("`{name}` and the API's `listen` are both {}", other.value);
-            reading.refuse("conflict", place, message, "give one of them another port");
+            reading.refuse(Code::Conflict, place, message, "give one of them another port");
         }
     }
-    if !(1..=LARGEST_OBJECT).contains(&limits.object_bytes.value) {
-        let found = limits.object_bytes.value;
-        let message = format!("expected 1 to {LARGEST_OBJECT} bytes, found {found}");
-        let help = "larger objects are left to their origin";
-        reading.refuse("bad-limit", &limits.object_bytes.span, message, help);
-    } else if limits.memory_bytes.value < limits.object_bytes.value {
-        let (memory, object) = (limits.memory_bytes.value, limits.object_bytes.value);
-        let message = format!("`memory_bytes` is {memory}, less than `object_bytes` {object}");
-        let place = if limits.memory_bytes.span.is_empty() {
-            &limits.object_bytes.span
-        } else {
-            &limits.memory_bytes.span
-        };
-        reading.refuse("bad-limit", place, message, "no object of that size could be fetched");
-    }
-    if limits.fetches.value == 0 {
-        let message = "expected at least 1 fetch at once, found 0";
-        reading.refuse("bad-limit", &limits.fetches.span, message, "remove it for the default, 64");
-    }
-    // One that is not written gives way to a small memory.
-    let is_written = !limits.part_bytes.span.is_empty();
-    if is_written && !(LEAST_PART..=limits.memory_bytes.value).contains(&limits.part_bytes.value) {
-        let (memory, found) = (limits.memory_bytes.value, limits.part_bytes.value);
-        let message = format!("expected {LEAST_PART} to `memory_bytes`, {memory}, found {found}");
-        let help = "stores refuse uploads of smaller parts; and a part is held in memory until the \
-                    store has it";
-        reading.refuse("bad-limit", &limits.part_bytes.span, message, help);
-    }
-    if !(1..=MOST_BACKFILLS).contains(&limits.backfills.value) {
-        let found = limits.backfills.value;
-        let message = format!("expected 1 to {MOST_BACKFILLS} objects at once, found {found}");
-        let help = "remove it for the default, 4";
-        reading.refuse("bad-limit", &limits.backfills.span, message, help);
-    }
+    check_limits(limits, reading);
     if buckets.value.is_empty() {
         let help = "add one: `- name: ...` with `endpoint` and `rules`";
-        reading.refuse("missing-field", &buckets.span, "there is no bucket", help);
+        reading.refuse(Code::MissingField, &buckets.span, "there is no bucket", help);
     }
     let mut names = HashMap::new();
     for bucket in &buckets.value {
         if let Some(first) = names.insert(&bucket.name.value, &bucket.name.span) {
             let message = format!("the bucket `{}` is there twice", bucket.name.value);
             let help = "put all its rules into one file";
-            reading.refuse("duplicate-bucket", &bucket.name.span, message, help);
+            reading.refuse(Code::DuplicateBucket, &bucket.name.span, message, help);
             reading.relate(first, "first here");
         }
         if let (Reads::Signed, Credentials::None) = (bucket.reads.value, &bucket.credentials) {
             let message =
                 format!("`reads: signed` needs credentials, and `{}` has none", bucket.name.value);
             let help = "add `credentials`, or leave `reads` at `passthrough`";
-            reading.refuse("missing-credentials", &bucket.reads.span, message, help);
+            reading.refuse(Code::MissingCredentials, &bucket.reads.span, message, help);
         }
+    }
+}
+
+/// Whether the filter takes the limits: it is asked itself, and says why it does not.
+fn check_limits(limits: &Limits, reading: &mut Reading<'_>) {
+    let fields = [
+        ("object_bytes", &limits.object_bytes),
+        ("memory_bytes", &limits.memory_bytes),
+        ("fetches", &limits.fetches),
+        ("part_bytes", &limits.part_bytes),
+        ("backfills", &limits.backfills),
+    ];
+    // A size of parts that is not written gives way to a small memory.
+    let is_given = |field: &At<u64>| !field.span.is_empty();
+    let told = fields.iter().map(|(name, field)| {
+        let most = match *name {
+            "part_bytes" if !is_given(field) => limits.memory_bytes.value,
+            _ => u64::MAX,
+        };
+        ((*name).to_owned(), field.value.min(most).into())
+    });
+    let told: serde_json::Map<String, serde_json::Value> = told.collect();
+    let configuration = serde_json::json!({ "buckets": [], "limits": told });
+    let findings = match Configuration::from_json(configuration.to_string().as_bytes()) {
+        Ok(_) => Vec::new(),
+        Err(findings) => findings,
+    };
+    for finding in findings {
+        let place = finding.place.to_string();
+        let own = fields.iter().find(|(name, _)| place.ends_with(&format!("/{name}")));
+        let field = match own {
+            Some((_, field)) => field,
+            None if is_given(&limits.memory_bytes) => &limits.memory_bytes,
+            None => &limits.object_bytes,
+        };
+        let (code, message, help) = (finding.code.as_str(), finding.message, finding.help);
+        let (span, weight, related, pointer) = (field.span.clone(), Weight::Error, None, None);
+        reading.problems.push(Problem { weight, code, message, span, related, pointer, help });
+    }
+    let found = limits.part_bytes.value;
+    if is_given(&limits.part_bytes) && (1..LEAST_PART).contains(&found) {
+        let message = format!("expected at least {LEAST_PART} bytes, found {found}");
+        let help = "stores refuse uploads of smaller parts";
+        reading.refuse(Code::BadLimit, &limits.part_bytes.span, message, help);
     }
 }
 
@@ -278,7 +294,7 @@ fn check_origins(deployment: &Deployment, reading: &mut Reading<'_>) {
         if let Some(what) = host.as_ref().and_then(rule_file::inside) {
             let message = format!("the server is {what}, where no origin may be");
             let help = "name a public server, or set `allow_internal_origins: true`";
-            reading.refuse("internal-origin", &origin.span, message, help);
+            reading.refuse(Code::InternalOrigin, &origin.span, message, help);
         }
     }
 }
@@ -291,12 +307,12 @@ fn check_api(api: &Api, reading: &mut Reading<'_>) {
             api.listen.value
         );
         let help = "add `credentials`, or listen on a loopback address";
-        reading.refuse("missing-credentials", &api.listen.span, message, help);
+        reading.refuse(Code::MissingCredentials, &api.listen.span, message, help);
     }
     if api.credentials.value.has_session_token() {
         let help = "leave `session_token` out: the API knows no temporary keys";
         let message = "the API's keys have a `session_token`";
-        reading.refuse("no-effect", &api.credentials.span, message, help);
+        reading.refuse(Code::NoEffect, &api.credentials.span, message, help);
     }
 }
 
@@ -317,9 +333,7 @@ fn read_rules(
     let bytes = match source(&bucket.name.value.0, &path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let message = format!("cannot read the rule file {}: {error}", path.display());
-            let help = "the path is relative to the deployment file";
-            reading.refuse("unreadable-rules", &bucket.rules.span, message, help);
+            unreadable(&path, &bucket.rules.span, &error, reading);
             return None;
         }
     };
@@ -335,6 +349,47 @@ fn read_rules(
     let set = RuleSet::from_json(json.to_string().as_bytes()).rules?;
     let origins = set.servers().collect();
     Some(Rules { path, json, origins, signers, set })
+}
+
+fn unreadable(path: &Path, span: &Range<usize>, error: &io::Error, reading: &mut Reading<'_>) {
+    let message = format!("cannot read the rule file {}: {error}", path.display());
+    let help = "the path is relative to the deployment file";
+    reading.refuse(Code::UnreadableRules, span, message, help);
+}
+
+/// Reads the rule files of a deployment that is not right itself, as far as it names them, so that
+/// all there is to mend is told at once.
+fn read_rules_alone(
+    root: &Node,
+    directory: &Path,
+    source: RuleSource<'_>,
+    reading: &mut Reading<'_>,
+    reports: &mut Vec<Report>,
+) {
+    let is_inside_wanted =
+        root.get("allow_internal_origins").and_then(Node::text).is_some_and(|word| word == "true");
+    let internal_origins = (!is_inside_wanted).then_some(Weight::Error);
+    let surroundings = Surroundings { internal_origins, ..Surroundings::default() };
+    let buckets = match root.get("buckets").map(|buckets| &buckets.kind) {
+        Some(Kind::List(buckets)) => buckets.as_slice(),
+        Some(Kind::Mapping(_) | Kind::Nothing | Kind::Text(_)) | None => &[],
+    };
+    for bucket in buckets {
+        let Some(rules) = bucket.get("rules") else { continue };
+        let Some(file) = rules.text().filter(|file| !file.is_empty()) else { continue };
+        let name = bucket.get("name").and_then(Node::text).unwrap_or_default();
+        let path = directory.join(file);
+        match source(name, &path) {
+            Ok(bytes) => {
+                let shown = path.display().to_string();
+                let file = rule_file::read_in(&shown, &bytes, None, &surroundings);
+                if !file.report.problems.is_empty() && !reports.contains(&file.report) {
+                    reports.push(file.report);
+                }
+            }
+            Err(error) => unreadable(&path, &rules.span, &error, reading),
+        }
+    }
 }
 
 /// What is around a bucket's rules.
@@ -355,7 +410,12 @@ fn surroundings(bucket: &Bucket, deployment: &Deployment) -> Surroundings {
             .collect(),
     };
     let internal_origins = (!deployment.allow_internal_origins).then_some(Weight::Error);
-    Surroundings { bucket: Some(home), internal_origins }
+    let asks = match (&bucket.credentials, bucket.reads.value) {
+        (Credentials::None, _) => Asks::Nobody,
+        (Credentials::Environment(_) | Credentials::Inline(_), Reads::Passthrough) => Asks::Writes,
+        (Credentials::Environment(_) | Credentials::Inline(_), Reads::Signed) => Asks::Reads,
+    };
+    Surroundings { bucket: Some(home), internal_origins, asks: Some(asks) }
 }
 
 /// The document without its secrets.

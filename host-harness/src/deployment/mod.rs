@@ -3,6 +3,7 @@
 //! Owns the file's fields and what they mean together. The rules inside the rule files are the
 //! core's. `envoy/DEPLOYMENT.md` is printed from the declarations below.
 
+pub mod code;
 mod credentials;
 mod load;
 mod mirror_auth;
@@ -132,8 +133,9 @@ section! {
         /// How long a connection to the store is kept without a request. Keep it below the time
         /// after which the store closes such a connection: a request that meets the closing fails.
         pub idle_timeout: Duration [Default "4s"],
-        /// What requests to the store are signed with: a fetched object's write, and with
-        /// `reads: signed` also what clients ask for.
+        /// What requests to the store are signed with: a fetched object's write, with
+        /// `reads: signed` also what clients ask for, and where a Mirror rule names 403 the question
+        /// whether the object is missing.
         pub credentials: Credentials [Computed "`none`"],
         /// How clients' requests reach the store. `passthrough`: Host, path, query and
         /// Authorization unchanged, so that the clients' own signatures hold. `signed`: signed

@@ -94,6 +94,24 @@ impl Node {
         Self { kind, span }
     }
 
+    /// The value of a key in a mapping.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        match &self.kind {
+            Kind::Mapping(entries) => {
+                entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+            }
+            Kind::List(_) | Kind::Nothing | Kind::Text(_) => None,
+        }
+    }
+
+    /// A text.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Text(text) => Some(text),
+            Kind::List(_) | Kind::Mapping(_) | Kind::Nothing => None,
+        }
+    }
+
     /// What stands there, in words; never the text itself, which may be a secret.
     pub(super) const fn words(&self) -> &'static str {
         match self.kind {

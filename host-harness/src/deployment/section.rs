@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::ops::Range;
 
+use super::code::Code;
 use super::node::{Entry, Kind, Node};
 use super::value::Value;
 use crate::diagnostics::{Problem, Weight};
@@ -118,13 +119,13 @@ impl<'a> Reading<'a> {
     /// Notes a problem that refuses the file.
     pub(super) fn refuse(
         &mut self,
-        code: &'static str,
+        code: Code,
         span: &Range<usize>,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
         let (message, help) = (message.into(), Some(help.into()));
-        let (span, weight) = (span.clone(), Weight::Error);
+        let (span, weight, code) = (span.clone(), Weight::Error, code.as_str());
         let problem = Problem { weight, code, message, span, related: None, pointer: None, help };
         self.problems.push(problem);
     }
@@ -142,7 +143,7 @@ impl<'a> Reading<'a> {
         let listed = known.join("`, `");
         let Kind::Mapping(entries) = &node.kind else {
             let message = format!("expected {}, found {}", S::NAME, node.words());
-            self.refuse("wrong-type", &node.span, message, format!("its fields are `{listed}`"));
+            self.refuse(Code::WrongType, &node.span, message, format!("its fields are `{listed}`"));
             return None;
         };
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
@@ -154,7 +155,7 @@ impl<'a> Reading<'a> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("its fields are `{listed}`"),
             };
-            self.refuse("unknown-field", &entry.key_span, message, help);
+            self.refuse(Code::UnknownField, &entry.key_span, message, help);
         }
         let span = entries.first().map_or(&node.span, |first| &first.key_span).clone();
         Some(Fields { entries, section: S::NAME, span })
@@ -185,7 +186,7 @@ impl Fields<'_> {
             Presence::Required => {
                 let message = format!("{} has no `{name}`", self.section);
                 let help = format!("add `{name}`: {}", T::shape());
-                reading.refuse("missing-field", &self.span, message, help);
+                reading.refuse(Code::MissingField, &self.span, message, help);
                 None
             }
         }

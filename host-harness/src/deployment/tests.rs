@@ -333,24 +333,24 @@ fn what_fields_mean_together_is_checked() {
         ),
         (
             format!("limits: {{ object_bytes: 33554432 }}\nbuckets:\n{}", bucket("")),
-            "expected 1 to 33554431 bytes, found 33554432",
+            "expected a number from 1 to 33554431, found 33554432",
         ),
         (
             format!("limits: {{ memory_bytes: 1 }}\nbuckets:\n{}", bucket("")),
-            "`memory_bytes` is 1, less than `object_bytes` 8388608",
+            "`memory_bytes` (1) cannot hold one object of `object_bytes` (8388608)",
         ),
         (format!("limits: {{ part_bytes: 67108865 }}\nbuckets:\n{}", bucket("")), "bad-limit"),
         (
             format!("limits: {{ part_bytes: 5242879 }}\nbuckets:\n{}", bucket("")),
-            "expected 5242880 to `memory_bytes`, 67108864, found 5242879",
+            "expected at least 5242880 bytes, found 5242879",
         ),
         (
             format!("limits: {{ backfills: 0 }}\nbuckets:\n{}", bucket("")),
-            "expected 1 to 1000 objects at once, found 0",
+            "expected a number from 1 to 1000, found 0",
         ),
         (
             format!("limits: {{ fetches: 0 }}\nbuckets:\n{}", bucket("")),
-            "expected at least 1 fetch at once, found 0",
+            "expected a number from 1 to 10000, found 0",
         ),
         ("buckets: []\n".to_owned(), "there is no bucket"),
         ("listen: 127.0.0.1:1\n".to_owned(), "deployment has no `buckets`"),
@@ -363,6 +363,40 @@ fn what_fields_mean_together_is_checked() {
         let refused = refused(&text);
         assert!(refused.contains(message), "{message} is not in:\n{refused}");
     }
+}
+
+#[test]
+fn the_filter_itself_judges_the_limits() {
+    let name = "abc";
+    let bucket =
+        format!("buckets:\n  - name: {name}\n    endpoint: http://a\n    rules: rules.json\n");
+    for (limits, line) in [
+        ("memory_bytes: 1073741824", "expected a number from 1 to 536870912, found 1073741824"),
+        ("fetches: 20000", "expected a number from 1 to 10000, found 20000"),
+        ("backfills: 1001", "expected a number from 1 to 1000, found 1001"),
+        ("object_bytes: 0", "expected a number from 1 to 33554431, found 0"),
+    ] {
+        let found = refused(&format!("limits: {{ {limits} }}\n{bucket}"));
+        assert!(found.contains("[bad-limit]: ") && found.contains(line), "{limits}:\n{found}");
+        // At the value, and nowhere else.
+        assert!(found.contains("deployment.yaml:1:"), "{limits}:\n{found}");
+    }
+}
+
+#[test]
+fn faults_of_a_deployment_and_of_its_rules_are_told_at_once() {
+    let text = "\
+timeouts: { origin: 2h }
+buckets:
+  - { name: abc, endpoint: ftp://a, rules: bad.json }
+  - { name: abd, endpoint: http://a, rules: nowhere.json }
+  - { name: abe, endpoint: http://a, rules: rules.json }
+";
+    let refused = refused(text);
+    for part in ["found `2h`", "found `ftp://a`", "bad.json:1:1", "nowhere.json: "] {
+        assert!(refused.contains(part), "{part} is not in:\n{refused}");
+    }
+    assert_eq!(refused.matches("error[").count(), 4, "{refused}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::code::Code;
 use super::node::{Kind, Node};
 use super::section::Reading;
 use crate::gateway::{Endpoint, Scheme, Secret};
@@ -47,7 +48,7 @@ fn read_text<T>(
         Kind::List(_) | Kind::Mapping(_) | Kind::Nothing => node.words().to_owned(),
     };
     let message = format!("expected {expected}, found {found}");
-    reading.refuse("wrong-value", &node.span, message, format!("for example `{example}`"));
+    reading.refuse(Code::WrongValue, &node.span, message, format!("for example `{example}`"));
     None
 }
 
@@ -107,7 +108,7 @@ impl<T: Value> Value for Vec<T> {
     fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
         let Kind::List(items) = &node.kind else {
             let message = format!("expected a list, found {}", node.words());
-            reading.refuse("wrong-type", &node.span, message, "start each item with `- `");
+            reading.refuse(Code::WrongType, &node.span, message, "start each item with `- `");
             return None;
         };
         // Every item is read before any is missed, so that all problems are found at once.
@@ -312,7 +313,12 @@ impl Value for Secret {
         }
         let found = if matches!(node.kind, Kind::Text(_)) { "an empty one" } else { node.words() };
         let help = "or name an environment variable under `environment`";
-        reading.refuse("wrong-value", &node.span, format!("expected a text, found {found}"), help);
+        reading.refuse(
+            Code::WrongValue,
+            &node.span,
+            format!("expected a text, found {found}"),
+            help,
+        );
         None
     }
 }
@@ -350,7 +356,7 @@ impl Value for Variable {
             true => format!("the environment variable of this name {problem}"),
             false => format!("the environment variable `{name}` {problem}"),
         };
-        reading.refuse("unset-variable", &node.span, message, "export it before the start");
+        reading.refuse(Code::UnsetVariable, &node.span, message, "export it before the start");
         None
     }
 }

@@ -83,6 +83,8 @@ pub enum Weight {
     Error,
     /// The file is taken, but hardly means what its author meant.
     Warning,
+    /// Nothing is wrong, and there is something to know.
+    Info,
 }
 
 /// One problem in a document.
@@ -117,6 +119,12 @@ impl Problem {
     #[must_use]
     pub fn warning(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
         Self { weight: Weight::Warning, ..Self::error(code, span, message) }
+    }
+
+    /// Something to know.
+    #[must_use]
+    pub fn info(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { weight: Weight::Info, ..Self::error(code, span, message) }
     }
 
     /// Makes it weigh more, or less.
@@ -185,6 +193,7 @@ impl Report {
         let level = match problem.weight {
             Weight::Error => Level::ERROR,
             Weight::Warning => Level::WARNING,
+            Weight::Info => Level::INFO,
         };
         let text = &self.document.text;
         let related = problem.related.as_ref();
@@ -258,15 +267,20 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// `2 errors, 1 warning`; empty when there is neither.
+/// `2 errors, 1 warning, 1 note`; empty when there is nothing.
 #[must_use]
-pub fn tally(errors: usize, warnings: usize) -> String {
+pub fn tally<'r>(reports: impl IntoIterator<Item = &'r Report> + Clone) -> String {
+    let of = |weight| reports.clone().into_iter().map(|report| report.count(weight)).sum();
+    counted(of(Weight::Error), of(Weight::Warning), of(Weight::Info))
+}
+
+fn counted(errors: usize, warnings: usize, notes: usize) -> String {
     let count = |number, word: &str| match number {
         0 => None,
         1 => Some(format!("1 {word}")),
         _ => Some(format!("{number} {word}s")),
     };
-    let counts = [count(errors, "error"), count(warnings, "warning")];
+    let counts = [count(errors, "error"), count(warnings, "warning"), count(notes, "note")];
     counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
@@ -380,9 +394,10 @@ error[wrong-type]: expected x, found y
 
     #[test]
     fn tallies_are_words() {
-        let cases = [(0, 0, ""), (1, 0, "1 error"), (2, 1, "2 errors, 1 warning")];
-        for (errors, warnings, text) in cases {
-            assert_eq!(tally(errors, warnings), text);
+        let cases =
+            [(0, 0, 0, ""), (1, 0, 0, "1 error"), (2, 1, 3, "2 errors, 1 warning, 3 notes")];
+        for (errors, warnings, notes, text) in cases {
+            assert_eq!(counted(errors, warnings, notes), text);
         }
     }
 }

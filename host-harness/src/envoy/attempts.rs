@@ -13,11 +13,12 @@ use super::yaml::{List, Map, Yaml};
 use super::{Form, Settings, bootstrap, way};
 use crate::deployment::Loaded;
 
-/// Whether a rule may ask one server where another fails.
-pub(super) fn has_another(rules: &RuleSet) -> bool {
+/// Whether a rule may ask one server where another fails, or the bucket before an origin: then Envoy's
+/// own answers are to come back.
+pub(super) fn asks_another(rules: &RuleSet) -> bool {
     rules.iter().any(|rule| match &rule.action {
         Action::External(_) => false,
-        Action::Mirror(mirror) => !mirror.alternates.urls.is_empty(),
+        Action::Mirror(mirror) => !mirror.alternates.urls.is_empty() || rule.condition.names(403),
     })
 }
 
@@ -42,7 +43,7 @@ pub(super) fn extension() -> Map {
 /// `listeners.yaml`: the listener, where requests take this way.
 pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
     let mut rules = loaded.rules.iter().map(|rules| &rules.set);
-    let is_needed = rules.any(|rules| has_another(rules) || way::hears(rules));
+    let is_needed = rules.any(|rules| asks_another(rules) || way::hears(rules));
     let listeners: List = is_needed.then(listener).into_iter().collect();
     let about = if is_needed { ABOUT } else { "No rule needs Envoy's own answers." };
     Map::new().with("resources", listeners).document(&settings.heading(about))

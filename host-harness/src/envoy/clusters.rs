@@ -88,7 +88,7 @@ pub(super) fn file(loaded: &Loaded, plan: &Plan, settings: &Settings) -> String 
             settings,
         ));
     }
-    if streams && loaded.rules.iter().any(|rules| attempts::has_another(&rules.set)) {
+    if streams && loaded.rules.iter().any(|rules| attempts::asks_another(&rules.set)) {
         let filters = List::new().with(scripts::handback(settings));
         clusters = clusters.remark(attempts::AT_ORIGINS).with(attempts::cluster(
             ATTEMPTS,

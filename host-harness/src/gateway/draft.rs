@@ -25,6 +25,20 @@ const WORTH_WAITING: Duration = Duration::from_secs(1);
 /// What a store says in words of a bucket that it does not have.
 const NO_BUCKET: &[u8] = b"<Code>NoSuchBucket</Code>";
 
+/// What a store says in words to who lacks a right.
+const DENIED: &[u8] = b"<Code>AccessDenied</Code>";
+
+/// A store's own word on an error.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Word {
+    /// The client lacks a right.
+    Denied,
+    /// It does not have the bucket.
+    NoBucket,
+    /// Something else, or nothing that was read.
+    Other,
+}
+
 /// Who has given an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum By {
@@ -76,23 +90,29 @@ impl Draft {
         }
     }
 
-    /// Whether it is a store's word on a bucket that it does not have. A small body is read to its end
-    /// for that.
-    pub(super) async fn is_of_no_bucket(&mut self) -> bool {
+    /// A store's own word on an error. A small body is read to its end for that.
+    pub(super) async fn word(&mut self) -> Word {
         let length = self.fields.first(b"content-length");
         let length = length.and_then(|value| str::from_utf8(value).ok()?.parse::<u64>().ok());
         let kind = self.fields.first(b"content-type").unwrap_or_default();
         let is_error = || kind.windows(4).any(|bytes| bytes == b"/xml");
         if self.end || !length.map_or_else(is_error, |length| length <= WORTH_READING) {
-            return false;
+            return Word::Other;
         }
-        let Source::Store(body) = &mut self.source else { return false };
+        let Source::Store(body) = &mut self.source else { return Word::Other };
         let read = timeout(WORTH_WAITING, Limited::new(body, WORTH_READING as usize).collect());
-        let Ok(Ok(read)) = read.await else { return false };
+        let Ok(Ok(read)) = read.await else { return Word::Other };
         let bytes = read.to_bytes();
-        let is_it = bytes.windows(NO_BUCKET.len()).any(|bytes| bytes == NO_BUCKET);
+        let says = |word: &[u8]| bytes.windows(word.len()).any(|bytes| bytes == word);
+        let word = if says(NO_BUCKET) {
+            Word::NoBucket
+        } else if says(DENIED) {
+            Word::Denied
+        } else {
+            Word::Other
+        };
         self.source = Source::Local(Some(bytes));
-        is_it
+        word
     }
 
     /// Nobody wants it. What is left of it is read, or its connection hung up where that is too

@@ -112,7 +112,8 @@ impl Guard {
     }
 }
 
-fn is_delete_marker(answer: &Headers) -> bool {
+/// Whether a store says that the object was deleted.
+pub(super) fn is_delete_marker(answer: &Headers) -> bool {
     let marker = DELETE_MARKERS.iter().find_map(|name| answer.first(name));
     marker.is_some_and(|marker| !marker.eq_ignore_ascii_case(b"false"))
 }

@@ -12,6 +12,7 @@ use back_to_origin::miss_route::{
 };
 
 use super::draft::{By, Draft};
+use super::guard;
 use super::message;
 use super::signing;
 use super::way::Way;
@@ -53,6 +54,9 @@ fn address(fields: &mut Headers, said: &str) {
 /// What is said of an answer that comes back.
 fn said(answer: &Draft) -> String {
     match answer.by {
+        By::Server if guard::is_delete_marker(&answer.fields) => {
+            format!("origin {} deleted", answer.status())
+        }
         By::Server => format!("origin {}", answer.status()),
         By::Gateway | By::Filter => format!("gateway {} {}", answer.status(), answer.details),
     }

@@ -13,7 +13,7 @@ use http::header::HOST;
 use http::{Method, Request, Response};
 use hyper::body::{Body as _, Incoming};
 
-use super::draft::{Asked, By, Draft, unavailable};
+use super::draft::{Asked, By, Draft, Word, unavailable};
 use super::exchange::{Exchange, Unfiltered};
 use super::filtered::Broken;
 use super::message::{self, Target};
@@ -98,13 +98,18 @@ pub(super) async fn serve(
     if streams && let Asked::Draft(mut draft) = asked {
         let said = guard.and_then(|guard| guard.miss(&draft));
         asked = match said {
-            // What a store says of a bucket that it does not have is no miss.
-            Some(_) if draft.is_of_no_bucket().await => Asked::Draft(of_bucket(draft)),
-            Some(said) => {
-                draft.spend();
-                exchange.leave();
-                exchange.miss(Miss::new(fields, &way, &said), &method, &facts).await
-            }
+            Some(mut said) => match draft.word().await {
+                // What a store says of a bucket that it does not have is no miss.
+                Word::NoBucket => Asked::Draft(of_bucket(draft)),
+                word @ (Word::Denied | Word::Other) => {
+                    if word == Word::Denied && draft.status() == 403 {
+                        said.push_str(" denied");
+                    }
+                    draft.spend();
+                    exchange.leave();
+                    exchange.miss(Miss::new(fields, &way, &said), &method, &facts).await
+                }
+            },
             None => Asked::Draft(of_bucket(draft)),
         };
     }

@@ -27,6 +27,7 @@ macro_rules! codes {
         }
     };
 }
+pub(crate) use codes;
 
 codes! {
     /// What a form of rule files cannot say.
@@ -39,6 +40,8 @@ codes! {
     EmptyCondition = "empty-condition";
     /// The text is not UTF-8, or says that it is not.
     Encoding = "encoding";
+    /// A bucket that may answer 403 for what is missing, and no Mirror rule that names 403.
+    ForbiddenMiss = "forbidden-miss";
     /// An origin on the inside of a network, which OSS refuses.
     InternalOrigin = "internal-origin";
     /// An XML namespace that is neither OSS's nor S3's.

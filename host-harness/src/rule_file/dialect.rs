@@ -5,10 +5,18 @@
 
 use std::ops::Range;
 
+use back_to_origin::finding::Code::{BadRedirect, TooMany};
+
 use super::code::Code;
 use super::tree::{Field, Kind, Node, token};
 use super::vocabulary::{Content, Element, ROUTING_RULE, Shape, WEBSITE, named};
 use crate::diagnostics::Problem;
+
+/// The most rules that OSS takes.
+pub(super) const MOST_OF_OSS: usize = 20;
+
+/// The statuses that OSS redirects with.
+pub(super) const CODES_OF_OSS: [i64; 3] = [301, 302, 307];
 
 /// Whose form a rule file has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,6 +38,77 @@ pub(super) fn recognise(root: &Node) -> Dialect {
 /// The rules of a file: the file itself, or what it calls `RoutingRules`.
 pub(super) fn rules(root: &Node) -> &[Node] {
     root.get("RoutingRules").unwrap_or(root).items()
+}
+
+/// Makes JSON as others of S3's tools write it what S3's own API takes: without the element around
+/// it, and without CloudFormation's other names.
+pub(super) fn unwrap(root: &mut Node) {
+    if let Kind::Object(fields) = &mut root.kind
+        && let [Field { name, node: Node { kind: Kind::Object(_), .. }, .. }] = fields.as_slice()
+        && name == "WebsiteConfiguration"
+        && let Some(website) = fields.pop()
+    {
+        *root = website.node;
+    }
+    let rules = match &mut root.kind {
+        Kind::List(items) => items,
+        Kind::Object(fields) => {
+            let rules = fields.iter_mut().find(|field| field.name == "RoutingRules");
+            match rules.map(|field| &mut field.node.kind) {
+                Some(Kind::List(items)) => items,
+                Some(_) | None => return,
+            }
+        }
+        Kind::Boolean(_) | Kind::Fraction(_) | Kind::Integer(_) | Kind::Nothing | Kind::Text(_) => {
+            return;
+        }
+    };
+    for rule in rules {
+        let Kind::Object(fields) = &mut rule.kind else { continue };
+        for field in fields {
+            match field.name.as_str() {
+                "RedirectRule" => "Redirect".clone_into(&mut field.name),
+                "RoutingRuleCondition" => "Condition".clone_into(&mut field.name),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Tells what S3's form may have and OSS's may not.
+pub(super) fn beyond_oss(root: &Node) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let is_inside = root.field("RoutingRules");
+    let above = if is_inside.is_some() { "/RoutingRules" } else { "" };
+    let count = rules(root).len();
+    if count > MOST_OF_OSS {
+        let span = is_inside.map_or(&root.span, |field| &field.name_span).clone();
+        let message = format!("OSS takes at most {MOST_OF_OSS} rules, and these are {count}");
+        problems.push(
+            Problem::error(TooMany.as_str(), span, message)
+                .at(above)
+                .help("S3's form takes 50: without RuleNumber, and with S3's elements alone"),
+        );
+    }
+    for (index, rule) in rules(root).iter().enumerate() {
+        let Some(redirect) = rule.get("Redirect") else { continue };
+        let Some(code) = redirect.get("HttpRedirectCode") else { continue };
+        let Some(number) = code.integer().filter(|number| (301..400).contains(number)) else {
+            continue;
+        };
+        if !CODES_OF_OSS.contains(&number) {
+            let message = format!("expected 301, 302 or 307, found {number}");
+            problems.push(
+                Problem::error(BadRedirect.as_str(), code.span.clone(), message)
+                    .at(format!("{above}/{index}/Redirect/HttpRedirectCode"))
+                    .help(
+                        "S3's form takes every status from 301: without RuleNumber, and with \
+                           S3's elements alone",
+                    ),
+            );
+        }
+    }
+    problems
 }
 
 fn of_root(root: &Node) -> Shape {

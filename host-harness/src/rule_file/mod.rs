@@ -1,7 +1,7 @@
 //! Rule files: what they can be written in, what is wrong with them, and writing them again.
 //!
-//! A file is XML as OSS's or S3's clients send it, or JSON: with `RoutingRules`, or S3's console's
-//! bare array. Which one is told by its content. All become the same tree; the filter's own engine
+//! A file is XML as OSS's or S3's clients send it, or the rules in it alone; or JSON: with
+//! `RoutingRules`, S3's console's bare array, or with CloudFormation's names. Which one is told by its content. All become the same tree; the filter's own engine
 //! checks that, so that a rule is right or wrong whatever it was written in. None of this is in
 //! the module: the filter is given JSON.
 
@@ -30,7 +30,7 @@ use back_to_origin::rule::RuleSet;
 use code::Code;
 pub use dialect::Dialect;
 pub(crate) use lint::origin::inside;
-pub use lint::{Home, Surroundings};
+pub use lint::{Asks, Home, Surroundings};
 pub(crate) use mirror_auth::MASK;
 pub use reference::reference;
 pub use schema::schema;
@@ -100,6 +100,9 @@ pub fn read_in(
         let report = Report::new(document, problems);
         return RuleFile { format, dialect: None, website: None, rules: None, report };
     };
+    if format == Some(Format::Json) {
+        dialect::unwrap(&mut root);
+    }
     if let Kind::Object(fields) = &mut root.kind {
         // An editor's: it says where the schema of the file is.
         fields.retain(|field| field.name != "$schema");
@@ -113,6 +116,9 @@ pub fn read_in(
         Dialect::S3 => dialect::from_s3(&mut root, &mut problems),
     }
     let is_sound = findings.is_empty() && problems.is_empty();
+    if dialect == Dialect::Oss {
+        problems.extend(dialect::beyond_oss(&root));
+    }
     let checked = RuleSet::from_json(for_filter(&root).json(false).as_bytes());
     // Where both say the same, the filter knows more; the rest is about what it refuses whole.
     findings.retain(|own| {

@@ -8,6 +8,7 @@ use back_to_origin::rule::element::{self, Kind};
 
 use super::code::Code;
 use super::vocabulary::{Content, Element, Page, REDIRECT, Shape, State, WEBSITE, state};
+use crate::deployment;
 
 /// `envoy/RULES.md`.
 #[must_use]
@@ -18,9 +19,12 @@ pub fn reference() -> String {
          Every element of a rule file. The names are those of OSS's PutBucketWebsite.\n\n\
          A file is XML as OSS's or S3's clients send it, or JSON with the same names; which one is\n\
          told by its content. In JSON, `RoutingRules` is an array of rules, and an element that may\n\
-         stand several times is an array under its name; S3's console's bare array of rules is a\n\
-         file, too. In files of S3's form, by their namespace or because they hold nothing that S3\n\
-         lacks, rules have no `RuleNumber` and are tried in the order of the text.\n\n\
+         stand several times is an array under its name. Taken are also S3's console's bare array of\n\
+         rules, CloudFormation's `WebsiteConfiguration` with its `RoutingRuleCondition` and\n\
+         `RedirectRule`, and XML of `RoutingRules` alone, as S3's guide shows it. In files of S3's\n\
+         form, by their namespace or because they hold nothing that S3 lacks, rules have no\n\
+         `RuleNumber` and are tried in the order of the text; there may be 50 of them, and they\n\
+         redirect with any status from 301. In OSS's form there may be 20, with 301, 302 and 307.\n\n\
          `b2o check` finds what is wrong with a file, `b2o convert` writes it in another form, and\n\
          `b2o schema` prints a JSON Schema for editors, which is also in\n\
          [rules.schema.json](rules.schema.json).\n\n\
@@ -33,7 +37,11 @@ pub fn reference() -> String {
     page.push_str("| Code | Meaning |\n|---|---|\n");
     let of_filter = finding::Code::ALL.iter().map(|code| (code.as_str(), code.description()));
     let of_files = Code::ALL.iter().map(|code| (code.as_str(), code.description()));
-    for (code, meaning) in of_filter.chain(of_files).collect::<BTreeMap<_, _>>() {
+    let deployment = deployment::code::Code::ALL.iter();
+    let of_deployments = deployment.map(|code| (code.as_str(), code.description()));
+    for (code, meaning) in
+        of_filter.chain(of_files).chain(of_deployments).collect::<BTreeMap<_, _>>()
+    {
         // Writing into a string cannot fail.
         let _ = writeln!(page, "| `{code}` | {} |", meaning.trim());
     }
@@ -143,6 +151,19 @@ mod tests {
             printed == reference(),
             "envoy/RULES.md is stale; renew it with: UPDATE=1 cargo test -p b2o"
         );
+    }
+
+    #[test]
+    fn every_code_has_its_line() {
+        let page = reference();
+        let of_filter = finding::Code::ALL.iter().map(|code| code.as_str());
+        let of_files = Code::ALL.iter().map(|code| code.as_str());
+        let of_deployments = deployment::code::Code::ALL.iter().map(|code| code.as_str());
+        for code in of_filter.chain(of_files).chain(of_deployments) {
+            assert_eq!(page.matches(&format!("\n| `{code}` |")).count(), 1, "{code}");
+        }
+        let rows = page.split("## Findings").nth(1).unwrap().matches("\n| `").count();
+        assert!(rows >= 50, "{rows}");
     }
 
     #[test]

@@ -64,8 +64,10 @@ pub(super) fn parse(text: &str, problems: &mut Vec<Problem>, hidden: &mut Hidden
     let root = document.root_element();
     let mut reading = Reading { text, problems, hidden };
     let name = root.tag_name();
-    if !matches!(name.name(), "WebsiteConfiguration" | "Website") {
-        let message = format!("expected a `WebsiteConfiguration`, found `{}`", name.name());
+    let is_list = name.name() == "RoutingRules";
+    if !is_list && !matches!(name.name(), "WebsiteConfiguration" | "Website") {
+        let message =
+            format!("expected `WebsiteConfiguration` or `RoutingRules`, found `{}`", name.name());
         let span = reading.name_span(root);
         reading.problems.push(Problem::error(UnknownElement.as_str(), span, message));
         return None;
@@ -84,8 +86,18 @@ pub(super) fn parse(text: &str, problems: &mut Vec<Problem>, hidden: &mut Hidden
             None
         }
     };
-    reading.attributes(root, "");
-    Some(Xml { root: reading.object(root, WEBSITE, "", 0), dialect })
+    if !is_list {
+        reading.attributes(root, "");
+        return Some(Xml { root: reading.object(root, WEBSITE, "", 0), dialect });
+    }
+    // S3's guide and its console show the rules alone.
+    let pointer = "/RoutingRules";
+    let shape = named(WEBSITE, "RoutingRules").map(|element| &element.shape);
+    let node = reading.value(root, shape, pointer, 1);
+    reading.attributes(root, pointer);
+    let (span, name_span) = (node.span.clone(), reading.name_span(root));
+    let rules = Field { name: "RoutingRules".to_owned(), name_span, node };
+    Some(Xml { root: Node { kind: Kind::Object(vec![rules]), span }, dialect })
 }
 
 struct Reading<'a> {

@@ -3,6 +3,7 @@
 mod digest;
 mod head;
 mod places;
+mod proof;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ struct Bench {
     next_stream: u32,
     calls: Vec<(CallId, Call)>,
     answers: Vec<(StreamId, Reply)>,
+    resumed: Vec<StreamId>,
     lines: Vec<String>,
     ticking: bool,
     woken: bool,
@@ -59,6 +61,7 @@ impl Bench {
             next_stream: 0,
             calls: Vec::new(),
             answers: Vec::new(),
+            resumed: Vec::new(),
             lines: Vec::new(),
             ticking: false,
             woken: false,
@@ -112,6 +115,7 @@ impl Bench {
                 Effect::Call(id, call) => self.calls.push((id, call)),
                 Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
                 Effect::Log(line) => self.lines.push(line),
+                Effect::Resume(stream) => self.resumed.push(stream),
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Wake => self.woken = true,
             }

@@ -108,7 +108,7 @@ impl World {
                 }
                 Effect::Wake => woken = true,
                 Effect::Tick(period) => self.ticking = period.is_some(),
-                Effect::Answer(..) => panic!("a copy answers nobody"),
+                Effect::Answer(..) | Effect::Resume(_) => panic!("a copy answers nobody"),
                 Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => {}
             }
         }

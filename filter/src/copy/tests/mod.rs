@@ -106,7 +106,7 @@ impl Bench {
                 Effect::Log(line) => self.lines.push(line),
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
-                Effect::Answer(..) => panic!("a copy answers nobody"),
+                Effect::Answer(..) | Effect::Resume(_) => panic!("a copy answers nobody"),
             }
         }
         if woken {

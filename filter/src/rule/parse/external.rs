@@ -19,15 +19,11 @@ pub(super) fn external(
         .and_then(|(at, host)| host_name(at, host, findings));
     let code = fields.get("HttpRedirectCode").and_then(|at| {
         let code = at.integer(findings)?;
-        match code {
-            301 => Some(301),
-            302 => Some(302),
-            307 => Some(307),
-            _ => {
-                findings.push(at.wrong(Code::BadRedirect, "301, 302 or 307"));
-                None
-            }
+        let status = u16::try_from(code).ok().filter(|code| (301..400).contains(code));
+        if status.is_none() {
+            findings.push(at.wrong(Code::BadRedirect, "a status from 301 to 399"));
         }
+        status
     });
     let says_where = ["HostName", "Protocol", "HttpRedirectCode", "EnableReplacePrefix"]
         .into_iter()

@@ -92,6 +92,8 @@ pub(super) fn check_statuses(
 ) {
     let place = Place::value(format!("{condition}/HttpErrorCodeReturnedEquals"));
     let failing = |status: u16| status >= 500;
+    // A 403 where the gateway itself finds that the object is not there.
+    let missing = |status: u16| status == 404 || status == 403;
     if statuses.is_empty() {
         findings.push(
             Finding::error(
@@ -101,17 +103,17 @@ pub(super) fn check_statuses(
             )
             .help("add \"HttpErrorCodeReturnedEquals\": 404"),
         );
-    } else if !statuses.all(|status| status == 404 || (on_server_error && failing(status))) {
-        let help = match statuses.all(|status| status == 404 || failing(status)) {
+    } else if !statuses.all(|status| missing(status) || (on_server_error && failing(status))) {
+        let help = match statuses.all(|status| missing(status) || failing(status)) {
             true => {
                 "to mirror where the bucket fails too, add \"MirrorOnServerError\": true; nothing \
                  is stored then"
             }
             false => "any other error says nothing about whether the bucket has the object",
         };
-        let message = format!("a Mirror rule applies to 404 alone, found {statuses}");
+        let message = format!("a Mirror rule applies to 404 and 403 alone, found {statuses}");
         findings.push(Finding::error(Code::MirrorStatus, place, message).help(help));
-    } else if on_server_error && statuses.all(|status| status == 404) {
+    } else if on_server_error && statuses.all(missing) {
         let message = "without a status from 500, `MirrorOnServerError` has no effect";
         findings.push(Finding::warning(Code::NoEffect, place, message));
     }

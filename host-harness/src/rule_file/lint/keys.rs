@@ -24,6 +24,9 @@ impl Keys {
         let with = rule.text("ReplaceKeyPrefixWith");
         let replaces = rule.is_on("EnableReplacePrefix") || (!with.is_empty() && !rule.is_mirror());
         if !template.is_empty() && !rule.is_mirror() {
+            if let Some(path) = path(template) {
+                return Self { start: path.to_owned(), end: String::new(), is_one: true };
+            }
             return match (template.split_once("${key}"), template.rsplit_once("${key}")) {
                 (Some((before, _)), Some((_, behind))) => Self {
                     start: format!("{before}{}", self.start),
@@ -35,6 +38,9 @@ impl Keys {
         }
         if !replaces {
             return self;
+        }
+        if let Some(path) = path(with) {
+            return Self { start: path.to_owned(), end: String::new(), is_one: true };
         }
         let rest = self.start.strip_prefix(rule.condition.prefix).unwrap_or_default();
         Self { start: format!("{with}{rest}"), ..self }
@@ -66,4 +72,9 @@ impl Keys {
         (self.start.starts_with(prefix) || prefix.starts_with(&self.start))
             && (self.end.ends_with(suffix) || suffix.ends_with(&self.end))
     }
+}
+
+/// What stands before a query or a fragment, where a text has one: what follows is no part of a key.
+fn path(text: &str) -> Option<&str> {
+    text.find(['?', '#']).map(|end| &text[..end]).filter(|path| !path.contains("${key}"))
 }

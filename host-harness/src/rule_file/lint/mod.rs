@@ -5,6 +5,7 @@
 
 mod cover;
 mod credential;
+mod forbidden;
 mod keys;
 pub(crate) mod origin;
 mod private;
@@ -24,12 +25,25 @@ pub struct Surroundings {
     pub bucket: Option<Home>,
     /// How much an origin on the inside of a network weighs; `None` where it is wanted.
     pub internal_origins: Option<Weight>,
+    /// With whose keys the bucket is asked; unknown where a file is read by itself.
+    pub asks: Option<Asks>,
+}
+
+/// With whose keys a gateway asks a bucket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Asks {
+    /// Its own are for reads too.
+    Reads,
+    /// Its own are for what it asks itself: reads are the clients' own.
+    Writes,
+    /// It has none.
+    Nobody,
 }
 
 /// Nothing is known, and an origin on the inside deserves a look.
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { bucket: None, internal_origins: Some(Weight::Warning) }
+        Self { bucket: None, internal_origins: Some(Weight::Warning), asks: None }
     }
 }
 
@@ -58,6 +72,7 @@ pub(super) fn lint(root: &Node, surroundings: &Surroundings) -> Vec<Problem> {
     let home = surroundings.bucket.as_ref();
     let mut problems = cover::never_matching(&rules);
     problems.extend(turn::loops(&rules, home));
+    problems.extend(surroundings.asks.into_iter().flat_map(|asks| forbidden::lint(&rules, asks)));
     for rule in &rules {
         problems.extend(origin::internal(rule, surroundings.internal_origins));
         problems.extend(home.and_then(|home| origin::own_bucket(rule, home)));

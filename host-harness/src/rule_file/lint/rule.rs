@@ -14,6 +14,8 @@ pub(super) struct Rule<'a> {
     pub(super) condition: Condition<'a>,
     /// Where its condition stands.
     pub(super) span: Range<usize>,
+    /// Where the statuses stand, if it has any.
+    pub(super) statuses: Option<Range<usize>>,
     pub(super) redirect: &'a Node,
 }
 
@@ -21,7 +23,7 @@ pub(super) struct Rule<'a> {
 pub(super) struct Condition<'a> {
     pub(super) prefix: &'a str,
     pub(super) suffix: &'a str,
-    /// The statuses; `None` is every answer but a 403.
+    /// The statuses; `None` is every answer.
     pub(super) statuses: Option<BTreeSet<u16>>,
     pub(super) headers: Vec<Header<'a>>,
 }
@@ -41,11 +43,13 @@ impl<'a> Rule<'a> {
         let above = if root.get("RoutingRules").is_some() { "/RoutingRules" } else { "" };
         let rule = |(index, node): (usize, &'a Node)| {
             let condition = node.field("Condition")?;
+            let statuses = condition.node.field("HttpErrorCodeReturnedEquals");
             Some(Rule {
                 number: node.get("RuleNumber")?.integer()?,
                 pointer: format!("{above}/{index}"),
                 condition: Condition::of(&condition.node)?,
                 span: condition.name_span.clone(),
+                statuses: statuses.map(|field| field.name_span.clone()),
                 redirect: node.get("Redirect")?,
             })
         };
@@ -106,7 +110,7 @@ impl<'a> Condition<'a> {
     /// Whether all of its statuses are another's too.
     pub(super) fn has_statuses_of(&self, other: &Self) -> bool {
         match (&self.statuses, &other.statuses) {
-            (_, None) => self.statuses.as_ref().is_none_or(|own| !own.contains(&403)),
+            (_, None) => true,
             (Some(own), Some(wide)) => own.is_subset(wide),
             (None, Some(_)) => false,
         }

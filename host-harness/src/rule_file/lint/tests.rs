@@ -61,7 +61,7 @@ fn a_rule_that_an_earlier_one_covers_never_applies() {
         (&[(a_and_jpg, AWAY), (ab, AWAY)], vec![]),
         (&[(a_and_jpg, AWAY), (b_and_jpg, AWAY)], never(1)),
         (&[("", AWAY), (ab, AWAY)], never(1)),
-        (&[("", AWAY), (r#""HttpErrorCodeReturnedEquals": 403"#, AWAY)], vec![]),
+        (&[("", AWAY), (r#""HttpErrorCodeReturnedEquals": 403"#, AWAY)], never(1)),
         (&[(all, AWAY), ("", AWAY)], vec![]),
         (&[(all, AWAY), (r#""HttpErrorCodeReturnedEquals": 503"#, AWAY)], vec![]),
         (&[(all, mirror), (ab, mirror)], never(1)),
@@ -220,7 +220,8 @@ fn an_interface_of_the_gateways_own_is_no_origin_wherever_origins_may_be() {
             r#"[{{"RuleNumber": 1, "Condition": {{{MISSING}}}, "Redirect": {{
                 "RedirectType": "Mirror", "MirrorURL": "{url}"}}}}]"#
         );
-        let surroundings = Surroundings { bucket: Some(home()), internal_origins: None };
+        let surroundings =
+            Surroundings { bucket: Some(home()), internal_origins: None, asks: None };
         let file = read_in("rules", rules.as_bytes(), None, &surroundings);
         file.report.problems.iter().any(|problem| problem.code == "internal-origin")
     };
@@ -283,4 +284,42 @@ fn a_client_that_is_sent_to_a_private_origin_is_found() {
     // Keys without effect sign nothing.
     let external = format!("{AWAY}, {auth} {at_once}");
     assert_eq!(lints(&[(MISSING, &external)]), [""; 0]);
+}
+
+#[test]
+fn a_403_is_a_miss_for_who_can_prove_it() {
+    let found = |status: &str, more: &str, asks: Option<Asks>| {
+        let rules = format!(
+            r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": {status}}}, "Redirect": {{
+                "RedirectType": "{more}"}}}}]"#
+        );
+        let surroundings = Surroundings { bucket: Some(home()), asks, ..Surroundings::default() };
+        let file = read_in("rules", rules.as_bytes(), None, &surroundings);
+        let place = "/0/Condition/HttpErrorCodeReturnedEquals";
+        let problems = file.report.problems.iter();
+        let lines: Vec<_> = problems
+            .filter(|problem| problem.pointer.as_deref() == Some(place))
+            .map(|problem| format!("{:?} {}", problem.weight, problem.code))
+            .collect();
+        (lines.join(", "), file.rules.is_some())
+    };
+    let mirror = r#"Mirror", "MirrorURL": "https://o.example/"#;
+    let away = r#"External", "HostName": "h.example"#;
+    for (status, kind, asks, line, is_taken) in [
+        ("403", mirror, Asks::Writes, "", true),
+        ("[403, 404]", mirror, Asks::Writes, "", true),
+        ("404", mirror, Asks::Writes, "Info forbidden-miss", true),
+        ("[403, 404]", mirror, Asks::Nobody, "Error missing-credentials", false),
+        ("404", mirror, Asks::Nobody, "", true),
+        ("[403, 404]", mirror, Asks::Reads, "Warning no-effect", true),
+        ("404", mirror, Asks::Reads, "", true),
+        ("403", away, Asks::Nobody, "", true),
+        ("404", away, Asks::Writes, "", true),
+    ] {
+        let expected = (line.to_owned(), is_taken);
+        assert_eq!(found(status, kind, Some(asks)), expected, "{status} {kind} {asks:?}");
+    }
+    // By itself a file says nothing of keys.
+    assert_eq!(found("403", mirror, None), (String::new(), true));
+    assert_eq!(found("404", mirror, None), (String::new(), true));
 }

@@ -1,6 +1,6 @@
 //! What real clients send, as it was captured from them.
 
-use super::super::{Dialect, Format};
+use super::super::{Dialect, Format, Website};
 use super::{file, found};
 
 macro_rules! captured {
@@ -64,13 +64,19 @@ fn every_file_says_the_same_in_every_form_that_can_say_it() {
         let website = file(bytes).website.unwrap();
         let json = website.to_json();
         assert_eq!(file(&json).website.unwrap(), website, "{name}: {json}");
-        let written = if of_s3(name) { website.to_s3_xml() } else { website.to_oss_xml() };
+        let write = match *name {
+            name if of_s3(name) => Website::to_s3_xml,
+            // OSS itself takes twenty.
+            "ossv2-25-rules-no-client-check" => Website::to_xml,
+            _ => Website::to_oss_xml,
+        };
+        let written = write(&website);
         assert_eq!(written.losses, [], "{name}");
         let again = file(&written.text);
         assert_eq!(again.website.unwrap(), website, "{name}: {}", written.text);
         // What is written no longer changes.
         let website = file(&written.text).website.unwrap();
-        let twice = if of_s3(name) { website.to_s3_xml() } else { website.to_oss_xml() };
+        let twice = write(&website);
         assert_eq!(twice.text, written.text, "{name}");
     }
 }

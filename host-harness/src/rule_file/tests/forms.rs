@@ -95,6 +95,81 @@ fn s3s_rules_are_numbered_in_the_order_of_the_text() {
 }
 
 #[test]
+fn s3s_rules_are_taken_as_its_other_tools_write_them() {
+    let list = format!("<RoutingRules>\n<RoutingRule>{REDIRECT}</RoutingRule></RoutingRules>");
+    let rules = right(&list, Format::Xml, Dialect::S3);
+    assert_eq!(rules[0]["Redirect"]["HostName"], "www.example.com");
+    let of_oss = format!("<RoutingRules><RoutingRule>{RULE}</RoutingRule></RoutingRules>");
+    assert_eq!(right(&of_oss, Format::Xml, Dialect::Oss)[0]["RuleNumber"], 1);
+    let named = list.replace(
+        "<RoutingRules>",
+        "<RoutingRules xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
+    );
+    right(&named, Format::Xml, Dialect::S3);
+    // What is wrong in it is pointed at all the same.
+    let wrong = list.replace("HostName", "Hostname");
+    assert!(
+        found(&file(&wrong)).iter().any(|line| line.ends_with("/RoutingRules/0/Redirect/Hostname")),
+        "{:?}",
+        found(&file(&wrong))
+    );
+    let cloud_formation = r#"{"WebsiteConfiguration": {"IndexDocument": {"Suffix": "i"}, "RoutingRules": [
+        {"RoutingRuleCondition": {"KeyPrefixEquals": "a/"}, "RedirectRule": {"HostName": "h.example"}}]}}"#;
+    let rules = right(cloud_formation, Format::Json, Dialect::S3);
+    assert_eq!(rules[0]["Condition"]["KeyPrefixEquals"], "a/");
+    assert_eq!(rules[0]["Redirect"]["HostName"], "h.example");
+    let bare = r#"[{"RoutingRuleCondition": {"HttpErrorCodeReturnedEquals": "404"},
+        "RedirectRule": {"ReplaceKeyPrefixWith": "prod/resize?key="}}]"#;
+    assert_eq!(right(bare, Format::Json, Dialect::S3)[0]["RuleNumber"], 1);
+}
+
+#[test]
+fn each_form_has_its_own_limits() {
+    let rules = |count: usize, more: &str, code: u16| -> String {
+        let rules: Vec<_> = (1..=count)
+            .map(|number| {
+                let number = more.replace('#', &number.to_string());
+                format!(
+                    r#"{{{number}"Condition": {{"KeyPrefixEquals": "a"}}, "Redirect":
+                    {{"HostName": "h.example", "HttpRedirectCode": {code}}}}}"#
+                )
+            })
+            .collect();
+        format!("[{}]", rules.join(","))
+    };
+    let errors = |text: &str| -> Vec<String> {
+        let lines = found(&file(text)).into_iter();
+        lines.filter_map(|line| Some(line.split_once(" error ")?.1.to_owned())).collect()
+    };
+    let oss = r##""RuleNumber": #, "##;
+    let refused: fn(&str) -> Vec<String> = |what| vec![what.to_owned()];
+    for (count, more, code, expected) in [
+        (50, "", 308, vec![]),
+        (51, "", 301, refused("too-many ")),
+        (1, "", 300, refused("bad-redirect-code /0/Redirect/HttpRedirectCode")),
+        (1, "", 399, vec![]),
+        (1, "", 400, refused("bad-redirect-code /0/Redirect/HttpRedirectCode")),
+        (20, oss, 307, vec![]),
+        (21, oss, 301, refused("too-many ")),
+        (1, oss, 308, refused("bad-redirect-code /0/Redirect/HttpRedirectCode")),
+        (1, oss, 300, refused("bad-redirect-code /0/Redirect/HttpRedirectCode")),
+    ] {
+        assert_eq!(errors(&rules(count, more, code)), expected, "{count} {more} {code}");
+    }
+    // What S3's form alone may have is written in it, and can be read again.
+    let website = file(rules(24, "", 308)).website.unwrap();
+    assert_eq!(file(website.to_json()).website.unwrap(), website, "{}", website.to_json());
+    assert_eq!(file(website.to_s3_xml().text).website.unwrap(), website);
+    let losses = website.to_oss_xml().losses;
+    let of = |pointer: &str| losses.iter().any(|loss| loss.pointer.as_deref() == Some(pointer));
+    assert!(
+        of("/RoutingRules/0/Redirect/HttpRedirectCode") && of("/RoutingRules/20"),
+        "{losses:?}"
+    );
+    assert_eq!(losses.len(), 24);
+}
+
+#[test]
 fn what_one_form_says_otherwise_than_the_other_is_an_error() {
     let template = "<Redirect><ReplaceKeyWith>a/${key}</ReplaceKeyWith></Redirect>";
     let slave = "<Redirect><HostName>h.example</HostName><MirrorSNI>true</MirrorSNI></Redirect>";

@@ -68,6 +68,7 @@ error[bad-redirect-code]: expected 301, 302 or 307, found 308
    |                                                                                              ^^^
    |
    = at: /RoutingRules/1/Redirect/HttpRedirectCode
+   = help: S3's form takes every status from 301: without RuleNumber, and with S3's elements alone
 
 "#;
     assert_eq!(render(text), expected);

@@ -201,7 +201,7 @@ pub(crate) const WEBSITE: &[Element] = &[
         "The rules.",
     )
     .in_s3()
-    .limits("20 rules"),
+    .limits("20 rules; in S3's form 50"),
 ];
 
 const INDEX_DOCUMENT: &[Element] = &[
@@ -255,9 +255,11 @@ pub(crate) const CONDITION: &[Element] = &[
     Element::new(
         "HttpErrorCodeReturnedEquals",
         Shape::Status,
-        "The bucket's status. A Mirror rule needs it, and it is 404. An External rule without it \
-         applies to every answer but a 403. Ours: several, and `4XX` or `5XX`; a class is not about \
-         a 403.",
+        "The bucket's status. A Mirror rule needs it, and it is 404; ours: 403 too, which is a miss \
+         where the gateway's own keys find that the object is not there \
+         ([how](MISSES.md#a-403-that-is-a-miss)). An External rule without it \
+         applies to every request, whatever the bucket answers. Ours: several, and `4XX` or `5XX`; a \
+         class is not about a 403.",
     )
     .in_s3()
     .limits("400 to 599"),

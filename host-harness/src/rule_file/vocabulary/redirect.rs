@@ -36,7 +36,9 @@ pub(crate) const REDIRECT: &[Element] = &[
         "ReplaceKeyPrefixWith",
         Shape::Text,
         "What stands in place of `KeyPrefixEquals`, or before the key where there is none. \
-         Mirror: on the origin's side only, and with `EnableReplacePrefix`.",
+         Mirror: on the origin's side only, and with `EnableReplacePrefix`. External: a part of the \
+         Location, which stays as it is written, `?`, `#` and `%` too; the key behind it is encoded: \
+         `resize?key=`.",
     )
     .in_s3()
     .limits("not beside `ReplaceKeyWith`"),
@@ -44,7 +46,8 @@ pub(crate) const REDIRECT: &[Element] = &[
     Element::new(
         "ReplaceKeyWith",
         Shape::Text,
-        "The whole new key. `${key}` stands for the old one; in S3's form it does not.",
+        "The whole new key, as written as `ReplaceKeyPrefixWith`. `${key}` stands for the old one; \
+         in S3's form it does not.",
     )
     .in_s3()
     .limits("the only variable is `${key}`"),
@@ -55,10 +58,10 @@ pub(crate) const REDIRECT: &[Element] = &[
         .in_s3()
         .default("the request's")
         .limits("a domain name or an address, perhaps with a port"),
-    Element::new("HttpRedirectCode", Shape::Integer(300, 399), "The status of the redirect.")
+    Element::new("HttpRedirectCode", Shape::Integer(301, 399), "The status of the redirect.")
         .in_s3()
         .default("301")
-        .limits("301, 302, 307"),
+        .limits("301, 302, 307; in S3's form 301 to 399"),
     // Mirror: where from.
     Element::new("MirrorURL", Shape::Url, "The object is fetched from MirrorURL + key.")
         .default("required for Mirror")

@@ -1,0 +1,37 @@
+//! The bucket asked whether it lacks an object, with the gateway's own keys: it has told the client
+//! nothing of that.
+
+use super::{by_attempts, comes_back, readdressed};
+use crate::configuration::Configuration;
+use crate::decision::Doubt;
+use crate::http::headers::{HeaderList, Headers};
+use crate::miss_route;
+use crate::request::Method;
+use crate::store;
+
+/// A request whose bucket is being asked.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    /// The request as it came to the miss route.
+    pub(crate) headers: Headers,
+    pub(crate) doubt: Box<Doubt>,
+}
+
+impl Proof {
+    /// What the gateway is told, and the store asked. Every answer comes back under the name of the
+    /// attempt, the gateway's own too.
+    pub(crate) fn ask(&self, configuration: &Configuration, attempt: &str) -> Option<HeaderList> {
+        let request = &self.doubt.request;
+        let bucket = configuration.bucket(&request.bucket)?;
+        // A gateway knows a request by its method from the beginning to the end.
+        let mut headers = readdressed(&store::read(bucket, &request.key, request.method.as_str()));
+        if request.method == Method::Get {
+            headers.add("range", "bytes=0-0");
+        }
+        let proto = self.headers.text(miss_route::FORWARDED_PROTO).unwrap_or("http");
+        headers.add(miss_route::FORWARDED_PROTO, proto);
+        by_attempts(&mut headers, &bucket.store.cluster, configuration.timeouts.store);
+        comes_back(&mut headers, attempt, "2xx 3xx 4xx 5xx");
+        Some(headers)
+    }
+}

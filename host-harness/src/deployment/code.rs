@@ -1,0 +1,51 @@
+//! The kinds of problems that a deployment file can have; stable between releases.
+
+use crate::rule_file::code::codes;
+
+codes! {
+    /// A limit or a time is outside what the filter can honour.
+    BadLimit = "bad-limit";
+    /// Two things of a deployment that exclude each other, such as the same address twice.
+    Conflict = "conflict";
+    /// A deployment names the same bucket twice.
+    DuplicateBucket = "duplicate-bucket";
+    /// An origin on the inside of a network, which OSS refuses.
+    InternalOrigin = "internal-origin";
+    /// Something of a deployment needs keys, and there are none.
+    MissingCredentials = "missing-credentials";
+    /// A field of a deployment that must be there is not.
+    MissingField = "missing-field";
+    /// The element has no effect where it stands.
+    NoEffect = "no-effect";
+    /// The text is not JSON, XML or YAML.
+    Syntax = "syntax";
+    /// A field that no deployment has.
+    UnknownField = "unknown-field";
+    /// The rule file of a bucket cannot be read.
+    UnreadableRules = "unreadable-rules";
+    /// An environment variable that a deployment names is not set.
+    UnsetVariable = "unset-variable";
+    /// A value of another type than the element takes.
+    WrongType = "wrong-type";
+    /// A value that a field of a deployment does not take.
+    WrongValue = "wrong-value";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_in_order_and_what_others_have_too_means_the_same() {
+        let texts: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert!(texts.is_sorted(), "{texts:?}");
+        let of_filter = back_to_origin::finding::Code::ALL;
+        let of_filter = of_filter.iter().map(|code| (code.as_str(), code.description()));
+        let of_files = crate::rule_file::code::Code::ALL;
+        let of_files = of_files.iter().map(|code| (code.as_str(), code.description()));
+        for (text, description) in of_filter.chain(of_files) {
+            let own = Code::ALL.iter().find(|code| code.as_str() == text);
+            assert!(own.is_none_or(|own| own.description() == description), "{text}");
+        }
+    }
+}
