@@ -31,6 +31,8 @@ pub enum Effect {
     Answer(StreamId, Reply),
     /// Send a request. What comes of it is reported as an answer, or as a dispatch error.
     Call(CallId, Call),
+    /// Take a lease, and tell `Engine::on_lease` whether it is ours.
+    Claim(Lease),
     /// Increment a counter.
     Count(Metric),
     /// Renew a lease, if it is still ours.

@@ -31,7 +31,7 @@ use self::lost_uploads::LostUploads;
 use self::object::Copied;
 pub use self::plan::{CopyId, End, Plan};
 use self::waiting::{Queue, Stored, Waiting};
-use crate::account::{Account, Booking, Held};
+use crate::account::{Account, Booking, Held, Taker};
 use crate::host::{CallAnswer, CallId, DispatchError, Effect, Turn};
 use crate::lease::Lease;
 use crate::metric::Metric;
@@ -79,7 +79,17 @@ impl From<NotStored> for NotBegun {
 #[derive(Clone, Copy, Debug)]
 struct UnderWay {
     copy: CopyId,
-    is_range: bool,
+    asks: Asked,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Asked {
+    /// An origin, for a range that keeps its place from others.
+    Range,
+    /// An origin, for a range that has stepped aside.
+    LateRange,
+    Store,
 }
 
 /// The copies of one VM. Whatever happens is about one of them, found by its number, its call or its
@@ -97,11 +107,18 @@ pub(crate) struct Copies {
     touched: BTreeSet<CopyId>,
     /// When time brings each on.
     timers: BTreeSet<(Moment, CopyId)>,
-    /// Those that fetch for themselves, and those of them that wait for memory or their turn.
+    /// Those that fetch for themselves; those of them that have no part yet; and those that wait for
+    /// memory or their turn, to begin a part or to go on with one.
     backfilling: BTreeSet<CopyId>,
+    new: BTreeSet<CopyId>,
     to_fetch: BTreeSet<CopyId>,
-    /// Ranges under way.
+    to_go_on: BTreeSet<CopyId>,
+    /// How many of them stand aside, by the server that keeps them waiting.
+    aside: BTreeMap<String, usize>,
+    /// Ranges under way that are not late.
     ranges: usize,
+    /// Servers that give objects only whole.
+    give_whole: BTreeSet<String>,
     /// Those that wait for memory to send something.
     to_send: BTreeSet<CopyId>,
     waiting: Queue,
@@ -123,8 +140,12 @@ impl Copies {
             touched: BTreeSet::new(),
             timers: BTreeSet::new(),
             backfilling: BTreeSet::new(),
+            new: BTreeSet::new(),
             to_fetch: BTreeSet::new(),
+            to_go_on: BTreeSet::new(),
+            aside: BTreeMap::new(),
             ranges: 0,
+            give_whole: BTreeSet::new(),
             to_send: BTreeSet::new(),
             waiting: Queue::default(),
             lost_uploads: LostUploads::default(),
@@ -202,6 +223,36 @@ impl Copies {
         self.enqueue(plan, route)
     }
 
+    /// A client has asked for the headers of an object, by a request that began at `since`, and is
+    /// likely to fetch it next. Only if that does not happen until then is it fetched for itself.
+    pub(crate) fn await_stream(
+        &mut self,
+        plan: Plan,
+        route: Route,
+        since: Moment,
+        until: Moment,
+    ) -> Vec<Effect> {
+        if self.waiting.has(&plan) || self.is_known(&plan, since) {
+            return Vec::new();
+        }
+        if self.waiting.is_full() {
+            return not_fetched(&plan, NotStored::Busy);
+        }
+        self.waiting.push(Waiting::until(plan, route, until));
+        vec![Effect::Wake]
+    }
+
+    /// Whether the lease of an object that nobody came for is ours. Where it is not, another worker
+    /// copies it.
+    pub(crate) fn on_lease(&mut self, lease: &Lease, is_ours: bool) -> Vec<Effect> {
+        if is_ours {
+            self.waiting.on_claimed(lease);
+            return vec![Effect::Wake];
+        }
+        let refused = self.waiting.on_refused(lease);
+        refused.iter().map(|plan| Effect::Log(plan.shared())).collect()
+    }
+
     /// Whether an object is under way, or has been stored since a request for it began.
     fn is_known(&self, plan: &Plan, since: Moment) -> bool {
         self.of_object(plan).next().is_some() || self.stored.has(plan, since)
@@ -218,7 +269,7 @@ impl Copies {
         if self.waiting.is_full() {
             return not_fetched(&plan, NotStored::Busy);
         }
-        self.waiting.push(Waiting { plan, route });
+        self.waiting.push(Waiting::new(plan, route));
         vec![Effect::Wake]
     }
 
@@ -292,14 +343,24 @@ impl Copies {
         &self,
         call: CallId,
         body_bytes: u64,
-        booked: Option<&Booking>,
+        object_bytes: u64,
+        booked: Option<&mut Booking>,
     ) -> bool {
         let Some(copy) = self.calls.get(&call).and_then(|call| self.copies.get(&call.copy)) else {
             return self.lost_uploads.wants_body(call, body_bytes);
         };
-        let room = booked.map_or(0, |booked| booked.size().there as u64);
-        (body_bytes <= MAX_WORDS && copy.upload.is_write(call))
-            || (body_bytes <= room && copy.backfills(call))
+        if copy.upload.is_write(call) {
+            return body_bytes <= MAX_WORDS;
+        }
+        let Some(booked) = booked.filter(|_| copy.backfills(call)) else { return false };
+        let room = booked.size().there;
+        if body_bytes <= room as u64 {
+            return true;
+        }
+        // An origin without ranges has sent all of it.
+        let is_first = copy.parts.is_untouched() && body_bytes <= object_bytes;
+        let more = usize::try_from(body_bytes).unwrap_or(usize::MAX).saturating_sub(room);
+        is_first && booked.grow(more, more, Taker::InTurn)
     }
 
     /// Whether a callout is one of theirs.
@@ -342,14 +403,16 @@ impl Copies {
         health: &mut Health,
         turn: &mut Turn<'_>,
     ) {
-        if let Some(UnderWay { copy, is_range }) = self.calls.get(&call)
+        if let Some(UnderWay { copy, asks }) = self.calls.get(&call)
             && let Some(copy) = self.copies.get_mut(copy)
         {
-            match why {
-                DispatchError::NoCluster => copy.lose(NotStored::NoCluster),
-                DispatchError::NoHost if *is_range => copy.lose(NotStored::NoAddress),
-                DispatchError::NoHost => {}
-                DispatchError::Written => copy.lose(NotStored::Written),
+            match (why, asks) {
+                (DispatchError::NoCluster, _) => copy.lose(NotStored::NoCluster),
+                (DispatchError::NoHost, Asked::Range | Asked::LateRange) => {
+                    copy.lose(NotStored::NoAddress);
+                }
+                (DispatchError::NoHost, Asked::Store) => {}
+                (DispatchError::Written, _) => copy.lose(NotStored::Written),
             }
         }
         self.settle(call, CallAnswer::default(), None, health, turn);
@@ -364,17 +427,27 @@ impl Copies {
         health: &mut Health,
         turn: &mut Turn<'_>,
     ) {
-        let Some(UnderWay { copy: id, is_range }) = self.calls.remove(&call) else {
+        let Some(UnderWay { copy: id, asks }) = self.calls.remove(&call) else {
             let timeouts = turn.configuration.timeouts;
             let told = self.lost_uploads.on_answer(call, &answer, timeouts, turn.now);
             return turn.effects.extend(told.map(Effect::Log));
         };
-        if is_range {
+        if asks == Asked::Range {
             self.ranges = self.ranges.saturating_sub(1);
         }
         self.touched.insert(id);
         let Some(copy) = self.copies.get_mut(&id) else { return };
         copy.on_answer(call, answer, booked, health, turn);
+        if let Some(backfill) = &mut copy.backfill
+            && let Some(is_whole) = backfill.take_learned()
+        {
+            let server = backfill.cluster();
+            if !is_whole {
+                self.give_whole.remove(server);
+            } else if !self.give_whole.contains(server) {
+                self.give_whole.insert(server.to_owned());
+            }
+        }
     }
 
     /// Whether time brings anything on.
@@ -382,6 +455,8 @@ impl Copies {
         !self.lost_uploads.is_empty()
             || !self.timers.is_empty()
             || !self.to_fetch.is_empty()
+            || !self.to_go_on.is_empty()
+            || self.waiting.waits()
             || !self.to_send.is_empty()
     }
 

@@ -182,6 +182,19 @@ impl Upload {
         }
     }
 
+    /// The size of the body that is due.
+    pub(crate) fn body_bytes(&self, parts: &Parts) -> usize {
+        match self {
+            Self::Open { .. } => parts.next().map_or(0, |piece| piece.len()),
+            Self::Putting(_) => parts.only().map_or(0, |piece| piece.len()),
+            Self::Completing { .. } => {
+                parts.etags().map_or(0, |etags| store::completion(etags).len())
+            }
+            Self::Absent | Self::Aborting { .. } | Self::Creating(_) => 0,
+            Self::Looking { .. } | Self::Over(_) => 0,
+        }
+    }
+
     /// When the next request is due, where time brings it on.
     pub(crate) fn due(&self, parts: &Parts) -> Option<Moment> {
         match self {

@@ -120,7 +120,8 @@ impl Bench {
     fn lines(&mut self) -> Vec<String> {
         let line = |effect| match effect {
             Effect::Log(line) => Some(line),
-            Effect::Answer(..) | Effect::Call(..) | Effect::Count(_) | Effect::Lease(_) => None,
+            Effect::Answer(..) | Effect::Call(..) | Effect::Claim(_) => None,
+            Effect::Count(_) | Effect::Lease(_) => None,
             Effect::Release(_) | Effect::Tick(_) | Effect::Wake => None,
         };
         std::mem::take(&mut self.effects).into_iter().filter_map(line).collect()

@@ -110,7 +110,7 @@ impl Bench {
             match effect {
                 Effect::Answer(stream, reply) => self.answers.push((stream, reply)),
                 Effect::Call(id, call) => self.calls.push((id, call)),
-                Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
+                Effect::Claim(_) | Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
                 Effect::Log(line) => self.lines.push(line),
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Wake => self.woken = true,
