@@ -65,6 +65,22 @@ pub struct Store {
     pub authority: String,
     /// How the endpoint is told the bucket.
     pub addressing: Addressing,
+    /// How a write is kept from replacing what is there.
+    pub conditional_writes: ConditionalWrites,
+}
+
+/// How a write is kept from replacing what has come into the bucket meanwhile.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ConditionalWrites {
+    /// By `If-None-Match: *`.
+    #[default]
+    IfNoneMatch,
+    /// By `x-oss-forbid-overwrite: true`.
+    Oss,
+    /// The object is looked for right before it is written.
+    Head,
+    /// It is not.
+    Unconditional,
 }
 
 /// How a store's endpoint is told the bucket.
@@ -265,7 +281,8 @@ fn bucket(
 
 fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {
     let fields = at.object(findings)?;
-    fields.only(&["cluster", "scheme", "authority", "addressing"], findings);
+    let known = ["cluster", "scheme", "authority", "addressing", "conditional_writes"];
+    fields.only(&known, findings);
     let cluster = fields.require("cluster", findings).and_then(|at| at.text(findings));
     let authority = fields.require("authority", findings).and_then(|at| at.text(findings));
     let scheme = fields.get("scheme").and_then(|at| {
@@ -283,11 +300,23 @@ fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {
             None
         }
     });
+    let conditional_writes =
+        fields.get("conditional_writes").and_then(|at| match at.text(findings)? {
+            "if-none-match" => Some(ConditionalWrites::IfNoneMatch),
+            "oss" => Some(ConditionalWrites::Oss),
+            "head" => Some(ConditionalWrites::Head),
+            "none" => Some(ConditionalWrites::Unconditional),
+            _ => {
+                findings.push(at.wrong(Code::BadWord, "if-none-match, oss, head or none"));
+                None
+            }
+        });
     Some(Store {
         cluster: cluster?.to_owned(),
         scheme: scheme.unwrap_or(Scheme::Http),
         authority: authority?.to_owned(),
         addressing: addressing.unwrap_or_default(),
+        conditional_writes: conditional_writes.unwrap_or_default(),
     })
 }
 

@@ -32,6 +32,7 @@ use self::object::Copied;
 pub use self::plan::{CopyId, End, Plan};
 use self::waiting::{Queue, Stored, Waiting};
 use crate::account::{Account, Booking, Held, Taker};
+use crate::configuration::ConditionalWrites;
 use crate::host::{CallAnswer, CallId, DispatchError, Effect, Turn};
 use crate::lease::Lease;
 use crate::metric::Metric;
@@ -40,7 +41,7 @@ use crate::reason::NotStored;
 use crate::report::Outcome;
 use crate::store;
 use crate::store::part::{Parts, Pushed};
-use crate::store::rest::Rests;
+use crate::store::rest::{Kind, Rests};
 use crate::store::upload::Flow;
 use crate::time::Moment;
 
@@ -122,6 +123,8 @@ pub(crate) struct Copies {
     /// Those that wait for memory to send something.
     to_send: BTreeSet<CopyId>,
     waiting: Queue,
+    /// The lines on requests whose objects came another way than they were to.
+    forgotten: Vec<String>,
     lost_uploads: LostUploads,
     stored: Stored,
     rests: Rests,
@@ -148,6 +151,7 @@ impl Copies {
             give_whole: BTreeSet::new(),
             to_send: BTreeSet::new(),
             waiting: Queue::default(),
+            forgotten: Vec::new(),
             lost_uploads: LostUploads::default(),
             stored: Stored::default(),
             rests: Rests::default(),
@@ -183,7 +187,8 @@ impl Copies {
     /// It begins to arrive.
     pub(crate) fn begin(&mut self, plan: Plan, parts: Parts, route: Route, now: Moment) -> CopyId {
         // The stream brings what a fetch of its own would have to.
-        self.waiting.forget(&plan);
+        let forgotten = self.waiting.forget(&plan);
+        self.forgotten.extend(forgotten.map(|forgotten| forgotten.shared()));
         self.add(Copied::new(plan, parts, route, Flow::Flowing, Lease::renewal(now)))
     }
 
@@ -211,7 +216,15 @@ impl Copies {
         if self.copies.len() >= MAX_COPIES {
             return Err(NotStored::TooMany);
         }
-        self.rests.admit(&plan.bucket, now)
+        self.rests.admit(&plan.bucket, self.kind(plan), now)
+    }
+
+    /// How an object is written, as far as its size is known.
+    fn kind(&self, plan: &Plan) -> Kind {
+        match plan.length {
+            Some(length) if length <= self.account.part() as u64 => Kind::Put,
+            Some(_) | None => Kind::Upload,
+        }
     }
 
     /// An object is wanted that does not come whole, by a request that began at `since`: it is
@@ -387,9 +400,23 @@ impl Copies {
                 let line = self.lost_uploads.add(&copy.plan);
                 turn.log(line);
             }
+            let bucket = &copy.plan.bucket;
             if copy.upload.is_write(call) || copy.parts.has(call) {
-                let written = store::judge(answer.headers.status());
-                self.rests.on_write(&copy.plan.bucket, written, turn.now);
+                self.rests.on_write(bucket, store::judge_write(&answer), turn.now);
+            }
+            if copy.upload.makes_visible(call) {
+                let kind = if copy.parts.only().is_some() { Kind::Put } else { Kind::Upload };
+                let conditions = turn.configuration.bucket(bucket);
+                let by_default = conditions.is_some_and(|bucket| {
+                    bucket.store.conditional_writes == ConditionalWrites::IfNoneMatch
+                });
+                if by_default && store::knows_no_condition(&answer) {
+                    let status = answer.headers.status().unwrap_or_default();
+                    let told = self.rests.on_no_condition(bucket, kind, status, turn.now);
+                    turn.effects.extend(told.map(Effect::Log));
+                } else {
+                    self.rests.on_visible(bucket, kind, store::judge_write(&answer));
+                }
             }
         }
         self.settle(call, answer, booked, health, turn);

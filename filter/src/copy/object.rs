@@ -74,7 +74,8 @@ impl Copied {
             }
             return;
         }
-        self.has_failed |= store::judge(answer.headers.status()) != Written::Done;
+        let is_check = self.upload.is_checking(call);
+        self.has_failed |= !is_check && store::judge_write(&answer) != Written::Done;
         let failed = match self.parts.on_answer(call, &answer, turn.now) {
             Some(result) => result.err(),
             None => {

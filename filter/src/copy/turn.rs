@@ -10,13 +10,14 @@ use super::object::Copied;
 use super::waiting::Waiting;
 use super::{Asked, Copies, CopyId, Ended, Plan, UnderWay, not_fetched};
 use crate::account::{Taker, Usage};
+use crate::configuration::ConditionalWrites;
 use crate::host::{Call, CallId, Effect, Turn};
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::reason::NotStored;
 use crate::store::Target;
 use crate::store::part::Parts;
-use crate::store::upload::{self, Flow};
+use crate::store::upload::{self, Flow, Sending};
 
 /// What has been sent to a store.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,8 @@ enum Stored {
 impl Copies {
     /// Sends what is due, and lets go of what is over.
     pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) {
+        let forgotten = std::mem::take(&mut self.forgotten);
+        turn.effects.extend(forgotten.into_iter().map(Effect::Log));
         while let Some(lease) = self.waiting.take_late(turn.now) {
             turn.effects.push(Effect::Claim(lease));
         }
@@ -63,7 +66,8 @@ impl Copies {
             turn.send(id, call, None);
         }
         // What has ended in this turn has left its place to another.
-        if self.has_place(turn) && self.waiting.has_due(|server| may_ask(&self.aside, server, turn)) {
+        if self.has_place(turn) && self.waiting.has_due(|server| may_ask(&self.aside, server, turn))
+        {
             turn.wake();
         }
     }
@@ -74,7 +78,6 @@ impl Copies {
         let in_place = self.backfilling.len().saturating_sub(aside);
         in_place < most(turn) && self.new.len() < self.account.most_new()
     }
-
 
     /// Notes whether a copy stands aside: its origin keeps it waiting, and others go on meanwhile.
     fn stand_aside(&mut self, id: CopyId, turn: &Turn<'_>) {
@@ -237,7 +240,9 @@ impl Copies {
         let calls_of_turn = &mut *turn.calls;
         let (parts, flow) = (&mut copy.parts, copy.flow);
         let call = || calls_of_turn.next();
-        match copy.upload.advance(parts, flow, account, may_send, turn.now, call) {
+        let looks_first = bucket.store.conditional_writes == ConditionalWrites::Head;
+        let sending = Sending { account, may_send, looks_first, now: turn.now };
+        match copy.upload.advance(parts, flow, sending, call) {
             upload::Asked::Nothing => {
                 to_send.remove(&id);
                 Stored::Everything

@@ -148,10 +148,9 @@ impl Queue {
     }
 
     /// An object comes another way.
-    pub(super) fn forget(&mut self, plan: &Plan) {
-        if let Some(at) = self.place(plan) {
-            self.remove(at);
-        }
+    pub(super) fn forget(&mut self, plan: &Plan) -> Option<Plan> {
+        let at = self.place(plan)?;
+        Some(self.remove(at)?.plan)
     }
 
     /// One that nobody has come for, whose lease is to be asked for now.

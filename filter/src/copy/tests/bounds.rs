@@ -136,7 +136,7 @@ fn what_fits_into_one_put_is_none_of_several_parts_though_memory_was_short() {
     let mut bench = Bench::with_memory(300);
     // All memory here is taken by streams that have come to a stop.
     let mut others = Vec::new();
-    while bench.engine.account().has_room(1, 0, crate::account::Taker::Stream) {
+    while bench.engine.account().has_room(1, 0, Taker::Stream) {
         let id = bench.begin(&format!("o{}", others.len()), None).unwrap();
         bench.bytes(id, &[7; 3]);
         others.push(id);

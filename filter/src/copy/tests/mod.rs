@@ -2,6 +2,7 @@
 
 mod backfill;
 mod bounds;
+mod conditions;
 mod looking;
 mod lost_uploads;
 mod memory;
