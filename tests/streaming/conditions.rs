@@ -207,6 +207,7 @@ fn an_origin_that_stands_still_keeps_no_place_from_another() {
             assert_eq!(stored.body, b"well");
         }
         let stands = still.requests().iter().filter(|asked| asked.method == "GET").count();
-        assert!((4..=16).contains(&stands), "{host:?}: {stands}");
+        // As many as are fetched at once; and while the first three of them are late, as many more.
+        assert!((4..=19).contains(&stands), "{host:?}: {stands}");
     });
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::section::{Presence, Reading, Section};
 use super::*;
-use crate::diagnostics::{Document, Report};
+use crate::diagnostics::{Document, Report, Weight};
 use crate::gateway::Reach;
 
 const RULES: &str = r#"{
