@@ -24,6 +24,12 @@ pub struct StreamId(pub u32);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct CallId(u64);
 
+impl CallId {
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Something for the host to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Effect {

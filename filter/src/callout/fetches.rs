@@ -1,10 +1,10 @@
 //! The fetches of one VM: found by their call, their object or whoever waits for them, so that an
 //! event costs the same however many there are.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use super::Waiter;
 use super::fetch::{Fetch, State};
 use crate::host::{CallId, StreamId};
+use crate::index::Index;
 use crate::lease::Lease;
 use crate::miss::Miss;
 
@@ -16,18 +16,19 @@ pub(super) struct FetchId(u64);
 #[derive(Debug, Default)]
 pub(super) struct Fetches {
     last: u64,
-    all: BTreeMap<FetchId, Fetch>,
-    /// By the numbers of their objects.
-    objects: BTreeSet<(u64, FetchId)>,
-    calls: BTreeMap<CallId, FetchId>,
+    /// In the order of their numbers.
+    all: Vec<(FetchId, Box<Fetch>)>,
+    /// By the numbers of their objects, of their calls, and of the streams that wait for them. A
+    /// stream may be told there that waits no more.
+    objects: Index,
+    calls: Index,
+    streams: Index,
     /// Those that have not begun.
-    queued: BTreeSet<FetchId>,
-    /// What each stream waits for. One may be told here that waits no more.
-    streams: BTreeMap<StreamId, FetchId>,
+    queued: Index,
 }
 
 impl Fetches {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
@@ -43,82 +44,92 @@ impl Fetches {
 
     /// The oldest one that has not begun.
     pub(super) fn next_queued(&self) -> Option<FetchId> {
-        self.queued.first().copied()
+        self.queued.first().map(|(id, _)| FetchId(id))
+    }
+
+    fn place(&self, id: FetchId) -> Option<usize> {
+        self.all.binary_search_by_key(&id, |(known, _)| *known).ok()
     }
 
     pub(super) fn get(&self, id: FetchId) -> Option<&Fetch> {
-        self.all.get(&id)
+        self.all.get(self.place(id)?).map(|(_, fetch)| &**fetch)
     }
 
     pub(super) fn get_mut(&mut self, id: FetchId) -> Option<&mut Fetch> {
-        self.all.get_mut(&id)
+        let at = self.place(id)?;
+        self.all.get_mut(at).map(|(_, fetch)| &mut **fetch)
     }
 
     /// The one that a call is of.
     pub(super) fn of_call(&self, call: CallId) -> Option<FetchId> {
-        self.calls.get(&call).copied()
+        self.calls.of(call.number()).next().map(FetchId)
     }
 
-    /// The one whose object answers a miss.
+    /// The one that serves a miss.
     pub(super) fn serving(&self, miss: &Miss, serves: impl Fn(&Fetch) -> bool) -> Option<FetchId> {
-        let object = object(miss);
-        let of_object = self.objects.range((object, FetchId(0))..=(object, FetchId(u64::MAX)));
-        of_object.map(|(_, id)| *id).find(|id| self.all.get(id).is_some_and(&serves))
+        let mut of_object = self.objects.of(object(miss)).map(FetchId);
+        of_object.find(|id| self.get(*id).is_some_and(&serves))
     }
 
     pub(super) fn push(&mut self, fetch: Fetch) {
         self.last = self.last.saturating_add(1);
         let id = FetchId(self.last);
-        self.objects.insert((object(&fetch.miss), id));
+        self.objects.insert(object(&fetch.miss), id.0);
         for waiter in &fetch.waiters {
-            self.streams.insert(waiter.stream, id);
+            self.streams.insert(waiter.stream.0.into(), id.0);
         }
-        if fetch.is_queued() {
-            self.queued.insert(id);
-        }
-        self.calls.extend(fetch.call().map(|call| (call, id)));
-        self.all.insert(id, fetch);
+        let state = fetch.state;
+        self.all.push((id, Box::new(fetch)));
+        self.set(id, state);
     }
 
     /// More who wait for it.
-    pub(super) fn join(&mut self, id: FetchId, waiters: impl IntoIterator<Item = super::Waiter>) {
-        let Some(fetch) = self.all.get_mut(&id) else { return };
+    pub(super) fn join(&mut self, id: FetchId, waiters: impl IntoIterator<Item = Waiter>) {
         for waiter in waiters {
-            self.streams.insert(waiter.stream, id);
-            fetch.waiters.push(waiter);
+            self.streams.insert(waiter.stream.0.into(), id.0);
+            if let Some(fetch) = self.get_mut(id) {
+                fetch.waiters.push(waiter);
+            }
         }
     }
 
     pub(super) fn set(&mut self, id: FetchId, state: State) {
-        let Some(fetch) = self.all.get_mut(&id) else { return };
-        if let Some(call) = fetch.call() {
-            self.calls.remove(&call);
-        }
-        self.queued.remove(&id);
+        let Some(fetch) = self.get_mut(id) else { return };
+        let before = fetch.call();
         fetch.state = state;
-        if fetch.is_queued() {
-            self.queued.insert(id);
+        let (call, is_queued) = (fetch.call(), fetch.is_queued());
+        if let Some(call) = before {
+            self.calls.remove(call.number(), id.0);
         }
-        self.calls.extend(fetch.call().map(|call| (call, id)));
+        if let Some(call) = call {
+            self.calls.insert(call.number(), id.0);
+        }
+        if is_queued {
+            self.queued.insert(id.0, 0);
+        } else {
+            self.queued.remove(id.0, 0);
+        }
     }
 
     pub(super) fn remove(&mut self, id: FetchId) -> Option<Fetch> {
-        let fetch = self.all.remove(&id)?;
-        self.objects.remove(&(object(&fetch.miss), id));
-        self.queued.remove(&id);
+        let at = self.place(id)?;
+        let (_, fetch) = self.all.remove(at);
+        self.objects.remove(object(&fetch.miss), id.0);
+        self.queued.remove(id.0, 0);
         if let Some(call) = fetch.call() {
-            self.calls.remove(&call);
+            self.calls.remove(call.number(), id.0);
         }
-        Some(fetch)
+        Some(*fetch)
     }
 
     /// A stream has ended. What nobody has begun to fetch, nobody wants any more.
     pub(super) fn on_stream_end(&mut self, stream: StreamId) {
-        let Some(id) = self.streams.remove(&stream) else { return };
-        let Some(fetch) = self.all.get_mut(&id) else { return };
-        fetch.waiters.retain(|waiter| waiter.stream != stream);
-        if fetch.is_forgotten() {
-            self.remove(id);
+        while let Some(id) = self.streams.take(stream.0.into()).map(FetchId) {
+            let Some(fetch) = self.get_mut(id) else { continue };
+            fetch.waiters.retain(|waiter| waiter.stream != stream);
+            if fetch.is_forgotten() {
+                self.remove(id);
+            }
         }
     }
 }

@@ -34,6 +34,7 @@ use self::waiting::{Queue, Stored, Waiting};
 use crate::account::{Account, Booking, Held, Taker};
 use crate::configuration::ConditionalWrites;
 use crate::host::{CallAnswer, CallId, DispatchError, Effect, Turn};
+use crate::index::Index;
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::origin::{Health, Route};
@@ -102,12 +103,13 @@ pub(crate) struct Copies {
     last_id: u64,
     /// By their numbers, and so by their age.
     copies: BTreeMap<CopyId, Copied>,
-    objects: BTreeSet<(u64, CopyId)>,
+    /// The same by the numbers of their objects.
+    objects: Index,
     calls: BTreeMap<CallId, UnderWay>,
     /// Those to which something has happened since the last turn.
     touched: BTreeSet<CopyId>,
-    /// When time brings each on.
-    timers: BTreeSet<(Moment, CopyId)>,
+    /// When time brings each on, in microseconds.
+    timers: Index,
     /// Those that fetch for themselves; those of them that have no part yet; and those that wait for
     /// memory or their turn, to begin a part or to go on with one.
     backfilling: BTreeSet<CopyId>,
@@ -115,11 +117,11 @@ pub(crate) struct Copies {
     to_fetch: BTreeSet<CopyId>,
     to_go_on: BTreeSet<CopyId>,
     /// How many of them stand aside, by the server that keeps them waiting.
-    aside: BTreeMap<String, usize>,
+    aside: Vec<(String, usize)>,
     /// Ranges under way that are not late.
     ranges: usize,
     /// Servers that give objects only whole.
-    give_whole: BTreeSet<String>,
+    give_whole: Vec<String>,
     /// Those that wait for memory to send something.
     to_send: BTreeSet<CopyId>,
     waiting: Queue,
@@ -138,17 +140,17 @@ impl Copies {
             account,
             last_id: 0,
             copies: BTreeMap::new(),
-            objects: BTreeSet::new(),
+            objects: Index::default(),
             calls: BTreeMap::new(),
             touched: BTreeSet::new(),
-            timers: BTreeSet::new(),
+            timers: Index::default(),
             backfilling: BTreeSet::new(),
             new: BTreeSet::new(),
             to_fetch: BTreeSet::new(),
             to_go_on: BTreeSet::new(),
-            aside: BTreeMap::new(),
+            aside: Vec::new(),
             ranges: 0,
-            give_whole: BTreeSet::new(),
+            give_whole: Vec::new(),
             to_send: BTreeSet::new(),
             waiting: Queue::default(),
             forgotten: Vec::new(),
@@ -274,8 +276,8 @@ impl Copies {
     /// The copies of an object.
     fn of_object<'c>(&'c self, plan: &'c Plan) -> impl Iterator<Item = &'c Copied> {
         let object = plan.lease().object();
-        let ids = self.objects.range((object, CopyId(0))..=(object, CopyId(u64::MAX)));
-        ids.filter_map(|(_, id)| self.copies.get(id)).filter(|copy| copy.plan.is_for(plan))
+        let ids = self.objects.of(object);
+        ids.filter_map(|id| self.copies.get(&CopyId(id))).filter(|copy| copy.plan.is_for(plan))
     }
 
     fn enqueue(&mut self, plan: Plan, route: Route) -> Vec<Effect> {
@@ -289,8 +291,8 @@ impl Copies {
     fn add(&mut self, copy: Copied) -> CopyId {
         self.last_id = self.last_id.saturating_add(1);
         let id = CopyId(self.last_id);
-        self.objects.insert((copy.plan.lease().object(), id));
-        self.timers.insert((copy.timer, id));
+        self.objects.insert(copy.plan.lease().object(), id.0);
+        self.timers.insert(copy.timer.micros(), id.0);
         if copy.flow == Flow::Backfilling {
             self.backfilling.insert(id);
         }
@@ -469,11 +471,8 @@ impl Copies {
             && let Some(is_whole) = backfill.take_learned()
         {
             let server = backfill.cluster();
-            if !is_whole {
-                self.give_whole.remove(server);
-            } else if !self.give_whole.contains(server) {
-                self.give_whole.insert(server.to_owned());
-            }
+            self.give_whole.retain(|known| known != server);
+            self.give_whole.extend(is_whole.then(|| server.to_owned()));
         }
     }
 

@@ -3,7 +3,7 @@
 //! Memory goes to the oldest of those that wait for it. Behind the first one that finds none, nobody
 //! is asked: so nothing waits for ever, and a turn costs what it does, not what waits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::backfill::{Asks, Backfill};
 use super::object::Copied;
@@ -39,12 +39,9 @@ impl Copies {
             turn.effects.push(Effect::Claim(lease));
         }
         self.start_backfills(turn);
-        while let Some((at, id)) = self.timers.first().copied() {
-            if at > turn.now {
-                break;
-            }
-            self.timers.pop_first();
-            self.touched.insert(id);
+        while let Some((at, id)) = self.timers.first().filter(|(at, _)| *at <= turn.now.micros()) {
+            self.timers.remove(at, id);
+            self.touched.insert(CopyId(id));
         }
         // Whoever is visited now may have more to do in the next turn only.
         for id in std::mem::take(&mut self.touched) {
@@ -74,7 +71,7 @@ impl Copies {
 
     /// Whether one more may begin to fetch for itself.
     fn has_place(&self, turn: &Turn<'_>) -> bool {
-        let aside = self.aside.values().sum();
+        let aside = self.aside.iter().map(|(_, aside)| aside).sum();
         let in_place = self.backfilling.len().saturating_sub(aside);
         in_place < most(turn) && self.new.len() < self.account.most_new()
     }
@@ -90,8 +87,10 @@ impl Copies {
         let range = aside.and_then(Backfill::call);
         match aside.map(|backfill| backfill.cluster().to_owned()) {
             Some(server) => {
-                let count = self.aside.entry(server.clone()).or_default();
-                *count = count.saturating_add(1);
+                match self.aside.iter_mut().find(|(known, _)| *known == server) {
+                    Some((_, count)) => *count = count.saturating_add(1),
+                    None => self.aside.push((server.clone(), 1)),
+                }
                 copy.aside = Some(server);
             }
             None => {
@@ -104,11 +103,10 @@ impl Copies {
     }
 
     fn leave_aside(&mut self, server: &str) {
-        let Some(count) = self.aside.get_mut(server) else { return };
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            self.aside.remove(server);
+        if let Some((_, count)) = self.aside.iter_mut().find(|(known, _)| known == server) {
+            *count = count.saturating_sub(1);
         }
+        self.aside.retain(|(_, count)| *count > 0);
     }
 
     /// A range keeps its place no longer.
@@ -158,7 +156,7 @@ impl Copies {
             return true;
         };
         let Copied { backfill: Some(backfill), parts, .. } = copy else { return true };
-        if give_whole.contains(backfill.cluster()) {
+        if give_whole.iter().any(|known| known == backfill.cluster()) {
             backfill.ask_whole();
         }
         let has_place = *ranges < most(turn);
@@ -279,7 +277,7 @@ impl Copies {
         if copy.upload.is_over(copy.flow).is_some() {
             return self.end(id, turn);
         }
-        self.timers.remove(&(copy.timer, id));
+        self.timers.remove(copy.timer.micros(), id.0);
         // What waits for memory does not wait for a time.
         let sent = copy.upload.due(&copy.parts).filter(|_| !self.to_send.contains(&id));
         let waits = self.to_fetch.contains(&id) || self.to_go_on.contains(&id);
@@ -287,7 +285,7 @@ impl Copies {
         let late = copy.fetching().filter(|_| copy.aside.is_none()).and_then(Backfill::late);
         let due = sent.into_iter().chain(fetched).chain(late);
         copy.timer = due.fold(copy.renewal, Ord::min);
-        self.timers.insert((copy.timer, id));
+        self.timers.insert(copy.timer.micros(), id.0);
     }
 
     /// Begins what waits, as far as the number of fetches allows.
@@ -315,8 +313,8 @@ impl Copies {
     /// Tells of a copy that is over, or puts on the list what a fetch of its own can still bring.
     fn end(&mut self, id: CopyId, turn: &mut Turn<'_>) {
         let Some(copy) = self.copies.remove(&id) else { return };
-        self.timers.remove(&(copy.timer, id));
-        self.objects.remove(&(copy.plan.lease().object(), id));
+        self.timers.remove(copy.timer.micros(), id.0);
+        self.objects.remove(copy.plan.lease().object(), id.0);
         let Self { backfilling, new, to_fetch, to_go_on, to_send, .. } = self;
         for set in [backfilling, new, to_fetch, to_go_on, to_send] {
             set.remove(&id);
@@ -361,8 +359,9 @@ fn most(turn: &Turn<'_>) -> usize {
 }
 
 /// Whether a server is asked for one more object: not while it keeps some waiting that stand aside.
-fn may_ask(aside: &BTreeMap<String, usize>, server: &str, turn: &Turn<'_>) -> bool {
-    aside.get(server).is_none_or(|aside| *aside < (most(turn) / 4).max(1))
+fn may_ask(aside: &[(String, usize)], server: &str, turn: &Turn<'_>) -> bool {
+    let own = aside.iter().find(|(known, _)| known == server);
+    own.is_none_or(|(_, aside)| *aside < (most(turn) / 4).max(1))
 }
 
 /// Whether nobody older waits.

@@ -7,10 +7,11 @@
 //!                   └─▶ forgotten ◀────┘           └─▶ forgotten: its GET has come
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::Plan;
+use crate::index::Index;
 use crate::lease::Lease;
 use crate::origin::Route;
 use crate::time::Moment;
@@ -63,11 +64,12 @@ pub(super) struct Queue {
     last: u64,
     waiting: BTreeMap<u64, Waiting>,
     /// The same by the numbers of their objects.
-    objects: BTreeSet<(u64, u64)>,
-    /// Those that are due, by their servers.
-    due: BTreeMap<String, BTreeSet<u64>>,
-    /// Those that are awaited, by their times.
-    awaited: BTreeSet<(Moment, u64)>,
+    objects: Index,
+    /// Those that are due, by their servers, in the order in which they became so. Those that have
+    /// been forgotten since are left out when it is their turn.
+    due: Vec<(String, VecDeque<u64>)>,
+    /// Those that are awaited, by their times in microseconds.
+    awaited: Index,
 }
 
 impl Queue {
@@ -86,7 +88,7 @@ impl Queue {
 
     /// The places of all with the number of an object.
     fn places(&self, object: u64) -> impl Iterator<Item = u64> {
-        self.objects.range((object, 0)..=(object, u64::MAX)).map(|(_, at)| *at)
+        self.objects.of(object)
     }
 
     fn place(&self, plan: &Plan) -> Option<u64> {
@@ -100,10 +102,10 @@ impl Queue {
 
     pub(super) fn push(&mut self, waiting: Waiting) {
         self.last = self.last.saturating_add(1);
-        self.objects.insert((waiting.plan.lease().object(), self.last));
+        self.objects.insert(waiting.plan.lease().object(), self.last);
         match waiting.state {
             State::Awaited(until) => {
-                self.awaited.insert((until, self.last));
+                self.awaited.insert(until.micros(), self.last);
             }
             State::Claiming => {}
             State::Due => self.add_due(waiting.server().to_owned(), self.last),
@@ -112,39 +114,37 @@ impl Queue {
     }
 
     fn add_due(&mut self, server: String, at: u64) {
-        self.due.entry(server).or_default().insert(at);
+        match self.due.iter_mut().find(|(known, _)| *known == server) {
+            Some((_, of_server)) => of_server.push_back(at),
+            None => self.due.push((server, VecDeque::from([at]))),
+        }
     }
 
     fn remove(&mut self, at: u64) -> Option<Waiting> {
         let waiting = self.waiting.remove(&at)?;
-        self.objects.remove(&(waiting.plan.lease().object(), at));
-        match waiting.state {
-            State::Awaited(until) => {
-                self.awaited.remove(&(until, at));
-            }
-            State::Claiming => {}
-            State::Due => {
-                if let Some(of_server) = self.due.get_mut(waiting.server()) {
-                    of_server.remove(&at);
-                    if of_server.is_empty() {
-                        self.due.remove(waiting.server());
-                    }
-                }
-            }
+        self.objects.remove(waiting.plan.lease().object(), at);
+        if let State::Awaited(until) = waiting.state {
+            self.awaited.remove(until.micros(), at);
         }
         Some(waiting)
     }
 
     /// Whether one is due whose server may be asked.
     pub(super) fn has_due(&self, may_ask: impl Fn(&str) -> bool) -> bool {
-        self.due.keys().any(|server| may_ask(server))
+        self.due.iter().any(|(server, _)| may_ask(server))
     }
 
     /// The oldest one that is due, of those whose servers may be asked.
     pub(super) fn pop(&mut self, may_ask: impl Fn(&str) -> bool) -> Option<Waiting> {
-        let servers = self.due.iter().filter(|(server, _)| may_ask(server));
-        let at = servers.filter_map(|(_, of_server)| of_server.first().copied()).min()?;
-        self.remove(at)
+        loop {
+            let servers = self.due.iter_mut().filter(|(server, _)| may_ask(server));
+            let (_, of_server) = servers.min_by_key(|(_, of_server)| of_server.front().copied())?;
+            let at = of_server.pop_front();
+            self.due.retain(|(_, of_server)| !of_server.is_empty());
+            if let Some(waiting) = at.and_then(|at| self.remove(at)) {
+                return Some(waiting);
+            }
+        }
     }
 
     /// An object comes another way.
@@ -155,8 +155,8 @@ impl Queue {
 
     /// One that nobody has come for, whose lease is to be asked for now.
     pub(super) fn take_late(&mut self, now: Moment) -> Option<Lease> {
-        let (_, at) = self.awaited.first().copied().filter(|(until, _)| *until <= now)?;
-        self.awaited.pop_first();
+        let (until, at) = self.awaited.first().filter(|(until, _)| *until <= now.micros())?;
+        self.awaited.remove(until, at);
         let waiting = self.waiting.get_mut(&at)?;
         waiting.state = State::Claiming;
         Some(waiting.plan.lease())
