@@ -57,6 +57,10 @@ impl Bench {
                     let effects = self.engine.on_wake(NOW);
                     self.take(effects);
                 }
+                Effect::Claim(lease) => {
+                    let effects = self.engine.on_lease(&lease, true);
+                    self.take(effects);
+                }
                 Effect::Answer(..) | Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) => {}
                 Effect::Release(_) | Effect::Resume(_) | Effect::Tick(_) => {}
             }

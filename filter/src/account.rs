@@ -19,8 +19,11 @@ use crate::configuration::{DataPath, Limits};
 /// The most that is fetched by one range: half of what a host holds of an answer.
 pub(crate) const MAX_RANGE: usize = 16 * 1024 * 1024;
 
-/// The range that is fetched beside a part on its way to the store.
-pub(crate) const RANGE: usize = 2 * 1024 * 1024;
+/// The largest range that is fetched beside a part on its way to the store.
+const RANGE: usize = 2 * 1024 * 1024;
+
+/// A range of fewer bytes is not worth a request of its own.
+const LEAST_RANGE: usize = 100;
 
 /// The account of one VM.
 #[derive(Clone, Debug)]
@@ -30,10 +33,12 @@ pub struct Account(Rc<Sums>);
 struct Sums {
     limit: Usage,
     used: Cell<Usage>,
-    /// What is here for ranges of parts that have begun.
-    reserve: usize,
-    /// What the oldest of those that wait has to find here: streams leave it alone.
-    claimed: Cell<usize>,
+    /// The range that is fetched beside a part; `None` where memory is too short for both, and a
+    /// range is a part.
+    range: Option<usize>,
+    /// What the oldest of those that wait has to find: here for a range, which streams leave alone;
+    /// there for a body, which answers leave alone.
+    claimed: Cell<Usage>,
     /// Whether somebody found no room.
     refused: Cell<bool>,
     /// Whether there has been more room since.
@@ -80,12 +85,14 @@ impl Account {
             DataPath::Streaming => third.max(part.min(memory / 2)),
         };
         let limit = Usage { here: memory.saturating_sub(there), there };
-        // Where there is less, a range is always a part.
-        let is_tight = part.saturating_add(2 * RANGE) > limit.here;
-        let reserve = if is_tight || path == DataPath::Callout { 0 } else { RANGE };
+        // A range of an object that is new, one of a part that begins beside that part, and one of
+        // a part that has begun.
+        let range = (part / 4).min(RANGE);
+        let is_tight = part.saturating_add(3 * range) > limit.here || range < LEAST_RANGE;
+        let range = if is_tight || path == DataPath::Callout { None } else { Some(range) };
         Self(Rc::new(Sums {
             limit,
-            reserve,
+            range,
             used: Cell::default(),
             claimed: Cell::default(),
             refused: Cell::default(),
@@ -115,9 +122,33 @@ impl Account {
         self.0.largest_part
     }
 
+    /// The range that is fetched beside a part; `None` where a range is a part.
+    pub(crate) fn range(&self) -> Option<usize> {
+        self.0.range
+    }
+
+    /// The first range of an object of which nothing is known: many objects are no larger, and it
+    /// may be long in coming.
+    pub(crate) fn first_range(&self) -> Option<usize> {
+        self.0.range.map(|range| (range / 4).max(1))
+    }
+
+    /// How many objects may have no more here than their first range. They leave room for one part,
+    /// and two ranges: else none of them could go on.
+    pub(crate) fn most_new(&self) -> usize {
+        let Some((range, first)) = self.0.range.zip(self.first_range()) else { return usize::MAX };
+        let kept = (2 * range).saturating_add(self.0.largest_part);
+        (self.0.limit.here.saturating_sub(kept) / first).max(1)
+    }
+
+    /// What is here for ranges of parts that have begun.
+    fn reserve(&self) -> usize {
+        self.0.range.unwrap_or_default()
+    }
+
     /// Whether so much can be had, at any time.
     pub(crate) fn can_ever_hold(&self, here: usize, there: usize) -> bool {
-        here <= self.0.limit.here.saturating_sub(self.0.reserve) && there <= self.0.limit.there
+        here <= self.0.limit.here.saturating_sub(self.reserve()) && there <= self.0.limit.there
     }
 
     /// What is left.
@@ -132,14 +163,18 @@ impl Account {
     /// Whether so much can be had now.
     pub(crate) fn has_room(&self, here: usize, there: usize, taker: Taker) -> bool {
         let left = self.left();
+        // A body is here already, and nothing is kept from it there.
+        if here == 0 {
+            return there <= left.there;
+        }
+        let (reserve, claimed) = (self.reserve(), self.0.claimed.get());
         let kept = match taker {
             Taker::Begun => 0,
-            Taker::InTurn => self.0.reserve,
-            Taker::Stream => self.0.reserve.saturating_add(self.0.claimed.get()),
+            Taker::InTurn => reserve,
+            Taker::Stream => reserve.saturating_add(claimed.here),
         };
-        let has_room = here <= left.here.saturating_sub(kept) && there <= left.there;
-        // What takes nothing here is not kept from there.
-        has_room || (here == 0 && there <= left.there)
+        let kept_there = if there == 0 { 0 } else { claimed.there };
+        here <= left.here.saturating_sub(kept) && there <= left.there.saturating_sub(kept_there)
     }
 
     /// Takes memory, where there is so much.
@@ -153,9 +188,10 @@ impl Account {
         self.0.refused.set(true);
     }
 
-    /// The oldest of those that wait needs so much here, and gets it before any stream.
-    pub(crate) fn claim(&self, here: usize) {
-        self.0.claimed.set(here);
+    /// The oldest range that waits needs so much here, and gets it before any stream; the oldest
+    /// body so much there, and gets it before any answer.
+    pub(crate) fn claim(&self, claimed: Usage) {
+        self.0.claimed.set(claimed);
     }
 
     /// Bytes that are none.
@@ -443,7 +479,7 @@ mod tests {
     #[test]
     fn a_stream_leaves_alone_what_the_oldest_waits_for() {
         let account = account(30);
-        account.claim(15);
+        account.claim(Usage { here: 15, there: 0 });
         assert!(account.has_room(5, 0, Taker::Stream));
         assert!(!account.has_room(6, 0, Taker::Stream));
         assert!(account.has_room(20, 0, Taker::InTurn));

@@ -47,6 +47,8 @@ pub(crate) struct Attempt {
     patience: Patience,
     /// Whether one of them may have been done unheard.
     is_doubtful: bool,
+    /// Whether somebody has looked what the last one has done.
+    has_looked: bool,
     state: AttemptState,
 }
 
@@ -65,7 +67,7 @@ impl Attempt {
 
     const fn first(patience: Patience) -> Self {
         let state = AttemptState::Due(Moment(Duration::ZERO));
-        Self { made: 0, patience, is_doubtful: false, state }
+        Self { made: 0, patience, is_doubtful: false, has_looked: false, state }
     }
 
     /// Whether it is due.
@@ -86,6 +88,7 @@ impl Attempt {
             AttemptState::Due(at) if now >= at => {
                 let id = call();
                 self.made += 1;
+                self.has_looked = false;
                 self.state = AttemptState::UnderWay(id);
                 Some(id)
             }
@@ -104,6 +107,16 @@ impl Attempt {
     /// Whether it is not the first.
     pub(crate) const fn is_repeated(&self) -> bool {
         self.made > 1
+    }
+
+    /// Whether it is made once more, and nobody has looked what the last one has done.
+    pub(crate) const fn is_to_repeat(&self) -> bool {
+        self.made > 0 && self.waits() && !self.has_looked
+    }
+
+    /// Somebody has looked what the last one has done: nothing.
+    pub(crate) const fn look(&mut self) {
+        self.has_looked = true;
     }
 
     /// Whether one of them may have been done unheard: then a refusal says nothing.

@@ -65,6 +65,22 @@ pub struct Store {
     pub authority: String,
     /// How the endpoint is told the bucket.
     pub addressing: Addressing,
+    /// How a write is kept from replacing what is there.
+    pub conditional_writes: ConditionalWrites,
+}
+
+/// How a write is kept from replacing what has come into the bucket meanwhile.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ConditionalWrites {
+    /// By `If-None-Match: *`.
+    #[default]
+    IfNoneMatch,
+    /// By `x-oss-forbid-overwrite: true`.
+    Oss,
+    /// The object is looked for right before it is written.
+    Head,
+    /// It is not.
+    Unconditional,
 }
 
 /// How a store's endpoint is told the bucket.
@@ -99,7 +115,7 @@ impl Default for Limits {
             memory_bytes: 64 * 1024 * 1024,
             fetches: 64,
             part_bytes: 8 * 1024 * 1024,
-            backfills: 4,
+            backfills: 16,
         }
     }
 }
@@ -115,7 +131,14 @@ pub struct Timeouts {
     /// aborted. Another worker's has its first part long before: it has ten times `store` to begin
     /// it, and six attempts to send that.
     pub unconfirmed_upload: Duration,
+    /// How long an object whose headers a client has asked for waits for the GET that brings it,
+    /// before it is fetched for the bucket alone. The lease that the GET takes, in whatever worker,
+    /// lasts longer.
+    pub get_after_head: Duration,
 }
+
+/// The most of `get_after_head`.
+const MAX_GET_AFTER_HEAD: u64 = 15_000;
 
 /// How much longer than another write the beginning and the completion of a multipart upload may
 /// take. To complete it, the store makes one object of thousands of parts, for which S3 grants
@@ -136,6 +159,7 @@ impl Default for Timeouts {
             origin: Duration::from_secs(10),
             store: Duration::from_secs(30),
             unconfirmed_upload: Duration::from_secs(600),
+            get_after_head: Duration::from_secs(5),
         }
     }
 }
@@ -257,7 +281,8 @@ fn bucket(
 
 fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {
     let fields = at.object(findings)?;
-    fields.only(&["cluster", "scheme", "authority", "addressing"], findings);
+    let known = ["cluster", "scheme", "authority", "addressing", "conditional_writes"];
+    fields.only(&known, findings);
     let cluster = fields.require("cluster", findings).and_then(|at| at.text(findings));
     let authority = fields.require("authority", findings).and_then(|at| at.text(findings));
     let scheme = fields.get("scheme").and_then(|at| {
@@ -275,11 +300,23 @@ fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {
             None
         }
     });
+    let conditional_writes =
+        fields.get("conditional_writes").and_then(|at| match at.text(findings)? {
+            "if-none-match" => Some(ConditionalWrites::IfNoneMatch),
+            "oss" => Some(ConditionalWrites::Oss),
+            "head" => Some(ConditionalWrites::Head),
+            "none" => Some(ConditionalWrites::Unconditional),
+            _ => {
+                findings.push(at.wrong(Code::BadWord, "if-none-match, oss, head or none"));
+                None
+            }
+        });
     Some(Store {
         cluster: cluster?.to_owned(),
         scheme: scheme.unwrap_or(Scheme::Http),
         authority: authority?.to_owned(),
         addressing: addressing.unwrap_or_default(),
+        conditional_writes: conditional_writes.unwrap_or_default(),
     })
 }
 
@@ -317,21 +354,35 @@ fn timeouts(at: &At<'_>, findings: &mut Vec<Finding>) -> Timeouts {
     let Some(fields) = at.object(findings) else {
         return standard;
     };
-    fields.only(&["origin_ms", "store_ms", "unconfirmed_upload_ms"], findings);
+    let known = ["origin_ms", "store_ms", "unconfirmed_upload_ms", "get_after_head_ms"];
+    fields.only(&known, findings);
+    let get_after_head = fields
+        .get("get_after_head_ms")
+        .and_then(|at| whole_number(at, 0..=MAX_GET_AFTER_HEAD, findings))
+        .map(Duration::from_millis);
     let mut time = |name| number(&fields, name, 3_600_000, findings).map(Duration::from_millis);
     Timeouts {
         origin: time("origin_ms").unwrap_or(standard.origin),
         store: time("store_ms").unwrap_or(standard.store),
         unconfirmed_upload: time("unconfirmed_upload_ms").unwrap_or(standard.unconfirmed_upload),
+        get_after_head: get_after_head.unwrap_or(standard.get_after_head),
     }
 }
 
 fn number(fields: &Fields<'_>, name: &str, most: u64, findings: &mut Vec<Finding>) -> Option<u64> {
-    let at = fields.get(name)?;
+    whole_number(fields.get(name)?, 1..=most, findings)
+}
+
+fn whole_number(
+    at: &At<'_>,
+    allowed: std::ops::RangeInclusive<u64>,
+    findings: &mut Vec<Finding>,
+) -> Option<u64> {
     let given = at.integer(findings)?;
-    let number = u64::try_from(given).ok().filter(|number| (1..=most).contains(number));
+    let number = u64::try_from(given).ok().filter(|number| allowed.contains(number));
     if number.is_none() {
-        findings.push(at.wrong(Code::BadLimit, &format!("a number from 1 to {most}")));
+        let (least, most) = allowed.into_inner();
+        findings.push(at.wrong(Code::BadLimit, &format!("a number from {least} to {most}")));
     }
     number
 }

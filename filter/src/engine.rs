@@ -13,6 +13,7 @@ use crate::copy::{Copies, CopyId, End, NotBegun, Plan};
 use crate::decision::Doubt;
 use crate::host::{Booked, CallAnswer, CallId, Calls, DispatchError, Effect, StreamId, TICK, Turn};
 use crate::in_flight::{AttemptId, Returning};
+use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::{Health, Next, Route, Verdict};
@@ -134,10 +135,11 @@ impl Engine {
     pub fn wants_body(&mut self, call: CallId, body_bytes: u64) -> bool {
         let Self { callouts, calls, copies, configuration, .. } = self;
         let booked = calls.answer(call);
+        let object_bytes = configuration.limits.object_bytes;
         if copies.has(call) {
-            return copies.wants_body(call, body_bytes, booked.as_deref());
+            return copies.wants_body(call, body_bytes, object_bytes, booked);
         }
-        callouts.wants_body(call, body_bytes, configuration.limits.object_bytes, booked)
+        callouts.wants_body(call, body_bytes, object_bytes, booked)
     }
 
     /// A callout has been answered, or has failed in the host.
@@ -215,6 +217,18 @@ impl Engine {
     /// lease is ours. It is fetched for itself, in its turn.
     pub fn backfill(&mut self, plan: Plan, route: Route, since: Moment) -> Vec<Effect> {
         self.copies.backfill(plan, route, since)
+    }
+
+    /// An object is wanted whose GET is likely to follow, behind a request that began at `since`.
+    pub(crate) fn await_stream(&mut self, plan: Plan, route: Route, since: Moment) -> Vec<Effect> {
+        let patience = self.configuration.timeouts.get_after_head;
+        let until = since.max(self.latest).after(patience);
+        self.copies.await_stream(plan, route, since, until)
+    }
+
+    /// Whether a lease is ours that was asked for.
+    pub fn on_lease(&mut self, lease: &Lease, is_ours: bool) -> Vec<Effect> {
+        self.copies.on_lease(lease, is_ours)
     }
 
     /// Whether bytes of a copy that come next are wanted. Where they are not, they pass.

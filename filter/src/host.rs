@@ -24,6 +24,12 @@ pub struct StreamId(pub u32);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct CallId(u64);
 
+impl CallId {
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Something for the host to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Effect {
@@ -31,6 +37,8 @@ pub enum Effect {
     Answer(StreamId, Reply),
     /// Send a request. What comes of it is reported as an answer, or as a dispatch error.
     Call(CallId, Call),
+    /// Take a lease, and tell `Engine::on_lease` whether it is ours.
+    Claim(Lease),
     /// Increment a counter.
     Count(Metric),
     /// Renew a lease, if it is still ours.

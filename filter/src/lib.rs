@@ -97,6 +97,7 @@ pub mod finding;
 pub mod host;
 pub mod http;
 mod in_flight;
+mod index;
 mod json;
 pub mod lease;
 pub mod matching;

@@ -271,6 +271,8 @@ pub enum NotStored {
     TooMany,
     /// Nobody announced its size, and it needs more parts than an upload has.
     Unannounced,
+    /// The store knows no conditional writes, and a write could replace what has come meanwhile.
+    Unconditional,
     /// The store did not say that it has the object, and does not have it.
     Unconfirmed,
     /// The end of its bytes cannot be told from a break: the origin sends neither a length nor chunks.
@@ -314,6 +316,7 @@ impl NotStored {
             | Self::StoreRests
             | Self::TooMany
             | Self::Unannounced
+            | Self::Unconditional
             | Self::Unconfirmed
             | Self::Unknown
             | Self::Written => false,
@@ -347,6 +350,7 @@ impl NotStored {
             Self::StoreRests => "store_rests",
             Self::TooMany => "too_many",
             Self::Unannounced => "unannounced",
+            Self::Unconditional => "unconditional",
             Self::Unconfirmed => "unconfirmed",
             Self::Undelimited => "undelimited",
             Self::Unknown => "unknown",
@@ -413,6 +417,10 @@ impl fmt::Display for NotStored {
             Self::TooMany => f.write_str("too many objects are on their way into buckets already"),
             Self::Unannounced => f.write_str(
                 "it needs more than the 10,000 parts of an upload, and its size was not announced",
+            ),
+            Self::Unconditional => f.write_str(
+                "the store knows no conditional writes: `conditional_writes` of the bucket says what \
+                 to do",
             ),
             Self::Unconfirmed => {
                 f.write_str("the store did not say that it has it, and does not have it")

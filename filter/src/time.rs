@@ -10,4 +10,9 @@ impl Moment {
     pub(crate) fn after(self, delay: Duration) -> Self {
         Self(self.0.saturating_add(delay))
     }
+
+    /// The same in microseconds.
+    pub(crate) fn micros(self) -> u64 {
+        u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX)
+    }
 }

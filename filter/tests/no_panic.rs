@@ -643,6 +643,10 @@ impl Host {
                 }
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Wake => self.woken = true,
+                Effect::Claim(lease) => {
+                    let effects = self.engine.on_lease(&lease, true);
+                    self.perform(effects);
+                }
                 Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => {}
             }
         }

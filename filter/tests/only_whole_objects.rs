@@ -151,6 +151,10 @@ impl World {
                 Effect::Log(line) => self.lines.push(line),
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Answer(..) => panic!("nobody's response is held"),
+                Effect::Claim(lease) => {
+                    let effects = self.engine.on_lease(&lease, true);
+                    self.take(effects);
+                }
                 Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) | Effect::Resume(_) => {}
             }
         }

@@ -93,7 +93,11 @@ pub async fn gateway(
         clusters: plan.clusters.clone(),
         trusted,
         routes: plan.routes.clone(),
-        timeouts: Timeouts { drain: DRAIN, ..Timeouts::default() },
+        timeouts: Timeouts {
+            drain: DRAIN,
+            write: deployment.timeouts.writes(),
+            ..Timeouts::default()
+        },
         journal: Arc::new(Lines { domain, line }),
     };
     let gateway = Gateway::start(settings).await.map_err(LaunchError::Start)?;

@@ -320,6 +320,10 @@ impl World {
                 }
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Wake => is_woken = true,
+                Effect::Claim(lease) => {
+                    let effects = self.engine.on_lease(&lease, true);
+                    self.perform(effects);
+                }
                 Effect::Count(_)
                 | Effect::Lease(_)
                 | Effect::Log(_)

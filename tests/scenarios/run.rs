@@ -110,6 +110,7 @@ impl<'g> Bench<'g> {
             origins: vec![origin.address, other.address, closed.address],
             limits: group.limits.clone(),
             timeouts: group.timeouts.clone(),
+            conditional_writes: None,
             keys: None,
             signs_reads: false,
         };

@@ -8,6 +8,8 @@ mod attempts;
 mod bad_input;
 /// How long a rule lets its origin take.
 mod bounds;
+/// Stores that judge no conditional writes, and stores and origins that take their time.
+mod conditions;
 /// Large objects that more than one server is asked for.
 mod handed_on;
 /// What the path promises, shown.

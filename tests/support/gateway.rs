@@ -58,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) origins: Vec<SocketAddr>,
     pub(crate) limits: Option<Value>,
     pub(crate) timeouts: Option<Value>,
+    /// How a fetched object is kept from replacing one that is there; nothing is the default.
+    pub(crate) conditional_writes: Option<&'static str>,
     /// What write-backs are signed with.
     pub(crate) keys: Option<store::Keys>,
     /// Whether reads are signed with them too, whoever the client is (streaming path).
@@ -75,9 +77,19 @@ impl Setup {
             origins: origins.to_vec(),
             limits: None,
             timeouts: None,
+            conditional_writes: None,
             keys: None,
             signs_reads: false,
         }
+    }
+
+    /// The times in milliseconds. Behind a HEAD tests wait for no GET but where they say so.
+    pub(crate) fn timeouts(&self) -> Value {
+        let mut timeouts = json!({ "get_after_head_ms": 0 });
+        for (name, time) in self.timeouts.iter().flat_map(Value::as_object).flatten() {
+            timeouts[name] = time.clone();
+        }
+        timeouts
     }
 
     /// The plugin configuration: the same text on both hosts.
@@ -97,6 +109,9 @@ impl Setup {
                     },
                     "RoutingRules": bucket.rules,
                 });
+                if let Some(word) = self.conditional_writes {
+                    told["store"]["conditional_writes"] = word.into();
+                }
                 if streams {
                     told["again"] = again(&bucket.name).into();
                 }
@@ -113,7 +128,7 @@ impl Setup {
             ("path", streams.then(|| Value::from("streaming"))),
             ("domain", self.domain.clone().map(Value::from)),
             ("limits", self.limits.clone()),
-            ("timeouts", self.timeouts.clone()),
+            ("timeouts", Some(self.timeouts())),
         ];
         for (name, value) in optional {
             if let Some(value) = value {

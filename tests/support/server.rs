@@ -111,6 +111,12 @@ impl Reply {
         }
     }
 
+    /// The bytes behind its headers.
+    pub(crate) fn body_bytes(&self) -> usize {
+        let end = self.bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+        end.map_or(0, |end| self.bytes.len() - end - 4)
+    }
+
     /// The status in its first line; 0 where it is no HTTP.
     pub(crate) fn status(&self) -> u16 {
         let words = self.bytes.split(|byte| *byte == b' ').nth(1);

@@ -58,6 +58,9 @@ pub(crate) fn document(setup: &Setup, folder: &Path) -> Value {
             if let Some(credentials) = credentials {
                 section["credentials"] = credentials;
             }
+            if let Some(word) = setup.conditional_writes {
+                section["conditional_writes"] = word.into();
+            }
             if setup.signs_reads {
                 section["reads"] = "signed".into();
             }
@@ -75,13 +78,11 @@ pub(crate) fn document(setup: &Setup, folder: &Path) -> Value {
     if let Some(limits) = &setup.limits {
         document["limits"] = limits.clone();
     }
-    if let Some(timeouts) = &setup.timeouts {
-        let of = |name: &str| timeouts[name].as_u64().map(|ms| format!("{ms}ms"));
-        document["timeouts"] = json!({});
-        for name in ["origin", "store", "unconfirmed_upload"] {
-            if let Some(time) = of(&format!("{name}_ms")) {
-                document["timeouts"][name] = time.into();
-            }
+    let timeouts = setup.timeouts();
+    document["timeouts"] = json!({});
+    for name in ["origin", "store", "unconfirmed_upload", "get_after_head"] {
+        if let Some(time) = timeouts[format!("{name}_ms")].as_u64() {
+            document["timeouts"][name] = format!("{time}ms").into();
         }
     }
     document

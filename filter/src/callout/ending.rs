@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::fetch::{Fetch, Wanted};
+use super::fetches::FetchId;
 use super::{Callouts, Parts, Waiter};
 use crate::account::Held;
 use crate::copy::Copies;
@@ -17,12 +18,13 @@ impl Callouts {
     /// Answers all who waited for an object that is not to be had.
     pub(super) fn end_fetch(
         &mut self,
-        at: usize,
+        at: FetchId,
         verdict: &Verdict,
         body: Option<Held>,
         turn: &mut Turn<'_>,
     ) {
-        let Fetch { miss, route, waiters, wanted, .. } = self.fetches.remove(at);
+        let Some(fetch) = self.fetches.remove(at) else { return };
+        let Fetch { miss, route, waiters, wanted, .. } = fetch;
         // Who was asked last is told, not who was asked first.
         let asked = route.initial();
         if let Some(Wanted { client, .. }) = wanted {
@@ -40,7 +42,7 @@ impl Callouts {
     }
 
     /// The origin has nothing, and the rules behind are tried for all who waited.
-    pub(super) fn fall_through(&mut self, at: usize, parts: &Parts<'_>, turn: &mut Turn<'_>) {
+    pub(super) fn fall_through(&mut self, at: FetchId, parts: &Parts<'_>, turn: &mut Turn<'_>) {
         let Some(fetch) = self.fetches.get_mut(at) else { return };
         let waiters = std::mem::take(&mut fetch.waiters);
         let asked = fetch.route.initial().clone();

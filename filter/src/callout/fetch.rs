@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use super::delivery::FirstClient;
+use super::fetches::FetchId;
 use super::{ANSWERS_PER_TURN, Callouts, Parts, Waiter};
 use crate::account::{Booking, Held, Taker};
 use crate::digest::Mismatch;
@@ -30,7 +31,7 @@ pub(super) struct Fetch {
     pub(super) method: Method,
     /// Who wanted it and does not wait.
     pub(super) wanted: Option<Wanted>,
-    state: State,
+    pub(super) state: State,
 }
 
 /// A request that has been answered, and is told of when the object is stored.
@@ -39,8 +40,8 @@ pub(super) struct Wanted {
     pub(super) client: FirstClient,
 }
 
-#[derive(Debug)]
-enum State {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum State {
     /// The host gave the answer up; the origin is asked how large the object is.
     AskingSize(CallId),
     /// The origin is asked for the object, or its headers.
@@ -76,7 +77,7 @@ impl Fetch {
     }
 
     /// Whether nobody is left to want what was not begun.
-    fn is_forgotten(&self) -> bool {
+    pub(super) fn is_forgotten(&self) -> bool {
         self.is_queued() && self.waiters.is_empty() && self.wanted.is_none()
     }
 
@@ -96,12 +97,12 @@ impl Fetch {
         matches!(self.state, State::Calling(own) if own == call)
     }
 
-    pub(super) fn is_asking(&self, call: CallId) -> bool {
-        matches!(self.state, State::AskingSize(own) if own == call)
-    }
-
-    pub(super) fn has(&self, call: CallId) -> bool {
-        self.calls(call) || self.is_asking(call)
+    /// Its call under way.
+    pub(super) const fn call(&self) -> Option<CallId> {
+        match self.state {
+            State::AskingSize(call) | State::Calling(call) => Some(call),
+            State::Queued { .. } => None,
+        }
     }
 
     /// The request that is under way.
@@ -123,12 +124,9 @@ impl Fetch {
 
 impl Callouts {
     pub(super) fn start_fetches(&mut self, parts: &mut Parts<'_>, turn: &mut Turn<'_>) {
-        self.fetches.retain(|fetch| !fetch.is_forgotten());
         let limit = usize::try_from(turn.configuration.limits.fetches).unwrap_or(usize::MAX);
-        let under_way = self.fetches.iter().filter(|fetch| !fetch.is_queued()).count();
-        let queued = self.fetches.iter().filter(|fetch| fetch.is_queued()).count();
-        for _ in 0..queued.min(limit.saturating_sub(under_way)) {
-            let Some(at) = self.fetches.iter().position(Fetch::is_queued) else { return };
+        while self.fetches.under_way() < limit {
+            let Some(at) = self.fetches.next_queued() else { return };
             // Its answer may be as large as those before, and is held twice.
             let Some(booking) = self.room_for_answer(at) else { return };
             if let Some(fetch) = self.fetches.get_mut(at) {
@@ -141,7 +139,7 @@ impl Callouts {
     }
 
     /// Memory for the answer to a fetch, after what is held for nobody has made room.
-    fn room_for_answer(&mut self, at: usize) -> Option<Booking> {
+    fn room_for_answer(&mut self, at: FetchId) -> Option<Booking> {
         let is_head = self.fetches.get(at).is_some_and(|fetch| fetch.method == Method::Head);
         let limit = self.account.limit();
         let guess = if is_head { 0 } else { self.guess.bytes };
@@ -151,39 +149,38 @@ impl Callouts {
     }
 
     /// Asks the origin; where another one has been asked before, its memory serves this one.
-    fn call_origin(&mut self, at: usize, booking: Option<Booking>, turn: &mut Turn<'_>) {
+    fn call_origin(&mut self, at: FetchId, booking: Option<Booking>, turn: &mut Turn<'_>) {
         let timeout = turn.configuration.timeouts.origin;
         let booking = booking.or_else(|| self.account.book(0, 0, Taker::InTurn));
-        if let Some(fetch) = self.fetches.get_mut(at) {
+        if let Some(fetch) = self.fetches.get(at) {
             turn.count(Metric::Fetches);
             let call = fetch.request(fetch.method, timeout);
             let id = turn.calls.next();
             turn.send(id, call, booking);
-            fetch.state = State::Calling(id);
+            self.fetches.set(at, State::Calling(id));
         }
     }
 
     /// A fetch that found no place in the time it may take is not begun any more.
     pub(super) fn give_up_queued(&mut self, parts: &mut Parts<'_>, turn: &mut Turn<'_>) {
         let patience = turn.configuration.timeouts.origin;
-        let mut at = 0;
-        while let Some(fetch) = self.fetches.get(at) {
-            let late = match fetch.state {
-                State::Queued { since } => turn.now >= since.after(patience),
-                State::AskingSize(_) | State::Calling(_) => false,
-            };
-            if late {
-                let verdict = Verdict::Failed(MirrorFailure::Overloaded);
-                self.conclude(at, verdict, None, None, parts, turn);
-            } else {
-                at += 1;
+        // They wait in the order in which they came.
+        while let Some(at) = self.fetches.next_queued() {
+            let since = self.fetches.get(at).and_then(|fetch| match fetch.state {
+                State::Queued { since } => Some(since),
+                State::AskingSize(_) | State::Calling(_) => None,
+            });
+            if since.is_none_or(|since| turn.now < since.after(patience)) {
+                return;
             }
+            let verdict = Verdict::Failed(MirrorFailure::Overloaded);
+            self.conclude(at, verdict, None, None, parts, turn);
         }
     }
 
     pub(super) fn on_origin_answer(
         &mut self,
-        at: usize,
+        at: FetchId,
         answer: CallAnswer,
         booked: Option<&mut Booking>,
         parts: &mut Parts<'_>,
@@ -213,7 +210,7 @@ impl Callouts {
                 (Some(mismatch), _) => Verdict::Failed(MirrorFailure::Digest(mismatch)),
                 (None, None) => Verdict::TooLarge { limit },
                 (None, Some(body)) => {
-                    let fetch = self.fetches.remove(at);
+                    let Some(fetch) = self.fetches.remove(at) else { return };
                     let origin = fetch.route.initial();
                     let object = Rc::new(Object {
                         body: Rc::new(body),
@@ -243,7 +240,7 @@ impl Callouts {
     }
 
     /// What the origin says of the object's bytes, and is not true.
-    fn mismatch(&self, at: usize, answer: &CallAnswer) -> Option<Mismatch> {
+    fn mismatch(&self, at: FetchId, answer: &CallAnswer) -> Option<Mismatch> {
         let mut check = self.fetches.get(at)?.current().check(&answer.headers);
         check.update(&answer.body);
         check.mismatch()
@@ -251,7 +248,7 @@ impl Callouts {
 
     pub(super) fn on_size_answer(
         &mut self,
-        at: usize,
+        at: FetchId,
         headers: &Headers,
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
@@ -264,7 +261,7 @@ impl Callouts {
 
     pub(super) fn on_origin_refused(
         &mut self,
-        at: usize,
+        at: FetchId,
         why: DispatchError,
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
@@ -277,10 +274,11 @@ impl Callouts {
         self.conclude(at, Verdict::Failed(failure), None, None, parts, turn);
     }
 
-    fn ask_size(&mut self, at: usize, turn: &mut Turn<'_>) {
+    fn ask_size(&mut self, at: FetchId, turn: &mut Turn<'_>) {
         let timeout = turn.configuration.timeouts.origin;
-        if let Some(fetch) = self.fetches.get_mut(at) {
-            fetch.state = State::AskingSize(turn.call(fetch.request(Method::Head, timeout)));
+        if let Some(fetch) = self.fetches.get(at) {
+            let call = turn.call(fetch.request(Method::Head, timeout));
+            self.fetches.set(at, State::AskingSize(call));
         }
     }
 
@@ -288,7 +286,7 @@ impl Callouts {
     /// fetched for the bucket.
     pub(super) fn on_head_answer(
         &mut self,
-        at: usize,
+        at: FetchId,
         headers: &Headers,
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
@@ -304,7 +302,8 @@ impl Callouts {
             | Verdict::TooLarge { .. }
             | Verdict::Unknown) => return self.conclude(at, verdict, None, None, parts, turn),
         };
-        let Fetch { miss, route, mut waiters, .. } = self.fetches.remove(at);
+        let Some(fetch) = self.fetches.remove(at) else { return };
+        let Fetch { miss, route, mut waiters, .. } = fetch;
         let origin = route.initial();
         let length = headers.content_length();
         let (tag, url) = (origin.tag(), origin.url());
@@ -323,14 +322,14 @@ impl Callouts {
             }
             self.answer(waiter.stream, reply, turn);
         }
-        let fetch =
-            |fetch: &&mut Fetch| fetch.method == Method::Get && fetch.miss.is_same_object(&miss);
+        let brings =
+            |fetch: &Fetch| fetch.method == Method::Get && fetch.miss.is_same_object(&miss);
         if let Some(delivery) =
             self.deliveries.iter_mut().find(|known| known.serves(&miss, parts.copies))
         {
             delivery.waiters.extend(rest);
-        } else if let Some(fetch) = self.fetches.iter_mut().find(fetch) {
-            fetch.waiters.extend(rest);
+        } else if let Some(id) = self.fetches.serving(&miss, brings) {
+            self.fetches.join(id, rest);
         } else {
             let wanted = miss.storing().is_ok().then_some(Wanted { client });
             if wanted.is_some() || !rest.is_empty() {
@@ -344,7 +343,7 @@ impl Callouts {
     /// An origin has been heard. Where that is not the last word, the next one is asked.
     fn conclude(
         &mut self,
-        at: usize,
+        at: FetchId,
         verdict: Verdict,
         body: Option<Held>,
         booked: Option<&mut Booking>,

@@ -18,12 +18,14 @@
 mod delivery;
 mod ending;
 mod fetch;
+mod fetches;
 mod proof;
 #[cfg(test)]
 mod tests;
 
 use self::delivery::Delivery;
 use self::fetch::Fetch;
+use self::fetches::Fetches;
 use self::proof::Proof;
 use crate::account::{Account, Booking, Taker};
 use crate::copy::Copies;
@@ -64,7 +66,7 @@ pub(crate) struct Callouts {
     wanted: Vec<Miss>,
     /// Requests of which the bucket is asked whether it lacks the object.
     proofs: Vec<Proof>,
-    fetches: Vec<Fetch>,
+    fetches: Fetches,
     deliveries: Vec<Delivery>,
     /// What the host holds for clients that are being answered.
     answering: Vec<(StreamId, Booking)>,
@@ -107,7 +109,7 @@ impl Callouts {
             arrived: Vec::new(),
             wanted: Vec::new(),
             proofs: Vec::new(),
-            fetches: Vec::new(),
+            fetches: Fetches::default(),
             deliveries: Vec::new(),
             answering: Vec::new(),
             emptied: Vec::new(),
@@ -145,12 +147,9 @@ impl Callouts {
     pub(crate) fn on_stream_end(&mut self, stream: StreamId) {
         self.emptied.retain(|emptied| *emptied != stream);
         self.answering.retain(|(answered, _)| *answered != stream);
-        // What nobody has begun to fetch, nobody wants any more.
         self.arrived.retain(|(waiting, _)| *waiting != stream);
         self.proofs.retain(|proof| proof.stream != stream);
-        for fetch in &mut self.fetches {
-            fetch.waiters.retain(|waiter| waiter.stream != stream);
-        }
+        self.fetches.on_stream_end(stream);
         for delivery in &mut self.deliveries {
             delivery.waiters.retain(|waiter| waiter.stream != stream);
         }
@@ -188,8 +187,8 @@ impl Callouts {
     ) -> bool {
         let Some(booked) = booked else { return false };
         let bytes = usize::try_from(body_bytes).unwrap_or(usize::MAX);
-        let is_wanted =
-            body_bytes <= limit && self.fetches.iter().any(|fetch| fetch.is_calling(call));
+        let fetch = self.fetches.of_call(call).and_then(|id| self.fetches.get(id));
+        let is_wanted = body_bytes <= limit && fetch.is_some_and(|fetch| fetch.is_calling(call));
         is_wanted && {
             let more = bytes.saturating_sub(booked.size().here);
             self.make_room(more);
@@ -206,14 +205,16 @@ impl Callouts {
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
-        if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_calling(call)) {
-            self.on_origin_answer(at, answer, booked, parts, turn);
-        } else if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_heading(call)) {
-            self.on_head_answer(at, &answer.headers, parts, turn);
-        } else if let Some(at) = self.fetches.iter().position(|fetch| fetch.is_asking(call)) {
-            self.on_size_answer(at, &answer.headers, parts, turn);
-        } else {
+        let Some(id) = self.fetches.of_call(call) else {
             return self.on_proof(call, Some(&answer.headers), parts, turn);
+        };
+        let Some(fetch) = self.fetches.get(id) else { return false };
+        if fetch.is_calling(call) {
+            self.on_origin_answer(id, answer, booked, parts, turn);
+        } else if fetch.is_heading(call) {
+            self.on_head_answer(id, &answer.headers, parts, turn);
+        } else {
+            self.on_size_answer(id, &answer.headers, parts, turn);
         }
         true
     }
@@ -226,7 +227,7 @@ impl Callouts {
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let Some(at) = self.fetches.iter().position(|fetch| fetch.has(call)) else {
+        let Some(at) = self.fetches.of_call(call) else {
             return self.on_proof(call, None, parts, turn);
         };
         self.on_origin_refused(at, why, parts, turn);
@@ -238,8 +239,8 @@ impl Callouts {
         let serves = |known: &&mut Delivery| known.serves(&miss, copies);
         if let Some(delivery) = self.deliveries.iter_mut().find(serves) {
             delivery.waiters.push(Waiter { stream, miss, first: false });
-        } else if let Some(fetch) = self.fetches.iter_mut().find(|fetch| fetch.is_for(&miss)) {
-            fetch.waiters.push(Waiter { stream, miss, first: false });
+        } else if let Some(id) = self.fetches.serving(&miss, |fetch| fetch.is_for(&miss)) {
+            self.fetches.join(id, [Waiter { stream, miss, first: false }]);
         } else {
             self.fetches.push(Fetch::new(stream, miss, now));
         }
@@ -248,7 +249,7 @@ impl Callouts {
     /// The same for one that nobody waits for.
     fn admit_wanted(&mut self, miss: Miss, copies: &Copies, now: Moment) {
         let known = self.deliveries.iter().any(|delivery| delivery.serves(&miss, copies))
-            || self.fetches.iter().any(|fetch| fetch.is_for(&miss));
+            || self.fetches.serving(&miss, |fetch| fetch.is_for(&miss)).is_some();
         if !known {
             self.fetches.push(Fetch::wanted(miss, now));
         }
@@ -263,7 +264,7 @@ impl Callouts {
 
     /// Whether time brings anything on.
     pub(crate) fn waits(&self) -> bool {
-        self.fetches.iter().any(Fetch::is_queued) || !self.deliveries.is_empty()
+        self.fetches.has_queued() || !self.deliveries.is_empty()
     }
 
     /// Answers a client, or lets it be when it has gone.

@@ -1,6 +1,11 @@
 //! Backfill: an object that could not be copied on its way through is fetched for itself, range by
 //! range, at the store's pace. A redirect is followed; what comes from elsewhere then is no part of
 //! what came before.
+//!
+//! A range takes the memory of what it asks for. An origin that gives no ranges, or nothing by which
+//! two of them are known to be of one object, is asked for all of an object at once.
+
+use std::time::Duration;
 
 use crate::account::{Account, Booking, Held, Taker};
 use crate::attempt::Patience;
@@ -12,10 +17,17 @@ use crate::reason::NotStored;
 use crate::store::part::Parts;
 use crate::time::Moment;
 
+/// A range that takes longer keeps its place from nobody else.
+const LATE: Duration = Duration::from_secs(1);
+
 /// An object being fetched for itself.
 #[derive(Debug)]
 pub(super) struct Backfill {
     route: Route,
+    /// Whether all of it is asked for at once.
+    is_whole: bool,
+    /// Whether its server gives objects only whole, where the last answer says something of that.
+    learned: Option<bool>,
     /// Whether the next range is asked for where a redirect has just led.
     is_following: bool,
     /// What the ranges have in common; without it two of them may be of different objects.
@@ -32,7 +44,7 @@ pub(super) struct Backfill {
 #[derive(Debug)]
 enum State {
     Due(Moment),
-    UnderWay(CallId),
+    UnderWay { call: CallId, late: Moment },
 }
 
 /// What is asked of the origin now.
@@ -42,8 +54,9 @@ pub(super) enum Asks {
     Call { id: CallId, cluster: String, headers: HeaderList, answer: Booking },
     /// What no memory here will ever hold.
     Never,
-    /// A range, once it is its turn and there is so much memory here.
-    NoRoom { here: usize },
+    /// A range, once it is its turn and there is so much memory here. Whether it is of a part that
+    /// has begun: for one of those there is always room.
+    NoRoom { here: usize, is_begun: bool },
     /// Nothing.
     Nothing,
 }
@@ -63,6 +76,8 @@ impl Backfill {
     pub(super) fn new(route: Route) -> Self {
         Self {
             route,
+            is_whole: false,
+            learned: None,
             is_following: false,
             validator: None,
             url: None,
@@ -85,24 +100,64 @@ impl Backfill {
     }
 
     pub(super) fn has(&self, call: CallId) -> bool {
-        matches!(self.state, State::UnderWay(own) if own == call)
+        self.call() == Some(call)
+    }
+
+    /// The range under way.
+    pub(super) const fn call(&self) -> Option<CallId> {
+        match self.state {
+            State::Due(_) => None,
+            State::UnderWay { call, .. } => Some(call),
+        }
     }
 
     /// When the next range is due, unless one is under way.
     pub(super) const fn due(&self) -> Option<Moment> {
         match self.state {
             State::Due(at) => Some(at),
-            State::UnderWay(_) => None,
+            State::UnderWay { .. } => None,
         }
     }
 
-    /// The next range, when it is due. `object` is the largest object that may come at once.
+    /// When the range under way has taken too long to keep its place.
+    pub(super) const fn late(&self) -> Option<Moment> {
+        match self.state {
+            State::Due(_) => None,
+            State::UnderWay { late, .. } => Some(late),
+        }
+    }
+
+    /// Whether it waits for its origin: for an answer that is late, or for a time to ask again.
+    pub(super) fn stands_aside(&self, now: Moment) -> bool {
+        match self.state {
+            State::Due(at) => now < at,
+            State::UnderWay { late, .. } => now >= late,
+        }
+    }
+
+    /// The server that is asked.
+    pub(super) fn cluster(&self) -> &str {
+        &self.route.current().cluster
+    }
+
+    /// Whether that gives objects only whole, where it has just been learned. Once.
+    pub(super) const fn take_learned(&mut self) -> Option<bool> {
+        self.learned.take()
+    }
+
+    /// All of it is asked for at once.
+    pub(super) const fn ask_whole(&mut self) {
+        self.is_whole = true;
+    }
+
+    /// The next range, when it is due. `object` is the largest object that may come at once, and
+    /// `takes_turn` says whether it is this one's turn.
     pub(super) fn advance(
         &mut self,
         parts: &mut Parts,
         account: &Account,
         object: usize,
-        is_its_turn: bool,
+        takes_turn: impl FnOnce(Taker) -> bool,
         now: Moment,
         call: impl FnOnce() -> CallId,
     ) -> Asks {
@@ -111,24 +166,27 @@ impl Backfill {
             return Asks::Nothing;
         }
         parts.seek();
-        // An origin without ranges sends all of it.
-        let is_first = parts.is_untouched() && self.size.is_none();
-        let whole = if is_first { object.min(account.largest_part()) } else { 0 };
-        let there = parts.range().max(whole);
+        let whole =
+            (self.is_whole && parts.is_untouched()).then(|| object.min(account.largest_part()));
+        let there = whole.unwrap_or_else(|| parts.range());
         let here = there.saturating_add(parts.range_growth());
-        let taker = parts.range_taker();
-        if taker == Taker::InTurn && !account.can_ever_hold(here, there) {
+        let taker = if whole.is_some() { Taker::InTurn } else { parts.range_taker() };
+        let is_begun = taker == Taker::Begun;
+        if !is_begun && !account.can_ever_hold(here, there) {
             return Asks::Never;
         }
-        let booking = if is_its_turn { account.book(here, there, taker) } else { None };
-        let Some(answer) = booking else { return Asks::NoRoom { here } };
+        let booking = if takes_turn(taker) { account.book(here, there, taker) } else { None };
+        let Some(answer) = booking else { return Asks::NoRoom { here, is_begun } };
         let id = call();
         if !std::mem::take(&mut self.is_following) {
             self.attempts += 1;
             self.route.begin(now);
         }
-        self.state = State::UnderWay(id);
-        let (first, last) = parts.next_range();
+        self.state = State::UnderWay { call: id, late: now.after(LATE) };
+        let (first, last) = match whole {
+            Some(whole) => (0, (whole as u64).saturating_sub(1)),
+            None => parts.next_range(),
+        };
         let origin = self.route.current();
         let mut headers = origin.call_headers("GET");
         if self.ranged {
@@ -173,9 +231,13 @@ impl Backfill {
             }
         }
         let whole_body = answer.body.len() as u64 == answer.body_bytes;
+        let object_bytes = configuration.limits.object_bytes;
+        if status == 200 && is_first && self.ranged {
+            self.learned = Some(true);
+        }
         match headers.status() {
             Some(206) if whole_body => match ContentRange::read(headers) {
-                Some(range) => self.take(range, answer, booked, parts, object),
+                Some(range) => self.take(range, answer, booked, parts, object, object_bytes),
                 None => Fetched::Lost(NotStored::Broken),
             },
             // An origin without ranges: all of it or nothing.
@@ -203,6 +265,10 @@ impl Backfill {
                 };
                 parts.push_whole(bytes);
                 Fetched::Whole
+            }
+            // There was no room for it: it is asked for again when there is.
+            Some(200) if is_first && !self.is_whole && answer.body_bytes <= object_bytes => {
+                self.only_whole()
             }
             Some(200) if is_first => Fetched::Lost(NotStored::Unranged),
             Some(416) if is_first && self.ranged => {
@@ -233,6 +299,7 @@ impl Backfill {
         booked: Option<&mut Booking>,
         parts: &mut Parts,
         object: &mut HeaderList,
+        object_bytes: u64,
     ) -> Fetched {
         let expected = range.last.saturating_sub(range.first).saturating_add(1);
         let validator = validator(&answer.headers);
@@ -249,7 +316,11 @@ impl Backfill {
             return Fetched::Lost(why);
         }
         if expected != range.size && validator.is_none() {
-            return Fetched::Lost(NotStored::Unranged);
+            let may_be_had = !self.is_whole && parts.is_untouched() && range.size <= object_bytes;
+            return if may_be_had { self.only_whole() } else { Fetched::Lost(NotStored::Unranged) };
+        }
+        if parts.is_untouched() && validator.is_some() {
+            self.learned = Some(false);
         }
         if self.route.current().checks()
             && let Some(mismatch) = parts.expect_range(&answer.headers, &answer.body)
@@ -282,6 +353,13 @@ impl Backfill {
             return Fetched::More;
         }
         if parts.is_complete() { Fetched::Whole } else { Fetched::More }
+    }
+
+    /// It is asked for once more, all of it.
+    fn only_whole(&mut self) -> Fetched {
+        (self.is_whole, self.learned) = (true, Some(true));
+        self.state = State::Due(Moment::default());
+        Fetched::More
     }
 
     fn again(&mut self, headers: &Headers, now: Moment) -> Fetched {

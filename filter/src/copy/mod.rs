@@ -31,8 +31,10 @@ use self::lost_uploads::LostUploads;
 use self::object::Copied;
 pub use self::plan::{CopyId, End, Plan};
 use self::waiting::{Queue, Stored, Waiting};
-use crate::account::{Account, Booking, Held};
+use crate::account::{Account, Booking, Held, Taker};
+use crate::configuration::ConditionalWrites;
 use crate::host::{CallAnswer, CallId, DispatchError, Effect, Turn};
+use crate::index::Index;
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::origin::{Health, Route};
@@ -40,7 +42,7 @@ use crate::reason::NotStored;
 use crate::report::Outcome;
 use crate::store;
 use crate::store::part::{Parts, Pushed};
-use crate::store::rest::Rests;
+use crate::store::rest::{Kind, Rests};
 use crate::store::upload::Flow;
 use crate::time::Moment;
 
@@ -79,7 +81,17 @@ impl From<NotStored> for NotBegun {
 #[derive(Clone, Copy, Debug)]
 struct UnderWay {
     copy: CopyId,
-    is_range: bool,
+    asks: Asked,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Asked {
+    /// An origin, for a range that keeps its place from others.
+    Range,
+    /// An origin, for a range that has stepped aside.
+    LateRange,
+    Store,
 }
 
 /// The copies of one VM. Whatever happens is about one of them, found by its number, its call or its
@@ -91,20 +103,30 @@ pub(crate) struct Copies {
     last_id: u64,
     /// By their numbers, and so by their age.
     copies: BTreeMap<CopyId, Copied>,
-    objects: BTreeSet<(u64, CopyId)>,
+    /// The same by the numbers of their objects.
+    objects: Index,
     calls: BTreeMap<CallId, UnderWay>,
     /// Those to which something has happened since the last turn.
     touched: BTreeSet<CopyId>,
-    /// When time brings each on.
-    timers: BTreeSet<(Moment, CopyId)>,
-    /// Those that fetch for themselves, and those of them that wait for memory or their turn.
+    /// When time brings each on, in microseconds.
+    timers: Index,
+    /// Those that fetch for themselves; those of them that have no part yet; and those that wait for
+    /// memory or their turn, to begin a part or to go on with one.
     backfilling: BTreeSet<CopyId>,
+    new: BTreeSet<CopyId>,
     to_fetch: BTreeSet<CopyId>,
-    /// Ranges under way.
+    to_go_on: BTreeSet<CopyId>,
+    /// How many of them stand aside, by the server that keeps them waiting.
+    aside: Vec<(String, usize)>,
+    /// Ranges under way that are not late.
     ranges: usize,
+    /// Servers that give objects only whole.
+    give_whole: Vec<String>,
     /// Those that wait for memory to send something.
     to_send: BTreeSet<CopyId>,
     waiting: Queue,
+    /// The lines on requests whose objects came another way than they were to.
+    forgotten: Vec<String>,
     lost_uploads: LostUploads,
     stored: Stored,
     rests: Rests,
@@ -118,15 +140,20 @@ impl Copies {
             account,
             last_id: 0,
             copies: BTreeMap::new(),
-            objects: BTreeSet::new(),
+            objects: Index::default(),
             calls: BTreeMap::new(),
             touched: BTreeSet::new(),
-            timers: BTreeSet::new(),
+            timers: Index::default(),
             backfilling: BTreeSet::new(),
+            new: BTreeSet::new(),
             to_fetch: BTreeSet::new(),
+            to_go_on: BTreeSet::new(),
+            aside: Vec::new(),
             ranges: 0,
+            give_whole: Vec::new(),
             to_send: BTreeSet::new(),
             waiting: Queue::default(),
+            forgotten: Vec::new(),
             lost_uploads: LostUploads::default(),
             stored: Stored::default(),
             rests: Rests::default(),
@@ -162,7 +189,8 @@ impl Copies {
     /// It begins to arrive.
     pub(crate) fn begin(&mut self, plan: Plan, parts: Parts, route: Route, now: Moment) -> CopyId {
         // The stream brings what a fetch of its own would have to.
-        self.waiting.forget(&plan);
+        let forgotten = self.waiting.forget(&plan);
+        self.forgotten.extend(forgotten.map(|forgotten| forgotten.shared()));
         self.add(Copied::new(plan, parts, route, Flow::Flowing, Lease::renewal(now)))
     }
 
@@ -190,7 +218,15 @@ impl Copies {
         if self.copies.len() >= MAX_COPIES {
             return Err(NotStored::TooMany);
         }
-        self.rests.admit(&plan.bucket, now)
+        self.rests.admit(&plan.bucket, self.kind(plan), now)
+    }
+
+    /// How an object is written, as far as its size is known.
+    fn kind(&self, plan: &Plan) -> Kind {
+        match plan.length {
+            Some(length) if length <= self.account.part() as u64 => Kind::Put,
+            Some(_) | None => Kind::Upload,
+        }
     }
 
     /// An object is wanted that does not come whole, by a request that began at `since`: it is
@@ -202,6 +238,36 @@ impl Copies {
         self.enqueue(plan, route)
     }
 
+    /// A client has asked for the headers of an object, by a request that began at `since`, and is
+    /// likely to fetch it next. Only if that does not happen until then is it fetched for itself.
+    pub(crate) fn await_stream(
+        &mut self,
+        plan: Plan,
+        route: Route,
+        since: Moment,
+        until: Moment,
+    ) -> Vec<Effect> {
+        if self.waiting.has(&plan) || self.is_known(&plan, since) {
+            return Vec::new();
+        }
+        if self.waiting.is_full() {
+            return not_fetched(&plan, NotStored::Busy);
+        }
+        self.waiting.push(Waiting::until(plan, route, until));
+        vec![Effect::Wake]
+    }
+
+    /// Whether the lease of an object that nobody came for is ours. Where it is not, another worker
+    /// copies it.
+    pub(crate) fn on_lease(&mut self, lease: &Lease, is_ours: bool) -> Vec<Effect> {
+        if is_ours {
+            self.waiting.on_claimed(lease);
+            return vec![Effect::Wake];
+        }
+        let refused = self.waiting.on_refused(lease);
+        refused.iter().map(|plan| Effect::Log(plan.shared())).collect()
+    }
+
     /// Whether an object is under way, or has been stored since a request for it began.
     fn is_known(&self, plan: &Plan, since: Moment) -> bool {
         self.of_object(plan).next().is_some() || self.stored.has(plan, since)
@@ -210,23 +276,23 @@ impl Copies {
     /// The copies of an object.
     fn of_object<'c>(&'c self, plan: &'c Plan) -> impl Iterator<Item = &'c Copied> {
         let object = plan.lease().object();
-        let ids = self.objects.range((object, CopyId(0))..=(object, CopyId(u64::MAX)));
-        ids.filter_map(|(_, id)| self.copies.get(id)).filter(|copy| copy.plan.is_for(plan))
+        let ids = self.objects.of(object);
+        ids.filter_map(|id| self.copies.get(&CopyId(id))).filter(|copy| copy.plan.is_for(plan))
     }
 
     fn enqueue(&mut self, plan: Plan, route: Route) -> Vec<Effect> {
         if self.waiting.is_full() {
             return not_fetched(&plan, NotStored::Busy);
         }
-        self.waiting.push(Waiting { plan, route });
+        self.waiting.push(Waiting::new(plan, route));
         vec![Effect::Wake]
     }
 
     fn add(&mut self, copy: Copied) -> CopyId {
         self.last_id = self.last_id.saturating_add(1);
         let id = CopyId(self.last_id);
-        self.objects.insert((copy.plan.lease().object(), id));
-        self.timers.insert((copy.timer, id));
+        self.objects.insert(copy.plan.lease().object(), id.0);
+        self.timers.insert(copy.timer.micros(), id.0);
         if copy.flow == Flow::Backfilling {
             self.backfilling.insert(id);
         }
@@ -292,14 +358,24 @@ impl Copies {
         &self,
         call: CallId,
         body_bytes: u64,
-        booked: Option<&Booking>,
+        object_bytes: u64,
+        booked: Option<&mut Booking>,
     ) -> bool {
         let Some(copy) = self.calls.get(&call).and_then(|call| self.copies.get(&call.copy)) else {
             return self.lost_uploads.wants_body(call, body_bytes);
         };
-        let room = booked.map_or(0, |booked| booked.size().there as u64);
-        (body_bytes <= MAX_WORDS && copy.upload.is_write(call))
-            || (body_bytes <= room && copy.backfills(call))
+        if copy.upload.is_write(call) {
+            return body_bytes <= MAX_WORDS;
+        }
+        let Some(booked) = booked.filter(|_| copy.backfills(call)) else { return false };
+        let room = booked.size().there;
+        if body_bytes <= room as u64 {
+            return true;
+        }
+        // An origin without ranges has sent all of it.
+        let is_first = copy.parts.is_untouched() && body_bytes <= object_bytes;
+        let more = usize::try_from(body_bytes).unwrap_or(usize::MAX).saturating_sub(room);
+        is_first && booked.grow(more, more, Taker::InTurn)
     }
 
     /// Whether a callout is one of theirs.
@@ -326,9 +402,23 @@ impl Copies {
                 let line = self.lost_uploads.add(&copy.plan);
                 turn.log(line);
             }
+            let bucket = &copy.plan.bucket;
             if copy.upload.is_write(call) || copy.parts.has(call) {
-                let written = store::judge(answer.headers.status());
-                self.rests.on_write(&copy.plan.bucket, written, turn.now);
+                self.rests.on_write(bucket, store::judge_write(&answer), turn.now);
+            }
+            if copy.upload.makes_visible(call) {
+                let kind = if copy.parts.only().is_some() { Kind::Put } else { Kind::Upload };
+                let conditions = turn.configuration.bucket(bucket);
+                let by_default = conditions.is_some_and(|bucket| {
+                    bucket.store.conditional_writes == ConditionalWrites::IfNoneMatch
+                });
+                if by_default && store::knows_no_condition(&answer) {
+                    let status = answer.headers.status().unwrap_or_default();
+                    let told = self.rests.on_no_condition(bucket, kind, status, turn.now);
+                    turn.effects.extend(told.map(Effect::Log));
+                } else {
+                    self.rests.on_visible(bucket, kind, store::judge_write(&answer));
+                }
             }
         }
         self.settle(call, answer, booked, health, turn);
@@ -342,14 +432,16 @@ impl Copies {
         health: &mut Health,
         turn: &mut Turn<'_>,
     ) {
-        if let Some(UnderWay { copy, is_range }) = self.calls.get(&call)
+        if let Some(UnderWay { copy, asks }) = self.calls.get(&call)
             && let Some(copy) = self.copies.get_mut(copy)
         {
-            match why {
-                DispatchError::NoCluster => copy.lose(NotStored::NoCluster),
-                DispatchError::NoHost if *is_range => copy.lose(NotStored::NoAddress),
-                DispatchError::NoHost => {}
-                DispatchError::Written => copy.lose(NotStored::Written),
+            match (why, asks) {
+                (DispatchError::NoCluster, _) => copy.lose(NotStored::NoCluster),
+                (DispatchError::NoHost, Asked::Range | Asked::LateRange) => {
+                    copy.lose(NotStored::NoAddress);
+                }
+                (DispatchError::NoHost, Asked::Store) => {}
+                (DispatchError::Written, _) => copy.lose(NotStored::Written),
             }
         }
         self.settle(call, CallAnswer::default(), None, health, turn);
@@ -364,17 +456,24 @@ impl Copies {
         health: &mut Health,
         turn: &mut Turn<'_>,
     ) {
-        let Some(UnderWay { copy: id, is_range }) = self.calls.remove(&call) else {
+        let Some(UnderWay { copy: id, asks }) = self.calls.remove(&call) else {
             let timeouts = turn.configuration.timeouts;
             let told = self.lost_uploads.on_answer(call, &answer, timeouts, turn.now);
             return turn.effects.extend(told.map(Effect::Log));
         };
-        if is_range {
+        if asks == Asked::Range {
             self.ranges = self.ranges.saturating_sub(1);
         }
         self.touched.insert(id);
         let Some(copy) = self.copies.get_mut(&id) else { return };
         copy.on_answer(call, answer, booked, health, turn);
+        if let Some(backfill) = &mut copy.backfill
+            && let Some(is_whole) = backfill.take_learned()
+        {
+            let server = backfill.cluster();
+            self.give_whole.retain(|known| known != server);
+            self.give_whole.extend(is_whole.then(|| server.to_owned()));
+        }
     }
 
     /// Whether time brings anything on.
@@ -382,6 +481,8 @@ impl Copies {
         !self.lost_uploads.is_empty()
             || !self.timers.is_empty()
             || !self.to_fetch.is_empty()
+            || !self.to_go_on.is_empty()
+            || self.waiting.waits()
             || !self.to_send.is_empty()
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Copied {
     pub(super) timer: Moment,
     /// The memory here that it waits for.
     pub(super) wanted: usize,
+    /// The server for which it stands aside, while that keeps it waiting.
+    pub(super) aside: Option<String>,
     /// Whether its store has failed to take any of it, if only for now.
     pub(super) has_failed: bool,
     /// Whether none of it has come by a client's stream.
@@ -50,6 +52,7 @@ impl Copied {
             renewal,
             timer: renewal,
             wanted: 0,
+            aside: None,
             has_failed: false,
             is_fetched_alone: flow == Flow::Backfilling,
             told_elsewhere: flow == Flow::Whole,
@@ -71,7 +74,8 @@ impl Copied {
             }
             return;
         }
-        self.has_failed |= store::judge(answer.headers.status()) != Written::Done;
+        let is_check = self.upload.is_checking(call);
+        self.has_failed |= !is_check && store::judge_write(&answer) != Written::Done;
         let failed = match self.parts.on_answer(call, &answer, turn.now) {
             Some(result) => result.err(),
             None => {
@@ -129,10 +133,14 @@ impl Copied {
         self.backfill.as_ref().is_some_and(|backfill| backfill.has(call))
     }
 
+    /// Its own fetch, while it goes on.
+    pub(super) fn fetching(&self) -> Option<&Backfill> {
+        self.backfill.as_ref().filter(|_| self.flow == Flow::Backfilling)
+    }
+
     /// When its own fetch goes on, where time brings that on.
     pub(super) fn fetch_due(&self) -> Option<Moment> {
-        let is_fetched = self.flow == Flow::Backfilling && self.parts.has_room();
-        self.backfill.as_ref().filter(|_| is_fetched)?.due()
+        self.fetching().filter(|_| self.parts.has_room())?.due()
     }
 
     /// Whether what the store has no time for may pass, to be fetched later: the rest must be sure
@@ -167,11 +175,11 @@ impl Copied {
         self.parts.rewind();
         let received = self.parts.received();
         let backfill = match (&self.plan.validator, self.plan.length) {
-            _ if received == 0 => Backfill::new(self.route.clone()),
-            (Some(validator), Some(size)) => {
+            // Of which nothing is there begins anew, in its turn.
+            (Some(validator), Some(size)) if received > 0 => {
                 Backfill::resume(self.route.clone(), validator.clone(), size)
             }
-            (None, _) | (_, None) => return self.lose(why),
+            (Some(_) | None, _) => return self.lose(why),
         };
         self.backfill = Some(backfill);
         self.flow = Flow::Backfilling;

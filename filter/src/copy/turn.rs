@@ -8,33 +8,50 @@ use std::collections::BTreeSet;
 use super::backfill::{Asks, Backfill};
 use super::object::Copied;
 use super::waiting::Waiting;
-use super::{Copies, CopyId, Ended, Plan, UnderWay, not_fetched};
-use crate::host::{Call, Effect, Turn};
+use super::{Asked, Copies, CopyId, Ended, Plan, UnderWay, not_fetched};
+use crate::account::{Taker, Usage};
+use crate::configuration::ConditionalWrites;
+use crate::host::{Call, CallId, Effect, Turn};
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::reason::NotStored;
 use crate::store::Target;
 use crate::store::part::Parts;
-use crate::store::upload::{Asked, Flow};
+use crate::store::upload::{self, Flow, Sending};
+
+/// What has been sent to a store.
+#[derive(Clone, Copy, Debug)]
+enum Stored {
+    /// All that is due.
+    Everything,
+    /// What there is memory for.
+    NoRoom,
+    /// A request; there may be more.
+    One,
+}
 
 impl Copies {
     /// Sends what is due, and lets go of what is over.
     pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) {
+        let forgotten = std::mem::take(&mut self.forgotten);
+        turn.effects.extend(forgotten.into_iter().map(Effect::Log));
+        while let Some(lease) = self.waiting.take_late(turn.now) {
+            turn.effects.push(Effect::Claim(lease));
+        }
         self.start_backfills(turn);
-        while let Some((at, id)) = self.timers.first().copied() {
-            if at > turn.now {
-                break;
-            }
-            self.timers.pop_first();
-            self.touched.insert(id);
+        while let Some((at, id)) = self.timers.first().filter(|(at, _)| *at <= turn.now.micros()) {
+            self.timers.remove(at, id);
+            self.touched.insert(CopyId(id));
         }
         // Whoever is visited now may have more to do in the next turn only.
         for id in std::mem::take(&mut self.touched) {
             self.visit(id, turn);
         }
         self.serve(turn, |copies| &copies.to_send, Self::store);
+        self.claim();
+        self.serve(turn, |copies| &copies.to_go_on, Self::fetch);
         self.serve(turn, |copies| &copies.to_fetch, Self::fetch);
-        self.account.claim(self.wanted());
+        self.claim();
         let mut lost = std::mem::take(&mut self.lost_uploads);
         let is_creating = |plan: &Plan| self.of_object(plan).any(|own| own.upload.is_creating());
         let is_copied = |plan: &Plan| self.of_object(plan).next().is_some();
@@ -46,8 +63,59 @@ impl Copies {
             turn.send(id, call, None);
         }
         // What has ended in this turn has left its place to another.
-        if !self.waiting.is_empty() && self.backfilling.len() < most(turn) {
+        if self.has_place(turn) && self.waiting.has_due(|server| may_ask(&self.aside, server, turn))
+        {
             turn.wake();
+        }
+    }
+
+    /// Whether one more may begin to fetch for itself.
+    fn has_place(&self, turn: &Turn<'_>) -> bool {
+        let aside = self.aside.iter().map(|(_, aside)| aside).sum();
+        let in_place = self.backfilling.len().saturating_sub(aside);
+        in_place < most(turn) && self.new.len() < self.account.most_new()
+    }
+
+    /// Notes whether a copy stands aside: its origin keeps it waiting, and others go on meanwhile.
+    fn stand_aside(&mut self, id: CopyId, turn: &Turn<'_>) {
+        let Some(copy) = self.copies.get_mut(&id) else { return };
+        let fetching = copy.fetching();
+        let aside = fetching.filter(|backfill| backfill.stands_aside(turn.now));
+        if aside.is_none() == copy.aside.is_none() {
+            return;
+        }
+        let range = aside.and_then(Backfill::call);
+        match aside.map(|backfill| backfill.cluster().to_owned()) {
+            Some(server) => {
+                match self.aside.iter_mut().find(|(known, _)| *known == server) {
+                    Some((_, count)) => *count = count.saturating_add(1),
+                    None => self.aside.push((server.clone(), 1)),
+                }
+                copy.aside = Some(server);
+            }
+            None => {
+                if let Some(server) = copy.aside.take() {
+                    self.leave_aside(&server);
+                }
+            }
+        }
+        self.let_go_place(range);
+    }
+
+    fn leave_aside(&mut self, server: &str) {
+        if let Some((_, count)) = self.aside.iter_mut().find(|(known, _)| known == server) {
+            *count = count.saturating_sub(1);
+        }
+        self.aside.retain(|(_, count)| *count > 0);
+    }
+
+    /// A range keeps its place no longer.
+    fn let_go_place(&mut self, range: Option<CallId>) {
+        if let Some(call) = range.and_then(|range| self.calls.get_mut(&range))
+            && call.asks == Asked::Range
+        {
+            call.asks = Asked::LateRange;
+            self.ranges = self.ranges.saturating_sub(1);
         }
     }
 
@@ -61,9 +129,19 @@ impl Copies {
         if copy.flow == Flow::Backfilling {
             self.backfilling.insert(id);
         } else {
-            self.backfilling.remove(&id);
-            self.to_fetch.remove(&id);
+            for set in [&mut self.backfilling, &mut self.to_fetch, &mut self.to_go_on] {
+                set.remove(&id);
+            }
         }
+        let unwanted = copy.backfill.as_ref().filter(|_| copy.flow != Flow::Backfilling);
+        let unwanted = unwanted.and_then(Backfill::call);
+        if copy.flow == Flow::Backfilling && copy.parts.is_new() {
+            self.new.insert(id);
+        } else {
+            self.new.remove(&id);
+        }
+        self.let_go_place(unwanted);
+        self.stand_aside(id, turn);
         self.fetch(id, turn);
         self.store(id, turn);
         self.file(id, turn);
@@ -71,34 +149,38 @@ impl Copies {
 
     /// Asks for the range that is due. False where it has to wait for its turn.
     fn fetch(&mut self, id: CopyId, turn: &mut Turn<'_>) -> bool {
-        let Self { account, copies, calls, to_fetch, ranges, .. } = self;
+        let Self { account, copies, calls, to_fetch, to_go_on, ranges, give_whole, .. } = self;
         let Some(copy) = copies.get_mut(&id).filter(|copy| copy.flow == Flow::Backfilling) else {
             to_fetch.remove(&id);
+            to_go_on.remove(&id);
             return true;
         };
         let Copied { backfill: Some(backfill), parts, .. } = copy else { return true };
-        let is_its_turn = *ranges < most(turn) && is_first(to_fetch, id);
+        if give_whole.iter().any(|known| known == backfill.cluster()) {
+            backfill.ask_whole();
+        }
+        let has_place = *ranges < most(turn);
+        let takes_turn = |taker| {
+            has_place && is_first(if taker == Taker::Begun { to_go_on } else { to_fetch }, id)
+        };
         let object = usize::try_from(turn.configuration.limits.object_bytes).unwrap_or(usize::MAX);
         let calls_of_turn = &mut *turn.calls;
-        let asked = backfill
-            .advance(parts, account, object, is_its_turn, turn.now, || calls_of_turn.next());
+        let asked =
+            backfill.advance(parts, account, object, takes_turn, turn.now, || calls_of_turn.next());
+        to_fetch.remove(&id);
+        to_go_on.remove(&id);
         match asked {
-            Asks::Nothing => {
-                to_fetch.remove(&id);
-            }
-            Asks::Never => {
-                to_fetch.remove(&id);
-                copy.lose(NotStored::NoMemory);
-            }
-            Asks::NoRoom { here } => {
+            Asks::Nothing => {}
+            Asks::Never => copy.lose(NotStored::NoMemory),
+            Asks::NoRoom { here, is_begun } => {
                 copy.wanted = here;
-                to_fetch.insert(id);
+                let waiting = if is_begun { to_go_on } else { to_fetch };
+                waiting.insert(id);
                 return false;
             }
             Asks::Call { id: call, cluster, headers, answer } => {
-                to_fetch.remove(&id);
                 *ranges = ranges.saturating_add(1);
-                calls.insert(call, UnderWay { copy: id, is_range: true });
+                calls.insert(call, UnderWay { copy: id, asks: Asked::Range });
                 let timeout = copy.route.initial().timeout(turn.configuration.timeouts.origin);
                 turn.count(Metric::Fetches);
                 let request = Call { cluster, headers, body: None, timeout, unless_written: None };
@@ -123,44 +205,58 @@ impl Copies {
         }
     }
 
-    /// The memory here that the oldest of those that wait is to find.
-    fn wanted(&self) -> usize {
-        let first = self.to_fetch.first().and_then(|id| self.copies.get(id));
-        first.map_or(0, |copy| copy.wanted)
+    /// Keeps for the oldest of those that wait what they are to find.
+    fn claim(&self) {
+        let first = |waiting: &BTreeSet<CopyId>| waiting.first().and_then(|id| self.copies.get(id));
+        let here = first(&self.to_fetch).map_or(0, |copy| copy.wanted);
+        let there = first(&self.to_send).map_or(0, |copy| copy.upload.body_bytes(&copy.parts));
+        self.account.claim(Usage { here, there });
     }
 
-    /// Sends what is due to the store. False where it has to wait for memory.
+    /// Sends what is due to the store. False where some of it has to wait for memory.
     fn store(&mut self, id: CopyId, turn: &mut Turn<'_>) -> bool {
+        loop {
+            match self.store_next(id, turn) {
+                Stored::Everything => return true,
+                Stored::NoRoom => return false,
+                Stored::One => {}
+            }
+        }
+    }
+
+    /// Sends what is due next.
+    fn store_next(&mut self, id: CopyId, turn: &mut Turn<'_>) -> Stored {
         let Self { account, copies, calls, to_send, .. } = self;
-        let Some(copy) = copies.get_mut(&id) else {
-            to_send.remove(&id);
-            return true;
-        };
         let configuration = turn.configuration;
-        let Some(bucket) = configuration.bucket(&copy.plan.bucket) else {
+        let copy = copies.get_mut(&id);
+        let found = copy.and_then(|copy| Some((configuration.bucket(&copy.plan.bucket)?, copy)));
+        let Some((bucket, copy)) = found else {
             to_send.remove(&id);
-            return true;
+            return Stored::Everything;
         };
         let may_send = is_first(to_send, id);
         let calls_of_turn = &mut *turn.calls;
         let (parts, flow) = (&mut copy.parts, copy.flow);
         let call = || calls_of_turn.next();
-        match copy.upload.advance(parts, flow, account, may_send, turn.now, call) {
-            Asked::Nothing => {
+        let looks_first = bucket.store.conditional_writes == ConditionalWrites::Head;
+        let sending = Sending { account, may_send, looks_first, now: turn.now };
+        match copy.upload.advance(parts, flow, sending, call) {
+            upload::Asked::Nothing => {
                 to_send.remove(&id);
+                Stored::Everything
             }
-            Asked::TooLarge => {
+            upload::Asked::TooLarge => {
                 to_send.remove(&id);
                 copy.lose(NotStored::NoMemory);
-                return self.store(id, turn);
+                Stored::One
             }
-            Asked::NoRoom => {
+            upload::Asked::NoRoom => {
                 to_send.insert(id);
-                return false;
+                Stored::NoRoom
             }
-            Asked::Call(call, step) => {
+            upload::Asked::Call(call, step) => {
                 to_send.remove(&id);
-                calls.insert(call, UnderWay { copy: id, is_range: false });
+                calls.insert(call, UnderWay { copy: id, asks: Asked::Store });
                 if copy.is_repeated(call) {
                     turn.count(Metric::StoreRetries);
                 }
@@ -170,9 +266,9 @@ impl Copies {
                 let unless_written = step.makes_visible().then_some(written);
                 let request = step.call(&target, configuration.timeouts);
                 turn.send(call, Call { unless_written, ..request }, None);
+                Stored::One
             }
         }
-        true
     }
 
     /// Notes when time brings a copy on, or lets go of it.
@@ -181,18 +277,23 @@ impl Copies {
         if copy.upload.is_over(copy.flow).is_some() {
             return self.end(id, turn);
         }
-        self.timers.remove(&(copy.timer, id));
+        self.timers.remove(copy.timer.micros(), id.0);
         // What waits for memory does not wait for a time.
         let sent = copy.upload.due(&copy.parts).filter(|_| !self.to_send.contains(&id));
-        let fetched = copy.fetch_due().filter(|_| !self.to_fetch.contains(&id));
-        copy.timer = sent.into_iter().chain(fetched).fold(copy.renewal, Ord::min);
-        self.timers.insert((copy.timer, id));
+        let waits = self.to_fetch.contains(&id) || self.to_go_on.contains(&id);
+        let fetched = copy.fetch_due().filter(|_| !waits);
+        let late = copy.fetching().filter(|_| copy.aside.is_none()).and_then(Backfill::late);
+        let due = sent.into_iter().chain(fetched).chain(late);
+        copy.timer = due.fold(copy.renewal, Ord::min);
+        self.timers.insert(copy.timer.micros(), id.0);
     }
 
     /// Begins what waits, as far as the number of fetches allows.
     fn start_backfills(&mut self, turn: &mut Turn<'_>) {
-        while self.backfilling.len() < most(turn) {
-            let Some(Waiting { plan, route }) = self.waiting.pop() else { return };
+        while self.has_place(turn) {
+            let aside = &self.aside;
+            let may_ask = |server: &str| may_ask(aside, server, turn);
+            let Some(Waiting { plan, route, .. }) = self.waiting.pop(may_ask) else { return };
             let parts = Parts::new(&self.account, plan.length, plan.check.clone());
             let begun = parts.and_then(|parts| self.admit(&plan, turn.now).map(|()| parts));
             match begun {
@@ -201,6 +302,7 @@ impl Copies {
                     // Its lease may have ended while it waited.
                     let copy = Copied::new(plan, parts, route, Flow::Backfilling, turn.now);
                     let id = self.add(Copied { backfill, ..copy });
+                    self.new.insert(id);
                     self.touched.insert(id);
                 }
                 Err(why) => turn.effects.extend(not_fetched(&plan, why)),
@@ -211,11 +313,17 @@ impl Copies {
     /// Tells of a copy that is over, or puts on the list what a fetch of its own can still bring.
     fn end(&mut self, id: CopyId, turn: &mut Turn<'_>) {
         let Some(copy) = self.copies.remove(&id) else { return };
-        self.timers.remove(&(copy.timer, id));
-        self.objects.remove(&(copy.plan.lease().object(), id));
-        for set in [&mut self.backfilling, &mut self.to_fetch, &mut self.to_send] {
+        self.timers.remove(copy.timer.micros(), id.0);
+        self.objects.remove(copy.plan.lease().object(), id.0);
+        let Self { backfilling, new, to_fetch, to_go_on, to_send, .. } = self;
+        for set in [backfilling, new, to_fetch, to_go_on, to_send] {
             set.remove(&id);
         }
+        if let Some(server) = &copy.aside {
+            self.leave_aside(server);
+        }
+        // Nobody wants the range that is under way.
+        self.let_go_place(copy.backfill.as_ref().and_then(Backfill::call));
         let Some(result) = copy.upload.is_over(copy.flow) else { return };
         let is_passing = matches!(result, Err(NotStored::Broken | NotStored::NoMemory));
         if is_passing && copy.backfill.is_none() && !copy.told_elsewhere {
@@ -248,6 +356,12 @@ impl Copies {
 /// How many objects are fetched for themselves at once.
 fn most(turn: &Turn<'_>) -> usize {
     usize::try_from(turn.configuration.limits.backfills).unwrap_or(usize::MAX)
+}
+
+/// Whether a server is asked for one more object: not while it keeps some waiting that stand aside.
+fn may_ask(aside: &[(String, usize)], server: &str, turn: &Turn<'_>) -> bool {
+    let own = aside.iter().find(|(known, _)| known == server);
+    own.is_none_or(|(_, aside)| *aside < (most(turn) / 4).max(1))
 }
 
 /// Whether nobody older waits.

@@ -39,7 +39,10 @@ pub(crate) struct InFlight {
 /// How an object gets into the bucket.
 #[derive(Debug)]
 pub(crate) enum Storing {
-    /// By a fetch of its own: the client only wanted a part, or the headers.
+    /// By a fetch of its own, unless a GET brings it soon: the client only wanted the headers, or has
+    /// not got what it wanted.
+    Awaited(Plan, Route),
+    /// By a fetch of its own: the client only wanted a part, or has left.
     Later(Plan, Route),
     /// On its way through; the route is for the fetch that is needed when that fails.
     Now(Plan, Route),
@@ -48,7 +51,7 @@ pub(crate) enum Storing {
 impl Storing {
     pub(crate) const fn plan(&self) -> &Plan {
         match self {
-            Self::Later(plan, _) | Self::Now(plan, _) => plan,
+            Self::Awaited(plan, _) | Self::Later(plan, _) | Self::Now(plan, _) => plan,
         }
     }
 }
@@ -133,7 +136,7 @@ impl InFlight {
                     Method::Get => self.stream(status, answer, length, Storing::Now),
                     // What the GET that follows brings is judged by what that says.
                     Method::Head => self.stream(status, answer, length, |plan, route| {
-                        Storing::Later(Plan { length: None, ..plan }, route)
+                        Storing::Awaited(Plan { length: None, ..plan }, route)
                     }),
                 }
             }
@@ -152,7 +155,7 @@ impl InFlight {
                     return self.unmet(reply, None);
                 }
                 let conclusion = self.miss.unsatisfiable(self.route.initial(), answer);
-                let wanted = self.wanted(Some(conclusion.reply.status));
+                let wanted = self.awaited(Some(conclusion.reply.status));
                 Answered::Concluded(conclusion, wanted)
             }
             other => self.judge(other, answer),
@@ -239,7 +242,7 @@ impl InFlight {
         };
         let line = self.miss.report.line(&outcome);
         let conclusion = Conclusion { reply, metric: Metric::Mirrored, line };
-        Answered::Concluded(conclusion, self.wanted(client))
+        Answered::Concluded(conclusion, self.awaited(client))
     }
 
     /// What becomes of an answer that is no object, and did not come back.
@@ -291,6 +294,12 @@ impl InFlight {
     pub(crate) fn wanted(&self, client: Option<u16>) -> Option<Storing> {
         let plan = || self.plan(HeaderList::new(), None, None, client);
         self.miss.storing().is_ok().then(|| Storing::Later(plan(), self.route.clone()))
+    }
+
+    /// The same where the client may come again for all of it.
+    fn awaited(&self, client: Option<u16>) -> Option<Storing> {
+        let plan = || self.plan(HeaderList::new(), None, None, client);
+        self.miss.storing().is_ok().then(|| Storing::Awaited(plan(), self.route.clone()))
     }
 
     pub(crate) fn last_word(&self, verdict: &Verdict) -> Conclusion {

@@ -102,6 +102,11 @@ impl Vm {
                         pending.extend(more);
                     }
                 },
+                Effect::Claim(lease) => {
+                    let is_ours = self.claim(&lease);
+                    let more = self.engine.borrow_mut().on_lease(&lease, is_ours);
+                    pending.extend(more);
+                }
                 Effect::Count(metric) => self.count(metric),
                 Effect::Lease(lease) => {
                     let _: bool = self.claim(&lease);

@@ -10,7 +10,8 @@ pub(crate) mod words;
 
 use std::fmt::Write as _;
 
-use crate::configuration::{Addressing, Bucket};
+use crate::configuration::{Addressing, Bucket, ConditionalWrites};
+use crate::host::CallAnswer;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::percent;
 use crate::metadata::TAG_METADATA;
@@ -118,7 +119,12 @@ impl Target<'_> {
 
     /// Whatever came into the bucket meanwhile is newer, and stays.
     fn unless_there(&self, method: &str, query: &str) -> HeaderList {
-        self.request(method, query).with("if-none-match", "*")
+        let request = self.request(method, query);
+        match self.bucket.store.conditional_writes {
+            ConditionalWrites::IfNoneMatch => request.with("if-none-match", "*"),
+            ConditionalWrites::Oss => request.with("x-oss-forbid-overwrite", "true"),
+            ConditionalWrites::Head | ConditionalWrites::Unconditional => request,
+        }
     }
 
     fn describe(&self, headers: &mut HeaderList) {
@@ -263,6 +269,28 @@ pub(crate) fn is_own(answer: &Headers) -> bool {
         Some(502 | 504) | None => false,
         Some(_) => answer.get("x-envoy-upstream-service-time").is_some(),
     }
+}
+
+/// Judges the answer to a write. OSS says by a code of its own that the object is there.
+pub(crate) fn judge_write(answer: &CallAnswer) -> Written {
+    match answer.headers.status() {
+        Some(409) if has_code(answer, "FileAlreadyExists") => Written::AlreadyThere,
+        status => judge(status),
+    }
+}
+
+/// Whether a store says that it does not know the condition of a write.
+pub(crate) fn knows_no_condition(answer: &CallAnswer) -> bool {
+    match answer.headers.status() {
+        Some(501) => true,
+        Some(400) => has_code(answer, "NotImplemented"),
+        Some(_) | None => false,
+    }
+}
+
+fn has_code(answer: &CallAnswer, code: &str) -> bool {
+    let xml = std::str::from_utf8(&answer.body).unwrap_or_default();
+    between(xml, "<Code>", "</Code>").is_some_and(|(found, _)| found.trim() == code)
 }
 
 /// Judges an answer by its status, `None` where none came.

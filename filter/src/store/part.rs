@@ -1,4 +1,4 @@
-//! The parts of one object: filled byte by byte, sent one after the other, let go when stored.
+//! The parts of one object: filled byte by byte, sent a few at a time, let go when stored.
 //!
 //! A part that the store has no time for is let pass, whole, and fetched later.
 
@@ -24,9 +24,13 @@ const MAX_OBJECT: u64 = 5 << 40;
 /// The longest ETag of a part that is kept: there are thousands of them.
 const MAX_ETAG: usize = 1_024;
 
-/// Full parts of one object held at once, of which the first is on its way, and held by the host
-/// once more: a store that falls further behind is not waited for.
+/// Full parts of one object held at once: a store that falls further behind is not waited for. A
+/// client's stream may have more, while there is room for a part of another object too.
 const MAX_FULL: usize = 2;
+
+/// Parts of one object that are sent at once, each held by the host once more. A store takes several
+/// at once faster than one after the other.
+const MAX_SENDING: usize = 4;
 
 /// The first room of a part that fills.
 const FIRST_ROOM: usize = 64 * 1024;
@@ -78,6 +82,12 @@ struct Part {
 enum State {
     Due(Moment),
     Sending(CallId),
+}
+
+impl Part {
+    const fn is_sending(&self) -> bool {
+        matches!(self.state, State::Sending(_))
+    }
 }
 
 /// A part that is to be sent.
@@ -154,13 +164,13 @@ impl Parts {
         let before = self.full.len();
         let (passing, mut bytes) = bytes.split_at(self.passing().min(bytes.len()));
         self.advance(passing.len());
-        let keeps_up = self.has_room();
+        let keeps_up = self.has_place();
         while !bytes.is_empty() {
             let room = self.size.saturating_sub(self.filling.len());
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             let has_place = match may_pass {
                 // A part that has begun goes on: it is fetched whole or not at all.
-                true => self.has_room() || !self.filling.is_empty(),
+                true => self.has_place() || !self.filling.is_empty(),
                 false => keeps_up,
             };
             if !has_place || !self.reserve(now.len(), Taker::Stream) {
@@ -278,6 +288,12 @@ impl Parts {
         self.check.mismatch()
     }
 
+    /// Whether a client's stream may bring another part.
+    fn has_place(&self) -> bool {
+        let two = self.size.saturating_add(self.account.part());
+        self.has_room() || self.account.has_room(two, 0, Taker::Stream)
+    }
+
     /// Whether more bytes may come: the store keeps up.
     pub(crate) fn has_room(&self) -> bool {
         self.full.len() < MAX_FULL
@@ -307,7 +323,7 @@ impl Parts {
     /// Whether bytes that come next are to be kept, be it the last of them.
     pub(crate) fn wants(&self, count: usize) -> bool {
         let passing = self.passing();
-        let has_place = self.has_room() || !self.filling.is_empty();
+        let has_place = self.has_place() || !self.filling.is_empty();
         count > passing && has_place && {
             let more = (count - passing).min(self.size.saturating_sub(self.filling.len()));
             self.account.has_room(self.growth(more), 0, Taker::Stream)
@@ -330,7 +346,7 @@ impl Parts {
         self.given_up = true;
         self.filling = self.account.nothing();
         self.spare = self.account.nothing();
-        self.full.retain(|part| matches!(part.state, State::Sending(_)));
+        self.full.retain(Part::is_sending);
         let nothing = Rc::new(self.account.nothing());
         for part in &mut self.full {
             part.bytes = Piece::whole(Rc::clone(&nothing));
@@ -357,25 +373,39 @@ impl Parts {
         !self.full.is_empty() && size > self.size as u64
     }
 
-    /// When a part is to be sent, one after the other, so that the host holds one of them.
-    pub(crate) fn next_due(&self) -> Option<Moment> {
-        match self.full.front()?.state {
-            State::Due(at) => Some(at),
+    /// The part that is to be sent next, and when, by its place.
+    fn first_due(&self) -> Option<(usize, Moment)> {
+        let sending = self.full.iter().filter(|part| part.is_sending()).count();
+        let due = self.full.iter().enumerate().filter_map(|(at, part)| match part.state {
+            State::Due(due) => Some((at, due)),
             State::Sending(_) => None,
-        }
+        });
+        due.min_by_key(|(_, due)| *due).filter(|_| sending < MAX_SENDING)
+    }
+
+    /// When a part is to be sent.
+    pub(crate) fn next_due(&self) -> Option<Moment> {
+        self.first_due().map(|(_, due)| due)
+    }
+
+    /// The bytes of the part that is to be sent next.
+    pub(crate) fn next(&self) -> Option<&Piece> {
+        let (at, _) = self.first_due()?;
+        self.full.get(at).map(|part| &part.bytes)
     }
 
     /// The part that is to be sent now.
     pub(crate) fn due(&self, now: Moment) -> Option<Due> {
-        let part = self.full.front()?;
-        self.next_due()
-            .filter(|at| now >= *at)
-            .map(|_| Due { number: part.index.saturating_add(1), bytes: part.bytes.clone() })
+        let (at, _) = self.first_due().filter(|(_, due)| now >= *due)?;
+        let part = self.full.get(at)?;
+        Some(Due { number: part.index.saturating_add(1), bytes: part.bytes.clone() })
     }
 
     /// The part that is due is sent by this call.
     pub(crate) fn send(&mut self, call: CallId) {
-        if let Some(part) = self.full.front_mut() {
+        if let Some((at, _)) = self.first_due()
+            && let Some(part) = self.full.get_mut(at)
+        {
             part.state = State::Sending(call);
             part.attempts = part.attempts.saturating_add(1);
         }

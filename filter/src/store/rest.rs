@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use super::Written;
+use crate::http::percent;
 use crate::reason::NotStored;
 use crate::time::Moment;
 
@@ -23,10 +24,25 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Writes that fail in a row, of whatever objects, before a bucket's store rests.
 const MAX_FAILURES: u32 = 8;
 
+/// How long a store that knows no conditional writes is left alone before one is tried again.
+const UNCONDITIONAL: Duration = Duration::from_secs(600);
+
 /// The stores that have failed lately, by bucket.
 #[derive(Debug, Default)]
 pub(crate) struct Rests {
     buckets: Vec<(String, Ailing)>,
+    /// Those that know no conditional writes, by how the object was written: an upload is refused at
+    /// its end only, when all of it has been sent. Until then nothing of that kind is written.
+    unconditional: Vec<(String, Kind, Moment)>,
+}
+
+/// How an object is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// By one request.
+    Put,
+    /// In parts.
+    Upload,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +57,16 @@ struct Ailing {
 
 impl Rests {
     /// Whether another copy may begin; `Err` while the store rests.
-    pub(crate) fn admit(&mut self, bucket: &str, now: Moment) -> Result<(), NotStored> {
+    pub(crate) fn admit(&mut self, bucket: &str, kind: Kind, now: Moment) -> Result<(), NotStored> {
+        for (known, refused, until) in &mut self.unconditional {
+            // A store that knows no condition of a PUT knows none of a completion.
+            if known == bucket && (*refused == kind || *refused == Kind::Put) {
+                if now < *until {
+                    return Err(NotStored::Unconditional);
+                }
+                *until = now.after(UNCONDITIONAL);
+            }
+        }
         let known = self.buckets.iter_mut().find(|(known, _)| known == bucket);
         let Some((_, ailing)) = known else { return Ok(()) };
         match ailing.until {
@@ -69,6 +94,41 @@ impl Rests {
             }),
             // It is about this object, or ends its copy.
             Written::Refused(_) => {}
+        }
+    }
+
+    /// A store does not know the condition of a write. The line on it, where it is news.
+    pub(crate) fn on_no_condition(
+        &mut self,
+        bucket: &str,
+        kind: Kind,
+        status: u16,
+        now: Moment,
+    ) -> Option<String> {
+        let until = now.after(UNCONDITIONAL);
+        let is_it = |known: &&mut (String, Kind, Moment)| known.0 == bucket && known.1 == kind;
+        if let Some((_, _, known)) = self.unconditional.iter_mut().find(is_it) {
+            *known = until;
+            return None;
+        }
+        self.unconditional.push((bucket.to_owned(), kind, until));
+        let bucket = percent::readable(bucket.as_bytes());
+        Some(format!(
+            "the store of {bucket} does not know `If-None-Match: *` and answered {status}: what is \
+             missed is served and not stored, but for one attempt in {} minutes. Set \
+             `conditional_writes` of the bucket to `oss`, `head` or `none`",
+            UNCONDITIONAL.as_secs() / 60
+        ))
+    }
+
+    /// A store has answered what makes an object visible.
+    pub(crate) fn on_visible(&mut self, bucket: &str, kind: Kind, written: Written) {
+        match written {
+            Written::AlreadyThere | Written::Done => {
+                self.unconditional
+                    .retain(|(known, refused, _)| known != bucket || *refused != kind);
+            }
+            Written::Failed | Written::Refused(_) => {}
         }
     }
 
@@ -127,6 +187,7 @@ const fn is_of_the_store(why: NotStored) -> bool {
         | NotStored::TooLarge { .. }
         | NotStored::TooMany
         | NotStored::Unannounced
+        | NotStored::Unconditional
         | NotStored::Undelimited
         | NotStored::Unknown
         | NotStored::Unranged
@@ -151,35 +212,43 @@ mod tests {
         rests.on_lost("b", LOST, at(now));
         for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
             now += pause * 1_000;
-            assert_eq!(rests.admit("b", at(now - 1)), Err(NotStored::StoreRests), "{pause}");
-            assert_eq!(rests.admit("b", at(now)), Ok(()), "{pause}");
-            assert_eq!(rests.admit("b", at(now)), Err(NotStored::StoreRests), "one is tried");
-            assert_eq!(rests.admit("c", at(now)), Ok(()), "another bucket");
+            assert_eq!(
+                rests.admit("b", Kind::Put, at(now - 1)),
+                Err(NotStored::StoreRests),
+                "{pause}"
+            );
+            assert_eq!(rests.admit("b", Kind::Put, at(now)), Ok(()), "{pause}");
+            assert_eq!(
+                rests.admit("b", Kind::Put, at(now)),
+                Err(NotStored::StoreRests),
+                "one is tried"
+            );
+            assert_eq!(rests.admit("c", Kind::Put, at(now)), Ok(()), "another bucket");
             rests.on_lost("b", LOST, at(now));
             rests.on_lost("b", LOST, at(now));
         }
         rests.on_write("b", Written::Done, at(now));
-        assert_eq!(rests.admit("b", at(now)), Ok(()));
-        assert_eq!(rests.admit("b", at(now)), Ok(()));
+        assert_eq!(rests.admit("b", Kind::Put, at(now)), Ok(()));
+        assert_eq!(rests.admit("b", Kind::Put, at(now)), Ok(()));
     }
 
     #[test]
     fn one_that_is_tried_and_hangs_is_not_waited_for() {
         let mut rests = Rests::default();
         rests.on_lost("b", LOST, at(0));
-        assert_eq!(rests.admit("b", at(1_000)), Ok(()));
-        assert_eq!(rests.admit("b", at(1_999)), Err(NotStored::StoreRests));
-        assert_eq!(rests.admit("b", at(2_000)), Ok(()));
+        assert_eq!(rests.admit("b", Kind::Put, at(1_000)), Ok(()));
+        assert_eq!(rests.admit("b", Kind::Put, at(1_999)), Err(NotStored::StoreRests));
+        assert_eq!(rests.admit("b", Kind::Put, at(2_000)), Ok(()));
     }
 
     #[test]
     fn many_refusals_in_a_row_are_enough_and_those_of_single_objects_are_none() {
         let mut rests = Rests::default();
         for n in 1..=MAX_FAILURES {
-            assert_eq!(rests.admit("b", at(0)), Ok(()), "{n}");
+            assert_eq!(rests.admit("b", Kind::Put, at(0)), Ok(()), "{n}");
             rests.on_write("b", Written::Failed, at(0));
         }
-        assert_eq!(rests.admit("b", at(0)), Err(NotStored::StoreRests));
+        assert_eq!(rests.admit("b", Kind::Put, at(0)), Err(NotStored::StoreRests));
         let mut rests = Rests::default();
         for why in [NotStored::Refused(403), NotStored::AlreadyThere, NotStored::Broken] {
             rests.on_lost("b", why, at(0));
@@ -189,6 +258,6 @@ mod tests {
             rests.on_write("b", Written::Failed, at(0));
             rests.on_write("b", Written::Done, at(0));
         }
-        assert_eq!(rests.admit("b", at(0)), Ok(()));
+        assert_eq!(rests.admit("b", Kind::Put, at(0)), Ok(()));
     }
 }

@@ -40,6 +40,15 @@ pub(crate) enum Upload {
     Absent,
     /// Parts that are being taken back.
     Aborting { id: String, attempt: Attempt },
+    /// Parts that are to be made one, or the whole object: the bucket is looked at first, since it
+    /// does not judge a write by itself.
+    Checking {
+        /// The upload, where there is one.
+        id: Option<String>,
+        look: Attempt,
+        /// What comes next.
+        write: Attempt,
+    },
     /// Parts that are being made one.
     Completing { id: String, attempt: Attempt },
     /// Perhaps an upload.
@@ -71,6 +80,17 @@ pub(crate) enum Step {
     Look,
     Part { id: String, number: u64, body: Body },
     Put { body: Body },
+}
+
+/// What a request to the store may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sending<'a> {
+    pub(crate) account: &'a Account,
+    /// Whether a body is this copy's turn.
+    pub(crate) may_send: bool,
+    /// Whether the bucket is looked at before the object is made visible.
+    pub(crate) looks_first: bool,
+    pub(crate) now: Moment,
 }
 
 /// What a copy asks of its store now.
@@ -120,17 +140,16 @@ impl Step {
 }
 
 impl Upload {
-    /// The request that is due. `may_send` says whether a body is this copy's turn.
+    /// The request that is due.
     pub(crate) fn advance(
         &mut self,
         parts: &mut Parts,
         flow: Flow,
-        account: &Account,
-        may_send: bool,
-        now: Moment,
+        sending: Sending<'_>,
         call: impl FnOnce() -> CallId,
     ) -> Asked {
-        self.proceed(parts, flow);
+        let Sending { account, may_send, looks_first, now } = sending;
+        self.proceed(parts, flow, looks_first);
         let sent = |call, step| Asked::Call(call, step);
         let send = |piece: &Piece| if may_send { piece.to_body() } else { None };
         match self {
@@ -158,10 +177,12 @@ impl Upload {
                 Some(call) => sent(call, Step::Create),
                 None => Asked::Nothing,
             },
-            Self::Looking { attempt, .. } => match attempt.begin(now, call) {
-                Some(call) => sent(call, Step::Look),
-                None => Asked::Nothing,
-            },
+            Self::Checking { look: attempt, .. } | Self::Looking { attempt, .. } => {
+                match attempt.begin(now, call) {
+                    Some(call) => sent(call, Step::Look),
+                    None => Asked::Nothing,
+                }
+            }
             Self::Open { id } => {
                 let Some(Due { number, bytes }) = parts.due(now) else { return Asked::Nothing };
                 let Some(body) = send(&bytes) else { return Asked::NoRoom };
@@ -182,10 +203,24 @@ impl Upload {
         }
     }
 
+    /// The size of the body that is due.
+    pub(crate) fn body_bytes(&self, parts: &Parts) -> usize {
+        match self {
+            Self::Open { .. } => parts.next().map_or(0, |piece| piece.len()),
+            Self::Putting(_) => parts.only().map_or(0, |piece| piece.len()),
+            Self::Completing { .. } => {
+                parts.etags().map_or(0, |etags| store::completion(etags).len())
+            }
+            Self::Absent | Self::Aborting { .. } | Self::Creating(_) => 0,
+            Self::Checking { .. } | Self::Looking { .. } | Self::Over(_) => 0,
+        }
+    }
+
     /// When the next request is due, where time brings it on.
     pub(crate) fn due(&self, parts: &Parts) -> Option<Moment> {
         match self {
             Self::Aborting { attempt, .. }
+            | Self::Checking { look: attempt, .. }
             | Self::Completing { attempt, .. }
             | Self::Creating(attempt)
             | Self::Looking { attempt, .. }
@@ -202,33 +237,67 @@ impl Upload {
             Self::Completing { attempt, .. } | Self::Creating(attempt) | Self::Putting(attempt) => {
                 attempt.is(call)
             }
-            Self::Aborting { .. } | Self::Looking { .. } => false,
+            Self::Aborting { .. } | Self::Checking { .. } | Self::Looking { .. } => false,
             Self::Absent | Self::Open { .. } | Self::Over(_) => false,
         }
     }
 
+    /// Whether a call of this makes the object visible.
+    pub(crate) fn makes_visible(&self, call: CallId) -> bool {
+        !self.is_creating() && self.is_write(call)
+    }
+
+    /// What makes the object visible is due, once the bucket has been looked at where it must be.
+    fn finish(id: Option<String>, write: Attempt, looks_first: bool) -> Self {
+        match id {
+            id if looks_first => {
+                let mut look = Attempt::OTHER;
+                look.wait_until(write.due().unwrap_or_default());
+                Self::Checking { id, look, write }
+            }
+            Some(id) => Self::Completing { id, attempt: write },
+            None => Self::Putting(write),
+        }
+    }
+
     /// The next state, where the flow or the parts ask for one.
-    fn proceed(&mut self, parts: &Parts, flow: Flow) {
+    fn proceed(&mut self, parts: &Parts, flow: Flow, looks_first: bool) {
         let next = match (&*self, flow) {
-            (Self::Absent | Self::Putting(_), Flow::Lost(why)) => Self::Over(Err(why)),
-            (Self::Absent, Flow::Whole) if parts.only().is_some() => Self::Putting(Attempt::WRITE),
+            (
+                Self::Absent | Self::Putting(_) | Self::Checking { id: None, .. },
+                Flow::Lost(why),
+            ) => Self::Over(Err(why)),
+            (Self::Absent, Flow::Whole) if parts.only().is_some() => {
+                Self::finish(None, Attempt::WRITE, looks_first)
+            }
             (Self::Absent, Flow::Flowing | Flow::Backfilling | Flow::Whole)
                 if parts.needs_upload() =>
             {
                 Self::Creating(Attempt::WRITE)
             }
-            (Self::Open { id } | Self::Completing { id, .. }, Flow::Lost(_))
-                if parts.all_stored() =>
-            {
-                Self::Aborting { id: id.clone(), attempt: Attempt::OTHER }
-            }
+            (
+                Self::Open { id }
+                | Self::Completing { id, .. }
+                | Self::Checking { id: Some(id), .. },
+                Flow::Lost(_),
+            ) if parts.all_stored() => Self::Aborting { id: id.clone(), attempt: Attempt::OTHER },
             (Self::Open { id }, Flow::Whole) if parts.all_stored() => {
-                Self::Completing { id: id.clone(), attempt: Attempt::WRITE }
+                Self::finish(Some(id.clone()), Attempt::WRITE, looks_first)
+            }
+            // One more attempt: something may have come meanwhile.
+            (Self::Putting(attempt), Flow::Whole) if looks_first && attempt.is_to_repeat() => {
+                Self::finish(None, *attempt, looks_first)
+            }
+            (Self::Completing { id, attempt }, Flow::Whole)
+                if looks_first && attempt.is_to_repeat() =>
+            {
+                Self::finish(Some(id.clone()), *attempt, looks_first)
             }
             // An upload that is being created is answered before it can be aborted.
             (
                 Self::Absent
                 | Self::Aborting { .. }
+                | Self::Checking { .. }
                 | Self::Completing { .. }
                 | Self::Creating(_)
                 | Self::Looking { .. }
@@ -244,6 +313,7 @@ impl Upload {
     pub(crate) fn has(&self, call: CallId) -> bool {
         match self {
             Self::Aborting { attempt, .. }
+            | Self::Checking { look: attempt, .. }
             | Self::Completing { attempt, .. }
             | Self::Creating(attempt)
             | Self::Looking { attempt, .. }
@@ -258,7 +328,7 @@ impl Upload {
             Self::Completing { attempt, .. } | Self::Creating(attempt) | Self::Putting(attempt) => {
                 attempt.is(call) && attempt.is_repeated()
             }
-            Self::Aborting { .. } | Self::Looking { .. } => false,
+            Self::Aborting { .. } | Self::Checking { .. } | Self::Looking { .. } => false,
             Self::Absent | Self::Open { .. } | Self::Over(_) => false,
         }
     }
@@ -342,6 +412,26 @@ impl Upload {
                     }
                 }
             }
+            Self::Checking { id, look, write } => {
+                let why = match (status, written) {
+                    (Some(404), _) => {
+                        write.look();
+                        *self = Self::finish(id.take(), *write, false);
+                        return None;
+                    }
+                    (Some(200), _) if write.is_doubtful() && is_ours(&answer.headers) => {
+                        *self = Self::Over(Ok(()));
+                        return None;
+                    }
+                    (_, Written::AlreadyThere | Written::Done) => NotStored::AlreadyThere,
+                    (_, Written::Refused(status)) => NotStored::Refused(status),
+                    (_, Written::Failed) => match look.again(status, now) {
+                        Ok(()) => return None,
+                        Err(why) => why,
+                    },
+                };
+                Some(why)
+            }
             Self::Looking { id, attempt, until, why } => {
                 let failure = match (status, written) {
                     (Some(200), _) if is_ours(&answer.headers) => {
@@ -396,6 +486,7 @@ impl Upload {
             (
                 Self::Absent
                 | Self::Aborting { .. }
+                | Self::Checking { .. }
                 | Self::Completing { .. }
                 | Self::Creating(_)
                 | Self::Looking { .. }
@@ -404,6 +495,11 @@ impl Upload {
                 Flow::Flowing | Flow::Lost(_) | Flow::Backfilling | Flow::Whole,
             ) => None,
         }
+    }
+
+    /// Whether a call only looks whether the object is there before it is written.
+    pub(crate) fn is_checking(&self, call: CallId) -> bool {
+        matches!(self, Self::Checking { look, .. } if look.is(call))
     }
 
     /// Whether it is only asked what came of it, for which no byte is needed.
@@ -432,7 +528,7 @@ impl Heard {
         now: Moment,
     ) -> Self {
         let status = answer.headers.status();
-        let written = match store::judge(status) {
+        let written = match store::judge_write(answer) {
             Written::Done => match judge_words(text(answer)) {
                 Words::Done => return Self::Done,
                 Words::Failed => Written::Failed,

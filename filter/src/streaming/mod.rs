@@ -340,12 +340,12 @@ impl MissStream {
                     }
                     // The line on the object is the one on this request.
                     Answered::Concluded(conclusion, Some(storing)) => {
-                        self.storing = Some((storing, since));
+                        self.keep(engine, Some(storing), since, &mut effects);
                         effects.push(Effect::Count(conclusion.metric));
                         ResponseDecision::Answer(conclusion.reply)
                     }
                     Answered::Streams { headers, storing, line, not_stored } => {
-                        self.storing = storing.map(|storing| (storing, since));
+                        self.keep(engine, storing, since, &mut effects);
                         effects.push(Effect::Count(Answered::COUNTED));
                         effects.extend(line.map(Effect::Log));
                         effects.extend(not_stored.then_some(Effect::Count(Metric::NotStored)));
@@ -371,6 +371,26 @@ impl MissStream {
         Decided { effects, lease, decision }
     }
 
+    /// Notes how the object gets into the bucket. What is only awaited takes no lease: the GET that
+    /// brings it may come to another worker.
+    fn keep(
+        &mut self,
+        engine: &mut Engine,
+        storing: Option<Storing>,
+        since: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        match storing {
+            Some(Storing::Awaited(plan, route)) => {
+                effects.extend(engine.await_stream(plan, route, since));
+            }
+            Some(storing @ (Storing::Later(..) | Storing::Now(..))) => {
+                self.storing = Some((storing, since));
+            }
+            None => {}
+        }
+    }
+
     /// The lease without which the object is not stored, where it is to be.
     fn lease(&self) -> Option<Lease> {
         self.storing.as_ref().map(|(storing, _)| storing.plan().lease())
@@ -384,6 +404,7 @@ impl MissStream {
             return vec![Effect::Log(storing.plan().shared())];
         }
         match storing {
+            Storing::Awaited(plan, route) => engine.await_stream(plan, route, since),
             Storing::Later(plan, route) => engine.backfill(plan, route, since),
             Storing::Now(plan, route) => match engine.begin(plan, route, since) {
                 Ok(copy) => {

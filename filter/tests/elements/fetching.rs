@@ -112,7 +112,7 @@ fn methods() -> Vec<Row> {
             &[
                 "asks o: HEAD http://o/k",
                 "client 200 of http://o/k: headers of 4 bytes",
-                "asks o: GET http://o/k | range: bytes=0-8388607",
+                "asks o: GET http://o/k | range: bytes=0-524287",
                 STORED,
             ],
         )
@@ -128,7 +128,7 @@ fn methods() -> Vec<Row> {
             row::BY_RANGES,
             &[
                 "client 303 | location: http://o/k",
-                "asks o: GET http://o/k | range: bytes=0-8388607",
+                "asks o: GET http://o/k | range: bytes=0-524287",
                 STORED,
             ],
         ),

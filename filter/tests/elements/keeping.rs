@@ -9,7 +9,7 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 const ASKED: &str = "asks o: GET http://o/k";
-const ASKED_FOR_RANGE: &str = "asks o: GET http://o/k | range: bytes=0-8388607";
+const ASKED_FOR_RANGE: &str = "asks o: GET http://o/k | range: bytes=0-524287";
 const GIVEN: &str = "client 200 of http://o/k: body";
 
 fn mirrored(element: &'static str, says: &'static str, more: Value) -> Row {

@@ -116,6 +116,8 @@ impl<'r> Scene<'r> {
                           "again": AGAIN, "RoutingRules": rules }],
             "origins": { "http://o": "o", "http://o signer": "signed", "http://o connect-1500": "impatient", "https://o": "o",
                          "http://p": "p", "http://q": "q", "http://r": "r" },
+            // No time passes here.
+            "timeouts": { "get_after_head_ms": 0 },
         });
         let configuration = Configuration::from_json(configuration.to_string().as_bytes());
         let configuration = configuration.unwrap_or_else(|findings| panic!("{row}: {findings:?}"));
@@ -140,6 +142,7 @@ impl<'r> Scene<'r> {
                     let answer = CallAnswer { headers, body_bytes, body };
                     effects.extend(self.engine.on_call_answer(id, answer, NOW));
                 }
+                Effect::Claim(lease) => effects.extend(self.engine.on_lease(&lease, true)),
                 Effect::Wake => self.woken = true,
                 Effect::Count(_)
                 | Effect::Lease(_)

@@ -15,10 +15,14 @@ codes! {
     MissingCredentials = "missing-credentials";
     /// A field of a deployment that must be there is not.
     MissingField = "missing-field";
+    /// What callouts may hold is more than this machine has.
+    MuchMemory = "much-memory";
     /// The element has no effect where it stands.
     NoEffect = "no-effect";
     /// The text is not JSON, XML or YAML.
     Syntax = "syntax";
+    /// Nothing keeps a fetched object from replacing what a client has written meanwhile.
+    UnconditionalWrites = "unconditional-writes";
     /// A field that no deployment has.
     UnknownField = "unknown-field";
     /// The rule file of a bucket cannot be read.

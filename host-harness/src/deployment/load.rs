@@ -19,7 +19,7 @@ use super::mirror_auth::{self, Signers};
 use super::node::{Kind, Node, SyntaxError};
 use super::secrets;
 use super::section::Reading;
-use super::value::{Addressing, At, Reads, Value};
+use super::value::{Addressing, At, ConditionalWrites, DataPath, Reads, Value};
 use super::{Api, Bucket, Credentials, Deployment, Limits};
 use crate::diagnostics::{self, Document, Problem, Report, Weight};
 use crate::rule_file::{self, Asks, Home, Surroundings};
@@ -190,21 +190,28 @@ fn parse_with(
     let refused = !reading.problems.is_empty()
         || reports.iter().any(|report| report.count(Weight::Error) > 0);
     match deployment {
-        Some(deployment) if !refused => Ok(Loaded { deployment, rules, warnings: reports }),
+        Some(deployment) if !refused => {
+            reports.splice(0..0, own_report(&document, reading));
+            Ok(Loaded { deployment, rules, warnings: reports })
+        }
         Some(_) | None => {
-            if !reading.problems.is_empty() {
-                let own = Report::new(masked(&document, &reading.hidden), reading.problems);
-                reports.insert(0, own);
-            }
+            reports.splice(0..0, own_report(&document, reading));
             Err(LoadError::Refused(reports))
         }
     }
+}
+
+/// What is to be told of the deployment file itself.
+fn own_report(document: &Document, reading: Reading<'_>) -> Option<Report> {
+    let problems: Vec<_> = reading.problems.into_iter().chain(reading.warnings).collect();
+    (!problems.is_empty()).then(|| Report::new(masked(document, &reading.hidden), problems))
 }
 
 /// What several fields mean together.
 fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
     let Deployment { listen, admin, api, limits, buckets, .. } = deployment;
     check_origins(deployment, reading);
+    check_memory(deployment, reading);
     if let Some(admin) = admin.as_ref().filter(|admin| same_port(admin, listen)) {
         let message = format!("`admin` and `listen` are both {}", admin.value);
         reading.refuse(Code::Conflict, &admin.span, message, "give one of them another port");
@@ -230,6 +237,14 @@ fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
             let help = "put all its rules into one file";
             reading.refuse(Code::DuplicateBucket, &bucket.name.span, message, help);
             reading.relate(first, "first here");
+        }
+        if bucket.conditional_writes.value == ConditionalWrites::Unconditional {
+            let message = format!(
+                "what is fetched for `{}` may replace what a client has written meanwhile",
+                bucket.name.value
+            );
+            let help = "`head` looks right before each write, and needs nothing of the store";
+            reading.warn(Code::UnconditionalWrites, &bucket.conditional_writes.span, message, help);
         }
         if let (Reads::Signed, Credentials::None) = (bucket.reads.value, &bucket.credentials) {
             let message =
@@ -282,6 +297,41 @@ fn check_limits(limits: &Limits, reading: &mut Reading<'_>) {
         let help = "stores refuse uploads of smaller parts";
         reading.refuse(Code::BadLimit, &limits.part_bytes.span, message, help);
     }
+}
+
+/// Whether fetches by callouts may take more memory than this machine has: the gateway holds each
+/// answer whole, and once more for its clients, before anybody knows its size.
+fn check_memory(deployment: &Deployment, reading: &mut Reading<'_>) {
+    let Deployment { workers, path, limits, .. } = deployment;
+    let Some(memory) = machine_memory().filter(|_| path.value == DataPath::Callout) else { return };
+    let (fetches, object) = (limits.fetches.value, limits.object_bytes.value);
+    let at_most = (workers.get() as u64).saturating_mul(fetches).saturating_mul(object);
+    let at_most = at_most.saturating_mul(2);
+    if at_most > memory {
+        let mib = |bytes: u64| bytes >> 20;
+        let message = format!(
+            "{fetches} fetches of {object} bytes in each of {workers} workers may take {} MiB, and \
+             this machine has {} MiB",
+            mib(at_most),
+            mib(memory)
+        );
+        let written = [&limits.fetches.span, &limits.object_bytes.span];
+        let place = written.into_iter().find(|span| !span.is_empty()).unwrap_or(&path.span);
+        let help = "fewer `fetches`, smaller `object_bytes`, or `path: streaming`, which holds no \
+                    object";
+        reading.warn(Code::MuchMemory, place, message, help);
+    }
+}
+
+/// The memory that this machine has, or lets processes like this one have. `None` where it does not
+/// say.
+fn machine_memory() -> Option<u64> {
+    let all = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = all.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let all = line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.saturating_mul(1024);
+    let allowed = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let allowed = allowed.and_then(|allowed| allowed.trim().parse().ok());
+    Some(allowed.map_or(all, |allowed: u64| allowed.min(all)))
 }
 
 /// Whether servers that an origin may redirect to are where origins may be.

@@ -26,7 +26,12 @@ pub use load::{LoadError, Loaded, RuleSource, Rules, load, load_with, parse};
 pub use plan::{Plan, again};
 pub use reference::reference;
 use section::section;
-pub use value::{Addressing, At, BucketName, DataPath, Domain, Protocol, Reads, Region, Variable};
+pub use value::{
+    Addressing, At, BucketName, ConditionalWrites, DataPath, Domain, Protocol, Reads, Region,
+    Variable, Wait,
+};
+
+use back_to_origin::configuration::MULTIPART_TIMES;
 
 use crate::gateway::Endpoint;
 
@@ -82,8 +87,9 @@ section! {
         /// 5242880 bytes, and so does `b2o`.
         pub part_bytes: At<u64> [Default "8388608"],
         /// With `path: streaming`, how many objects are fetched at once for the bucket alone:
-        /// those that clients asked for a part or the headers of, or did not wait for.
-        pub backfills: At<u64> [Default "4"],
+        /// those that clients asked for a part or the headers of, or did not wait for. One whose
+        /// origin is late with an answer for a second does not count.
+        pub backfills: At<u64> [Default "16"],
     }
 }
 
@@ -93,13 +99,28 @@ section! {
         /// For an origin's whole answer.
         pub origin: Duration [Default "10s"],
         /// For the store's answer to a write; ten times as long for the beginning and the
-        /// completion of a multipart upload.
+        /// completion of a multipart upload, and for what clients write: S3 itself may take minutes
+        /// to complete an upload.
         pub store: Duration [Default "30s"],
+        /// With `path: streaming`: a client that asks for the headers of an object mostly fetches it
+        /// next, and what streams to it is copied. For so long nothing is fetched for the bucket
+        /// alone behind a HEAD, nor behind a condition or a range that an object does not meet. `0s`
+        /// fetches it at once, so that the origin sends it twice.
+        pub get_after_head: Wait [Default "5s"],
         /// With `path: streaming`: where the store did not confirm that it began a multipart upload,
         /// those that it lists of the object are looked at again after this time, and aborted if
         /// they have no part by then. Keep it longer than another client of the bucket, or worker,
         /// may take to send the first part of its own.
         pub unconfirmed_upload: Duration [Default "10m"],
+    }
+}
+
+impl Timeouts {
+    /// How long the store may take to answer what a client writes: that may complete an upload.
+    #[must_use]
+    pub fn writes(&self) -> Duration {
+        let idle = crate::gateway::Timeouts::default().response;
+        self.store.saturating_mul(MULTIPART_TIMES).max(idle)
     }
 }
 
@@ -137,6 +158,11 @@ section! {
         /// `reads: signed` also what clients ask for, and where a Mirror rule names 403 the question
         /// whether the object is missing.
         pub credentials: Credentials [Computed "`none`"],
+        /// How a fetched object is kept from replacing one that a client has written meanwhile.
+        /// `if-none-match`: by S3's `If-None-Match: *`. `oss`: by OSS's `x-oss-forbid-overwrite`.
+        /// `head`: the object is looked for right before it is written, for stores that know neither;
+        /// a moment is left. `none`: not at all. What stores know is listed below.
+        pub conditional_writes: At<ConditionalWrites> [Default "if-none-match"],
         /// How clients' requests reach the store. `passthrough`: Host, path, query and
         /// Authorization unchanged, so that the clients' own signatures hold. `signed`: signed
         /// with `credentials`, whoever the client is.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::load::Loaded;
 use super::mirror_auth::Signers;
-use super::value::{Addressing, DataPath, Protocol, Reads, parse_endpoint};
+use super::value::{Addressing, ConditionalWrites, DataPath, Protocol, Reads, parse_endpoint};
 use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Reach, Routes, Scheme};
 
 /// A deployment, worked out.
@@ -77,6 +77,12 @@ impl Plan {
                     scheme: bucket.endpoint.scheme.as_str(),
                     authority: bucket.endpoint.authority(),
                     addressing: bucket.addressing.as_str(),
+                    conditional_writes: match bucket.conditional_writes.value {
+                        ConditionalWrites::IfNoneMatch => None,
+                        other @ (ConditionalWrites::Oss
+                        | ConditionalWrites::Head
+                        | ConditionalWrites::Unconditional) => Some(other.as_str()),
+                    },
                 },
                 routing_rules: with_ascii_hosts(&rules.json),
             });
@@ -124,6 +130,7 @@ impl Plan {
                 origin_ms: deployment.timeouts.origin.as_millis(),
                 store_ms: deployment.timeouts.store.as_millis(),
                 unconfirmed_upload_ms: deployment.timeouts.unconfirmed_upload.as_millis(),
+                get_after_head_ms: deployment.timeouts.get_after_head.0.as_millis(),
             },
         };
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
@@ -258,6 +265,8 @@ struct ConfiguredStore<'a> {
     scheme: &'a str,
     authority: String,
     addressing: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conditional_writes: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -274,4 +283,5 @@ struct ConfiguredTimeouts {
     origin_ms: u128,
     store_ms: u128,
     unconfirmed_upload_ms: u128,
+    get_after_head_ms: u128,
 }

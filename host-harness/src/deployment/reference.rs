@@ -25,8 +25,32 @@ pub fn reference() -> String {
     for section in sections() {
         describe(&section, &mut page);
     }
+    page.push_str(CONDITIONS);
     page
 }
+
+/// What stores know of the conditions of writes.
+const CONDITIONS: &str = "
+## What stores know of conditional writes
+
+A fetched object must not replace one that a client has written meanwhile. What was tried is by the
+version that is named; anything else is what the store's documents say.
+
+| Store | `If-None-Match: *` on a PUT | on a completion | Set `conditional_writes` to |
+|---|---|---|---|
+| Amazon S3 (its documents) | judged | judged | `if-none-match` |
+| `b2o store`, s3s-fs 0.14 | judged | judged | `if-none-match` |
+| moto 5.2 | judged | judged | `if-none-match` |
+| Ceph RGW 16.2 | judged | ignored | `head`; `if-none-match` where no object is larger than `part_bytes` |
+| Garage 2.5, s3rver 3.7 | ignored | ignored | `head` |
+| Alibaba Cloud OSS (its documents) | refused with 501 | refused with 501 | `oss` |
+
+A store that ignores the header overwrites, and says nothing. One that refuses it is told of in the
+log, once in each worker, and gets no other write of the kind for ten minutes; what is missed is
+served meanwhile and not stored. With `head`, what a client writes between the look and the write, a
+few milliseconds, is replaced; a store that does not let the gateway look, or does not answer, gets
+nothing.
+";
 
 /// A section and all that is known of it.
 pub(super) struct Described {

@@ -107,13 +107,16 @@ pub(super) use section;
 pub(super) struct Reading<'a> {
     pub(super) environment: &'a dyn Fn(&str) -> Option<OsString>,
     pub(super) problems: Vec<Problem>,
+    /// What deserves a look but refuses nothing.
+    pub(super) warnings: Vec<Problem>,
     /// What of the file is not shown.
     pub(super) hidden: Hidden,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
-        Self { environment, problems: Vec::new(), hidden: Hidden::default() }
+        let (problems, warnings) = (Vec::new(), Vec::new());
+        Self { environment, problems, warnings, hidden: Hidden::default() }
     }
 
     /// Notes a problem that refuses the file.
@@ -128,6 +131,20 @@ impl<'a> Reading<'a> {
         let (span, weight, code) = (span.clone(), Weight::Error, code.as_str());
         let problem = Problem { weight, code, message, span, related: None, pointer: None, help };
         self.problems.push(problem);
+    }
+
+    /// Notes what deserves a look but refuses nothing.
+    pub(super) fn warn(
+        &mut self,
+        code: Code,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let (message, help) = (message.into(), Some(help.into()));
+        let (span, weight, code) = (span.clone(), Weight::Warning, code.as_str());
+        let problem = Problem { weight, code, message, span, related: None, pointer: None, help };
+        self.warnings.push(problem);
     }
 
     /// Adds to the last problem the other place it is about.

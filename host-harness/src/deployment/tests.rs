@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::section::{Presence, Reading, Section};
 use super::*;
-use crate::diagnostics::{Document, Report};
+use crate::diagnostics::{Document, Report, Weight};
 use crate::gateway::Reach;
 
 const RULES: &str = r#"{
@@ -117,10 +117,11 @@ fn a_plan_names_clusters_and_configures_the_filter() {
         "origins": { "https://www.example.com": "origin-https-www.example.com-443" },
         "limits": {
             "object_bytes": 8388608, "memory_bytes": 67108864, "fetches": 64,
-            "part_bytes": 8388608, "backfills": 4,
+            "part_bytes": 8388608, "backfills": 16,
         },
         "timeouts": {
             "origin_ms": 10000, "store_ms": 30000, "unconfirmed_upload_ms": 600000,
+            "get_after_head_ms": 5000,
         },
     });
     assert_eq!(configuration, expected);
@@ -209,7 +210,42 @@ fn objects_may_be_streamed_in_parts_of_any_size_that_memory_holds() {
     assert_eq!(streaming.path, crate::gateway::DataPath::Streaming);
     assert_eq!(limits(&streaming), (5_242_880.into(), 2.into()));
     let small = plan("limits: { object_bytes: 1, memory_bytes: 1000 }");
-    assert_eq!(limits(&small), (1_000.into(), 4.into()));
+    assert_eq!(limits(&small), (1_000.into(), 16.into()));
+}
+
+#[test]
+fn a_store_is_told_how_a_write_is_kept_from_replacing() {
+    let told = |text: &str| {
+        let loaded = loaded(&format!("{SMALL}{text}"));
+        let plan: serde_json::Value =
+            serde_json::from_str(&Plan::new(&loaded).configuration).unwrap();
+        (plan["buckets"][0]["store"]["conditional_writes"].clone(), loaded.warnings)
+    };
+    assert_eq!(told("").0, serde_json::Value::Null, "the filter's own default");
+    for word in ["oss", "head", "none"] {
+        let (found, warnings) = told(&format!("    conditional_writes: {word}\n"));
+        assert_eq!(found, word);
+        assert_eq!(warnings.len(), usize::from(word == "none"), "{word}");
+        for report in warnings {
+            assert_eq!((report.count(Weight::Error), report.count(Weight::Warning)), (0, 1));
+            let drawn = report.render(false);
+            assert!(drawn.contains("may replace what a client has written"), "{drawn}");
+        }
+    }
+    let refusal = refused(&format!("{SMALL}    conditional_writes: If-None-Match\n"));
+    assert!(refusal.contains("`if-none-match` or `oss` or `head` or `none`"), "{refusal}");
+}
+
+#[test]
+fn callouts_that_may_take_more_than_the_machine_has_are_told() {
+    let much = "limits: { object_bytes: 33554431, fetches: 10000 }";
+    let warnings = |text: &str| loaded(&format!("{text}\n{SMALL}")).warnings;
+    let told = warnings(&format!("path: callout\n{much}"));
+    assert_eq!(told.len(), 1);
+    let drawn = told[0].render(false);
+    assert!(drawn.contains("10000 fetches of 33554431 bytes"), "{drawn}");
+    assert_eq!(warnings(&format!("path: streaming\n{much}")), []);
+    assert_eq!(warnings("path: callout\nlimits: { fetches: 1 }\nworkers: 1"), []);
 }
 
 #[test]

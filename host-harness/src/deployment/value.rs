@@ -186,6 +186,29 @@ impl Value for Duration {
     }
 }
 
+/// How long something may be waited for, or not at all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Wait(pub Duration);
+
+impl Wait {
+    /// The filter takes no more.
+    const MOST: Duration = Duration::from_secs(15);
+}
+
+impl Value for Wait {
+    fn shape() -> String {
+        "duration of at most 15s: a number and `ms` or `s`".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let expected = "a duration of at most 15s, with its unit, `ms` or `s`; `0s` is none at all";
+        read_text(node, reading, expected, "5s", |text| match text {
+            "0s" | "0ms" => Some(Self(Duration::ZERO)),
+            text => parse_duration(text).filter(|wait| *wait <= Self::MOST).map(Self),
+        })
+    }
+}
+
 fn parse_duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
@@ -407,6 +430,20 @@ words! {
 }
 
 words! {
+    /// How a fetched object is kept from replacing what is there.
+    pub enum ConditionalWrites {
+        /// By `If-None-Match: *`.
+        IfNoneMatch = "if-none-match",
+        /// By `x-oss-forbid-overwrite: true`.
+        Oss = "oss",
+        /// By a look right before.
+        Head = "head",
+        /// Not at all.
+        Unconditional = "none",
+    }
+}
+
+words! {
     /// How an object that a bucket lacks reaches the client.
     pub enum DataPath {
         /// Whole, through the filter's memory.
@@ -459,6 +496,17 @@ mod tests {
             ["10", "s", "", "1h", "-1s", "1.5s", "0s", "61m", "99999999999999999999s", "1 s"]
         {
             assert!(read::<Duration>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wait_may_be_none_and_is_short() {
+        for (text, milliseconds) in [("0s", 0), ("0ms", 0), ("250ms", 250), ("15s", 15_000)] {
+            let wait = Wait(Duration::from_millis(milliseconds));
+            assert_eq!(read::<Wait>(text), Ok(wait), "{text}");
+        }
+        for text in ["0", "", "16s", "1m", "-1s", "off"] {
+            assert!(read::<Wait>(text).is_err(), "{text}");
         }
     }
 

@@ -19,7 +19,8 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         // No rules, no misses.
         let has_misses = streams && rules.set.iter().next().is_some();
         let misses = has_misses.then_some(Misses { loaded, rules: &rules.set });
-        Way { bucket, named, misses }.routes(List::new())
+        let patience = deployment.timeouts.writes();
+        Way { bucket, named, patience, misses }.routes(List::new())
     };
     let host = |name: &str, domains: List, of: &[(&Bucket, &Rules)], routes: List| {
         let kept = kept(of.iter().filter(|_| streams).map(|(_, rules)| &rules.set));

@@ -2,9 +2,12 @@
 //!
 //! Owns which requests may be misses, and what becomes of host and path on that way.
 
+use std::time::Duration;
+
 use back_to_origin::miss_route::{ORIGINAL_HOST, ORIGINAL_PATH, SERVER};
 use back_to_origin::rule::{Action, Rule, RuleSet};
 
+use super::bootstrap::seconds;
 use super::clusters::{self, ATTEMPTS_AT_BUCKETS};
 use super::yaml::{List, Map};
 use super::{filter, misses, scripts};
@@ -34,6 +37,8 @@ pub(super) struct Misses<'a> {
 pub(super) struct Way<'a> {
     pub(super) bucket: &'a Bucket,
     pub(super) named: Named,
+    /// How long the store may take to answer what clients write.
+    pub(super) patience: Duration,
     /// None where the filter stands before the buckets.
     pub(super) misses: Option<Misses<'a>>,
 }
@@ -62,7 +67,8 @@ impl Way<'_> {
                 routes = routes.with(self.route(self.asked(method), is_missed, false));
             }
         }
-        let rest = self.route(self.everything(), false, false);
+        let patience = Map::new().remark(SLOW).with("idle_timeout", seconds(self.patience));
+        let rest = self.route(self.everything(), false, false).extend("route", patience);
         if is_told {
             return routes.remark(WRITES).with(rest.with("typed_per_filter_config", filter::on()));
         }
@@ -233,6 +239,10 @@ pub(super) fn kept<'r>(rules: impl IntoIterator<Item = &'r RuleSet>) -> List {
     }
     kept
 }
+
+/// Why what is no read may stand still for longer.
+const SLOW: &str = "To complete an upload of thousands of parts a store may take minutes, and say \
+                    nothing meanwhile.";
 
 /// Why writes meet the filter.
 const WRITES: &str = "What a client writes or deletes is not to be replaced by a copy that began before: the \

@@ -94,6 +94,8 @@ impl DataPath {
 pub struct Timeouts {
     /// From the end of a client's request until the head of the store's response.
     pub response: Duration,
+    /// The same where the client writes: it may complete an upload.
+    pub write: Duration,
     /// How long a stream, held or not, may stand still, and a connection without a request.
     pub idle: Duration,
     /// How long requests under way, and calls of the filter, may go on once the gateway stops.
@@ -106,6 +108,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             response: Duration::from_secs(60),
+            write: Duration::from_secs(300),
             idle: Duration::from_secs(300),
             drain: Duration::from_secs(10),
             reload: Duration::from_secs(1),

@@ -93,7 +93,7 @@ pub(super) fn find(worker: &Worker, method: &Method, target: &Target) -> Option<
         is_signed: readdressed.is_some(),
         readdressed,
         is_origin: false,
-        patience: worker.timeouts.response,
+        patience: if is_read { worker.timeouts.response } else { worker.timeouts.write },
         idle: None,
     })
 }

@@ -3,11 +3,32 @@
 use super::*;
 use crate::miss_route::FRAMING;
 
+/// The first range of an object, where nobody has changed the bounds.
+const FIRST_RANGE: usize = 512 << 10;
+
 impl Bench {
     pub(super) fn backfill(&mut self, key: &str) {
-        let (plan, origin) = Self::plan(key, None);
-        let effects = self.engine.backfill(plan, origin, Moment(self.now));
+        self.backfill_from("o", key);
+    }
+
+    /// One of another origin.
+    fn backfill_from(&mut self, host: &str, key: &str) {
+        let (plan, _) = Self::plan(key, None);
+        let effects = self.engine.backfill(plan, route_from(host, key), Moment(self.now));
         self.take(effects);
+    }
+
+    /// The bounds that nobody has changed.
+    fn by_default() -> Self {
+        let mut configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+        configuration.limits = Limits::default();
+        Self { engine: Engine::new(Rc::new(configuration)), ..Self::new() }
+    }
+
+    /// The paths of what is asked of origins.
+    fn fetches(&self) -> Vec<&str> {
+        let lines = self.calls.iter().filter_map(|(_, line, _)| line.strip_prefix("GET "));
+        lines.map(str::trim_end).collect()
     }
 
     /// Answers a range of `/k`.
@@ -36,7 +57,9 @@ fn ask(bench: &mut Bench, path: &str, headers: &[(&str, &str)], body: &[u8]) {
     let (id, _, _) = bench.calls.remove(at);
     let framing = (FRAMING, "HTTP/1.1 chunked");
     let headers = Headers::from_pairs(headers.iter().copied().chain([framing]));
-    let answer = CallAnswer { headers, body_bytes: body.len() as u64, body: body.to_vec() };
+    let body_bytes = body.len() as u64;
+    let body = if bench.engine.wants_body(id, body_bytes) { body.to_vec() } else { Vec::new() };
+    let answer = CallAnswer { headers, body_bytes, body };
     let effects = bench.engine.on_call_answer(id, answer, Moment(bench.now));
     bench.take(effects);
 }
@@ -245,4 +268,82 @@ fn a_size_that_can_never_be_stored_ends_it() {
         assert!(bench.lines[0].contains(told), "{:?}", bench.lines);
         assert!(bench.calls.is_empty() && bench.engine.is_idle());
     }
+}
+
+#[test]
+fn a_range_takes_what_it_asks_for_and_many_are_fetched_at_once() {
+    let mut bench = Bench::by_default();
+    for key in 0..40 {
+        bench.backfill(&key.to_string());
+    }
+    assert_eq!(bench.only_fetches(), 16);
+    let used = bench.engine.account().used();
+    assert_eq!((used.here, used.there), (16 * FIRST_RANGE, 16 * FIRST_RANGE));
+    // A small object leaves its place to the next one.
+    ask(&mut bench, "/0", &part("bytes 0-2/3"), b"abc");
+    assert_eq!(bench.fetches().last(), Some(&"/16"), "{:?}", bench.fetches());
+}
+
+#[test]
+fn an_origin_that_stands_still_keeps_its_place_for_a_second() {
+    let mut bench = Bench::by_default();
+    // As many as are fetched at once of an origin that stands still, and then others'.
+    for key in 0..40 {
+        bench.backfill(&format!("still/{key}"));
+    }
+    for key in 0..3 {
+        bench.backfill_from("p", &format!("well/{key}"));
+    }
+    let is_well = |bench: &Bench| bench.fetches().iter().any(|path| path.starts_with("/well"));
+    assert!(!is_well(&bench));
+    bench.pass(Duration::from_millis(1_001));
+    bench.pass(Duration::from_millis(1_001));
+    assert!(is_well(&bench), "{:?}", bench.fetches());
+    let still = bench.fetches().iter().filter(|path| path.starts_with("/still")).count();
+    assert_eq!(still, 16, "no more of those that stand still");
+    for key in 0..3 {
+        ask(&mut bench, &format!("/well/{key}"), &part("bytes 0-2/3"), b"abc");
+        bench.answer(&format!("PUT /b/well/{key} *"), "200", "e", "");
+    }
+}
+
+#[test]
+fn who_gives_objects_only_whole_is_asked_for_all_of_one_at_once() {
+    let mut bench = Bench::by_default();
+    bench.backfill("k");
+    // Three mebibytes have come for a range of half of one.
+    let body = vec![7; 3 << 20];
+    ask(&mut bench, "/k", &[(":status", "200")], &body);
+    assert_eq!(bench.body("PUT /b/k *").len(), 3 << 20, "there was room for it");
+    for key in ["l", "m", "n"] {
+        bench.backfill(key);
+    }
+    let booked = bench.engine.account().used().there - (3 << 20);
+    assert_eq!(booked, 2 * (8 << 20), "two of 8 MiB, by `object_bytes`");
+    // Ranges without a strong ETag may be of two objects, and all of it is one.
+    let weak = [(":status", "206"), ("content-range", "bytes 0-2/5")];
+    ask(&mut bench, "/l", &weak, b"abc");
+    assert!(bench.lines.last().unwrap().contains("no strong ETag"), "it was asked for all");
+    // One that gives ranges is asked for them again.
+    ask(&mut bench, "/m", &part("bytes 0-2/3"), b"abc");
+    let mut other = Bench::by_default();
+    other.backfill("k");
+    ask(&mut other, "/k", &weak, b"abc");
+    assert!(other.lines.is_empty(), "it is asked for once more, for all of it");
+    ask(&mut other, "/k", &[(":status", "206"), ("content-range", "bytes 0-4/5")], b"abcde");
+    assert_eq!(other.body("PUT /b/k *"), b"abcde");
+}
+
+#[test]
+fn what_finds_no_room_when_it_comes_whole_is_asked_for_again() {
+    let mut bench = Bench::by_default();
+    bench.backfill("k");
+    let others = bench.leave(3 << 20);
+    let body = vec![7; 3 << 20];
+    ask(&mut bench, "/k", &[(":status", "200")], &body);
+    assert!(bench.calls.is_empty() && bench.lines.is_empty(), "{:?}", bench.lines);
+    drop(others);
+    bench.pass(Duration::from_millis(100));
+    ask(&mut bench, "/k", &[(":status", "200")], &body);
+    assert_eq!(bench.body("PUT /b/k *").len(), 3 << 20);
 }

@@ -5,6 +5,7 @@ use super::*;
 #[test]
 fn a_store_that_falls_behind_is_not_waited_for() {
     let mut bench = Bench::new();
+    let _others = bench.leave(12);
     let id = bench.begin("k", Some(24)).unwrap();
     bench.bytes(id, b"abcdefgh");
     assert!(bench.engine.wants_bytes(id, 1));
@@ -19,6 +20,7 @@ fn a_store_that_falls_behind_is_not_waited_for() {
 #[test]
 fn only_what_the_store_had_no_time_for_is_fetched_again() {
     let mut bench = Bench::new();
+    let _others = bench.leave(12);
     let (plan, origin) = Bench::plan("k", Some(22));
     let plan = Plan { validator: Some("\"v\"".to_owned()), ..plan };
     let id = bench.engine.begin(plan, origin, Moment(bench.now)).unwrap();
@@ -134,7 +136,7 @@ fn what_fits_into_one_put_is_none_of_several_parts_though_memory_was_short() {
     let mut bench = Bench::with_memory(300);
     // All memory here is taken by streams that have come to a stop.
     let mut others = Vec::new();
-    while bench.engine.account().has_room(1, 0, crate::account::Taker::Stream) {
+    while bench.engine.account().has_room(1, 0, Taker::Stream) {
         let id = bench.begin(&format!("o{}", others.len()), None).unwrap();
         bench.bytes(id, &[7; 3]);
         others.push(id);

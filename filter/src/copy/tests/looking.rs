@@ -107,7 +107,11 @@ fn a_completion_has_more_time_than_a_part() {
         .iter()
         .filter_map(|effect| match effect {
             Effect::Call(_, call) => Some(call.timeout),
-            Effect::Answer(..) | Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => None,
+            Effect::Answer(..)
+            | Effect::Claim(_)
+            | Effect::Count(_)
+            | Effect::Lease(_)
+            | Effect::Release(_) => None,
             Effect::Log(_) | Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,
         })
         .collect();

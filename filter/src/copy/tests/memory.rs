@@ -109,6 +109,10 @@ impl World {
                 Effect::Wake => woken = true,
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Answer(..) | Effect::Resume(_) => panic!("a copy answers nobody"),
+                Effect::Claim(lease) => {
+                    let effects = self.engine.on_lease(&lease, true);
+                    self.take(effects);
+                }
                 Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => {}
             }
         }
@@ -262,7 +266,7 @@ proptest! {
         memory in prop_oneof![Just(3_000_u64), Just(20_000), Just(300_000), Just(64 << 20)],
         part in prop_oneof![Just(500_u64), Just(5_000), Just(8 << 20)],
         object in prop_oneof![Just(400_u64), Just(8_000)],
-        backfills in 1_u64..5,
+        backfills in 1_u64..20,
         events in proptest::collection::vec(event(), 0..150),
     ) {
         let mut configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();

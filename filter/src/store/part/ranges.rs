@@ -1,7 +1,7 @@
 //! Parts that are fetched, range by range: which range is next, what it takes, and its bytes.
 
 use super::Parts;
-use crate::account::{Held, MAX_RANGE, RANGE, Taker};
+use crate::account::{Held, MAX_RANGE, Taker};
 use crate::digest::Mismatch;
 use crate::http::headers::Headers;
 
@@ -9,6 +9,7 @@ impl Parts {
     /// Takes in a range that was asked for: it is within one part. False where there is no room for
     /// that, which has turned out to be larger than it was thought.
     pub(crate) fn push_range(&mut self, mut bytes: Held) -> bool {
+        let is_first = self.is_untouched();
         // An origin may send more than was asked for: that is asked for in its turn.
         bytes.truncate(self.size.saturating_sub(self.filling.len()));
         if !self.filling.is_empty() {
@@ -19,8 +20,9 @@ impl Parts {
             return has_room;
         }
         // What the host has handed out becomes the part, where it is all of that.
+        // Of an object that is new nothing more is taken: the next range makes room for its part.
         let part = self.part_length();
-        if bytes.len() < part && !bytes.grow(part, Taker::Begun) {
+        if bytes.len() < part && !is_first && !bytes.grow(part, Taker::Begun) {
             return false;
         }
         self.check.update(&bytes);
@@ -57,13 +59,11 @@ impl Parts {
     /// The most that is fetched at once. Where memory is too short for a range beside the part that
     /// it is of, a range is a part.
     pub(crate) fn range(&self) -> usize {
-        let here = self.account.limit().here;
-        let is_tight = self.size.saturating_add(2 * RANGE) > here;
-        match self.size {
-            size @ ..=MAX_RANGE if is_tight || self.is_untouched() => size,
-            size if self.is_untouched() => size.min(MAX_RANGE).min(here / 4).max(1),
-            size => size.min(RANGE),
-        }
+        let range = match self.is_untouched() {
+            true => self.account.first_range(),
+            false => self.account.range(),
+        };
+        self.size.min(range.unwrap_or(MAX_RANGE))
     }
 
     /// The first and the last byte of the range to be fetched next, within one part.
@@ -74,14 +74,27 @@ impl Parts {
         (self.at, end.saturating_sub(1))
     }
 
-    /// The room that the part takes whose first range comes next, where that is not all of it.
+    /// The room that the part takes whose room is made with the next range. Of an object of which
+    /// nothing is known, the range is all that is taken.
     pub(crate) fn range_growth(&self) -> usize {
         let part = self.part_length();
-        if self.filling.is_empty() && self.range() < part { part } else { 0 }
+        let is_one = self.filling.is_empty() && (self.is_untouched() || self.range() >= part);
+        if is_one || self.is_begun_part() { 0 } else { part }
     }
 
     /// Who takes the memory of the next range.
     pub(crate) fn range_taker(&self) -> Taker {
-        if self.filling.is_empty() { Taker::InTurn } else { Taker::Begun }
+        if self.is_begun_part() { Taker::Begun } else { Taker::InTurn }
+    }
+
+    /// Whether there is no part yet, and at most one range of it.
+    pub(crate) fn is_new(&self) -> bool {
+        let has_first = self.at == self.filling.len() as u64 && !self.is_begun_part();
+        self.is_untouched() || (!self.filling.is_empty() && has_first)
+    }
+
+    /// Whether the part that the next byte is of has the room of all of it.
+    fn is_begun_part(&self) -> bool {
+        !self.filling.is_empty() && self.filling.capacity() >= self.part_length()
     }
 }
