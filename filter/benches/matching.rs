@@ -26,6 +26,11 @@ fn last_rule_applies(bencher: Bencher<'_, '_>, rules: usize) {
     let key = format!("folder-{rules:02}/some/where/below/picture.jpg");
     let answer = BucketResponse { status: 404, source: Source::Bucket, deleted: false };
     let headers = Headers::default();
-    let request = RequestView { method: Method::Get, key: key.as_bytes(), headers: &headers };
+    let request = RequestView {
+        method: Method::Get,
+        key: key.as_bytes(),
+        headers: &headers,
+        is_processed: false,
+    };
     bencher.bench(|| first_match(black_box(&set), black_box(request), answer).is_ok());
 }

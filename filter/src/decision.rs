@@ -112,10 +112,11 @@ fn decide(
 /// The reason why it stays.
 pub(crate) fn decide_response(
     configuration: &Configuration,
-    request: ObjectRequest,
+    mut request: ObjectRequest,
     sequence: Sequence,
     response: BucketResponse,
 ) -> Result<Decision, Pass> {
+    request.name_by(sequence.0);
     let nothing = RuleSet::default();
     let rules = configuration.bucket(&request.bucket).map_or(&nothing, |b| &b.rules);
     let rule = matching::first_match(rules, request.view(), response)?;
@@ -144,7 +145,7 @@ fn act(
             let location = external.location(&request);
             let outcome = Outcome::Redirected { code: external.code, location: &location };
             Decision::Answer(Conclusion {
-                reply: Reply::redirect(external.code, &location),
+                reply: Reply::redirect(external.code, &location, &request),
                 metric: Metric::Redirected,
                 line: report.line(&outcome),
             })

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::http::query::PROCESS;
 use crate::reason::Pass;
 use crate::request::{Method, RequestView};
 use crate::rule::{Action, IncludeHeader, Rule, RuleSet, Statuses};
@@ -89,6 +90,10 @@ pub fn first_match_behind<'r>(
     match rule {
         // A HEAD meets the rule its GET would meet, or none.
         Some(rule) if request.method == Method::Head && !rule.allows_head() => Err(Pass::Method),
+        // What nobody is asked for would be answered by another object.
+        Some(rule) if request.is_processed && !rule.passes_process() => {
+            Err(Pass::Subresource(PROCESS))
+        }
         // The match is made: a later rule must not bring back what was deleted either.
         Some(Rule { action: Action::Mirror(_), .. }) if answer.deleted => Err(Pass::Deleted),
         Some(rule) => Ok(rule),
@@ -141,7 +146,7 @@ mod tests {
     use crate::http::headers::Headers;
 
     fn named<'a>(key: &'a str, headers: &'a Headers) -> RequestView<'a> {
-        RequestView { method: Method::Get, key: key.as_bytes(), headers }
+        RequestView { method: Method::Get, key: key.as_bytes(), headers, is_processed: false }
     }
 
     const RULES: &str = r#"{"RoutingRules": [
@@ -253,8 +258,12 @@ mod tests {
         for (key, status, deleted, expected) in cases {
             let answer = BucketResponse { status, source: Source::Bucket, deleted };
             let headers = Headers::default();
-            let request =
-                RequestView { method: Method::Head, key: key.as_bytes(), headers: &headers };
+            let request = RequestView {
+                method: Method::Head,
+                key: key.as_bytes(),
+                headers: &headers,
+                is_processed: false,
+            };
             let found = first_match(&rules, request, answer).map(|rule| rule.number);
             assert_eq!(found, expected, "{key} {answer:?}");
         }

@@ -61,7 +61,7 @@ impl Miss {
             TooLarge::Redirect => {
                 let location = asked.location();
                 Conclusion {
-                    reply: Reply::redirect(302, &location),
+                    reply: Reply::redirect(302, &location, &self.request),
                     metric: Metric::TooLarge,
                     line: self.report.line(&Outcome::TooLarge { location: &location }),
                 }
@@ -86,8 +86,10 @@ impl Miss {
                 Body::Object(Rc::new(Object::plain(Rc::clone(body))), 0..size)
             }
         };
+        let mut headers = answer.headers.clone();
+        self.request.sign_off(&mut headers);
         Conclusion {
-            reply: Reply { status: answer.status, headers: answer.headers.clone(), body },
+            reply: Reply { status: answer.status, headers, body },
             metric: Metric::Mirrored,
             line: self.report.line(&outcome),
         }
@@ -109,10 +111,16 @@ impl Miss {
         let location = self.origin.location();
         let outcome = Outcome::Sent { code, location: &location, storing: self.storing() };
         Conclusion {
-            reply: Reply::redirect(code, &location),
+            reply: Reply::redirect(code, &location, &self.request),
             metric: Metric::Redirected,
             line: self.report.line(&outcome),
         }
+    }
+
+    /// The line on headers of an object that no store can be told, where there are some.
+    pub(crate) fn unkept(&self, asked: &OriginRequest, names: &[&str]) -> Option<String> {
+        let (url, names) = (asked.url(), names.join(", "));
+        (!names.is_empty()).then(|| self.report.line(&Outcome::Unkept { url: &url, names: &names }))
     }
 
     /// The line on an origin that has nothing, where the next rule is tried.

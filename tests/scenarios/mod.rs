@@ -12,6 +12,7 @@
 //!
 //! What is expected comes from OSS's documents and the project's own decisions, not from the code.
 
+mod answers;
 mod behind;
 mod buckets;
 mod conditions;

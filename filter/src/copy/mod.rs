@@ -346,6 +346,7 @@ impl Copies {
             && let Some(copy) = self.copies.get_mut(copy)
         {
             match why {
+                DispatchError::NoCluster if *is_range => copy.lose(NotStored::OriginUnknown),
                 DispatchError::NoCluster => copy.lose(NotStored::NoCluster),
                 DispatchError::NoHost if *is_range => copy.lose(NotStored::NoAddress),
                 DispatchError::NoHost => {}

@@ -18,7 +18,7 @@ use crate::miss::Miss;
 use crate::miss_route;
 use crate::origin::{Passed, Route, Unheard, Verdict};
 use crate::reason::{MirrorFailure, NotStored};
-use crate::reply::Reply;
+use crate::reply::{self, Reply};
 use crate::report::Outcome;
 use crate::request::Method;
 use crate::time::Moment;
@@ -61,8 +61,9 @@ pub(crate) enum Answered {
         headers: HeaderList,
         storing: Option<Storing>,
         /// What is told at once.
-        line: Option<String>,
-        not_stored: bool,
+        lines: Vec<String>,
+        /// What is counted beside [`Answered::COUNTED`].
+        counts: Vec<Metric>,
     },
 }
 
@@ -196,7 +197,8 @@ impl InFlight {
             return self.unmet(reply, length);
         }
         let mut headers = HeaderList::new().with(":status", status.to_string());
-        headers.extend(&own);
+        // The bucket knows ranges, and has the object soon.
+        headers.extend(&reply::described(&own, &tag, &self.miss.request));
         let range = if status == 206 { answer.get("content-range") } else { None };
         for (name, value) in
             [("content-length", answer.get("content-length")), ("content-range", range)]
@@ -205,9 +207,11 @@ impl InFlight {
                 headers.add(name, value);
             }
         }
-        // The bucket knows ranges, and has the object soon.
-        headers.add("accept-ranges", "bytes");
-        headers.add("x-oss-tag", tag);
+        let (mut lines, mut counts) = (Vec::new(), Vec::new());
+        if let Some(line) = self.miss.unkept(origin, &found.unkept) {
+            lines.push(line);
+            counts.push(Metric::HeadersUnkept);
+        }
         // What ends with its connection is not copied on its way. Where the origin knows ranges, they
         // bring it with its length.
         let by_ranges = answer.get("accept-ranges") == Some(b"bytes");
@@ -224,9 +228,9 @@ impl InFlight {
                 client: Some(status),
                 stored: Some(Err(why)),
             };
-            let line = Some(self.miss.report.line(&outcome));
-            let not_stored = why != NotStored::ByRule;
-            return Answered::Streams { headers, storing: None, line, not_stored };
+            lines.push(self.miss.report.line(&outcome));
+            counts.extend((!why.is_meant()).then_some(Metric::NotStored));
+            return Answered::Streams { headers, storing: None, lines, counts };
         }
         let check = origin.check(answer);
         let validator = backfill::validator(answer);
@@ -234,7 +238,7 @@ impl InFlight {
         let route = self.route.clone();
         let storing = if is_copied { storing(plan, route) } else { Storing::Later(plan, route) };
         let storing = Some(storing);
-        Answered::Streams { headers, storing, line: None, not_stored: false }
+        Answered::Streams { headers, storing, lines, counts }
     }
 
     /// The client does not want this version. The bucket lacks the object all the same, and gets it.
@@ -260,9 +264,10 @@ impl InFlight {
                 if let Some(length) = answer.get("content-length") {
                     headers.add("content-length", length);
                 }
+                self.miss.request.sign_off(&mut headers);
                 let outcome = Outcome::Passed { url: &self.route.initial().url(), status };
-                let line = Some(self.miss.report.line(&outcome));
-                Answered::Streams { headers, storing: None, line, not_stored: false }
+                let lines = vec![self.miss.report.line(&outcome)];
+                Answered::Streams { headers, storing: None, lines, counts: Vec::new() }
             }
             verdict @ (Verdict::Absent
             | Verdict::Failed(_)

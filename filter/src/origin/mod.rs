@@ -108,16 +108,18 @@ impl OriginRequest {
         if !mirror.pass_original_slashes {
             path = path.trim_start_matches('/').to_owned();
         }
-        let mut headers = mirror.headers.apply(&request.headers);
+        let mut headers = mirror.headers.apply(&request.headers, !mirror.proxy_pass);
         for (name, standard) in [("accept", "*/*"), ("user-agent", USER_AGENT)] {
             if headers.get(name).is_none() {
                 headers.add(name, standard);
             }
         }
-        let query = match mirror.pass_query_string {
+        let passed = match mirror.pass_query_string {
             true => query::for_others(&request.query),
             false => String::new(),
         };
+        let halves = [url.query(), &passed].into_iter().filter(|half| !half.is_empty());
+        let query = halves.collect::<Vec<_>>().join("&");
         let place = Place {
             scheme: url.scheme(),
             authority: url.authority().to_owned(),
@@ -137,17 +139,16 @@ impl OriginRequest {
     /// The place is none of them, or no place at all.
     pub fn follow<'c>(
         &self,
-        location: &str,
+        location: &[u8],
         cluster_of: impl Fn(&str) -> Option<&'c str>,
     ) -> Result<Self, MirrorFailure> {
-        let unknown = |place: &str| MirrorFailure::UnknownOrigin(place.to_owned());
-        let place = self.place.resolve(location).ok_or_else(|| unknown("no HTTP URL"))?;
+        let place = self.place.follow(location).ok_or(MirrorFailure::NoUrl)?;
         let origin = place.origin();
         let cluster = match origin == self.place.origin() {
             true => Some(self.cluster.as_str()),
             false => cluster_of(&origin),
         };
-        let cluster = cluster.ok_or_else(|| unknown(&origin))?;
+        let cluster = cluster.ok_or(MirrorFailure::UnknownOrigin(origin))?;
         Ok(self.moved(place, cluster))
     }
 
@@ -283,7 +284,7 @@ mod tests {
             "https://q" => Some("other"),
             _ => None,
         };
-        let to = |from: &OriginRequest, place: &str| from.follow(place, known).unwrap();
+        let to = |from: &OriginRequest, place: &str| from.follow(place.as_bytes(), known).unwrap();
         // `c` is the cluster it was built with.
         assert_eq!(to(&signed, "/b").cluster, "c");
         assert_eq!(to(&signed, "https://o/b").cluster, "c");
@@ -291,7 +292,7 @@ mod tests {
         assert_eq!(other.cluster, "other");
         assert_eq!(to(&other, "/c").cluster, "other");
         assert_eq!(to(&other, "https://o/b").cluster, "unsigned");
-        assert!(signed.follow("https://z/", known).is_err());
+        assert!(signed.follow(b"https://z/", known).is_err());
     }
 
     #[test]
