@@ -13,6 +13,8 @@ mod bad_rules;
 mod boto3;
 /// Many clients that miss one key at once, and clients that leave.
 mod concurrency;
+/// What is counted.
+mod counters;
 /// What a miss and a store that closes connections cost a streaming Envoy.
 mod envoy_connections;
 /// What `b2o envoy` writes, taken by Envoy.

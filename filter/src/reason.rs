@@ -502,3 +502,34 @@ impl fmt::Display for NotStored {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_an_object_was_not_had_is_why_it_is_not_stored() {
+        use MirrorFailure as Failed;
+        let other = |failure: &Failed| NotStored::from(failure).to_string();
+        for failure in [
+            Failed::Inside,
+            Failed::Loop,
+            Failed::MetadataTooLarge,
+            Failed::NoAddress,
+            Failed::NoCluster,
+            Failed::NoUrl,
+            Failed::Partial,
+            Failed::Short { expected: 2, found: 1 },
+            Failed::TimedOut,
+            Failed::Unreachable,
+        ] {
+            assert_eq!(other(&failure), failure.to_string());
+        }
+        let elsewhere = other(&Failed::UnknownOrigin("http://h".to_owned()));
+        assert!(elsewhere.contains("a server that the configuration does not name"));
+        assert!(other(&Failed::TooLarge { limit: 5 }).contains("the 5 that are allowed"));
+        assert!(other(&Failed::Overloaded).contains("too many objects wait to be fetched"));
+        assert_eq!(other(&Failed::Status(503)), "the origin answered 503 by then");
+        assert!(other(&Failed::Broken).contains("stopped coming"));
+    }
+}

@@ -91,6 +91,7 @@ fn ignorant(on: Path) -> Row {
 fn unsatisfiable(on: Path) -> Vec<Row> {
     vec![
         asked("a range behind the end", "/behind", "0123456789", "bytes=10-")
+            .says("client got 416")
             .error(416, "InvalidRange", "")
             .header("content-range", "bytes */10")
             .fetched_as(on, "/behind", "bytes=10-")

@@ -276,6 +276,12 @@ impl<'g> Bench<'g> {
             let expected = format!("{least} at least");
             self.fail(&name, "the lines in the log", &expected, &format!("{lines_now:#?}"));
         }
+        for words in &row.says {
+            if !lines_now.iter().any(|line| line.contains(words)) {
+                let name = format!("{} / {}", self.group.name, row.name);
+                self.fail(&name, "the lines in the log", words, &format!("{lines_now:#?}"));
+            }
+        }
         for line in &lines_now {
             evidence.add(Aspect::Line, &self.nameless(line));
         }

@@ -5,8 +5,6 @@
 //! Signatures cover text, and stores refuse what they cannot read. So what can be said in ASCII is
 //! said in it, and the rest is left out.
 
-use std::fmt::Write as _;
-
 use super::{date, percent};
 
 /// What is said in place of an Expires that is no date: it means "long ago" (RFC 9111, section 5.3).
@@ -22,44 +20,54 @@ pub fn is_of_the_answer(name: &str) -> bool {
     OF_THE_ANSWER.contains(&name) || name.starts_with("access-control-")
 }
 
-/// The value of one of an object's headers in ASCII; `None` where that cannot be. The name must be
-/// lower case.
+/// The value of one of an object's headers in ASCII; `None` where nothing is left of it. The name must
+/// be lower case.
 #[must_use]
 pub fn in_ascii(name: &str, value: &[u8]) -> Option<String> {
     let value = text(value);
-    let value = value.trim();
-    match name {
-        "content-disposition" => disposition(value),
-        "content-encoding" => content_encoding(value),
-        "content-type" => parameters(value, |_, _| Vec::new()),
-        "expires" => Some(date::text(date::seconds(value).unwrap_or(LONG_AGO))),
-        _ => Some(value).filter(|value| value.is_ascii()).map(str::to_owned),
-    }
-    .filter(|value| !value.is_empty())
+    let said = match name {
+        "content-encoding" => codings(&value),
+        "content-disposition" | "content-type" if !value.is_ascii() => parameters(&value),
+        "expires" => date::text(date::seconds(&value).unwrap_or(LONG_AGO)),
+        _ => value,
+    };
+    let is_visible = said.bytes().all(|byte| (b' '..0x7f).contains(&byte));
+    (is_visible && !said.is_empty()).then_some(said)
 }
 
 /// The value of user metadata in ASCII: as it is, or as S3 says it (RFC 2047).
 #[must_use]
 pub fn metadata_in_ascii(value: &[u8]) -> String {
     let value = text(value);
-    let value = value.trim();
     if value.is_ascii() {
-        return value.to_owned();
+        return value;
     }
-    let mut word = "=?UTF-8?Q?".to_owned();
-    for byte in value.bytes() {
-        match byte {
-            b' ' => word.push('_'),
-            b'=' | b'?' | b'_' | 0x7f.. => hexadecimal(&mut word, '=', byte),
-            byte => word.push(char::from(byte)),
+    let mut word = base64(value.as_bytes());
+    while word.len() % 4 != 0 {
+        word.push('=');
+    }
+    ["=?UTF-8?B?", &word, "?="].concat()
+}
+
+/// Base64 without its padding (RFC 4648, section 4).
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let bits = (0..3).fold(0_usize, |bits, at| {
+            (bits << 8) | usize::from(group.get(at).copied().unwrap_or_default())
+        });
+        for digit in 0..=group.len() {
+            let at = (bits >> (18 - 6 * digit)) & 63;
+            text.push(char::from(DIGITS.get(at).copied().unwrap_or_default()));
         }
     }
-    word.push_str("?=");
-    word
+    text
 }
 
 /// What bytes say: UTF-8, or else Latin-1, of which HTTP once was. A tab is a blank.
 fn text(value: &[u8]) -> String {
+    let value = value.trim_ascii();
     let text = match std::str::from_utf8(value) {
         Ok(text) => text.to_owned(),
         Err(_) => value.iter().copied().map(char::from).collect(),
@@ -69,98 +77,96 @@ fn text(value: &[u8]) -> String {
 
 /// A list of codings without `aws-chunked`: by that a client of S3's sends what it signs in pieces,
 /// and no store that takes it so keeps it so.
-fn content_encoding(value: &str) -> Option<String> {
-    let codings = value.split(',').map(str::trim);
-    let own = codings.filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"));
-    let own: Vec<&str> = own.filter(|coding| !coding.is_empty()).collect();
-    Some(own.join(", ")).filter(|codings| codings.is_ascii())
-}
-
-/// A file name in other letters is said twice: with a `_` for each, and so that all who know RFC 6266
-/// find the right one.
-fn disposition(value: &str) -> Option<String> {
-    let has_extended = split(value).any(|part| is_named(part, "filename*"));
-    parameters(value, |name, value| match name {
-        "filename" => {
-            let ascii: String = value.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();
-            let mut both = vec![format!("filename=\"{}\"", quoted(&ascii))];
-            if !has_extended {
-                both.push(format!("filename*=UTF-8''{}", percent::encode_url(&value)));
-            }
-            both
-        }
-        "filename*" => {
-            let mut ascii = String::new();
-            for byte in value.bytes() {
-                match byte {
-                    0x80.. => hexadecimal(&mut ascii, '%', byte),
-                    byte => ascii.push(char::from(byte)),
-                }
-            }
-            vec![format!("filename*={ascii}")]
-        }
-        _ => Vec::new(),
-    })
-}
-
-/// A value with parameters, of which those in other letters are said as told.
-fn parameters(value: &str, say: impl Fn(&str, String) -> Vec<String>) -> Option<String> {
-    if value.is_ascii() {
-        return Some(value.to_owned());
-    }
-    let mut parts = split(value);
-    let mut kept = vec![parts.next().filter(|first| first.is_ascii())?.to_owned()];
-    for part in parts {
-        match part.split_once('=') {
-            _ if part.is_ascii() => kept.push(part.to_owned()),
-            Some((name, value)) => {
-                kept.extend(say(&name.trim().to_ascii_lowercase(), unquoted(value.trim())));
-            }
-            None => {}
+fn codings(value: &str) -> String {
+    let mut own = String::new();
+    for coding in value.split(',').map(str::trim_ascii) {
+        if !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked") {
+            add(&mut own, ", ", coding);
         }
     }
-    Some(kept.join("; "))
+    own
 }
 
-fn is_named(part: &str, name: &str) -> bool {
-    part.split_once('=').is_some_and(|(found, _)| found.trim().eq_ignore_ascii_case(name))
+/// A value without those of its parameters that are in other letters. A file name is said twice: with
+/// a `_` for each letter, and so that all who know RFC 6266 find the right one.
+fn parameters(value: &str) -> String {
+    let (mut said, mut extended) = (String::new(), String::new());
+    let mut rest = value;
+    while !rest.is_empty() {
+        let (part, behind) = cut(rest);
+        rest = behind;
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let is_named = |known| name.trim_ascii().eq_ignore_ascii_case(known);
+        if is_named("filename*") {
+            extended = value.bytes().map(encoded).collect();
+        } else if part.is_ascii() {
+            add(&mut said, "; ", part.trim_ascii());
+        } else if said.is_empty() {
+            return said;
+        } else if is_named("filename") {
+            let (plain, ascii) = file_name(value.trim_ascii());
+            add(&mut said, "; ", &["filename=\"", &ascii, "\""].concat());
+            if extended.is_empty() {
+                extended = ["UTF-8''", &percent::encode_url(&plain)].concat();
+            }
+        }
+    }
+    if !extended.is_empty() {
+        add(&mut said, "; filename*=", extended.trim_ascii());
+    }
+    said
 }
 
-/// What stands between the semicolons that stand in no quotes.
-fn split(value: &str) -> impl Iterator<Item = &str> {
+fn encoded(byte: u8) -> String {
+    match byte {
+        0x80.. => percent::encode_byte(byte).to_owned(),
+        byte => char::from(byte).to_string(),
+    }
+}
+
+/// A file name as it is, and between quotes with nothing but ASCII.
+fn file_name(value: &str) -> (String, String) {
+    let (mut plain, mut ascii) = (String::new(), String::new());
+    let inside = value.strip_prefix('"').map(|inside| inside.strip_suffix('"').unwrap_or(inside));
+    let mut is_escaped = false;
+    for c in inside.unwrap_or(value).chars() {
+        is_escaped = c == '\\' && inside.is_some() && !is_escaped;
+        if is_escaped {
+            continue;
+        }
+        plain.push(c);
+        if matches!(c, '"' | '\\') {
+            ascii.push('\\');
+        }
+        ascii.push(if c.is_ascii() { c } else { '_' });
+    }
+    (plain, ascii)
+}
+
+/// What stands before the first semicolon that stands in no quotes, and behind it.
+fn cut(value: &str) -> (&str, &str) {
     let (mut is_quoted, mut is_escaped) = (false, false);
-    let parts = value.split(move |c| {
-        match c {
+    for (at, byte) in value.bytes().enumerate() {
+        match byte {
             _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = is_quoted,
-            '"' => is_quoted = !is_quoted,
+            b'\\' => is_escaped = is_quoted,
+            b'"' => is_quoted = !is_quoted,
+            b';' if !is_quoted => {
+                let halves = value.split_at_checked(at);
+                return halves
+                    .map_or((value, ""), |(part, rest)| (part, rest.trim_start_matches(';')));
+            }
             _ => {}
         }
-        c == ';' && !is_quoted
-    });
-    parts.map(str::trim).filter(|part| !part.is_empty())
-}
-
-fn unquoted(value: &str) -> String {
-    let Some(value) = value.strip_prefix('"') else { return value.to_owned() };
-    let mut is_escaped = false;
-    let mut text = String::new();
-    for c in value.strip_suffix('"').unwrap_or(value).chars() {
-        is_escaped = c == '\\' && !is_escaped;
-        if !is_escaped {
-            text.push(c);
-        }
     }
-    text
+    (value, "")
 }
 
-fn quoted(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
-fn hexadecimal(text: &mut String, mark: char, byte: u8) {
-    // Writing into a String cannot fail.
-    let _ = write!(text, "{mark}{byte:02X}");
+fn add(list: &mut String, between: &str, item: &str) {
+    if !list.is_empty() && !item.is_empty() {
+        list.push_str(between);
+    }
+    list.push_str(item);
 }
 
 #[cfg(test)]
@@ -176,6 +182,7 @@ mod tests {
             ("cache-control", b" ", None),
             ("cache-control", "für-immer".as_bytes(), None),
             ("content-language", b"\xff", None),
+            ("content-language", b"a\r\nb", None),
             ("expires", b"Tue, 01 Apr 2025 08:00:00 GMT", Some("Tue, 01 Apr 2025 08:00:00 GMT")),
             ("expires", b"Tuesday, 01-Apr-25 08:00:00 GMT", Some("Tue, 01 Apr 2025 08:00:00 GMT")),
             ("expires", b"0", long_ago),
@@ -212,7 +219,7 @@ mod tests {
             (
                 "content-disposition",
                 "attachment; FileName*=utf-8''ü.txt; size=1".as_bytes(),
-                Some("attachment; filename*=utf-8''%C3%BC.txt; size=1"),
+                Some("attachment; size=1; filename*=utf-8''%C3%BC.txt"),
             ),
             (
                 "content-disposition",
@@ -233,8 +240,9 @@ mod tests {
         let cases: &[(&[u8], &str)] = &[
             (b"a = b?", "a = b?"),
             (b" a\tb ", "a b"),
-            ("Ä = b_?".as_bytes(), "=?UTF-8?Q?=C3=84_=3D_b=5F=3F?="),
-            (b"\xc4", "=?UTF-8?Q?=C3=84?="),
+            ("Ä = b_?".as_bytes(), "=?UTF-8?B?w4QgPSBiXz8=?="),
+            (b"\xc4", "=?UTF-8?B?w4Q=?="),
+            ("Äb".as_bytes(), "=?UTF-8?B?w4Ri?="),
         ];
         for (value, expected) in cases {
             assert_eq!(metadata_in_ascii(value), *expected);

@@ -83,6 +83,8 @@ pub enum Weight {
     Error,
     /// The file is taken, but hardly means what its author meant.
     Warning,
+    /// The file is taken, and means what it says, which may surprise.
+    Info,
 }
 
 /// One problem in a document.
@@ -117,6 +119,12 @@ impl Problem {
     #[must_use]
     pub fn warning(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
         Self { weight: Weight::Warning, ..Self::error(code, span, message) }
+    }
+
+    /// A problem that is none, but worth a word.
+    #[must_use]
+    pub fn info(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { weight: Weight::Info, ..Self::error(code, span, message) }
     }
 
     /// Makes it weigh more, or less.
@@ -185,6 +193,7 @@ impl Report {
         let level = match problem.weight {
             Weight::Error => Level::ERROR,
             Weight::Warning => Level::WARNING,
+            Weight::Info => Level::INFO,
         };
         let text = &self.document.text;
         let related = problem.related.as_ref();
@@ -261,12 +270,18 @@ impl<'a> Entry<'a> {
 /// `2 errors, 1 warning`; empty when there is neither.
 #[must_use]
 pub fn tally(errors: usize, warnings: usize) -> String {
+    tally_all(errors, warnings, 0)
+}
+
+/// The same with notes.
+#[must_use]
+pub fn tally_all(errors: usize, warnings: usize, notes: usize) -> String {
     let count = |number, word: &str| match number {
         0 => None,
         1 => Some(format!("1 {word}")),
         _ => Some(format!("{number} {word}s")),
     };
-    let counts = [count(errors, "error"), count(warnings, "warning")];
+    let counts = [count(errors, "error"), count(warnings, "warning"), count(notes, "note")];
     counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
@@ -384,5 +399,6 @@ error[wrong-type]: expected x, found y
         for (errors, warnings, text) in cases {
             assert_eq!(tally(errors, warnings), text);
         }
+        assert_eq!(tally_all(0, 1, 2), "1 warning, 2 notes");
     }
 }

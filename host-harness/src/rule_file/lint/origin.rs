@@ -74,7 +74,9 @@ pub(super) fn internal(rule: &Rule<'_>, weight: Option<Weight>) -> Vec<Problem> 
             Problem::error(Code::InternalOrigin.as_str(), origin.node.span.clone(), message);
         let help = match weight {
             Weight::Error => "name a public origin, or set `allow_internal_origins: true`",
-            Weight::Warning => "a deployment takes it with `allow_internal_origins: true`",
+            Weight::Warning | Weight::Info => {
+                "a deployment takes it with `allow_internal_origins: true`"
+            }
         };
         problems.push(problem.weighing(weight).at(origin.pointer).help(help));
         hosts.push(host);

@@ -23,6 +23,7 @@ fn found(file: &RuleFile) -> Vec<String> {
         let weight = match problem.weight {
             crate::diagnostics::Weight::Error => "error",
             crate::diagnostics::Weight::Warning => "warning",
+            crate::diagnostics::Weight::Info => "info",
         };
         format!("{line}:{column} {weight} {} {pointer}", problem.code)
     };
