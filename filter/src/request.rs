@@ -131,7 +131,8 @@ impl ObjectRequest {
     pub(crate) fn name_by(&mut self, number: u64) {
         if self.id.is_empty() {
             // Numbers that follow each other look like it no more.
-            self.id = format!("{:016X}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            self.id = format!("{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            self.id.make_ascii_uppercase();
         }
     }
 
@@ -146,7 +147,7 @@ impl ObjectRequest {
     /// refuses them where nobody has signed: anybody could have anything said of another's object.
     pub(crate) fn override_headers(&self, headers: &mut HeaderList) {
         for (name, value) in query::overrides(&self.query).filter(|_| self.is_signed) {
-            if let Some(value) = field::in_ascii(name, value.as_bytes()) {
+            if let Some(value) = field::in_ascii(name, &value) {
                 headers.remove(name);
                 headers.add(name, value);
             }
@@ -164,9 +165,9 @@ impl ObjectRequest {
         }
     }
 
-    /// The Range to be answered: of one part, as S3 has it. A HEAD has none (RFC 9110, section 14.2). One that hangs on a date is
-    /// none: not all origins heed that, and a date proves nothing of what they send. A strong ETag
-    /// does.
+    /// The Range to be answered, where it is of one part: S3 takes any other for none. A HEAD has none
+    /// (RFC 9110, section 14.2). One that hangs on a date is none: not all origins heed that, and a date
+    /// proves nothing of what they send. A strong ETag does.
     #[must_use]
     pub fn range(&self) -> Option<&[u8]> {
         let is_strong =

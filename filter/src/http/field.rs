@@ -23,30 +23,35 @@ pub fn is_of_the_answer(name: &str) -> bool {
 /// The value of one of an object's headers in ASCII; `None` where nothing is left of it. The name must
 /// be lower case.
 #[must_use]
-pub fn in_ascii(name: &str, value: &[u8]) -> Option<String> {
+pub fn in_ascii(name: &str, value: &[u8]) -> Option<Vec<u8>> {
     let value = text(value);
     let said = match name {
         "content-encoding" => codings(&value),
-        "content-disposition" | "content-type" if !value.is_ascii() => parameters(&value),
-        "expires" => date::text(date::seconds(&value).unwrap_or(LONG_AGO)),
+        "content-disposition" | "content-type" if !value.is_ascii() => {
+            parameters(&value, name == "content-disposition")
+        }
+        "expires" => {
+            let date = std::str::from_utf8(&value).ok().and_then(date::seconds);
+            date::text(date.unwrap_or(LONG_AGO)).into_bytes()
+        }
         _ => value,
     };
-    let is_visible = said.bytes().all(|byte| (b' '..0x7f).contains(&byte));
+    let is_visible = said.iter().all(|byte| (b' '..0x7f).contains(byte));
     (is_visible && !said.is_empty()).then_some(said)
 }
 
 /// The value of user metadata in ASCII: as it is, or as S3 says it (RFC 2047).
 #[must_use]
-pub fn metadata_in_ascii(value: &[u8]) -> String {
+pub fn metadata_in_ascii(value: &[u8]) -> Vec<u8> {
     let value = text(value);
     if value.is_ascii() {
         return value;
     }
-    let mut word = base64(value.as_bytes());
-    while word.len() % 4 != 0 {
+    let mut word = base64(&value);
+    while !word.len().is_multiple_of(4) {
         word.push('=');
     }
-    ["=?UTF-8?B?", &word, "?="].concat()
+    [b"=?UTF-8?B?", word.as_bytes(), b"?="].concat()
 }
 
 /// Base64 without its padding (RFC 4648, section 4).
@@ -65,104 +70,87 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// What bytes say: UTF-8, or else Latin-1, of which HTTP once was. A tab is a blank.
-fn text(value: &[u8]) -> String {
+/// What bytes say, as UTF-8: they are that, or else Latin-1, of which HTTP once was. A tab is a blank.
+fn text(value: &[u8]) -> Vec<u8> {
     let value = value.trim_ascii();
-    let text = match std::str::from_utf8(value) {
-        Ok(text) => text.to_owned(),
-        Err(_) => value.iter().copied().map(char::from).collect(),
-    };
-    text.replace('\t', " ")
+    let is_utf8 = std::str::from_utf8(value).is_ok();
+    let mut text = Vec::with_capacity(value.len());
+    for byte in value {
+        match *byte {
+            b'\t' => text.push(b' '),
+            byte @ 0x80.. if !is_utf8 => {
+                text.push(0xc0 | (byte >> 6));
+                text.push(0x80 | (byte & 0x3f));
+            }
+            byte => text.push(byte),
+        }
+    }
+    text
 }
 
 /// A list of codings without `aws-chunked`: by that a client of S3's sends what it signs in pieces,
 /// and no store that takes it so keeps it so.
-fn codings(value: &str) -> String {
-    let mut own = String::new();
-    for coding in value.split(',').map(str::trim_ascii) {
-        if !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked") {
-            add(&mut own, ", ", coding);
+fn codings(value: &[u8]) -> Vec<u8> {
+    let mut own = Vec::new();
+    for coding in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+        if coding.is_empty() || coding.eq_ignore_ascii_case(b"aws-chunked") {
+            continue;
         }
+        if !own.is_empty() {
+            own.extend_from_slice(b", ");
+        }
+        own.extend_from_slice(coding);
     }
     own
 }
 
-/// A value without those of its parameters that are in other letters. A file name is said twice: with
-/// a `_` for each letter, and so that all who know RFC 6266 find the right one.
-fn parameters(value: &str) -> String {
-    let (mut said, mut extended) = (String::new(), String::new());
-    let mut rest = value;
-    while !rest.is_empty() {
-        let (part, behind) = cut(rest);
-        rest = behind;
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let is_named = |known| name.trim_ascii().eq_ignore_ascii_case(known);
-        if is_named("filename*") {
-            extended = value.bytes().map(encoded).collect();
-        } else if part.is_ascii() {
-            add(&mut said, "; ", part.trim_ascii());
-        } else if said.is_empty() {
-            return said;
-        } else if is_named("filename") {
-            let (plain, ascii) = file_name(value.trim_ascii());
-            add(&mut said, "; ", &["filename=\"", &ascii, "\""].concat());
-            if extended.is_empty() {
-                extended = ["UTF-8''", &percent::encode_url(&plain)].concat();
-            }
+/// A value with a `_` for each letter of its parameters that is not of ASCII; behind them the file
+/// name, where one is given, so that all who know RFC 6266 find the right one. Nothing of a value that
+/// begins otherwise.
+fn parameters(value: &[u8], has_name: bool) -> Vec<u8> {
+    let mut said = Vec::new();
+    let mut is_first = true;
+    for byte in value {
+        is_first &= *byte != b';';
+        match byte {
+            ..0x80 => said.push(*byte),
+            _ if is_first => return Vec::new(),
+            0xc0.. => said.push(b'_'),
+            _ => {}
         }
     }
-    if !extended.is_empty() {
-        add(&mut said, "; filename*=", extended.trim_ascii());
+    if let Some(name) = file_name(value).filter(|_| has_name) {
+        said.extend_from_slice(b"; filename*=UTF-8''");
+        said.extend_from_slice(name.as_bytes());
     }
     said
 }
 
-fn encoded(byte: u8) -> String {
-    match byte {
-        0x80.. => percent::encode_byte(byte).to_owned(),
-        byte => char::from(byte).to_string(),
+/// The encoded file name of a Content-Disposition that says it in one way only.
+fn file_name(value: &[u8]) -> Option<String> {
+    let find =
+        |name: &[u8]| value.windows(name.len()).position(|found| found.eq_ignore_ascii_case(name));
+    if find(b"filename*").is_some() {
+        return None;
     }
-}
-
-/// A file name as it is, and between quotes with nothing but ASCII.
-fn file_name(value: &str) -> (String, String) {
-    let (mut plain, mut ascii) = (String::new(), String::new());
-    let inside = value.strip_prefix('"').map(|inside| inside.strip_suffix('"').unwrap_or(inside));
-    let mut is_escaped = false;
-    for c in inside.unwrap_or(value).chars() {
-        is_escaped = c == '\\' && inside.is_some() && !is_escaped;
-        if is_escaped {
-            continue;
-        }
-        plain.push(c);
-        if matches!(c, '"' | '\\') {
-            ascii.push('\\');
-        }
-        ascii.push(if c.is_ascii() { c } else { '_' });
-    }
-    (plain, ascii)
-}
-
-/// What stands before the first semicolon that stands in no quotes, and behind it.
-fn cut(value: &str) -> (&str, &str) {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    for (at, byte) in value.bytes().enumerate() {
+    let (mut name, mut is_quoted, mut is_escaped) = (Vec::new(), false, false);
+    for byte in value.get(find(b"filename=")? + b"filename=".len()..)? {
         match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = is_quoted,
-            b'"' => is_quoted = !is_quoted,
-            b';' if !is_quoted => {
-                let halves = value.split_at_checked(at);
-                return halves
-                    .map_or((value, ""), |(part, rest)| (part, rest.trim_start_matches(';')));
+            b'\\' if is_quoted && !is_escaped => is_escaped = true,
+            b'"' if !is_escaped && is_quoted => break,
+            b'"' if !is_escaped => is_quoted = true,
+            b';' if !is_quoted => break,
+            byte => {
+                is_escaped = false;
+                name.push(*byte);
             }
-            _ => {}
         }
     }
-    (value, "")
+    Some(percent::encode_query(name.trim_ascii()))
 }
 
-fn add(list: &mut String, between: &str, item: &str) {
+/// Adds an item to a list.
+pub(crate) fn add(list: &mut String, between: &str, item: &str) {
     if !list.is_empty() && !item.is_empty() {
         list.push_str(between);
     }
@@ -195,43 +183,43 @@ mod tests {
             (
                 "content-type",
                 "text/plain; name=\"ü;\"; charset=utf-8".as_bytes(),
-                Some("text/plain; charset=utf-8"),
+                Some("text/plain; name=\"_;\"; charset=utf-8"),
             ),
             ("content-type", b"text/\xff", None),
             ("content-disposition", b"attachment; filename=a", Some("attachment; filename=a")),
             (
                 "content-disposition",
-                b"attachment; filename=\"\xfcber; 1.txt\"",
-                Some("attachment; filename=\"_ber; 1.txt\"; filename*=UTF-8''%C3%BCber%3B%201.txt"),
-            ),
-            (
-                "content-disposition",
-                "inline;filename=\"日\\\"本\\\\.txt\"".as_bytes(),
+                b"attachment; filename=\"\xfcber; 1.txt\"; size=1",
                 Some(
-                    "inline; filename=\"_\\\"_\\\\.txt\"; filename*=UTF-8''%E6%97%A5%22%E6%9C%AC%5C.txt",
+                    "attachment; filename=\"_ber; 1.txt\"; size=1; \
+                     filename*=UTF-8''%C3%BCber%3B%201.txt",
                 ),
             ),
             (
                 "content-disposition",
+                "inline;FileName=\"日\\\"本\\\\.txt\"".as_bytes(),
+                Some(
+                    "inline;FileName=\"_\\\"_\\\\.txt\"; \
+                     filename*=UTF-8''%E6%97%A5%22%E6%9C%AC%5C.txt",
+                ),
+            ),
+            (
+                "content-disposition",
+                "attachment; filename=ü.txt ; size=1".as_bytes(),
+                Some("attachment; filename=_.txt ; size=1; filename*=UTF-8''%C3%BC.txt"),
+            ),
+            (
+                "content-disposition",
                 "attachment; filename=ü.txt; filename*=UTF-8''%C3%BC.txt".as_bytes(),
-                Some("attachment; filename=\"_.txt\"; filename*=UTF-8''%C3%BC.txt"),
+                Some("attachment; filename=_.txt; filename*=UTF-8''%C3%BC.txt"),
             ),
-            (
-                "content-disposition",
-                "attachment; FileName*=utf-8''ü.txt; size=1".as_bytes(),
-                Some("attachment; size=1; filename*=utf-8''%C3%BC.txt"),
-            ),
-            (
-                "content-disposition",
-                "attachment; filename=\"ü".as_bytes(),
-                Some("attachment; filename=\"_\"; filename*=UTF-8''%C3%BC"),
-            ),
-            ("content-disposition", "attachment; ü".as_bytes(), Some("attachment")),
+            ("content-disposition", "attachment; ü".as_bytes(), Some("attachment; _")),
             ("content-disposition", "ü; filename=a".as_bytes(), None),
         ];
         for (name, value, expected) in cases {
             let found = in_ascii(name, value);
-            assert_eq!(found.as_deref(), *expected, "{name} {}", percent::readable(value));
+            let expected = expected.map(str::as_bytes);
+            assert_eq!(found.as_deref(), expected, "{name} {}", percent::readable(value));
         }
     }
 
@@ -245,7 +233,7 @@ mod tests {
             ("Äb".as_bytes(), "=?UTF-8?B?w4Ri?="),
         ];
         for (value, expected) in cases {
-            assert_eq!(metadata_in_ascii(value), *expected);
+            assert_eq!(metadata_in_ascii(value), expected.as_bytes());
         }
     }
 }

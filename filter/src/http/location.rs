@@ -92,18 +92,20 @@ impl Place {
 /// A `Location` as a reference: what may not stand in one is encoded, or stands for something else,
 /// as in browsers and curl. Of which letters its other bytes are nobody knows, and so each stays.
 fn reference(location: &[u8]) -> String {
-    let mut text = String::new();
+    let mut text = Vec::with_capacity(location.len());
     let mut is_path = true;
     for byte in location.trim_ascii() {
         is_path &= !matches!(byte, b'?' | b'#');
         match byte {
             b'\t' => {}
-            b'\\' if is_path => text.push('/'),
-            b' ' | b'\\' | ..0x20 | 0x7f.. => text.push_str(percent::encode_byte(*byte)),
-            byte => text.push(char::from(*byte)),
+            b'\\' if is_path => text.push(b'/'),
+            b' ' | b'\\' | ..0x20 | 0x7f.. => {
+                text.extend_from_slice(percent::encode_byte(*byte).as_bytes());
+            }
+            byte => text.push(*byte),
         }
     }
-    text
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// What stands before and behind a scheme's colon, where there is a scheme.

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode, percent_decode_str};
 
 /// Parameters that make a GET on a key another operation than GetObject.
 ///
@@ -70,17 +70,31 @@ struct Parameter<'a> {
 
 impl Parameter<'_> {
     /// Its value, decoded. A `+` is a blank, as a form has it.
-    fn value(&self) -> Cow<'_, str> {
-        let value = self.raw.split_once('=').map_or("", |(_, value)| value).replace('+', " ");
-        percent_decode_str(&value).decode_utf8_lossy().into_owned().into()
+    fn value(&self) -> Vec<u8> {
+        let value = self.raw.split_once('=').map_or("", |(_, value)| value);
+        let blank = |byte| if byte == b'+' { b' ' } else { byte };
+        let value: Vec<u8> = value.bytes().map(blank).collect();
+        percent_decode(&value).collect()
     }
 }
 
 fn parameters(query: &str) -> impl Iterator<Item = Parameter<'_>> {
-    query.split('&').filter(|raw| !raw.is_empty()).map(|raw| {
-        let name = raw.split_once('=').map_or(raw, |(name, _)| name);
-        Parameter { raw, name: percent_decode_str(name).decode_utf8_lossy() }
-    })
+    let mut rest = query;
+    std::iter::from_fn(move || next(&mut rest))
+}
+
+/// The next parameter of a query. Once for all who read one: each copy would be as large.
+#[inline(never)]
+fn next<'a>(rest: &mut &'a str) -> Option<Parameter<'a>> {
+    while !rest.is_empty() {
+        let (raw, behind) = rest.split_once('&').unwrap_or((rest, ""));
+        *rest = behind;
+        if !raw.is_empty() {
+            let name = raw.split_once('=').map_or(raw, |(name, _)| name);
+            return Some(Parameter { raw, name: percent_decode_str(name).decode_utf8_lossy() });
+        }
+    }
+    None
 }
 
 /// The first parameter that makes this another operation than GetObject; `is_processed` says whether
@@ -108,21 +122,22 @@ pub enum Process {
 /// What a query says that is to be made of the object.
 #[must_use]
 pub fn process(query: &str) -> Option<Process> {
-    let found = parameters(query).filter(|parameter| parameter.name == PROCESS);
-    let is_image = |value: &str| value.starts_with("image/") || value.starts_with("style/");
-    let kinds = found.map(|parameter| match is_image(&parameter.value()) {
-        true => Process::Image,
-        false => Process::Other,
-    });
-    // Of two, nobody knows which counts.
-    kinds.reduce(|_, _| Process::Other)
+    let mut found = None;
+    for parameter in parameters(query).filter(|parameter| parameter.name == PROCESS) {
+        let value = parameter.value();
+        let is_image = value.starts_with(b"image/") || value.starts_with(b"style/");
+        // Of two, nobody knows which counts.
+        let is_one = is_image && found.is_none();
+        found = Some(if is_one { Process::Image } else { Process::Other });
+    }
+    found
 }
 
 /// The overrides of an answer's headers in a query (S3's GetObject and HeadObject): names and values.
-pub fn overrides(query: &str) -> impl Iterator<Item = (&'static str, String)> {
+pub fn overrides(query: &str) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
     OVERRIDES.iter().filter_map(|name| {
         let of_it = |own: &Parameter<'_>| own.name.strip_prefix("response-") == Some(*name);
-        let value = parameters(query).find(of_it)?.value().into_owned();
+        let value = parameters(query).find(of_it)?.value();
         Some((*name, value)).filter(|(_, value)| !value.is_empty())
     })
 }
@@ -141,8 +156,9 @@ const OVERRIDES: [&str; 6] = [
 #[must_use]
 pub fn is_signed(query: &str) -> bool {
     parameters(query).any(|parameter| {
-        let name = parameter.name.to_ascii_lowercase();
-        ["signature", "x-amz-signature", "x-oss-signature"].contains(&name.as_str())
+        let start = parameter.name.len().saturating_sub("signature".len());
+        let end = parameter.name.get(start..);
+        end.is_some_and(|end| end.eq_ignore_ascii_case("signature"))
     })
 }
 
@@ -221,13 +237,15 @@ mod tests {
         let query = "response-content-type=text%2Fhtml&response-expires=&response-content-type=b\
                      &response-x=1&response-content-disposition=a+b%20c&Response-Cache-Control=d";
         let found: Vec<_> = overrides(query).collect();
-        let expected = [("content-disposition", "a b c"), ("content-type", "text/html")];
-        assert_eq!(found, expected.map(|(name, value)| (name, value.to_owned())));
+        let expected = [("content-disposition", &b"a b c"[..]), ("content-type", b"text/html")];
+        assert_eq!(found, expected.map(|(name, value)| (name, value.to_vec())));
         for (query, expected) in [
             ("X-Amz-Signature=1", true),
             ("OSSAccessKeyId=k&Signature=s", true),
             ("x-oss-signature=s", true),
             ("x=signature", false),
+            ("signatures=x", false),
+            ("\u{e9}ignature=x", false),
         ] {
             assert_eq!(is_signed(query), expected, "{query}");
         }

@@ -11,6 +11,7 @@ pub(crate) use self::returning::{AttemptId, Returning};
 use crate::conclusion::Conclusion;
 use crate::copy::{Plan, backfill};
 use crate::digest::Check;
+use crate::host::Effect;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
 use crate::metric::Metric;
@@ -60,10 +61,8 @@ pub(crate) enum Answered {
     Streams {
         headers: HeaderList,
         storing: Option<Storing>,
-        /// What is told at once.
-        lines: Vec<String>,
-        /// What is counted beside [`Answered::COUNTED`].
-        counts: Vec<Metric>,
+        /// What is told and counted at once, [`Answered::COUNTED`] aside.
+        effects: Vec<Effect>,
     },
 }
 
@@ -207,10 +206,10 @@ impl InFlight {
                 headers.add(name, value);
             }
         }
-        let (mut lines, mut counts) = (Vec::new(), Vec::new());
+        let mut effects = Vec::new();
         if let Some(line) = self.miss.unkept(origin, &found.unkept) {
-            lines.push(line);
-            counts.push(Metric::HeadersUnkept);
+            effects.push(Effect::Log(line));
+            effects.push(Effect::Count(Metric::HeadersUnkept));
         }
         // What ends with its connection is not copied on its way. Where the origin knows ranges, they
         // bring it with its length.
@@ -228,9 +227,11 @@ impl InFlight {
                 client: Some(status),
                 stored: Some(Err(why)),
             };
-            lines.push(self.miss.report.line(&outcome));
-            counts.extend((!why.is_meant()).then_some(Metric::NotStored));
-            return Answered::Streams { headers, storing: None, lines, counts };
+            effects.push(Effect::Log(self.miss.report.line(&outcome)));
+            if !why.is_meant() {
+                effects.push(Effect::Count(Metric::NotStored));
+            }
+            return Answered::Streams { headers, storing: None, effects };
         }
         let check = origin.check(answer);
         let validator = backfill::validator(answer);
@@ -238,7 +239,7 @@ impl InFlight {
         let route = self.route.clone();
         let storing = if is_copied { storing(plan, route) } else { Storing::Later(plan, route) };
         let storing = Some(storing);
-        Answered::Streams { headers, storing, lines, counts }
+        Answered::Streams { headers, storing, effects }
     }
 
     /// The client does not want this version. The bucket lacks the object all the same, and gets it.
@@ -266,8 +267,8 @@ impl InFlight {
                 }
                 self.miss.request.sign_off(&mut headers);
                 let outcome = Outcome::Passed { url: &self.route.initial().url(), status };
-                let lines = vec![self.miss.report.line(&outcome)];
-                Answered::Streams { headers, storing: None, lines, counts: Vec::new() }
+                let effects = vec![Effect::Log(self.miss.report.line(&outcome))];
+                Answered::Streams { headers, storing: None, effects }
             }
             verdict @ (Verdict::Absent
             | Verdict::Failed(_)

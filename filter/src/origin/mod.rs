@@ -16,7 +16,7 @@ use crate::configuration::Configuration;
 use crate::digest::Check;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::location::Place;
-use crate::http::{percent, query};
+use crate::http::{field, percent, query};
 use crate::reason::MirrorFailure;
 use crate::request::{self, ObjectRequest};
 use crate::rule::{Mirror, MirrorUrl};
@@ -114,12 +114,10 @@ impl OriginRequest {
                 headers.add(name, standard);
             }
         }
-        let passed = match mirror.pass_query_string {
-            true => query::for_others(&request.query),
-            false => String::new(),
-        };
-        let halves = [url.query(), &passed].into_iter().filter(|half| !half.is_empty());
-        let query = halves.collect::<Vec<_>>().join("&");
+        let mut query = url.query().to_owned();
+        if mirror.pass_query_string {
+            field::add(&mut query, "&", &query::for_others(&request.query));
+        }
         let place = Place {
             scheme: url.scheme(),
             authority: url.authority().to_owned(),

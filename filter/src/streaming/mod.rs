@@ -295,11 +295,10 @@ impl MissStream {
                         effects.push(Effect::Count(conclusion.metric));
                         ResponseDecision::Answer(conclusion.reply)
                     }
-                    Answered::Streams { headers, storing, lines, counts } => {
+                    Answered::Streams { headers, storing, effects: mut more } => {
                         self.storing = storing.map(|storing| (storing, since));
                         effects.push(Effect::Count(Answered::COUNTED));
-                        effects.extend(lines.into_iter().map(Effect::Log));
-                        effects.extend(counts.into_iter().map(Effect::Count));
+                        effects.append(&mut more);
                         ResponseDecision::Stream(headers)
                     }
                 }

@@ -333,8 +333,10 @@ fn every_sample_answers_heads() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     let mut samples = vec![("demo".to_owned(), include_str!("../../demo/rules.json").to_owned())];
-    for entry in std::fs::read_dir(root.join("envoy/rules")).unwrap() {
-        let path = entry.unwrap().path();
+    let entries = |folder: &str| std::fs::read_dir(root.join(folder)).unwrap();
+    let generated =
+        entries("envoy/generated").map(|entry| entry.unwrap().path().join("rules.json"));
+    for path in entries("envoy/rules").map(|entry| entry.unwrap().path()).chain(generated) {
         samples.push((path.display().to_string(), read(&path)));
     }
     for page in ["README.md", "envoy/README.md", "envoy/DEPLOYMENT.md", "envoy/RULES.md"] {
