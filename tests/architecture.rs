@@ -1,9 +1,10 @@
-//! What ARCHITECTURE.md names is there.
+//! What ARCHITECTURE.md and envoy/MISSES.md name is there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
+const MISSES: &str = include_str!("../envoy/MISSES.md");
 
 #[test]
 fn every_path_in_the_architecture_is_there() {
@@ -51,6 +52,67 @@ fn every_row_of_the_code_map_is_there() {
     }
     assert!(rows > 10, "the code map has {rows} rows");
     assert_eq!(missing, Vec::<PathBuf>::new(), "the code map names what is not there");
+}
+
+#[test]
+fn every_test_that_the_table_of_misses_names_is_there() {
+    let sources: Vec<(PathBuf, String)> = files(&repository())
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
+        .map(|file| (file.clone(), fs::read_to_string(&file).expect("a source file")))
+        .collect();
+    let mut missing = Vec::new();
+    let (mut tests, mut rows) = (0, 0);
+    for cells in MISSES.lines().filter_map(|line| line.strip_prefix('|')) {
+        let mut places = Vec::new();
+        for test in quoted(cells).filter(|word| is_test(word)) {
+            tests += 1;
+            let (module, name) = test.rsplit_once("::").expect("a path");
+            let mut found = of_module(&sources, module);
+            found.retain(|source| source.contains(&format!("fn {name}()")));
+            if found.is_empty() {
+                missing.push(test.to_owned());
+            }
+            places.append(&mut found);
+        }
+        // What stands in double quotes behind a test is one of its rows.
+        let last = cells.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap_or_default();
+        let words: String = last.split('`').step_by(2).collect();
+        for row in words.split('"').skip(1).step_by(2) {
+            rows += 1;
+            let told = format!("\"{row}\"");
+            if !places.iter().any(|source| source.contains(&told)) {
+                missing.push(row.to_owned());
+            }
+        }
+    }
+    assert!(tests > 30 && rows > 20, "{tests} tests and {rows} rows are named");
+    assert_eq!(missing, [""; 0], "envoy/MISSES.md names what is not there");
+}
+
+/// Whether a word is the path of a test.
+fn is_test(word: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    word.contains("::") && word.split("::").all(is_name)
+}
+
+/// The sources of a module, by the path that Rust has for it.
+fn of_module<'s>(sources: &'s [(PathBuf, String)], module: &str) -> Vec<&'s str> {
+    // Tests may stand in the module that they are of.
+    let path: PathBuf = module.trim_end_matches("::tests").split("::").collect();
+    let is_it = |file: &Path| {
+        let file = file.with_extension("");
+        let folder = file.file_name().is_some_and(|name| name == "mod");
+        file.ends_with(&path)
+            || file.ends_with(path.join("tests"))
+            || (folder && file.parent().is_some_and(|folder| folder.ends_with(&path)))
+    };
+    sources.iter().filter(|(file, _)| is_it(file)).map(|(_, text)| text.as_str()).collect()
 }
 
 /// What stands between backticks.

@@ -13,6 +13,8 @@ mod bad_rules;
 mod boto3;
 /// Many clients that miss one key at once, and clients that leave.
 mod concurrency;
+/// What is counted.
+mod counters;
 /// What an origin sends for each byte that the bucket gets.
 mod egress;
 /// What a miss and a store that closes connections cost a streaming Envoy.

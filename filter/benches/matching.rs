@@ -27,7 +27,12 @@ fn last_rule_applies(bencher: Bencher<'_, '_>, rules: usize) {
     let answer =
         BucketResponse { status: 404, source: Source::Bucket, deleted: false, denied: false };
     let headers = Headers::default();
-    let request =
-        RequestView { method: Method::Get, key: key.as_bytes(), query: "", headers: &headers };
+    let request = RequestView {
+        method: Method::Get,
+        key: key.as_bytes(),
+        query: "",
+        headers: &headers,
+        is_processed: false,
+    };
     bencher.bench(|| first_match(black_box(&set), black_box(request), answer).is_ok());
 }

@@ -126,10 +126,11 @@ fn decide(
 /// The reason why it stays.
 pub(crate) fn decide_response(
     configuration: &Configuration,
-    request: ObjectRequest,
+    mut request: ObjectRequest,
     sequence: Sequence,
     response: BucketResponse,
 ) -> Result<Decision, Pass> {
+    request.name_by(sequence.0);
     let rule = first_rule(configuration, &request, response)?;
     let is_doubtful = match &rule.action {
         Action::External(_) => false,
@@ -184,7 +185,7 @@ fn act(
             let location = external.location(&request);
             let outcome = Outcome::Redirected { code: external.code, location: &location };
             Decision::Answer(Conclusion {
-                reply: Reply::redirect(external.code, &location),
+                reply: Reply::redirect(external.code, &location, &request),
                 metric: Metric::Redirected,
                 line: report.line(&outcome),
             })

@@ -13,6 +13,7 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 
+use crate::http::field::base64;
 use crate::http::headers::Headers;
 
 static CRC32: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
@@ -315,22 +316,6 @@ impl fmt::Debug for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sum")
     }
-}
-
-/// Base64 without its padding (RFC 4648, section 4).
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let bits = (0..3).fold(0_usize, |bits, at| {
-            (bits << 8) | usize::from(group.get(at).copied().unwrap_or_default())
-        });
-        for digit in 0..=group.len() {
-            let at = (bits >> (18 - 6 * digit)) & 63;
-            text.push(char::from(DIGITS.get(at).copied().unwrap_or_default()));
-        }
-    }
-    text
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

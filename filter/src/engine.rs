@@ -17,7 +17,6 @@ use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::{Health, Next, Route, Verdict};
-use crate::reason::NotStored;
 use crate::time::Moment;
 
 /// The engine of one VM.
@@ -83,6 +82,11 @@ impl Engine {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.callouts.is_idle() && self.copies.is_idle() && self.returning.is_empty()
+    }
+
+    /// Counts requests on from a number that no other root has.
+    pub const fn count_from(&mut self, number: u64) {
+        self.callouts.count_from(number);
     }
 
     /// The place of a request that begins now.
@@ -197,12 +201,7 @@ impl Engine {
         since: Moment,
     ) -> Result<CopyId, Vec<Effect>> {
         let now = since.max(self.latest);
-        // What cannot be said to the store as the origin said it is not said differently.
-        let parts = match plan.headers.are_texts() {
-            true => self.copies.admit_stream(&plan, since, now),
-            false => Err(NotBegun::Because(NotStored::Metadata)),
-        };
-        match parts {
+        match self.copies.admit_stream(&plan, since, now) {
             Ok(parts) => Ok(self.copies.begin(plan, parts, route, now)),
             Err(NotBegun::Because(why)) => {
                 let line = Effect::Log(plan.not_stored(why));

@@ -159,7 +159,8 @@ fn act(rule: &Rule, request: &ObjectRequest, status: u16) -> Outcome {
             Outcome::Redirect { code: external.code, location: external.location(request) }
         }
         Action::Mirror(mirror) => match OriginRequest::build(mirror, request, "") {
-            Ok(origin) => match (mirror.async_status, mirror.storing(status)) {
+            Ok(origin) => match (mirror.async_status, mirror.storing(status, request.is_processed))
+            {
                 // Nothing is fetched that would be nobody's.
                 (Some(code), Err(_)) => Outcome::Redirect { code, location: origin.location() },
                 (Some(_) | None, _) => Outcome::Mirror {
@@ -212,7 +213,7 @@ fn consequences(
         let value = value.apply(percent::encode_key(&request.key).as_bytes());
         say("", format!("and {name}: {}", percent::readable(&value)));
     }
-    match mirror.storing(status) {
+    match mirror.storing(status, request.is_processed) {
         Ok(()) => {
             for line in stored(mirror, request) {
                 say("", line);

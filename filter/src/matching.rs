@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::http::query::PROCESS;
 use crate::reason::Pass;
 use crate::request::{Method, RequestView};
 use crate::rule::{Action, IncludeHeader, Rule, RuleSet, Statuses};
@@ -95,6 +96,10 @@ pub fn first_match_behind<'r>(
     match rule {
         // A HEAD meets the rule its GET would meet, or none.
         Some(rule) if request.method == Method::Head && !rule.allows_head() => Err(Pass::Method),
+        // What nobody is asked for would be answered by another object.
+        Some(rule) if request.is_processed && !rule.passes_process() => {
+            Err(Pass::Subresource(PROCESS))
+        }
         // The match is made: a later rule must not bring back what was deleted either.
         Some(Rule { action: Action::Mirror(_), .. }) if answer.deleted => Err(Pass::Deleted),
         Some(rule) => Ok(rule),
@@ -157,7 +162,13 @@ mod tests {
     use crate::http::headers::Headers;
 
     fn named<'a>(key: &'a str, headers: &'a Headers) -> RequestView<'a> {
-        RequestView { method: Method::Get, key: key.as_bytes(), query: "", headers }
+        RequestView {
+            method: Method::Get,
+            key: key.as_bytes(),
+            query: "",
+            headers,
+            is_processed: false,
+        }
     }
 
     const RULES: &str = r#"{"RoutingRules": [
@@ -249,7 +260,7 @@ mod tests {
             (&signed, "", 404, false, true),
         ] {
             let answer = BucketResponse { status, source: Source::Bucket, deleted: false, denied };
-            let request = RequestView { method: Method::Get, key: b"k", query, headers };
+            let request = RequestView { query, ..named("k", headers) };
             let found = mismatch(rules.iter().next().unwrap(), request, answer);
             assert_eq!(found.is_none(), applies, "{request:?} {answer:?}");
             if !applies {

@@ -32,6 +32,8 @@ metrics! {
     Absent = "absent";
     /// Requests sent to origins.
     Fetches = "fetches";
+    /// Answers of origins with a header that no store can be told: the object has none instead.
+    HeadersUnkept = "headers_unkept";
     /// Clients that got 424 MirrorFailed.
     MirrorFailed = "mirror_failed";
     /// Clients that got an object, or a part of it, from its origin.

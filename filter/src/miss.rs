@@ -37,7 +37,7 @@ impl Miss {
     ///
     /// The rule says not to, or the bucket has not said that it lacks the object.
     pub fn storing(&self) -> Result<(), NotStored> {
-        self.origin.rule().storing(self.response.status)
+        self.origin.rule().storing(self.response.status, self.request.is_processed)
     }
 
     /// The way to the object, from its beginning.

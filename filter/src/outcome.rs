@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::account::Held;
 use crate::conclusion::Conclusion;
 use crate::http::error_document::ErrorCode;
+use crate::http::field;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
 use crate::metric::Metric;
@@ -61,7 +62,7 @@ impl Miss {
             TooLarge::Redirect => {
                 let location = asked.location();
                 Conclusion {
-                    reply: Reply::redirect(302, &location),
+                    reply: Reply::redirect(302, &location, &self.request),
                     metric: Metric::TooLarge,
                     line: self.report.line(&Outcome::TooLarge { location: &location }),
                 }
@@ -86,8 +87,10 @@ impl Miss {
                 Body::Object(Rc::new(Object::plain(Rc::clone(body))), 0..size)
             }
         };
+        let mut headers = answer.headers.clone();
+        self.request.sign_off(&mut headers);
         Conclusion {
-            reply: Reply { status: answer.status, headers: answer.headers.clone(), body },
+            reply: Reply { status: answer.status, headers, body },
             metric: Metric::Mirrored,
             line: self.report.line(&outcome),
         }
@@ -109,10 +112,20 @@ impl Miss {
         let location = self.origin.location();
         let outcome = Outcome::Sent { code, location: &location, storing: self.storing() };
         Conclusion {
-            reply: Reply::redirect(code, &location),
+            reply: Reply::redirect(code, &location, &self.request),
             metric: Metric::Redirected,
             line: self.report.line(&outcome),
         }
+    }
+
+    /// The line on headers of an object that no store can be told, where there are some.
+    pub(crate) fn unkept(&self, asked: &OriginRequest, names: &[&str]) -> Option<String> {
+        let mut list = String::new();
+        for name in names {
+            field::add(&mut list, ", ", name);
+        }
+        let (url, names) = (asked.url(), list);
+        (!names.is_empty()).then(|| self.report.line(&Outcome::Unkept { url: &url, names: &names }))
     }
 
     /// The line on an origin that has nothing, where the next rule is tried.

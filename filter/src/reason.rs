@@ -77,6 +77,8 @@ pub enum MirrorFailure {
     NoAddress,
     /// The host knows no cluster of that name.
     NoCluster,
+    /// The origin redirected to what is no HTTP URL.
+    NoUrl,
     /// More fetches than the limit were under way for as long as one may take.
     Overloaded,
     /// The answer is 200, and says of its bytes that they are a part of more.
@@ -116,6 +118,7 @@ impl MirrorFailure {
             Self::MetadataTooLarge => "metadata_too_large",
             Self::NoAddress => "no_address",
             Self::NoCluster => "no_cluster",
+            Self::NoUrl => "no_url",
             Self::Overloaded => "overloaded",
             Self::Partial => "partial",
             Self::Short { .. } => "short",
@@ -136,26 +139,48 @@ impl From<&MirrorFailure> for NotStored {
             MirrorFailure::Inside => Self::Inside,
             MirrorFailure::MetadataTooLarge => Self::Metadata,
             MirrorFailure::NoAddress => Self::NoAddress,
-            MirrorFailure::NoCluster => Self::NoCluster,
+            MirrorFailure::Loop => Self::Loop,
+            MirrorFailure::NoCluster => Self::OriginUnknown,
+            MirrorFailure::NoUrl => Self::NoUrl,
             MirrorFailure::Overloaded => Self::Busy,
+            MirrorFailure::Partial => Self::Partial,
             MirrorFailure::Short { expected, found } => {
                 Self::Length { expected: *expected, found: *found }
             }
             MirrorFailure::Status(status) => Self::OriginRefused(*status),
+            MirrorFailure::TimedOut => Self::OriginLate,
             MirrorFailure::TooLarge { limit } => Self::TooLarge { limit: *limit },
-            MirrorFailure::Broken
-            | MirrorFailure::KeyClimbs
-            | MirrorFailure::Loop
-            | MirrorFailure::Partial
-            | MirrorFailure::TimedOut
-            | MirrorFailure::UnknownOrigin(_)
-            | MirrorFailure::Unreachable => Self::Broken,
+            MirrorFailure::UnknownOrigin(_) => Self::SentElsewhere,
+            MirrorFailure::Unreachable => Self::Unreachable,
+            // What climbs is asked of nobody.
+            MirrorFailure::Broken | MirrorFailure::KeyClimbs => Self::Broken,
         }
     }
 }
 
 /// What is said of an origin that is not asked for where it is.
 const INSIDE: &str = "the origin's name leads to the inside of a network, and it was not asked";
+
+/// What is said of an origin that sends on for ever.
+const LOOP: &str = "the origin redirected more than 10 times";
+
+/// What is said where the metadata is too much: OSS's own words.
+const METADATA: &str = "Meta is too large";
+
+/// What is said of a redirect that leads to no server.
+const NO_URL: &str = "the origin redirected to something that is no http or https URL";
+
+/// What is said of an origin of which the host knows nothing.
+const NO_ORIGIN: &str = "the gateway has no cluster for the origin";
+
+/// What is said of an origin that is silent.
+const LATE: &str = "the origin did not answer in time";
+
+/// What is said of a 200 that is none.
+const PARTIAL: &str = "the origin answered 200 with the Content-Range of a part";
+
+/// What is said of an origin that does not take a connection, or drops it.
+const UNREACHABLE: &str = "the origin cannot be reached";
 
 /// What is said of an origin that a host has no address of.
 const NO_ADDRESS: &str = "the origin's name leads nowhere, or to the inside of a network";
@@ -171,22 +196,20 @@ impl fmt::Display for MirrorFailure {
             Self::KeyClimbs => {
                 f.write_str("the key's dot segments lead out of the MirrorURL's path")
             }
-            Self::Loop => f.write_str("the origin redirected more than 10 times"),
-            // OSS's own words.
-            Self::MetadataTooLarge => f.write_str("Meta is too large"),
+            Self::Loop => f.write_str(LOOP),
+            Self::MetadataTooLarge => f.write_str(METADATA),
             Self::NoAddress => f.write_str(NO_ADDRESS),
-            Self::NoCluster => f.write_str("the gateway has no cluster for the origin"),
+            Self::NoCluster => f.write_str(NO_ORIGIN),
+            Self::NoUrl => f.write_str(NO_URL),
             Self::Overloaded => f.write_str("too many fetches are under way"),
-            Self::Partial => {
-                f.write_str("the origin answered 200 with the Content-Range of a part")
-            }
+            Self::Partial => f.write_str(PARTIAL),
             Self::Short { expected, found } => {
                 write!(f, "the origin announced {expected} bytes and sent {found}")
             }
             Self::Status(status) => {
                 write!(f, "the origin answered {status}, and only 200 and 404 count")
             }
-            Self::TimedOut => f.write_str("the origin did not answer in time"),
+            Self::TimedOut => f.write_str(LATE),
             Self::TooLarge { limit } => {
                 write!(f, "the object is larger than the limit of {limit} bytes")
             }
@@ -196,7 +219,7 @@ impl fmt::Display for MirrorFailure {
                     "the origin redirected to {origin}, which the configuration does not name"
                 )
             }
-            Self::Unreachable => f.write_str("the origin cannot be reached"),
+            Self::Unreachable => f.write_str(UNREACHABLE),
         }
     }
 }
@@ -241,12 +264,16 @@ pub enum NotStored {
         /// The bytes that arrived.
         found: u64,
     },
-    /// A header of the origin's cannot be kept as it came.
+    /// The origin redirected more often than is followed.
+    Loop,
+    /// The origin's user metadata is too large to be kept.
     Metadata,
     /// The host has no address to send a request for it to.
     NoAddress,
-    /// The host knows no cluster of that name.
+    /// The host knows no cluster of the store's.
     NoCluster,
+    /// The origin redirected to what is no HTTP URL.
+    NoUrl,
     /// The origin kept failing.
     OriginFailed {
         /// How often it was asked.
@@ -254,12 +281,22 @@ pub enum NotStored {
         /// The last status, 0 where none came.
         status: u16,
     },
+    /// The origin did not answer in time.
+    OriginLate,
     /// The origin does not give the object out any more.
     OriginRefused(u16),
+    /// The host knows no cluster of the origin's.
+    OriginUnknown,
+    /// The answer is 200, and says of its bytes that they are a part of more.
+    Partial,
+    /// What came is not the object, but what was made of it for one client.
+    Processed,
     /// As much as the limit allows is waiting to be stored already.
     NoMemory,
     /// The store refused it for good.
     Refused(u16),
+    /// The origin redirected to a server that the configuration does not name.
+    SentElsewhere,
     /// The store has failed lately, and is left alone for a while.
     StoreRests,
     /// It has more bytes than its rule allows.
@@ -277,6 +314,8 @@ pub enum NotStored {
     Unconfirmed,
     /// The end of its bytes cannot be told from a break: the origin sends neither a length nor chunks.
     Undelimited,
+    /// The origin could not be reached.
+    Unreachable,
     /// The store's answer was lost, and it does not let the object be looked at.
     Unknown,
     /// A client has written or deleted it while it was copied.
@@ -286,6 +325,12 @@ pub enum NotStored {
 }
 
 impl NotStored {
+    /// Whether a rule, or the request, means it so: nothing has failed.
+    #[must_use]
+    pub const fn is_meant(self) -> bool {
+        matches!(self, Self::ByRule | Self::Processed)
+    }
+
     /// Whether it is the origin that did not give the object, rather than the store that did not
     /// take it.
     #[must_use]
@@ -296,12 +341,19 @@ impl NotStored {
             | Self::Digest(_)
             | Self::Inside
             | Self::Length { .. }
+            | Self::Loop
             | Self::NoAddress
+            | Self::NoUrl
             | Self::OriginFailed { .. }
+            | Self::OriginLate
             | Self::OriginRefused(_)
+            | Self::OriginUnknown
+            | Self::Partial
+            | Self::SentElsewhere
             | Self::TooLarge { .. }
             | Self::Undelimited
-            | Self::Unranged => true,
+            | Self::Unranged
+            | Self::Unreachable => true,
             Self::AlreadyThere
             | Self::BeyondMemory { .. }
             | Self::BeyondS3
@@ -312,6 +364,7 @@ impl NotStored {
             | Self::Metadata
             | Self::NoCluster
             | Self::NoMemory
+            | Self::Processed
             | Self::Refused(_)
             | Self::StoreRests
             | Self::TooMany
@@ -339,13 +392,20 @@ impl NotStored {
             Self::GaveUp { .. } => "gave_up",
             Self::Inside => "inside",
             Self::Length { .. } => "length",
+            Self::Loop => "loop",
             Self::Metadata => "metadata",
             Self::NoAddress => "no_address",
             Self::NoCluster => "no_cluster",
             Self::NoMemory => "no_memory",
+            Self::NoUrl => "no_url",
             Self::OriginFailed { .. } => "origin_failed",
+            Self::OriginLate => "origin_late",
             Self::OriginRefused(_) => "origin_refused",
+            Self::OriginUnknown => "origin_unknown",
+            Self::Partial => "partial",
+            Self::Processed => "processed",
             Self::Refused(_) => "refused",
+            Self::SentElsewhere => "sent_elsewhere",
             Self::TooLarge { .. } => "too_large",
             Self::StoreRests => "store_rests",
             Self::TooMany => "too_many",
@@ -355,6 +415,7 @@ impl NotStored {
             Self::Undelimited => "undelimited",
             Self::Unknown => "unknown",
             Self::Unranged => "unranged",
+            Self::Unreachable => "unreachable",
             Self::Written => "written",
         }
     }
@@ -403,11 +464,20 @@ impl fmt::Display for NotStored {
             Self::Length { expected, found } => {
                 write!(f, "the origin announced {expected} bytes and sent {found}")
             }
-            Self::Metadata => f.write_str("a header of the origin's cannot be kept as it came"),
+            Self::Loop => f.write_str(LOOP),
+            Self::Metadata => f.write_str(METADATA),
             Self::NoAddress => f.write_str(NO_ADDRESS),
             Self::NoCluster => f.write_str("the gateway has no cluster for the store"),
             Self::NoMemory => f.write_str("too much is waiting to be stored already"),
+            Self::NoUrl => f.write_str(NO_URL),
+            Self::OriginLate => f.write_str(LATE),
+            Self::OriginUnknown => f.write_str(NO_ORIGIN),
+            Self::Partial => f.write_str(PARTIAL),
+            Self::Processed => f.write_str("it is an image as one client wants it, not the object"),
             Self::Refused(status) => write!(f, "the store refused it with {status}"),
+            Self::SentElsewhere => f.write_str(
+                "the origin redirected to a server that the configuration does not name",
+            ),
             Self::TooLarge { limit } => {
                 write!(f, "it has more bytes than the {limit} that are allowed")
             }
@@ -429,6 +499,7 @@ impl fmt::Display for NotStored {
                 "the origin sends neither a length nor chunks, so that an end cannot be told from a \
                  break",
             ),
+            Self::Unreachable => f.write_str(UNREACHABLE),
             Self::Unknown => f.write_str("the store was not heard, and may have it all the same"),
             Self::Written => {
                 f.write_str("a client has written or deleted it while it was copied")
@@ -437,5 +508,36 @@ impl fmt::Display for NotStored {
                 "it has to be fetched in parts, and the origin gives no ranges or no strong ETag",
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_an_object_was_not_had_is_why_it_is_not_stored() {
+        use MirrorFailure as Failed;
+        let other = |failure: &Failed| NotStored::from(failure).to_string();
+        for failure in [
+            Failed::Inside,
+            Failed::Loop,
+            Failed::MetadataTooLarge,
+            Failed::NoAddress,
+            Failed::NoCluster,
+            Failed::NoUrl,
+            Failed::Partial,
+            Failed::Short { expected: 2, found: 1 },
+            Failed::TimedOut,
+            Failed::Unreachable,
+        ] {
+            assert_eq!(other(&failure), failure.to_string());
+        }
+        let elsewhere = other(&Failed::UnknownOrigin("http://h".to_owned()));
+        assert!(elsewhere.contains("a server that the configuration does not name"));
+        assert!(other(&Failed::TooLarge { limit: 5 }).contains("the 5 that are allowed"));
+        assert!(other(&Failed::Overloaded).contains("too many objects wait to be fetched"));
+        assert_eq!(other(&Failed::Status(503)), "the origin answered 503 by then");
+        assert!(other(&Failed::Broken).contains("stopped coming"));
     }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::account::Held;
 use crate::http::error_document::{ErrorCode, error_document};
+use crate::http::field;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::{Unmet, Validators};
 use crate::http::range::{self, Part};
@@ -66,9 +67,9 @@ impl Reply {
             return reply;
         }
         if request.method == Method::Head {
-            return Self::head(&object.client, &object.tag, Some(size as u64));
+            return Self::head(&object.client, &object.tag, Some(size as u64), request);
         }
-        let mut headers = described(&object.client, &object.tag);
+        let mut headers = described(&object.client, &object.tag, request);
         let range = request.range().filter(|_| object.validators.takes_range(&request.headers));
         match range::part(range, size) {
             Part::Whole if size == 0 => Self { status: 200, headers, body: Body::Headers(Some(0)) },
@@ -101,10 +102,14 @@ impl Reply {
             Unmet::Failed(condition) => Self::precondition_failed(condition, request),
             Unmet::NotModified => {
                 let mut headers = HeaderList::new();
-                for (name, value) in own.iter().filter(|(name, _)| OF_THE_VERSION.contains(name)) {
+                let is_told =
+                    |name: &str| OF_THE_VERSION.contains(&name) || field::is_of_the_answer(name);
+                for (name, value) in own.iter().filter(|(name, _)| is_told(name)) {
                     headers.add(name, value);
                 }
-                Self { status: 304, headers: headers.with("x-oss-tag", tag), body: Body::Absent }
+                headers.add("x-oss-tag", tag);
+                request.sign_off(&mut headers);
+                Self { status: 304, headers, body: Body::Absent }
             }
         })
     }
@@ -119,8 +124,8 @@ impl Reply {
 
     /// The headers of an object of this length.
     #[must_use]
-    pub fn head(own: &HeaderList, tag: &str, length: Option<u64>) -> Self {
-        Self { status: 200, headers: described(own, tag), body: Body::Headers(length) }
+    pub fn head(own: &HeaderList, tag: &str, length: Option<u64>, request: &ObjectRequest) -> Self {
+        Self { status: 200, headers: described(own, tag, request), body: Body::Headers(length) }
     }
 
     /// 404 NoSuchKey: the origin does not have the object either.
@@ -141,8 +146,9 @@ impl Reply {
 
     /// A redirect.
     #[must_use]
-    pub fn redirect(code: u16, location: &str) -> Self {
-        let headers = HeaderList::new().with("location", location);
+    pub fn redirect(code: u16, location: &str, request: &ObjectRequest) -> Self {
+        let mut headers = HeaderList::new().with("location", location);
+        request.sign_off(&mut headers);
         Self { status: code, headers, body: Body::Absent }
     }
 
@@ -170,7 +176,7 @@ impl Reply {
     }
 
     pub(crate) fn error(code: ErrorCode, message: &str, request: &ObjectRequest) -> Self {
-        let id = request.headers.text("x-request-id");
+        let id = Some(request.id.as_str()).filter(|id| !id.is_empty());
         Self::document(code, message, &request.bucket, &request.key, id)
     }
 
@@ -182,11 +188,11 @@ impl Reply {
         id: Option<&str>,
     ) -> Self {
         let document = error_document(code, message, bucket, key, id);
-        Self {
-            status: code.status(),
-            headers: HeaderList::new().with("content-type", "application/xml"),
-            body: Body::Text(document),
+        let mut headers = HeaderList::new().with("content-type", "application/xml");
+        if let Some(id) = id {
+            headers.add("x-amz-request-id", id);
         }
+        Self { status: code.status(), headers, body: Body::Text(document) }
     }
 
     /// The bytes of an object that the host has to hold for this reply.
@@ -200,6 +206,9 @@ impl Reply {
 }
 
 /// The headers of an object, its length aside.
-fn described(own: &HeaderList, tag: &str) -> HeaderList {
-    own.clone().with("accept-ranges", "bytes").with("x-oss-tag", tag)
+pub(crate) fn described(own: &HeaderList, tag: &str, request: &ObjectRequest) -> HeaderList {
+    let mut headers = own.clone().with("accept-ranges", "bytes").with("x-oss-tag", tag);
+    request.override_headers(&mut headers);
+    request.sign_off(&mut headers);
+    headers
 }

@@ -109,6 +109,13 @@ pub enum Outcome<'a> {
         /// Where to.
         location: &'a str,
     },
+    /// Headers of the object are not kept.
+    Unkept {
+        /// The object's URL.
+        url: &'a str,
+        /// Their names.
+        names: &'a str,
+    },
     /// The client asked for a part that is not there.
     Unsatisfiable {
         /// The object's URL.
@@ -161,6 +168,9 @@ impl fmt::Display for Outcome<'_> {
             }
             Self::TooLarge { location } => {
                 write!(f, "Mirror, object too large, client got 302 to {location}")
+            }
+            Self::Unkept { url, names } => {
+                write!(f, "Mirror, origin {url}: left out what is not ASCII in {names}")
             }
             Self::Unsatisfiable { url } => {
                 write!(f, "Mirror, origin {url} answered 416, client got 416 InvalidRange")

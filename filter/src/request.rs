@@ -1,7 +1,8 @@
 //! The operations rules apply to, GetObject and HeadObject, and how a request names its object.
 
-use crate::http::headers::Headers;
-use crate::http::{Scheme, percent, query};
+use crate::http::headers::{HeaderList, Headers};
+use crate::http::query::Process;
+use crate::http::{Scheme, field, percent, query, range};
 use crate::naming::{self, Named};
 use crate::reason::Pass;
 
@@ -39,6 +40,8 @@ pub struct RequestView<'a> {
     pub query: &'a str,
     /// The request's headers.
     pub headers: &'a Headers,
+    /// Whether an image is to be made of the object.
+    pub is_processed: bool,
 }
 
 impl RequestView<'_> {
@@ -68,6 +71,12 @@ pub struct ObjectRequest {
     pub authority: String,
     /// All its headers.
     pub headers: Headers,
+    /// Its name in the gateway's answers: `x-request-id`, or else a number.
+    pub id: String,
+    /// Whether an image is to be made of the object.
+    pub is_processed: bool,
+    /// Whether somebody has signed it, so that it may say how the answer is to look.
+    pub is_signed: bool,
 }
 
 impl ObjectRequest {
@@ -101,7 +110,8 @@ impl ObjectRequest {
         if key.is_empty() {
             return Err(Pass::NoKey);
         }
-        if let Some(name) = query::subresource(&query) {
+        let is_processed = query::process(&query) == Some(Process::Image);
+        if let Some(name) = query::subresource(&query, is_processed) {
             return Err(Pass::Subresource(name));
         }
         if key.len() > MAX_KEY_BYTES {
@@ -110,19 +120,60 @@ impl ObjectRequest {
         if climbs_out(&key) {
             return Err(Pass::KeyClimbs);
         }
-        Ok(Self { method, bucket, bucket_in_path, key, query, scheme, authority, headers })
+        let id = headers.text("x-request-id").unwrap_or_default().to_owned();
+        let is_signed = headers.get("authorization").is_some() || query::is_signed(&query);
+        Ok(Self {
+            method,
+            bucket,
+            bucket_in_path,
+            key,
+            query,
+            scheme,
+            authority,
+            headers,
+            id,
+            is_processed,
+            is_signed,
+        })
+    }
+
+    /// Names it by its number, where nobody before the gateway has given it a name.
+    pub(crate) fn name_by(&mut self, number: u64) {
+        if self.id.is_empty() {
+            // Numbers that follow each other look like it no more.
+            self.id = format!("{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            self.id.make_ascii_uppercase();
+        }
+    }
+
+    /// Adds its name to the headers of an answer, as S3 does.
+    pub(crate) fn sign_off(&self, headers: &mut HeaderList) {
+        if !self.id.is_empty() {
+            headers.add("x-amz-request-id", &self.id);
+        }
+    }
+
+    /// Says of an object what the request wants said in its answer alone, by S3's `response-*`. S3
+    /// refuses them where nobody has signed: anybody could have anything said of another's object.
+    pub(crate) fn override_headers(&self, headers: &mut HeaderList) {
+        for (name, value) in query::overrides(&self.query).filter(|_| self.is_signed) {
+            if let Some(value) = field::in_ascii(name, &value) {
+                headers.remove(name);
+                headers.add(name, value);
+            }
+        }
     }
 
     /// What of it rules are about.
     #[must_use]
     pub fn view(&self) -> RequestView<'_> {
-        let Self { method, key, query, headers, .. } = self;
-        RequestView { method: *method, key, query, headers }
+        let Self { method, key, query, headers, is_processed, .. } = self;
+        RequestView { method: *method, key, query, headers, is_processed: *is_processed }
     }
 
-    /// The Range to be answered. A HEAD has none (RFC 9110, section 14.2). One that hangs on a date is
-    /// none: not all origins heed that, and a date proves nothing of what they send. A strong ETag
-    /// does.
+    /// The Range to be answered, where it is of one part: S3 takes any other for none. A HEAD has none
+    /// (RFC 9110, section 14.2). One that hangs on a date is none: not all origins heed that, and a date
+    /// proves nothing of what they send. A strong ETag does.
     #[must_use]
     pub fn range(&self) -> Option<&[u8]> {
         let is_strong =
@@ -131,6 +182,7 @@ impl ObjectRequest {
             Method::Get => self.headers.get("range"),
             Method::Head => None,
         }
+        .filter(|range| range::is_single(range))
         .filter(|_| self.headers.get("if-range").is_none_or(is_strong))
     }
 

@@ -12,6 +12,7 @@
 //!
 //! What is expected comes from OSS's documents and the project's own decisions, not from the code.
 
+mod answers;
 mod behind;
 mod buckets;
 mod conditions;
@@ -110,6 +111,8 @@ struct Row {
     differing: Vec<Aspect>,
     /// How often an object may be sent to the store, counted when all rows are over.
     puts: Vec<(String, usize)>,
+    /// What its lines say: each of these stands in one.
+    says: Vec<&'static str>,
 }
 
 /// One request of a row.
@@ -175,6 +178,7 @@ fn row(name: impl Into<String>) -> Row {
         own_words: false,
         differing: Vec::new(),
         puts: Vec::new(),
+        says: Vec::new(),
     }
 }
 
@@ -248,6 +252,12 @@ impl Row {
     fn differs_by_path(mut self, aspects: &[Aspect], reason: &'static str) -> Self {
         assert!(!reason.is_empty(), "{}: a difference has a reason", self.name);
         self.differing.extend(aspects);
+        self
+    }
+
+    /// A line in the log says so.
+    fn says(mut self, words: &'static str) -> Self {
+        self.says.push(words);
         self
     }
 

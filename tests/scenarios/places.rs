@@ -56,7 +56,7 @@ fn followed() -> Vec<Row> {
             .never_stored("/examplebucket/unknown"),
         asked("a redirect to what is no URL", "nonsense")
             .origin("/nonsense", moved("ftp://h/x"))
-            .error(424, "MirrorFailed", "no HTTP URL")
+            .error(424, "MirrorFailed", "no http or https URL")
             .fetched_with("/nonsense", &said),
         asked("a server that cannot be reached behind a redirect", "down")
             .origin("/down", moved("http://{closed}/x"))

@@ -17,13 +17,19 @@ use crate::support::wire::{Request, Response};
 
 /// Headers of an answer that say when, through whom or in which pieces it came.
 const OF_THE_HOST: &[&str] =
-    &["connection", "date", "last-modified", "server", "transfer-encoding"];
+    &["connection", "date", "last-modified", "server", "transfer-encoding", REQUEST_ID];
+
+/// The name of a request, which no other has.
+const REQUEST_ID: &str = "x-amz-request-id";
 
 /// How long what must come of a row is waited for behind its answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An object that every origin has, for [`Bench::settle`].
 const LAST: &str = "/the-very-last";
+
+/// What a store of the tests calls each request.
+const OF_THE_STORE: &str = "R1";
 
 /// What the filter calls itself at an origin.
 const USER_AGENT: &str = concat!("back-to-origin/", env!("CARGO_PKG_VERSION"));
@@ -200,6 +206,9 @@ impl<'g> Bench<'g> {
             self.fail(name, "the body", word(step.whole), word(answer.whole));
         }
         self.check_headers(name, &step.headers, &answer);
+        if step.lines() > 0 && !own_words {
+            self.check_id(name, &answer);
+        }
         self.check_body(name, &step.body, &answer.body);
         // Once the object is stored, what was asked for it has been asked.
         for stored in &step.stored {
@@ -268,6 +277,12 @@ impl<'g> Bench<'g> {
             let expected = format!("{least} at least");
             self.fail(&name, "the lines in the log", &expected, &format!("{lines_now:#?}"));
         }
+        for words in &row.says {
+            if !lines_now.iter().any(|line| line.contains(words)) {
+                let name = format!("{} / {}", self.group.name, row.name);
+                self.fail(&name, "the lines in the log", words, &format!("{lines_now:#?}"));
+            }
+        }
         for line in &lines_now {
             evidence.add(Aspect::Line, &self.nameless(line));
         }
@@ -332,6 +347,17 @@ impl<'g> Bench<'g> {
                 let what = format!("the header {header}");
                 self.fail(name, &what, &format!("{expected:?}"), &format!("{found:?}"));
             }
+        }
+    }
+
+    /// Whatever a rule has made has a name, as all that S3 answers has, and an error tells it too.
+    fn check_id(&mut self, name: &str, answer: &Response) {
+        let id = answer.header(REQUEST_ID).unwrap_or_default();
+        let told = format!("<RequestId>{id}</RequestId>");
+        let is_told = !answer.body.starts_with(b"<?xml")
+            || String::from_utf8_lossy(&answer.body).contains(&told);
+        if id.is_empty() || id == OF_THE_STORE || !is_told {
+            self.fail(name, "the request's id", "one", &format!("{answer:?}"));
         }
     }
 
@@ -457,6 +483,8 @@ impl<'g> Bench<'g> {
         headers.sort();
         let whole = if answer.whole { "" } else { ", broken off" };
         let words = format!("{} {headers:?} {}{whole}", answer.status, text(&answer.body));
+        let id = answer.header(REQUEST_ID).filter(|id| !id.is_empty());
+        let words = id.map_or(words.clone(), |id| words.replace(&id, "ID"));
         self.nameless(&words)
     }
 

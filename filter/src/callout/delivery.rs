@@ -130,21 +130,16 @@ impl Callouts {
             None if waiters.iter().any(|waiter| waiter.first) => FirstClient::Waiting,
             None => FirstClient::Left,
         };
-        // What cannot be said to the store as the origin said it is not said differently.
-        let result = match object.stored.are_texts() {
-            true => storable,
-            false => storable.and(Err(NotStored::Metadata)),
-        };
         let since = turn.now;
-        let state = self.settled(result, turn.now);
+        let state = self.settled(storable, turn.now);
         let mut delivery = Delivery { miss, object, waiters, since, first_client, state };
-        let begun = result.and_then(|()| {
+        let begun = storable.and_then(|()| {
             let body = Rc::clone(&delivery.object.body);
             parts.copies.begin_whole(delivery.plan(), route, body, turn.now)
         });
         delivery.state = match begun {
             Ok(copy) => State::Copied(copy),
-            Err(NotStored::ByRule) => delivery.state,
+            Err(why) if why.is_meant() => delivery.state,
             Err(why) => {
                 turn.count(Metric::NotStored);
                 self.settled(Err(why), turn.now)

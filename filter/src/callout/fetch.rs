@@ -212,6 +212,10 @@ impl Callouts {
                 (None, Some(body)) => {
                     let Some(fetch) = self.fetches.remove(at) else { return };
                     let origin = fetch.route.initial();
+                    if let Some(line) = fetch.miss.unkept(origin, &found.unkept) {
+                        turn.log(line);
+                        turn.count(Metric::HeadersUnkept);
+                    }
                     let object = Rc::new(Object {
                         body: Rc::new(body),
                         client: found.dated(turn.now),
@@ -313,7 +317,7 @@ impl Callouts {
         let mut client = FirstClient::Left;
         for waiter in waiters {
             let reply = Reply::unmet(&found.validators, &own, &tag, &waiter.miss.request)
-                .unwrap_or_else(|| Reply::head(&own, &tag, length));
+                .unwrap_or_else(|| Reply::head(&own, &tag, length, &waiter.miss.request));
             turn.count(Metric::Mirrored);
             if waiter.first {
                 client = FirstClient::Answered(reply.status);

@@ -436,7 +436,10 @@ impl Copies {
             && let Some(copy) = self.copies.get_mut(copy)
         {
             match (why, asks) {
-                (DispatchError::NoCluster, _) => copy.lose(NotStored::NoCluster),
+                (DispatchError::NoCluster, Asked::Range | Asked::LateRange) => {
+                    copy.lose(NotStored::OriginUnknown);
+                }
+                (DispatchError::NoCluster, Asked::Store) => copy.lose(NotStored::NoCluster),
                 (DispatchError::NoHost, Asked::Range | Asked::LateRange) => {
                     copy.lose(NotStored::NoAddress);
                 }

@@ -121,12 +121,6 @@ impl HeaderList {
         self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 
-    /// Whether all values are texts.
-    #[must_use]
-    pub fn are_texts(&self) -> bool {
-        self.texts().count() == self.iter().count()
-    }
-
     /// The pairs whose value is UTF-8, which is all a callout can carry.
     pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.iter().filter_map(|(name, value)| Some((name, std::str::from_utf8(value).ok()?)))

@@ -42,6 +42,12 @@ impl Place {
         nowhere.resolve(url).filter(|place| !place.authority.is_empty())
     }
 
+    /// The place that a `Location` found here means; `None` where it is no HTTP URL.
+    #[must_use]
+    pub fn follow(&self, location: &[u8]) -> Option<Self> {
+        self.resolve(&reference(location))
+    }
+
     /// The place that a reference found here means; `None` where it is no HTTP URL.
     #[must_use]
     pub fn resolve(&self, reference: &str) -> Option<Self> {
@@ -81,6 +87,25 @@ impl Place {
             query: percent::encode_foreign(query),
         })
     }
+}
+
+/// A `Location` as a reference: what may not stand in one is encoded, or stands for something else,
+/// as in browsers and curl. Of which letters its other bytes are nobody knows, and so each stays.
+fn reference(location: &[u8]) -> String {
+    let mut text = Vec::with_capacity(location.len());
+    let mut is_path = true;
+    for byte in location.trim_ascii() {
+        is_path &= !matches!(byte, b'?' | b'#');
+        match byte {
+            b'\t' => {}
+            b'\\' if is_path => text.push(b'/'),
+            b' ' | b'\\' | ..0x20 | 0x7f.. => {
+                text.extend_from_slice(percent::encode_byte(*byte).as_bytes());
+            }
+            byte => text.push(*byte),
+        }
+    }
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// What stands before and behind a scheme's colon, where there is a scheme.
@@ -150,6 +175,23 @@ mod tests {
         for (reference, expected) in cases {
             let found = here.resolve(reference).map(|place| place.url());
             assert_eq!(found.as_deref(), Some(expected), "{reference}");
+        }
+        let followed: [(&[u8], Option<&str>); 11] = [
+            (b" /a b\tc ", Some("https://h.example:8443/a%20bc")),
+            (b"/gr\xfcn?\xfc", Some("https://h.example:8443/gr%FCn?%FC")),
+            ("/grün".as_bytes(), Some("https://h.example:8443/gr%C3%BCn")),
+            (b"/%20%fc?a%20b", Some("https://h.example:8443/%20%fc?a%20b")),
+            (b"/a?b c", Some("https://h.example:8443/a?b%20c")),
+            (b"\\a\\b?\\", Some("https://h.example:8443/a/b?%5C")),
+            (b"http:\\\\o.example\\x#\\", Some("http://o.example/x")),
+            (b"/\x01", Some("https://h.example:8443/%01")),
+            (b"http://h\\@g/", Some("http://h/@g/")),
+            (b"http://a b/", None),
+            (b"mailto:x", None),
+        ];
+        for (location, expected) in followed {
+            let found = here.follow(location).map(|place| place.url());
+            assert_eq!(found.as_deref(), expected, "{}", percent::readable(location));
         }
         for reference in [
             "ftp://h/",

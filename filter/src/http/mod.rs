@@ -4,6 +4,7 @@
 
 pub mod date;
 pub mod error_document;
+pub mod field;
 pub mod headers;
 pub mod host;
 pub mod location;

@@ -38,6 +38,12 @@ pub fn encode_query(key: &[u8]) -> String {
     percent_encode(key, URL_AS_TEXT).to_string()
 }
 
+/// Encodes one byte, whatever it is.
+#[must_use]
+pub fn encode_byte(byte: u8) -> &'static str {
+    percent_encoding::percent_encode_byte(byte)
+}
+
 /// Encodes a whole URL so that it can stand as a word in a header.
 #[must_use]
 pub fn encode_url(url: &str) -> String {

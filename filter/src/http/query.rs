@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode, percent_decode_str};
 
 /// Parameters that make a GET on a key another operation than GetObject.
 ///
@@ -68,42 +68,104 @@ struct Parameter<'a> {
     name: Cow<'a, str>,
 }
 
+impl Parameter<'_> {
+    /// Its value, decoded. A `+` is a blank, as a form has it.
+    fn value(&self) -> Vec<u8> {
+        let value = self.raw.split_once('=').map_or("", |(_, value)| value);
+        let blank = |byte| if byte == b'+' { b' ' } else { byte };
+        let value: Vec<u8> = value.bytes().map(blank).collect();
+        percent_decode(&value).collect()
+    }
+}
+
 fn parameters(query: &str) -> impl Iterator<Item = Parameter<'_>> {
-    query.split('&').filter(|raw| !raw.is_empty()).map(|raw| {
-        let name = raw.split_once('=').map_or(raw, |(name, _)| name);
-        Parameter { raw, name: percent_decode_str(name).decode_utf8_lossy() }
-    })
+    let mut rest = query;
+    std::iter::from_fn(move || next(&mut rest))
 }
 
-/// The first parameter that makes this another operation than GetObject.
+/// The next parameter of a query. Once for all who read one: each copy would be as large.
+#[inline(never)]
+fn next<'a>(rest: &mut &'a str) -> Option<Parameter<'a>> {
+    while !rest.is_empty() {
+        let (raw, behind) = rest.split_once('&').unwrap_or((rest, ""));
+        *rest = behind;
+        if !raw.is_empty() {
+            let name = raw.split_once('=').map_or(raw, |(name, _)| name);
+            return Some(Parameter { raw, name: percent_decode_str(name).decode_utf8_lossy() });
+        }
+    }
+    None
+}
+
+/// The first parameter that makes this another operation than GetObject; `is_processed` says whether
+/// what is to be made of the object is none.
 #[must_use]
-pub fn subresource(query: &str) -> Option<&'static str> {
+pub fn subresource(query: &str, is_processed: bool) -> Option<&'static str> {
     parameters(query).find_map(|parameter| {
-        SUBRESOURCES.iter().copied().find(|known| *known == parameter.name.as_ref())
+        let mut known = SUBRESOURCES.iter().copied();
+        known.find(|known| *known == parameter.name && !(is_processed && *known == PROCESS))
     })
 }
 
-/// The parameters by which a request is signed in its query.
-const SIGNED: &[&str] = &[
-    "awsaccesskeyid",
-    "ossaccesskeyid",
-    "x-amz-credential",
-    "x-amz-signature",
-    "x-oss-credential",
-    "x-oss-signature",
+/// By which a client of OSS's says what is to be made of an object.
+pub(crate) const PROCESS: &str = "x-oss-process";
+
+/// What is to be made of an object for one client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Process {
+    /// An image, by its parameters or a style's name.
+    Image,
+    /// Anything else: a frame of a video, a document's page.
+    Other,
+}
+
+/// What a query says that is to be made of the object.
+#[must_use]
+pub fn process(query: &str) -> Option<Process> {
+    let mut found = None;
+    for parameter in parameters(query).filter(|parameter| parameter.name == PROCESS) {
+        let value = parameter.value();
+        let is_image = value.starts_with(b"image/") || value.starts_with(b"style/");
+        // Of two, nobody knows which counts.
+        let is_one = is_image && found.is_none();
+        found = Some(if is_one { Process::Image } else { Process::Other });
+    }
+    found
+}
+
+/// The overrides of an answer's headers in a query (S3's GetObject and HeadObject): names and values.
+pub fn overrides(query: &str) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    OVERRIDES.iter().filter_map(|name| {
+        let of_it = |own: &Parameter<'_>| own.name.strip_prefix("response-") == Some(*name);
+        let value = parameters(query).find(of_it)?.value();
+        Some((*name, value)).filter(|(_, value)| !value.is_empty())
+    })
+}
+
+/// What may be said otherwise of an object in one answer.
+const OVERRIDES: [&str; 6] = [
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
 ];
 
-/// Whether a request is signed by its query.
+/// Whether a query has a signature.
 #[must_use]
 pub fn is_signed(query: &str) -> bool {
-    let is_one = |name: &str| SIGNED.iter().any(|known| name.eq_ignore_ascii_case(known));
-    parameters(query).any(|parameter| is_one(&parameter.name))
+    parameters(query).any(|parameter| {
+        let start = parameter.name.len().saturating_sub("signature".len());
+        let end = parameter.name.get(start..);
+        end.is_some_and(|end| end.eq_ignore_ascii_case("signature"))
+    })
 }
 
 /// What of a client's query may leave for an origin or a redirect's target.
 ///
 /// Signatures, credentials, `response-*` overrides and the SDKs' own marks are meant for the store
-/// alone. The order and the encoding of the rest stay as they came.
+/// alone; what is to be made of an image is not. The order and the encoding of the rest stay as they came.
 #[must_use]
 pub fn for_others(query: &str) -> String {
     let presigned_the_old_way = parameters(query).any(|parameter| {
@@ -114,7 +176,7 @@ pub fn for_others(query: &str) -> String {
     for parameter in parameters(query) {
         let name = parameter.name.to_ascii_lowercase();
         let for_the_store = name.starts_with("x-amz-")
-            || name.starts_with("x-oss-")
+            || (name.starts_with("x-oss-") && name != PROCESS)
             || name.starts_with("response-")
             || name == "x-id"
             || name == "awsaccesskeyid"
@@ -150,7 +212,42 @@ mod tests {
             ("x-id=GetObject", None),
         ];
         for (query, expected) in cases {
-            assert_eq!(subresource(query), expected, "{query}");
+            assert_eq!(subresource(query, false), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_made_of_an_object_is_read() {
+        for (query, expected) in [
+            ("", None),
+            ("x=x-oss-process", None),
+            ("v=1&x-oss-process=image/resize,w_100", Some(Process::Image)),
+            ("x%2Doss-process=image%2Fresize,w_100", Some(Process::Image)),
+            ("x-oss-process=style/small", Some(Process::Image)),
+            ("x-oss-process=video/snapshot,t_7000", Some(Process::Other)),
+            ("x-oss-process", Some(Process::Other)),
+            ("x-oss-process=image/a&x-oss-process=image/b", Some(Process::Other)),
+        ] {
+            assert_eq!(process(query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn overrides_are_read_by_their_names() {
+        let query = "response-content-type=text%2Fhtml&response-expires=&response-content-type=b\
+                     &response-x=1&response-content-disposition=a+b%20c&Response-Cache-Control=d";
+        let found: Vec<_> = overrides(query).collect();
+        let expected = [("content-disposition", &b"a b c"[..]), ("content-type", b"text/html")];
+        assert_eq!(found, expected.map(|(name, value)| (name, value.to_vec())));
+        for (query, expected) in [
+            ("X-Amz-Signature=1", true),
+            ("OSSAccessKeyId=k&Signature=s", true),
+            ("x-oss-signature=s", true),
+            ("x=signature", false),
+            ("signatures=x", false),
+            ("\u{e9}ignature=x", false),
+        ] {
+            assert_eq!(is_signed(query), expected, "{query}");
         }
     }
 
@@ -182,6 +279,7 @@ mod tests {
             ("AWSAccessKeyId=k&Expires=1&Signature=2&v=3", "v=3"),
             ("OSSAccessKeyId=k&Expires=1&Signature=2", ""),
             ("x-id=GetObject&&v", "v"),
+            ("x-oss-process=image/info&x-oss-date=d", "x-oss-process=image/info"),
         ];
         for (query, expected) in cases {
             assert_eq!(for_others(query), expected, "{query}");

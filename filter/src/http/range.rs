@@ -15,6 +15,12 @@ pub enum Part {
     Unsatisfiable,
 }
 
+/// Whether a Range header's value asks for one part: S3 takes anything else for none.
+#[must_use]
+pub fn is_single(range: &[u8]) -> bool {
+    part(Some(range), 0) != Part::Whole
+}
+
 /// Reads a Range header's value for an object of `size` bytes.
 ///
 /// Several ranges in one header are answered with the whole object, as S3 and OSS do.
@@ -122,6 +128,7 @@ mod tests {
         ];
         for (header, expected) in cases {
             assert_eq!(part(Some(header.as_bytes()), 10), expected, "{header}");
+            assert_eq!(is_single(header.as_bytes()), expected != Part::Whole, "{header}");
         }
         assert_eq!(part(None, 10), Part::Whole);
         assert_eq!(part(Some(b"\xff"), 10), Part::Whole);

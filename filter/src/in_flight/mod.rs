@@ -13,6 +13,7 @@ pub(crate) use self::returning::{AttemptId, Expected, Returning};
 use crate::conclusion::Conclusion;
 use crate::copy::{Plan, backfill};
 use crate::digest::Check;
+use crate::host::Effect;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
 use crate::metric::Metric;
@@ -20,7 +21,7 @@ use crate::miss::Miss;
 use crate::miss_route;
 use crate::origin::{Passed, Route, Unheard, Verdict};
 use crate::reason::{MirrorFailure, NotStored};
-use crate::reply::Reply;
+use crate::reply::{self, Reply};
 use crate::report::Outcome;
 use crate::request::Method;
 use crate::time::Moment;
@@ -65,9 +66,8 @@ pub(crate) enum Answered {
     Streams {
         headers: HeaderList,
         storing: Option<Storing>,
-        /// What is told at once.
-        line: Option<String>,
-        not_stored: bool,
+        /// What is told and counted at once, [`Answered::COUNTED`] aside.
+        effects: Vec<Effect>,
     },
 }
 
@@ -190,7 +190,8 @@ impl InFlight {
             return self.unmet(reply, length);
         }
         let mut headers = HeaderList::new().with(":status", status.to_string());
-        headers.extend(&own);
+        // The bucket knows ranges, and has the object soon.
+        headers.extend(&reply::described(&own, &tag, &self.miss.request));
         let range = if status == 206 { answer.get("content-range") } else { None };
         for (name, value) in
             [("content-length", answer.get("content-length")), ("content-range", range)]
@@ -199,9 +200,11 @@ impl InFlight {
                 headers.add(name, value);
             }
         }
-        // The bucket knows ranges, and has the object soon.
-        headers.add("accept-ranges", "bytes");
-        headers.add("x-oss-tag", tag);
+        let mut effects = Vec::new();
+        if let Some(line) = self.miss.unkept(origin, &found.unkept) {
+            effects.push(Effect::Log(line));
+            effects.push(Effect::Count(Metric::HeadersUnkept));
+        }
         // What ends with its connection is not copied on its way. Where the origin knows ranges, they
         // bring it with its length.
         let by_ranges = answer.get("accept-ranges") == Some(b"bytes");
@@ -218,9 +221,11 @@ impl InFlight {
                 client: Some(status),
                 stored: Some(Err(why)),
             };
-            let line = Some(self.miss.report.line(&outcome));
-            let not_stored = why != NotStored::ByRule;
-            return Answered::Streams { headers, storing: None, line, not_stored };
+            effects.push(Effect::Log(self.miss.report.line(&outcome)));
+            if !why.is_meant() {
+                effects.push(Effect::Count(Metric::NotStored));
+            }
+            return Answered::Streams { headers, storing: None, effects };
         }
         let check = origin.check(answer);
         let validator = backfill::validator(answer);
@@ -228,7 +233,7 @@ impl InFlight {
         let route = self.route.clone();
         let storing = if is_copied { storing(plan, route) } else { Storing::Later(plan, route) };
         let storing = Some(storing);
-        Answered::Streams { headers, storing, line: None, not_stored: false }
+        Answered::Streams { headers, storing, effects }
     }
 
     /// The client does not want this version. The bucket lacks the object all the same, and gets it.
@@ -254,9 +259,10 @@ impl InFlight {
                 if let Some(length) = answer.get("content-length") {
                     headers.add("content-length", length);
                 }
+                self.miss.request.sign_off(&mut headers);
                 let outcome = Outcome::Passed { url: &self.route.initial().url(), status };
-                let line = Some(self.miss.report.line(&outcome));
-                Answered::Streams { headers, storing: None, line, not_stored: false }
+                let effects = vec![Effect::Log(self.miss.report.line(&outcome))];
+                Answered::Streams { headers, storing: None, effects }
             }
             verdict @ (Verdict::Absent
             | Verdict::Failed(_)

@@ -16,7 +16,7 @@ use crate::configuration::Configuration;
 use crate::digest::Check;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::location::Place;
-use crate::http::{percent, query};
+use crate::http::{field, percent, query};
 use crate::reason::MirrorFailure;
 use crate::request::{self, ObjectRequest};
 use crate::rule::{Mirror, MirrorUrl};
@@ -108,16 +108,16 @@ impl OriginRequest {
         if !mirror.pass_original_slashes {
             path = path.trim_start_matches('/').to_owned();
         }
-        let mut headers = mirror.headers.apply(&request.headers);
+        let mut headers = mirror.headers.apply(&request.headers, !mirror.proxy_pass);
         for (name, standard) in [("accept", "*/*"), ("user-agent", USER_AGENT)] {
             if headers.get(name).is_none() {
                 headers.add(name, standard);
             }
         }
-        let query = match mirror.pass_query_string {
-            true => query::for_others(&request.query),
-            false => String::new(),
-        };
+        let mut query = url.query().to_owned();
+        if mirror.pass_query_string {
+            field::add(&mut query, "&", &query::for_others(&request.query));
+        }
         let place = Place {
             scheme: url.scheme(),
             authority: url.authority().to_owned(),
@@ -137,17 +137,16 @@ impl OriginRequest {
     /// The place is none of them, or no place at all.
     pub fn follow<'c>(
         &self,
-        location: &str,
+        location: &[u8],
         cluster_of: impl Fn(&str) -> Option<&'c str>,
     ) -> Result<Self, MirrorFailure> {
-        let unknown = |place: &str| MirrorFailure::UnknownOrigin(place.to_owned());
-        let place = self.place.resolve(location).ok_or_else(|| unknown("no HTTP URL"))?;
+        let place = self.place.follow(location).ok_or(MirrorFailure::NoUrl)?;
         let origin = place.origin();
         let cluster = match origin == self.place.origin() {
             true => Some(self.cluster.as_str()),
             false => cluster_of(&origin),
         };
-        let cluster = cluster.ok_or_else(|| unknown(&origin))?;
+        let cluster = cluster.ok_or(MirrorFailure::UnknownOrigin(origin))?;
         Ok(self.moved(place, cluster))
     }
 
@@ -283,7 +282,7 @@ mod tests {
             "https://q" => Some("other"),
             _ => None,
         };
-        let to = |from: &OriginRequest, place: &str| from.follow(place, known).unwrap();
+        let to = |from: &OriginRequest, place: &str| from.follow(place.as_bytes(), known).unwrap();
         // `c` is the cluster it was built with.
         assert_eq!(to(&signed, "/b").cluster, "c");
         assert_eq!(to(&signed, "https://o/b").cluster, "c");
@@ -291,7 +290,7 @@ mod tests {
         assert_eq!(other.cluster, "other");
         assert_eq!(to(&other, "/c").cluster, "other");
         assert_eq!(to(&other, "https://o/b").cluster, "unsigned");
-        assert!(signed.follow("https://z/", known).is_err());
+        assert!(signed.follow(b"https://z/", known).is_err());
     }
 
     #[test]

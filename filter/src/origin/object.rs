@@ -2,10 +2,10 @@
 //! is to be trusted with that.
 
 use super::OriginRequest;
-use crate::http::date;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
 use crate::http::range::ContentRange;
+use crate::http::{date, field};
 use crate::miss_route::FRAMING;
 use crate::reason::MirrorFailure;
 use crate::time::Moment;
@@ -30,6 +30,8 @@ pub struct ObjectHeaders {
     pub client: HeaderList,
     /// Those for the store.
     pub stored: HeaderList,
+    /// The names of those that no store can be told.
+    pub unkept: Vec<&'static str>,
     /// What the origin says of this version.
     pub validators: Validators,
     /// Whether the end of its bytes can be told from a break.
@@ -77,7 +79,7 @@ impl OriginRequest {
     /// Its user metadata is wanted, and too large to be kept.
     pub fn found(&self, answer: &Headers) -> Result<ObjectHeaders, MirrorFailure> {
         let keeping = &self.rule().keeping;
-        let mut client = object_headers(answer);
+        let (mut client, unkept) = object_headers(answer);
         client.extend(&keeping.metadata(answer).ok_or(MirrorFailure::MetadataTooLarge)?);
         let mut stored = client.clone();
         keeping.add_stored(answer, &self.key, &mut stored);
@@ -85,11 +87,14 @@ impl OriginRequest {
         if let Some(etag) = &validators.etag {
             client.add("etag", etag);
         }
-        if let Some(date) = answer.get("last-modified").or_else(|| answer.get("date")) {
-            client.add("last-modified", date);
+        let dates = ["last-modified", "date"].into_iter();
+        if let Some(date) = dates.filter_map(|name| answer.text(name)).find_map(date::seconds) {
+            client.add("last-modified", date::text(date));
         }
+        client.extend(&of_the_answer(answer));
         keeping.add_shown(&self.key, &mut client);
-        Ok(ObjectHeaders { client, stored, validators, is_delimited: is_delimited(answer) })
+        let is_delimited = is_delimited(answer);
+        Ok(ObjectHeaders { client, stored, unkept, validators, is_delimited })
     }
 }
 
@@ -109,9 +114,23 @@ fn is_delimited(answer: &Headers) -> bool {
     }
 }
 
-/// The headers of an answer that belong to the object.
-pub(super) fn object_headers(answer: &Headers) -> HeaderList {
+/// The headers of an answer that are told with it, and not kept.
+pub(super) fn of_the_answer(answer: &Headers) -> HeaderList {
     let mut headers = HeaderList::new();
+    for (name, value) in answer.iter() {
+        if let Some(name) =
+            std::str::from_utf8(name).ok().filter(|name| field::is_of_the_answer(name))
+        {
+            headers.add(name, value);
+        }
+    }
+    headers
+}
+
+/// The headers of an answer that belong to the object, and the names of those that cannot be kept.
+pub(super) fn object_headers(answer: &Headers) -> (HeaderList, Vec<&'static str>) {
+    let mut headers = HeaderList::new();
+    let mut unkept = Vec::new();
     for name in OBJECT_HEADERS {
         let values: Vec<&[u8]> = answer
             .iter()
@@ -119,14 +138,21 @@ pub(super) fn object_headers(answer: &Headers) -> HeaderList {
             .map(|(_, value)| value)
             .collect();
         // One line with commas means what several lines mean (RFC 9110, section 5.3).
-        if !values.is_empty() {
-            headers.add(name, values.join(&b", "[..]));
+        if values.is_empty() {
+            continue;
+        }
+        let value = values.join(&b", "[..]);
+        match field::in_ascii(name, &value) {
+            Some(value) => headers.add(name, value),
+            // `aws-chunked` alone is none.
+            None if value.is_ascii() => {}
+            None => unkept.push(*name),
         }
     }
     if headers.get("content-type").is_none() {
         headers.add("content-type", NO_TYPE);
     }
-    headers
+    (headers, unkept)
 }
 
 #[cfg(test)]
@@ -188,12 +214,45 @@ mod tests {
     }
 
     #[test]
+    fn one_odd_header_costs_no_object() {
+        let request = request("a", r#", "MirrorSaveOssMeta": true"#);
+        let pairs: [(&str, &[u8]); 8] = [
+            (":status", b"200"),
+            ("content-disposition", b"attachment; filename=\"\xe9.txt\""),
+            ("content-language", b"\xe9"),
+            ("content-encoding", b"aws-chunked"),
+            ("expires", b"0"),
+            ("x-oss-meta-name", "é".as_bytes()),
+            ("vary", b"Accept, \xe9"),
+            ("access-control-allow-origin", b"*"),
+        ];
+        let found = request.found(&Headers::from_pairs(pairs)).unwrap();
+        let kept = [
+            ("content-type", NO_TYPE),
+            ("content-disposition", "attachment; filename=\"_.txt\"; filename*=UTF-8''%C3%A9.txt"),
+            ("expires", "Thu, 01 Jan 1970 00:00:00 GMT"),
+            ("x-amz-meta-name", "=?UTF-8?B?w6k=?="),
+        ];
+        let stored: Vec<_> = found.stored.texts().collect();
+        assert_eq!(stored, [kept[1], kept[2], kept[0], kept[3]]);
+        assert!(found.stored.iter().all(|(_, value)| value.is_ascii()));
+        assert_eq!(found.unkept, ["content-language"]);
+        for (name, value) in kept {
+            assert_eq!(found.client.get(name), Some(value.as_bytes()), "{name}");
+        }
+        assert_eq!(found.client.get("vary"), Some(&b"Accept, \xe9"[..]));
+        assert_eq!(found.client.get("access-control-allow-origin"), Some(&b"*"[..]));
+    }
+
+    #[test]
     fn clients_get_what_pins_a_version_and_stores_do_not() {
         let request = request("a", "");
         let then = "Tue, 01 Apr 2025 08:00:00 GMT";
         let now = Moment(Duration::from_secs(784_111_777));
-        let cases: [(&[(&str, &str)], Option<&str>, &str); 5] = [
+        let cases: [(&[(&str, &str)], Option<&str>, &str); 7] = [
             (&[("etag", "\"v\""), ("last-modified", then)], Some("\"v\""), then),
+            (&[("last-modified", "yesterday"), ("date", then)], None, then),
+            (&[("last-modified", "0")], None, "Sun, 06 Nov 1994 08:49:37 GMT"),
             (&[("etag", "W/\"v\""), ("date", then)], None, then),
             (&[("etag", "v")], None, "Sun, 06 Nov 1994 08:49:37 GMT"),
             (&[("etag", "\"")], None, "Sun, 06 Nov 1994 08:49:37 GMT"),
@@ -210,7 +269,7 @@ mod tests {
             // Nothing is evaluated against a date that the origin did not give.
             assert_eq!(
                 found.validators.last_modified.is_some(),
-                pairs.contains(&("last-modified", then))
+                pairs.iter().any(|(name, _)| *name == "last-modified")
             );
         }
     }

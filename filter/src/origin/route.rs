@@ -133,7 +133,7 @@ impl Route {
     /// It does not, or this was one redirect too many, or the time is up.
     pub(crate) fn follow(
         &mut self,
-        location: &str,
+        location: &[u8],
         configuration: &Configuration,
         now: Moment,
     ) -> Result<(), MirrorFailure> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::OriginRequest;
-use super::object::{ObjectHeaders, object_headers};
+use super::object::{ObjectHeaders, object_headers, of_the_answer};
 use crate::configuration::Limits;
 use crate::http::headers::{HeaderList, Headers};
 use crate::miss_route::REFUSED_DETAILS;
@@ -20,7 +20,7 @@ pub enum Verdict {
     /// Nothing can be had of it.
     Failed(MirrorFailure),
     /// It is to be asked for elsewhere: the `Location`.
-    Moved(String),
+    Moved(Vec<u8>),
     /// The whole object is there.
     Object(ObjectHeaders),
     /// The answer is the client's as it is, and nothing is stored.
@@ -86,13 +86,13 @@ impl OriginRequest {
     #[must_use]
     pub fn judge_status(&self, status: u16, answer: &Headers) -> Verdict {
         let rule = self.rule();
-        let location = answer.text("location").filter(|_| REDIRECTS.contains(&status));
+        let location = answer.get("location").filter(|_| REDIRECTS.contains(&status));
         match location {
             Some(location) if rule.follow_redirect => return Verdict::Moved(location.to_owned()),
             // A reference means something else where the client found it.
             Some(location) => {
-                let Some(place) = self.place.resolve(location) else {
-                    return Verdict::Failed(MirrorFailure::Status(status));
+                let Some(place) = self.place.follow(location) else {
+                    return Verdict::Failed(MirrorFailure::NoUrl);
                 };
                 let headers = HeaderList::new().with("location", place.url());
                 return Verdict::Passed(Passed { status, headers });
@@ -100,7 +100,9 @@ impl OriginRequest {
             None => {}
         }
         if rule.transparent.contains(status) {
-            let headers = object_headers(answer).with("x-oss-tag", self.tag());
+            let (mut headers, _) = object_headers(answer);
+            headers.extend(&of_the_answer(answer));
+            let headers = headers.with("x-oss-tag", self.tag());
             return Verdict::Passed(Passed { status, headers });
         }
         match status {
@@ -148,6 +150,7 @@ impl OriginRequest {
                 | MirrorFailure::Loop
                 | MirrorFailure::MetadataTooLarge
                 | MirrorFailure::NoCluster
+                | MirrorFailure::NoUrl
                 | MirrorFailure::Overloaded
                 | MirrorFailure::Partial
                 | MirrorFailure::TooLarge { .. }
@@ -246,11 +249,12 @@ mod tests {
             Verdict::Object(ObjectHeaders {
                 client,
                 stored: headers,
+                unkept: Vec::new(),
                 validators,
                 is_delimited: true,
             })
         };
-        let moved = Verdict::Moved("http://p/".to_owned());
+        let moved = Verdict::Moved(b"http://p/".to_vec());
         let location = ("location", "http://p/");
         let plain = request("a", "");
         let cases: Vec<(Vec<(&str, &str)>, u64, Verdict)> = vec![

@@ -2,7 +2,7 @@
 
 use super::KeyRewrite;
 use crate::http::headers::{HeaderList, Headers};
-use crate::http::percent;
+use crate::http::{field, percent};
 use crate::metadata::{LAST_MODIFIED_METADATA, TAG_METADATA};
 
 /// The most user metadata an object has, names and values together, in bytes. OSS's own limit; S3
@@ -32,7 +32,8 @@ pub struct Keeping {
 impl Keeping {
     /// Adds to what is stored. `key` is the requested one.
     pub(crate) fn add_stored(&self, answer: &Headers, key: &[u8], headers: &mut HeaderList) {
-        if let (true, Some(time)) = (self.last_modified, answer.get("last-modified")) {
+        let time = answer.text("last-modified").filter(|time| time.is_ascii());
+        if let (true, Some(time)) = (self.last_modified, time) {
             headers.add(LAST_MODIFIED_METADATA, time);
         }
         if !self.taggings.is_empty() {
@@ -83,6 +84,7 @@ impl Keeping {
             if name == TAG_METADATA || name == LAST_MODIFIED_METADATA || kept.get(&name).is_some() {
                 continue;
             }
+            let value = field::metadata_in_ascii(value);
             bytes += own.len() + value.len();
             kept.add(&name, value);
         }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::{Keeping, KeyRewrite, Statuses};
 use crate::finding::{Code, Finding};
-use crate::http::Scheme;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::location::Place;
+use crate::http::query::Process;
+use crate::http::{Scheme, query};
 use crate::json::At;
 use crate::reason::NotStored;
 
@@ -89,14 +90,17 @@ impl Mirror {
         server
     }
 
-    /// Whether an object is stored which the bucket answered for with this status.
+    /// Whether an object is stored which the bucket answered for with this status. `is_processed`:
+    /// what comes is an image that is made of it.
     ///
     /// # Errors
     ///
-    /// The rule says not to, or the bucket has not said that it lacks the object.
-    pub fn storing(&self, status: u16) -> Result<(), NotStored> {
+    /// The rule says not to, or the bucket has not said that it lacks the object, or it is not the
+    /// object that comes.
+    pub fn storing(&self, status: u16, is_processed: bool) -> Result<(), NotStored> {
         match (self.proxy_pass, status) {
             (true, _) => Err(NotStored::ByRule),
+            (false, _) if is_processed => Err(NotStored::Processed),
             (false, 500..) => Err(NotStored::BucketFailed),
             (false, _) => Ok(()),
         }
@@ -136,6 +140,7 @@ pub struct MirrorUrl {
     scheme: Scheme,
     authority: String,
     path: String,
+    query: String,
 }
 
 impl MirrorUrl {
@@ -155,6 +160,12 @@ impl MirrorUrl {
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// What is to be made of every object: the query that stands behind each key.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        &self.query
     }
 
     /// `scheme://host[:port]`.
@@ -193,10 +204,22 @@ impl MirrorUrl {
         if authority.contains('@') {
             return Err("a URL without user name and password");
         }
-        if path.contains(['?', '#']) || authority.contains(['?', '#']) {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        if authority.contains(['?', '#']) || path.contains('#') || query.contains('#') {
             return Err("a URL without a query and a fragment");
         }
-        if !text.ends_with('/') {
+        match query::process(query) {
+            None if query.is_empty() => {}
+            Some(Process::Image) if !query.contains('&') => {}
+            // OSS's own limit.
+            Some(Process::Other) => {
+                return Err("a URL without parameters of video snapshots or documents");
+            }
+            Some(Process::Image) | None => {
+                return Err("a URL without a query but ?x-oss-process=image/...");
+            }
+        }
+        if !(rest.contains('/') && (path.is_empty() || path.ends_with('/'))) {
             return Err("a URL that ends in /");
         }
         let Some(place) = Place::absolute(text) else {
@@ -206,7 +229,8 @@ impl MirrorUrl {
                 false => "a URL with a valid host",
             });
         };
-        Ok(Self { scheme: place.scheme, authority: place.authority, path: place.path })
+        let Place { scheme, authority, path, query } = place;
+        Ok(Self { scheme, authority, path, query })
     }
 }
 
@@ -227,9 +251,10 @@ impl MirrorHeaders {
     /// The headers for the origin: what is passed of the client's, less what is removed, and what
     /// is set in place of any of that name.
     ///
-    /// A value that is not UTF-8 is not passed: proxy-wasm's SDK has no callout that carries one.
+    /// A value that is not UTF-8 is not passed: proxy-wasm's SDK has no callout that carries one. What
+    /// `is_kept` is for everybody: in which coding the one client likes it is passed only by name.
     #[must_use]
-    pub fn apply(&self, client: &Headers) -> HeaderList {
+    pub fn apply(&self, client: &Headers, is_kept: bool) -> HeaderList {
         let connection = client.text("connection").unwrap_or_default();
         let mut list = HeaderList::new();
         for (name, value) in client.iter() {
@@ -240,6 +265,7 @@ impl MirrorHeaders {
             let of_the_connection =
                 connection.split(',').any(|token| token.trim().eq_ignore_ascii_case(name));
             let passed = match self.pass_all {
+                true if is_kept && name == "accept-encoding" => contains(&self.pass, name),
                 true => !contains(&self.remove, name),
                 false => contains(&self.pass, name),
             };
@@ -354,6 +380,32 @@ mod tests {
     }
 
     #[test]
+    fn an_image_may_be_made_of_every_object() {
+        for (text, path, query) in [
+            (
+                "http://h/a/?x-oss-process=image/resize,w_100/format,webp",
+                "/a/",
+                "x-oss-process=image/resize,w_100/format,webp",
+            ),
+            ("http://h/?x-oss-process=style%2Fsmall", "/", "x-oss-process=style%2Fsmall"),
+        ] {
+            let url = MirrorUrl::parse(text).unwrap();
+            assert_eq!((url.path(), url.query()), (path, query), "{text}");
+        }
+        for (text, expected) in [
+            ("http://h/?x-oss-process=video/snapshot,t_7000", "video snapshots"),
+            ("http://h/?x-oss-process=doc/preview", "video snapshots"),
+            ("http://h/?x-oss-process=image/a&x-oss-process=image/b", "video snapshots"),
+            ("http://h/?x-oss-process=image/a&v=1", "without a query but"),
+            ("http://h/?v=1", "without a query but"),
+            ("http://h/a?x-oss-process=image/a", "ends in /"),
+        ] {
+            let error = MirrorUrl::parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn what_is_no_mirror_url_is_refused() {
         let cases = [
             "",
@@ -377,6 +429,27 @@ mod tests {
         ];
         for text in cases {
             assert!(MirrorUrl::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_asked_for_without_the_clients_codings() {
+        let client = Headers::from_pairs([("accept-encoding", "gzip"), ("accept", "a/b")]);
+        let rule = |pass_all, pass: &[&str]| MirrorHeaders {
+            pass_all,
+            pass: pass.iter().map(|name| (*name).to_owned()).collect(),
+            ..MirrorHeaders::default()
+        };
+        let named = ["accept-encoding"];
+        for (rule, is_kept, is_passed) in [
+            (rule(true, &[]), true, false),
+            (rule(true, &[]), false, true),
+            (rule(true, &named), true, true),
+            (rule(false, &named), true, true),
+            (rule(false, &[]), false, false),
+        ] {
+            let list = rule.apply(&client, is_kept);
+            assert_eq!(list.get("accept-encoding").is_some(), is_passed, "{rule:?} {is_kept}");
         }
     }
 
@@ -413,7 +486,7 @@ mod tests {
             (&MirrorHeaders::default(), &[]),
         ];
         for (rule, expected) in cases {
-            let list = rule.apply(&client);
+            let list = rule.apply(&client, true);
             assert_eq!(list.texts().collect::<Vec<_>>(), expected, "{rule:?}");
         }
     }

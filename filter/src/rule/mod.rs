@@ -139,6 +139,17 @@ impl Rule {
             Action::Mirror(mirror) => mirror.allow_head,
         }
     }
+
+    /// Whether its origins are told what is to be made of an image for one client.
+    #[must_use]
+    pub fn passes_process(&self) -> bool {
+        match &self.action {
+            Action::External(_) => false,
+            Action::Mirror(mirror) => {
+                mirror.pass_query_string && mirror.urls().all(|url| url.query().is_empty())
+            }
+        }
+    }
 }
 
 /// `Redirect`, by its `RedirectType`.

@@ -49,8 +49,10 @@ impl Vm {
             .iter()
             .map(|metric| host::define_counter(metric.name()))
             .collect::<Result<_, _>>()?;
+        let mut engine = Engine::new(Rc::clone(&configuration));
+        engine.count_from(owner);
         Ok(Self {
-            engine: RefCell::new(Engine::new(Rc::clone(&configuration))),
+            engine: RefCell::new(engine),
             configuration,
             root,
             queue,

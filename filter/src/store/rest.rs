@@ -178,11 +178,18 @@ const fn is_of_the_store(why: NotStored) -> bool {
         | NotStored::Digest(_)
         | NotStored::Inside
         | NotStored::Length { .. }
+        | NotStored::Loop
         | NotStored::Metadata
         | NotStored::NoAddress
         | NotStored::NoMemory
+        | NotStored::NoUrl
         | NotStored::OriginFailed { .. }
+        | NotStored::OriginLate
         | NotStored::OriginRefused(_)
+        | NotStored::OriginUnknown
+        | NotStored::Partial
+        | NotStored::Processed
+        | NotStored::SentElsewhere
         | NotStored::StoreRests
         | NotStored::TooLarge { .. }
         | NotStored::TooMany
@@ -191,6 +198,7 @@ const fn is_of_the_store(why: NotStored) -> bool {
         | NotStored::Undelimited
         | NotStored::Unknown
         | NotStored::Unranged
+        | NotStored::Unreachable
         | NotStored::Written => false,
     }
 }

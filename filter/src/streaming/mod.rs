@@ -26,7 +26,6 @@ use crate::in_flight::{Answered, AttemptId, Expected, InFlight, Proof, Storing};
 use crate::lease::Lease;
 use crate::matching::{BucketResponse, Source};
 use crate::metric::Metric;
-use crate::miss::Sequence;
 use crate::miss_route::{self, Said};
 use crate::origin::{Next, Unheard, Verdict};
 use crate::reply::Reply;
@@ -110,7 +109,8 @@ impl MissStream {
         let mut arrival = Arrival { engine, root, now, effects: Vec::new() };
         let decision = match Said::read(&headers) {
             None => {
-                self.state = State::Watching(Exchange::new(headers, Sequence::default()));
+                let sequence = arrival.engine.sequence();
+                self.state = State::Watching(Exchange::new(headers, sequence));
                 RequestDecision::Continue
             }
             Some(Said::Bucket { name, status, deleted, denied }) => {
@@ -152,11 +152,15 @@ impl MissStream {
         let configuration = arrival.engine.configuration();
         let knows = |name: &str| configuration.bucket(name).is_some();
         let request = clients_request(headers).and_then(|client| {
-            ObjectRequest::read(client, configuration.domain.as_deref(), knows).ok()
+            let request =
+                ObjectRequest::read(client, configuration.domain.as_deref(), knows).ok()?;
+            // A Host that gave way is one that the gateway signs for.
+            let is_signed = request.is_signed || headers.get(miss_route::ORIGINAL_HOST).is_some();
+            Some(ObjectRequest { is_signed, ..request })
         });
         // Who was asked is who is mirrored.
         let decision = request.filter(|request| request.bucket == bucket).and_then(|request| {
-            let sequence = Sequence::default();
+            let sequence = arrival.engine.sequence();
             decision::decide_response(&configuration, request, sequence, response).ok()
         });
         self.decided(arrival, bucket, decision, headers)
@@ -344,11 +348,10 @@ impl MissStream {
                         effects.push(Effect::Count(conclusion.metric));
                         ResponseDecision::Answer(conclusion.reply)
                     }
-                    Answered::Streams { headers, storing, line, not_stored } => {
+                    Answered::Streams { headers, storing, effects: mut more } => {
                         self.keep(engine, storing, since, &mut effects);
                         effects.push(Effect::Count(Answered::COUNTED));
-                        effects.extend(line.map(Effect::Log));
-                        effects.extend(not_stored.then_some(Effect::Count(Metric::NotStored)));
+                        effects.append(&mut more);
                         ResponseDecision::Stream(headers)
                     }
                 }

@@ -28,7 +28,7 @@ Examples:
 envoy/RULES.md describes every element, and every code of a finding.
 
 Exit codes:
-  0  no errors; warnings may have been printed
+  0  no errors; warnings and notes may have been printed
   1  the file is refused
   2  wrong usage, or the file cannot be read"
 )]
@@ -84,8 +84,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn check_rules(path: &Path) -> Result<Checked, Failure> {
     let file = read_rules(path)?;
+    let notes = file.noted();
     let content = file.rules.map(|rules| counted(rules.iter().count(), "rule"));
-    let (file, reports) = (file.report.document.path.clone(), vec![file.report]);
+    let (file, mut reports) = (file.report.document.path.clone(), vec![file.report]);
+    reports.extend(notes);
     Ok(Checked { file, content, reports })
 }
 
@@ -96,7 +98,14 @@ fn check_deployment(path: &Path) -> Result<Checked, Failure> {
             let rules = loaded.rules.iter().map(|rules| rules.set.iter().count()).sum();
             let buckets = counted(loaded.rules.len(), "bucket");
             let content = Some(format!("{buckets}, {}", counted(rules, "rule")));
-            Ok(Checked { file, content, reports: loaded.warnings })
+            let mut reports = loaded.warnings;
+            // A rule file may be that of several buckets.
+            for notes in loaded.rules.into_iter().filter_map(|rules| rules.notes) {
+                if !reports.contains(&notes) {
+                    reports.push(notes);
+                }
+            }
+            Ok(Checked { file, content, reports })
         }
         Err(LoadError::Refused(reports)) => Ok(Checked { file, content: None, reports }),
         Err(error @ LoadError::Unreadable { .. }) => {

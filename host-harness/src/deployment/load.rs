@@ -52,6 +52,8 @@ pub struct Rules {
     pub(super) signers: Signers,
     /// The rules themselves.
     pub set: RuleSet,
+    /// What is worth a word to whoever has them checked.
+    pub notes: Option<Report>,
 }
 
 /// Without what the rules say: a header that they set may be a secret.
@@ -389,6 +391,7 @@ fn read_rules(
     };
     let shown = path.display().to_string();
     let file = rule_file::read_in(&shown, &bytes, None, &surroundings(bucket, deployment));
+    let notes = file.noted();
     if !file.report.problems.is_empty() && !reports.contains(&file.report) {
         reports.push(file.report);
     }
@@ -398,7 +401,7 @@ fn read_rules(
     // The same rules, with the names of those who sign in them.
     let set = RuleSet::from_json(json.to_string().as_bytes()).rules?;
     let origins = set.servers().collect();
-    Some(Rules { path, json, origins, signers, set })
+    Some(Rules { path, json, origins, signers, set, notes })
 }
 
 fn unreadable(path: &Path, span: &Range<usize>, error: &io::Error, reading: &mut Reading<'_>) {

@@ -68,6 +68,10 @@ codes! {
     TooLarge = "too-large";
     /// Text or an attribute of XML where only elements may be.
     UnexpectedText = "unexpected-text";
+    /// A rule by which what an origin makes for one client is kept for all.
+    VariesByClient = "varies-by-client";
+    /// A Mirror rule that says nothing of HEAD, which most clients ask first.
+    WithoutHead = "without-head";
 }
 
 #[cfg(test)]

@@ -63,6 +63,17 @@ pub struct RuleFile {
     pub rules: Option<RuleSet>,
     /// Everything that was found.
     pub report: Report,
+    /// What is taken as it stands, and worth a word to whoever has the file checked.
+    pub notes: Vec<Problem>,
+}
+
+impl RuleFile {
+    /// Its notes, drawn as its problems are; `None` where there are none.
+    #[must_use]
+    pub fn noted(&self) -> Option<Report> {
+        let notes = || Report::new(self.report.document.clone(), self.notes.clone());
+        (!self.notes.is_empty()).then(notes)
+    }
 }
 
 /// The most problems of one file that are told.
@@ -98,7 +109,14 @@ pub fn read_in(
         }
         hidden.mask(&mut document);
         let report = Report::new(document, problems);
-        return RuleFile { format, dialect: None, website: None, rules: None, report };
+        return RuleFile {
+            format,
+            dialect: None,
+            website: None,
+            rules: None,
+            report,
+            notes: Vec::new(),
+        };
     };
     if format == Some(Format::Json) {
         dialect::unwrap(&mut root);
@@ -140,12 +158,14 @@ pub fn read_in(
     problems.sort_by_key(|problem| problem.weight);
     problems.truncate(MAX_PROBLEMS);
     hidden.keep_from(&mut problems, secrets::known());
+    let notes = lint::notes(&root);
     RuleFile {
         format,
         dialect: Some(dialect),
         website: is_sound.then(|| Website::new(&root)),
         rules: checked.rules.filter(|_| !is_refused),
         report: Report::new(document, problems),
+        notes,
     }
 }
 

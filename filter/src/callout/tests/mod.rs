@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::host::{Call, TICK};
 use crate::http::headers::Headers;
 use crate::matching::Source;
+use crate::metric::Metric;
 
 const CONFIGURATION: &str = r#"{
     "buckets": [{"name": "b", "store": {"cluster": "store", "authority": "s:9000"}, "RoutingRules": [
@@ -533,7 +534,7 @@ fn a_host_without_the_cluster_is_a_failure_of_its_own() {
 }
 
 #[test]
-fn metadata_that_cannot_be_kept_keeps_the_object_out() {
+fn a_header_that_cannot_be_kept_keeps_no_object_out() {
     let mut bench = Bench::new();
     let stream = bench.get("/b/a/x");
     let (id, _) = bench.call();
@@ -541,11 +542,17 @@ fn metadata_that_cannot_be_kept_keeps_the_object_out() {
         (&b":status"[..], &b"200"[..]),
         (b"content-length", b"1"),
         (b"content-type", b"a/\xff"),
+        (b"content-language", b"\xff"),
     ]);
     let answer = CallAnswer { headers, body_bytes: 1, body: b"x".to_vec() };
     let effects = bench.engine.on_call_answer(id, answer, Moment(bench.now));
+    let is_count = |effect: &Effect| matches!(effect, Effect::Count(Metric::HeadersUnkept));
+    assert!(effects.iter().any(is_count));
     bench.take(effects);
     assert_eq!(bench.answer(stream).0, 200);
-    assert!(bench.calls.is_empty(), "nothing is stored");
-    assert!(bench.lines[0].contains("cannot be kept as it came"), "{:?}", bench.lines);
+    let (_, put) = bench.call();
+    assert_eq!(put.headers.get("content-type"), Some(&b"application/octet-stream"[..]));
+    assert_eq!(put.headers.get("content-language"), None);
+    let line = "left out what is not ASCII in content-type, content-language";
+    assert!(bench.lines[0].ends_with(line), "{:?}", bench.lines);
 }

@@ -103,7 +103,11 @@ fn the_same_etag_elsewhere_is_of_another_object() {
 
 #[test]
 fn a_backfill_goes_to_no_server_that_nobody_named_and_not_round_for_ever() {
-    for to in ["http://q/x", "/k"] {
+    for (to, why) in [
+        ("http://q/x", "the origin redirected to a server that the configuration does not name"),
+        ("mailto:x", "the origin redirected to something that is no http or https URL"),
+        ("/k", "the origin redirected more than 10 times"),
+    ] {
         let mut bench = Bench::new();
         bench.backfill("k");
         let mut hops = 0;
@@ -112,9 +116,22 @@ fn a_backfill_goes_to_no_server_that_nobody_named_and_not_round_for_ever() {
             ask(&mut bench, "/k", &moved(to), b"");
         }
         assert_eq!(hops, if to == "/k" { 11 } else { 1 });
-        assert!(bench.lines[0].contains("not stored"), "{:?}", bench.lines);
+        let told = format!("not stored: {why}");
+        assert!(bench.lines[0].ends_with(&told), "{:?}", bench.lines);
         assert!(bench.calls.is_empty() && !bench.ticking);
     }
+}
+
+#[test]
+fn an_origin_that_the_host_does_not_know_is_what_is_told() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    let (id, _, _) = bench.calls.remove(0);
+    let now = Moment(bench.now);
+    let effects = bench.engine.on_call_refused(id, DispatchError::NoCluster, now);
+    bench.take(effects);
+    let told = bench.lines.last().unwrap();
+    assert!(told.ends_with("not stored: the gateway has no cluster for the origin"), "{told}");
 }
 
 #[test]

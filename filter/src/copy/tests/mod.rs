@@ -69,6 +69,9 @@ impl Bench {
             scheme: crate::http::Scheme::Http,
             authority: "g".to_owned(),
             headers: Headers::default(),
+            id: String::new(),
+            is_processed: false,
+            is_signed: false,
         };
         let plan = Plan {
             bucket: "b".to_owned(),

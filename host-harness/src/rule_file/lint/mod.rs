@@ -7,6 +7,7 @@ mod cover;
 mod credential;
 mod forbidden;
 mod keys;
+mod note;
 pub(crate) mod origin;
 mod private;
 mod rule;
@@ -81,6 +82,13 @@ pub(super) fn lint(root: &Node, surroundings: &Surroundings) -> Vec<Problem> {
         problems.extend(private::sends_clients(rule));
     }
     problems
+}
+
+/// What is taken as it stands, and worth a word to whoever has the file checked.
+pub(super) fn notes(root: &Node) -> Vec<Problem> {
+    let rules = Rule::all(root);
+    let heads = rules.iter().filter_map(note::without_head);
+    heads.chain(rules.iter().filter_map(note::varies_by_client)).collect()
 }
 
 #[cfg(test)]

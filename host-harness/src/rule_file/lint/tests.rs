@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::rule_file::read_in;
 
@@ -322,4 +324,74 @@ fn a_403_is_a_miss_for_who_can_prove_it() {
     // By itself a file says nothing of keys.
     assert_eq!(found("403", mirror, None), (String::new(), true));
     assert_eq!(found("404", mirror, None), (String::new(), true));
+}
+
+/// The notes on rules.
+fn notes(text: &str) -> Vec<String> {
+    let file = read_in("rules", text.as_bytes(), None, &Surroundings::default());
+    let noted = |problem: &Problem| {
+        assert_eq!(problem.weight, Weight::Info);
+        format!("{} {}", problem.code, problem.pointer.as_deref().unwrap())
+    };
+    file.notes.iter().map(noted).collect()
+}
+
+#[test]
+fn what_surprises_people_later_is_noted_and_refuses_nothing() {
+    let rule = |redirect: &str| {
+        format!(
+            r#"[{{"RuleNumber": 1, "Condition": {{{MISSING}}},
+                "Redirect": {{"RedirectType": "Mirror", "MirrorURL": "https://o.example/"{redirect}}}}}]"#
+        )
+    };
+    let head = r#", "MirrorAllowHeadObject": true"#;
+    let all = r#", "MirrorHeaders": {"PassAll": true}"#;
+    let (silent, varies) =
+        ("without-head /0/Redirect", "varies-by-client /0/Redirect/MirrorHeaders/PassAll");
+    for (redirect, expected) in [
+        (String::new(), &[silent][..]),
+        (head.to_owned(), &[]),
+        (r#", "MirrorAllowHeadObject": false"#.to_owned(), &[]),
+        (all.to_owned(), &[silent, varies]),
+        (format!("{head}{all}"), &[varies]),
+        (format!("{head}{all}, \"MirrorProxyPass\": true"), &[]),
+        (format!(r#"{head}, "MirrorHeaders": {{"PassAll": false, "Pass": ["accept"]}}"#), &[]),
+    ] {
+        let text = rule(&redirect);
+        assert_eq!(notes(&text), expected, "{text}");
+        let file = read_in("rules", text.as_bytes(), None, &Surroundings::default());
+        assert!(file.rules.is_some() && file.report.problems.is_empty(), "{text}");
+    }
+    let away =
+        format!(r#"[{{"RuleNumber": 1, "Condition": {{{MISSING}}}, "Redirect": {{{AWAY}}}}}]"#);
+    assert_eq!(notes(&away), Vec::<String>::new());
+}
+
+#[test]
+fn every_sample_answers_heads() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let mut samples = vec![("demo".to_owned(), include_str!("../../demo/rules.json").to_owned())];
+    let entries = |folder: &str| std::fs::read_dir(root.join(folder)).unwrap();
+    let generated =
+        entries("envoy/generated").map(|entry| entry.unwrap().path().join("rules.json"));
+    for path in entries("envoy/rules").map(|entry| entry.unwrap().path()).chain(generated) {
+        samples.push((path.display().to_string(), read(&path)));
+    }
+    for page in ["README.md", "envoy/README.md", "envoy/DEPLOYMENT.md", "envoy/RULES.md"] {
+        let text = read(&root.join(page));
+        let blocks = text.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+        samples.extend(blocks.map(|block| (page.to_owned(), block.to_owned())));
+    }
+    let mut mirrors = 0;
+    for (name, text) in samples {
+        mirrors += text.matches("\"Mirror\"").count();
+        let heads: Vec<_> =
+            notes(&text).into_iter().filter(|note| note.starts_with("without-head")).collect();
+        assert_eq!(heads, Vec::<String>::new(), "{name}: {text}");
+    }
+    assert!(mirrors > 4, "{mirrors} Mirror rules in samples");
+    let envoy = read(&root.join("envoy/envoy.yaml"));
+    let on = "\"MirrorAllowHeadObject\": true";
+    assert_eq!(envoy.matches("\"Mirror\"").count(), envoy.matches(on).count(), "envoy.yaml");
 }

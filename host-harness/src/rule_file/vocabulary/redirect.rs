@@ -6,7 +6,7 @@ use super::{Element, Page, Shape, State};
 
 const HEADER_NAME: &str = "1 to 1,024 characters of 0-9, A-Z, a-z and -";
 const HEADER_VALUE: &str = "1,024 bytes, no line break";
-const URL: &str = "`http(s)://host/[path/]`";
+const URL: &str = "`http(s)://host/[path/][?x-oss-process=image/...]`";
 
 /// What a rule does.
 pub(crate) const REDIRECT: &[Element] = &[
@@ -63,13 +63,15 @@ pub(crate) const REDIRECT: &[Element] = &[
         .default("301")
         .limits("301, 302, 307; in S3's form 301 to 399"),
     // Mirror: where from.
-    Element::new("MirrorURL", Shape::Url, "The object is fetched from MirrorURL + key.")
+    Element::new("MirrorURL", Shape::Url, "The object is fetched from MirrorURL + key. Image processing stands behind the key then, and \
+         what the origin makes is the object; video snapshots are refused, as by OSS.")
         .default("required for Mirror")
         .limits(URL),
     Element::new(
         "MirrorPassQueryString",
         Shape::Boolean,
-        "As `PassQueryString`, for the origin; where both stand, this one counts.",
+        "As `PassQueryString`, for the origin; where both stand, this one counts. An image that \
+         the client wants made (`x-oss-process=image/...`) is asked for then, and not stored.",
     )
     .default("`PassQueryString`"),
     Element::new(
@@ -174,7 +176,8 @@ pub(crate) const REDIRECT: &[Element] = &[
     Element::new(
         "MirrorAllowHeadObject",
         Shape::Boolean,
-        "A HEAD of a missing object is answered by the origin's HEAD, and the object is stored.",
+        "A HEAD of a missing object is answered by the origin's HEAD, and the object is stored. \
+         `aws s3 cp`, boto3's `download_file`, rclone and s3cmd ask HEAD first.",
     )
     .default("false")
     .page(Page::Sdk),
@@ -288,7 +291,8 @@ const HEADERS: &[Element] = &[
     Element::new(
         "PassAll",
         Shape::Boolean,
-        "All of the client's headers, but those that never reach an origin.",
+        "All of the client's headers, but those that never reach an origin, and Accept-Encoding only \
+         beside `MirrorProxyPass` or by a `Pass` of its own: what is stored is for all clients.",
     )
     .default("false"),
     Element::new("Pass", Shape::Token, "A header that is passed.")
