@@ -164,14 +164,7 @@ fn setup(path: Path, store: &Store, origin: std::net::SocketAddr) -> Setup {
 
 /// Waits for the last copy, and for the last upload that nobody knows.
 fn come_to_rest(gateway: &Gateway, store: &Store, report: &mut Report) {
-    // The store keeps a file for each upload that is open, and one for each of its parts.
-    let open = || {
-        let files = store.open_uploads().into_iter();
-        let ids = files.filter_map(|file| {
-            Some(file.strip_prefix(".upload-")?.strip_suffix(".json")?.to_owned())
-        });
-        ids.collect::<Vec<String>>()
-    };
+    let open = || store.open_uploads();
     within(REST, || open().is_empty().then_some(()));
     // What is told of is known: a store that denies its own doings keeps them.
     let log = gateway.log();
