@@ -40,9 +40,9 @@ fn the_store_by_itself() {
     let keys = Keys { access: "AKEXAMPLE".to_owned(), secret: "SKEXAMPLE".to_owned() };
     let signed = Files::start(&[], Some(&keys));
     let open = Files::start(&[], None);
-    for store in [signed, open] {
+    for (store, checked) in [(signed, "checked"), (open, "unread")] {
         let url = format!("http://{}", store.address());
-        run(STORE_SCRIPT, &[&url, &keys.access, &keys.secret])
+        run(STORE_SCRIPT, &[&url, &keys.access, &keys.secret, checked])
             .unwrap_or_else(|told| panic!("{told}"));
         assert_eq!(store.open_uploads(), Vec::<String>::new());
     }

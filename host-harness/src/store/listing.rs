@@ -7,6 +7,7 @@ use s3s::dto::*;
 use s3s::{S3Result, s3_error};
 
 use super::bucket::{Buckets, Listed};
+use super::upload;
 
 /// The most entries of a page.
 const PAGE: i32 = 1_000;
@@ -233,6 +234,61 @@ pub(super) fn versions(
         name: Some(input.bucket),
         prefix: encode(Some(input.prefix.unwrap_or_default())),
         ..ListObjectVersionsOutput::default()
+    })
+}
+
+/// One page of the open uploads.
+pub(super) fn uploads(
+    buckets: &Buckets,
+    input: ListMultipartUploadsInput,
+) -> S3Result<ListMultipartUploadsOutput> {
+    let (max_uploads, most) = most(input.max_uploads)?;
+    let after = input.key_marker.as_deref().unwrap_or_default();
+    let asked = Asked {
+        prefix: input.prefix.as_deref().unwrap_or_default(),
+        delimiter: input.delimiter.as_deref(),
+        after,
+        most,
+    };
+    let open = upload::open(buckets, &input.bucket)?;
+    let behind = open.iter().filter(|((key, id), _)| match input.upload_id_marker.as_deref() {
+        Some(marker) => (key.as_str(), id.as_str()) > (after, marker),
+        None => key.as_str() > after,
+    });
+    let page = page(behind.map(|((key, id), upload)| (key.as_str(), (key, id, upload))), &asked);
+    let encoding = Encoding::of(input.encoding_type.as_ref());
+    let encode = |text: Option<String>| text.map(|text| encoding.key(&text));
+    let last = page.entries.last().filter(|(key, ..)| page.next.as_ref() == Some(*key));
+    Ok(ListMultipartUploadsOutput {
+        is_truncated: Some(page.next.is_some()),
+        next_upload_id_marker: last.map(|(_, id, _)| (*id).clone()),
+        next_key_marker: encode(page.next.clone()),
+        common_prefixes: encoding.prefixes(page.prefixes),
+        uploads: Some(
+            page.entries
+                .into_iter()
+                .map(|(key, id, upload)| MultipartUpload {
+                    initiated: Some(upload.since()),
+                    initiator: Some(Initiator {
+                        display_name: owner().display_name,
+                        id: owner().id,
+                    }),
+                    key: Some(encoding.key(key)),
+                    owner: Some(owner()),
+                    storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
+                    upload_id: Some(id.clone()),
+                    ..MultipartUpload::default()
+                })
+                .collect(),
+        ),
+        bucket: Some(input.bucket),
+        delimiter: encode(input.delimiter),
+        encoding_type: input.encoding_type,
+        key_marker: encode(input.key_marker),
+        max_uploads: Some(max_uploads),
+        prefix: encode(input.prefix),
+        upload_id_marker: input.upload_id_marker,
+        ..ListMultipartUploadsOutput::default()
     })
 }
 

@@ -11,7 +11,7 @@ use super::bucket::Buckets;
 use super::checksum::{HEADER, get_checksums, set_checksums};
 use super::conditions::Conditions;
 use super::front::Unread;
-use super::listing::{self, Encoding, owner, page};
+use super::listing::{self, owner};
 use super::object::{self, Answer, Asked};
 use super::record::{METADATA, Record, kept};
 use super::upload::{self, Arriving, Completion, Name};
@@ -424,63 +424,8 @@ impl S3 for Service {
         &self,
         request: S3Request<ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
-        self.with(move |buckets| uploads(buckets, request.input)).await
+        self.with(move |buckets| listing::uploads(buckets, request.input)).await
     }
-}
-
-/// One page of the open uploads.
-fn uploads(
-    buckets: &Buckets,
-    input: ListMultipartUploadsInput,
-) -> S3Result<ListMultipartUploadsOutput> {
-    let (max_uploads, most) = listing::most(input.max_uploads)?;
-    let after = input.key_marker.as_deref().unwrap_or_default();
-    let asked = listing::Asked {
-        prefix: input.prefix.as_deref().unwrap_or_default(),
-        delimiter: input.delimiter.as_deref(),
-        after,
-        most,
-    };
-    let open = upload::open(buckets, &input.bucket)?;
-    let behind = open.iter().filter(|((key, id), _)| match input.upload_id_marker.as_deref() {
-        Some(marker) => (key.as_str(), id.as_str()) > (after, marker),
-        None => key.as_str() > after,
-    });
-    let page = page(behind.map(|((key, id), upload)| (key.as_str(), (key, id, upload))), &asked);
-    let encoding = Encoding::of(input.encoding_type.as_ref());
-    let encode = |text: Option<String>| text.map(|text| encoding.key(&text));
-    let last = page.entries.last().filter(|(key, ..)| page.next.as_ref() == Some(*key));
-    Ok(ListMultipartUploadsOutput {
-        is_truncated: Some(page.next.is_some()),
-        next_upload_id_marker: last.map(|(_, id, _)| (*id).clone()),
-        next_key_marker: encode(page.next.clone()),
-        common_prefixes: encoding.prefixes(page.prefixes),
-        uploads: Some(
-            page.entries
-                .into_iter()
-                .map(|(key, id, upload)| MultipartUpload {
-                    initiated: Some(upload.since()),
-                    initiator: Some(Initiator {
-                        display_name: owner().display_name,
-                        id: owner().id,
-                    }),
-                    key: Some(encoding.key(key)),
-                    owner: Some(owner()),
-                    storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
-                    upload_id: Some(id.clone()),
-                    ..MultipartUpload::default()
-                })
-                .collect(),
-        ),
-        bucket: Some(input.bucket),
-        delimiter: encode(input.delimiter),
-        encoding_type: input.encoding_type,
-        key_marker: encode(input.key_marker),
-        max_uploads: Some(max_uploads),
-        prefix: encode(input.prefix),
-        upload_id_marker: input.upload_id_marker,
-        ..ListMultipartUploadsOutput::default()
-    })
 }
 
 /// What an object is kept with that came in a form.
