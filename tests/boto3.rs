@@ -14,6 +14,40 @@ pub(crate) const VERSION: &str = "1.44.5";
 
 const SCRIPT: &str = include_str!("clients/signed.py");
 
+/// What uses all that the embedded store can do.
+const STORE_SCRIPT: &str = include_str!("clients/store.py");
+
+/// Runs a script of boto3's; what it told where it failed.
+fn run(script: &str, arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new("python3")
+        .args(["-c", script])
+        .args(arguments)
+        .env("PYTHONPATH", python::package("boto3", VERSION, true))
+        // What the machine knows of other stores is nothing to this one.
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .output()
+        .expect("Python 3 can be started");
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Err(format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr)))
+}
+
+#[test]
+fn the_store_by_itself() {
+    let keys = Keys { access: "AKEXAMPLE".to_owned(), secret: "SKEXAMPLE".to_owned() };
+    let signed = Files::start(&[], Some(&keys));
+    let open = Files::start(&[], None);
+    for (store, checked) in [(signed, "checked"), (open, "unread")] {
+        let url = format!("http://{}", store.address());
+        run(STORE_SCRIPT, &[&url, &keys.access, &keys.secret, checked])
+            .unwrap_or_else(|told| panic!("{told}"));
+        assert_eq!(store.open_uploads(), Vec::<String>::new());
+    }
+}
+
 #[test]
 fn a_signed_client_through_the_harness() {
     signed_client(Host::Harness);
@@ -46,22 +80,9 @@ fn signed_client(host: Host) {
     setup.keys = Some(keys.clone());
     let gateway = Gateway::start(host, &setup);
 
-    let output = Command::new("python3")
-        .args(["-c", SCRIPT, &format!("http://{}", gateway.address), &keys.access, &keys.secret])
-        .env("PYTHONPATH", python::package("boto3", VERSION, true))
-        // What the machine knows of other stores is nothing to this one.
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        .output()
-        .expect("Python 3 can be started");
-    assert!(
-        output.status.success(),
-        "{host:?}: {}\n{}{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-        gateway.log(),
-    );
+    let url = format!("http://{}", gateway.address);
+    run(SCRIPT, &[&url, &keys.access, &keys.secret])
+        .unwrap_or_else(|told| panic!("{host:?}: {told}\n{}", gateway.log()));
 
     let secrets = ["authorization", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token"];
     for request in origin.requests() {

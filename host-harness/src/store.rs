@@ -1,28 +1,40 @@
-//! An S3 store in this process, for local use: the libraries `s3s` and `s3s-fs` behind a listener.
+//! An S3 store in this process, for local use: the library `s3s` behind a listener, and files.
 //!
-//! Owns the listener, the buckets made at the start and what is put right between clients and the
-//! libraries: signed requests to a store without keys, and keys that are no file names.
+//! ```text
+//! front ─▶ s3s ─▶ service ─▶ object, upload, listing ─▶ bucket ─▶ record, body, checksum
+//!           └───▶ subresource
+//! ```
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
-use hyper::body::Incoming;
-use s3s::auth::SimpleAuth;
-use s3s::service::{S3Service, S3ServiceBuilder};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use s3s::{S3Error, S3ErrorCode};
 
 use crate::gateway::Secret;
 use crate::server::{self, Server};
-use files::Files;
+use bucket::Buckets;
+use front::Front;
 
+pub(crate) use front::is_signature;
+
+mod body;
+mod bucket;
+mod checksum;
 mod conditions;
-mod files;
+mod front;
+mod listing;
+mod object;
+mod record;
+mod service;
+mod subresource;
 #[cfg(test)]
 mod tests;
-mod uploads;
+mod upload;
 
 /// What a store is started with.
 #[derive(Clone, Default)]
@@ -35,6 +47,8 @@ pub struct StoreSettings {
     pub keys: Option<StoreKeys>,
     /// Buckets that are created where they are missing.
     pub buckets: Vec<String>,
+    /// Domains below which a bucket is a subdomain, beside `localhost`.
+    pub domains: Vec<String>,
     /// Who is told of each request once it is answered.
     pub observer: Option<Observer>,
 }
@@ -69,6 +83,8 @@ pub struct Answered {
 pub enum StoreError {
     /// A bucket's name is not one S3 allows.
     BucketName(String),
+    /// A domain is none.
+    Domain(String),
     /// A directory cannot be made or read.
     Directory {
         /// The directory.
@@ -76,6 +92,10 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// Another store uses the directory.
+    InUse(PathBuf),
+    /// What is in the directory is none of this store's.
+    Layout(PathBuf),
     /// The address cannot be listened on.
     Listen {
         /// The address.
@@ -92,9 +112,19 @@ impl fmt::Display for StoreError {
                 f,
                 "`{name}` is no bucket name: use 3 to 63 lower-case letters, digits, `-` and `.`"
             ),
+            Self::Domain(name) => write!(f, "`{name}` is no domain"),
             Self::Directory { path, source } => {
                 write!(f, "cannot use the directory {}: {source}", path.display())
             }
+            Self::InUse(path) => {
+                write!(f, "another store is running on the directory {}", path.display())
+            }
+            Self::Layout(path) => write!(
+                f,
+                "the directory {} holds files that this store has not written: an earlier version's, \
+                 whose layout was another, or somebody else's",
+                path.display()
+            ),
             Self::Listen { address, source } => {
                 write!(f, "the store cannot listen on {address}: {}", server::refused(source))
             }
@@ -105,7 +135,7 @@ impl fmt::Display for StoreError {
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::BucketName(_) => None,
+            Self::BucketName(_) | Self::Domain(_) | Self::InUse(_) | Self::Layout(_) => None,
             Self::Directory { source, .. } | Self::Listen { source, .. } => Some(source),
         }
     }
@@ -115,6 +145,8 @@ impl std::error::Error for StoreError {
 #[derive(Debug)]
 pub struct Store {
     server: Server,
+    /// Held as long as it runs.
+    _lock: File,
 }
 
 impl Store {
@@ -124,31 +156,26 @@ impl Store {
     ///
     /// When its directory or its address cannot be used.
     pub async fn start(settings: StoreSettings) -> Result<Self, StoreError> {
-        let StoreSettings { directory, listen, keys, buckets, observer } = settings;
-        let unusable = |path: PathBuf| |source| StoreError::Directory { path, source };
-        std::fs::create_dir_all(&directory).map_err(unusable(directory.clone()))?;
+        let StoreSettings { directory, listen, keys, buckets, domains, observer } = settings;
+        if let Some(bucket) = buckets.iter().find(|name| !s3s::path::check_bucket_name(name)) {
+            return Err(StoreError::BucketName(bucket.clone()));
+        }
+        let is_domain =
+            |name: &str| url::Host::parse(name).is_ok_and(|host| host.to_string() == name);
+        if let Some(domain) = domains.iter().find(|name| !is_domain(&name.to_ascii_lowercase())) {
+            return Err(StoreError::Domain(domain.clone()));
+        }
+        let (all, lock) = Buckets::open(&directory)?;
         for bucket in buckets {
-            if !s3s::path::check_bucket_name(&bucket) {
-                return Err(StoreError::BucketName(bucket));
-            }
-            let path = directory.join(bucket);
-            std::fs::create_dir_all(&path).map_err(unusable(path))?;
+            let unusable = |source| StoreError::Directory { path: directory.join(&bucket), source };
+            all.create(&bucket).map_err(unusable)?;
         }
-        let files = Files::new(&directory).map_err(|error| {
-            let source = io::Error::other(format!("{error:?}"));
-            StoreError::Directory { path: directory.clone(), source }
-        })?;
-        let signed = keys.is_some();
-        let mut builder = S3ServiceBuilder::new(files);
-        if let Some(StoreKeys { access_key, secret_key }) = keys {
-            builder.set_auth(SimpleAuth::from_single(access_key, secret_key.expose().to_owned()));
-        }
-        let front = Front { service: builder.build(), signed, observer };
+        let front = Front::new(Arc::new(all), domains, keys, observer);
         let address = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let respond = move |request| front.clone().respond(request);
         let server = Server::start(address, respond).await;
         let server = server.map_err(|source| StoreError::Listen { address, source })?;
-        Ok(Self { server })
+        Ok(Self { server, _lock: lock })
     }
 
     /// The address it listens on.
@@ -163,119 +190,10 @@ impl Store {
     }
 }
 
-/// What stands between clients and the library.
-#[derive(Clone)]
-struct Front {
-    service: S3Service,
-    signed: bool,
-    observer: Option<Observer>,
-}
-
-impl Front {
-    async fn respond(
-        self,
-        mut request: Request<Incoming>,
-    ) -> Result<Response<s3s::Body>, s3s::HttpError> {
-        let seen = self.observer.map(|observer| {
-            let (method, uri) = (request.method().clone(), request.uri().clone());
-            (observer, method, uri, request.headers().clone())
-        });
-        let refused = if self.signed { None } else { drop_signature(&mut request) };
-        let response = match refused {
-            Some(refusal) => refusal.response(request.uri().path()),
-            None => self.service.call(request.map(s3s::Body::from)).await?,
-        };
-        if let Some((observer, method, uri, headers)) = seen {
-            observer(&Answered { method, uri, headers, status: response.status() });
-        }
-        Ok(response)
-    }
-}
-
-/// An answer in the store's stead.
-struct Refusal {
-    status: StatusCode,
-    code: &'static str,
-    message: &'static str,
-}
-
-impl Refusal {
-    fn response(&self, path: &str) -> Response<s3s::Body> {
-        let resource = path.replace('&', "&amp;").replace('<', "&lt;");
-        let (code, message) = (self.code, self.message);
-        let body = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code>\
-             <Message>{message}</Message><Resource>{resource}</Resource></Error>"
-        );
-        let mut response = Response::new(s3s::Body::from(body));
-        *response.status_mut() = self.status;
-        let xml = header::HeaderValue::from_static("application/xml");
-        response.headers_mut().insert(header::CONTENT_TYPE, xml);
-        response
-    }
-}
-
-/// Takes the signature off a request to a store that cannot check it; the library would answer
-/// 501. A body in signed chunks cannot be unpacked without the signature's key and is refused.
-fn drop_signature<B>(request: &mut Request<B>) -> Option<Refusal> {
-    let headers = request.headers_mut();
-    let chunked = headers
-        .get("x-amz-content-sha256")
-        .is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"));
-    if chunked {
-        return Some(Refusal {
-            status: StatusCode::NOT_IMPLEMENTED,
-            code: "NotImplemented",
-            message: "This store was started without keys and takes no body in signed chunks; \
-                      start it with --access-key and --secret-key.",
-        });
-    }
-    headers.remove(header::AUTHORIZATION);
-    for name in ["x-amz-content-sha256", "x-amz-date", "x-amz-security-token"] {
-        headers.remove(name);
-    }
-    let query = request.uri().query()?;
-    let kept: Vec<_> = query.split('&').filter(|parameter| !is_signature(parameter)).collect();
-    if kept.len() != query.split('&').count() {
-        let path = request.uri().path();
-        let shorter = match kept.join("&") {
-            kept if kept.is_empty() => path.to_owned(),
-            kept => format!("{path}?{kept}"),
-        };
-        // Less of an address that was one; should it be none, the library refuses the signature.
-        if let Ok(uri) = shorter.parse() {
-            *request.uri_mut() = uri;
-        }
-    }
-    None
-}
-
-/// Whether a query parameter belongs to a presigned address.
-pub(crate) fn is_signature(parameter: &str) -> bool {
-    // A server decodes names before it reads them.
-    let name = parameter.split('=').next().unwrap_or_default();
-    let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
-    [
-        "OSSAccessKeyId",
-        "security-token",
-        "x-oss-credential",
-        "x-oss-date",
-        "x-oss-expires",
-        "x-oss-security-token",
-        "x-oss-signature",
-        "x-oss-signature-version",
-        "X-Amz-Algorithm",
-        "X-Amz-Content-Sha256",
-        "X-Amz-Credential",
-        "X-Amz-Date",
-        "X-Amz-Expires",
-        "X-Amz-Security-Token",
-        "X-Amz-Signature",
-        "X-Amz-SignedHeaders",
-        "AWSAccessKeyId",
-        "Expires",
-        "Signature",
-    ]
-    .iter()
-    .any(|known| name.eq_ignore_ascii_case(known))
+/// An answer that the library has no code for, or another status.
+fn refusal(code: &'static str, status: StatusCode) -> S3Error {
+    let code = S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InternalError);
+    let mut error = S3Error::new(code);
+    error.set_status_code(status);
+    error
 }

@@ -279,6 +279,17 @@ fn a_bad_deployment_is_drawn_and_refused() {
 }
 
 #[test]
+fn envoy_finds_its_files_wherever_it_is_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = b2o(&["envoy", &sample("deployment.yaml"), "--out", "out"]);
+    let (code, ..) = text(command.current_dir(&directory).output().unwrap());
+    assert_eq!(code, Some(0));
+    let out = directory.path().canonicalize().unwrap().join("out");
+    let bootstrap = std::fs::read_to_string(out.join("envoy.yaml")).unwrap();
+    assert!(bootstrap.contains(&format!("{}/listeners.yaml", out.display())), "{bootstrap}");
+}
+
+#[test]
 fn the_files_for_envoy_are_written_once_and_secrets_never_shown() {
     let directory = tempfile::tempdir().unwrap();
     let deployment = sample("deployment.yaml");

@@ -171,14 +171,7 @@ fn setup(path: Path, store: &Store, origin: std::net::SocketAddr) -> Setup {
 
 /// Waits for the last copy, and for the last upload that nobody knows.
 fn come_to_rest(gateway: &Gateway, store: &Store, report: &mut Report) {
-    // The store keeps a file for each upload that is open, and one for each of its parts.
-    let open = || {
-        let files = store.open_uploads().into_iter();
-        let ids = files.filter_map(|file| {
-            Some(file.strip_prefix(".upload-")?.strip_suffix(".json")?.to_owned())
-        });
-        ids.collect::<Vec<String>>()
-    };
+    let open = || store.open_uploads();
     let ended = || {
         let counters = gateway.counters();
         ["stored", "not_stored"].iter().filter_map(|name| counters.get(*name)).sum::<u64>()

@@ -124,14 +124,13 @@ impl Files {
         self.store.address()
     }
 
-    /// What is there of uploads that are neither completed nor aborted: the store keeps each, and
-    /// each of its parts, in a file of its own.
+    /// The ids of the uploads that are neither completed nor aborted: the store keeps each in a
+    /// directory of that name.
     pub(crate) fn open_uploads(&self) -> Vec<String> {
-        let files = std::fs::read_dir(self.folder.path()).expect("the store's folder");
-        files
-            .filter_map(|file| file.ok()?.file_name().into_string().ok())
-            .filter(|name| name.starts_with(".upload"))
-            .collect()
+        let buckets = std::fs::read_dir(self.folder.path()).expect("the store's folder");
+        let uploads =
+            buckets.filter_map(|bucket| bucket.ok()?.path().join("uploads").read_dir().ok());
+        uploads.flatten().filter_map(|upload| upload.ok()?.file_name().into_string().ok()).collect()
     }
 }
 
@@ -249,7 +248,7 @@ impl Store {
         })
     }
 
-    /// What is there of uploads that are neither completed nor aborted.
+    /// The ids of the uploads that are neither completed nor aborted.
     pub(crate) fn open_uploads(&self) -> Vec<String> {
         match &self.content {
             Content::Files(files) => files.open_uploads(),

@@ -43,7 +43,8 @@ Exit codes:
 pub(super) struct Arguments {
     /// The deployment file (YAML).
     deployment: PathBuf,
-    /// The directory to write to, by the path that Envoy is to find it by.
+    /// The directory to write to, by the path that Envoy is to find it by. The files name it
+    /// from the root, wherever Envoy is started.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// How an object reaches the client; without it, as `path` in the deployment file says.

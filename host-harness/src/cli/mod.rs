@@ -107,7 +107,8 @@ fn printable(text: &str) -> String {
 /// Whether what is printed there may be coloured.
 fn colour(is_terminal: bool) -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    is_terminal && !set("NO_COLOR")
+    let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    is_terminal && !is_dumb && !set("NO_COLOR")
 }
 
 /// The same for standard output.

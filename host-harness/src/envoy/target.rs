@@ -40,8 +40,11 @@ impl Target {
     /// When there are no files for this deployment.
     pub fn prepare(&self, deployment: &Path, loaded: &Loaded) -> Result<Prepared, FilesError> {
         let source = deployment.file_name().unwrap_or(deployment.as_os_str());
+        // Envoy may be started anywhere.
+        let directory =
+            std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
         let settings = Settings {
-            directory: self.directory.clone(),
+            directory: directory.clone(),
             data_path: self.data_path.unwrap_or_else(|| Plan::new(loaded).path),
             form: self.form,
             source: source.to_string_lossy().into_owned(),
@@ -53,7 +56,7 @@ impl Target {
             admin: loaded.deployment.admin.as_ref().map(|admin| admin.value),
             request: origin.saturating_add(store.saturating_mul(MULTIPART_TIMES)),
         };
-        Ok(Prepared { directory: self.directory.clone(), files, running })
+        Ok(Prepared { directory, files, running })
     }
 
     /// Whether a deployment needs certificates that are not here.
