@@ -25,8 +25,8 @@ fn cases() -> Vec<(&'static str, Value, &'static str)> {
             "KeyPrefix",
         ),
         (
-            "21 rules",
-            rules(&(1..=21).map(|n| rule(n, self::mirror())).collect::<Vec<_>>()),
+            "51 rules",
+            rules(&(1..=51).map(|n| rule(n, self::mirror())).collect::<Vec<_>>()),
             "/buckets/0/RoutingRules",
         ),
         (
