@@ -135,7 +135,7 @@ fn an_object_is_fetched_once_for_a_head_and_the_get_behind_it() {
 #[test]
 fn an_object_is_fetched_once_for_a_get_at_the_speed_that_lines_have() {
     // Larger than all memory, and no faster than a line of 64 Mbit/s.
-    everywhere(72 * MIB, |scene, file| {
+    everywhere(96 * MIB, |scene, file| {
         let url = format!("{}/examplebucket/k", scene.url());
         let curl = ["-sSf", "--limit-rate", "8M", "-o"];
         run(Command::new("curl").args(curl).arg(file).arg(&url));

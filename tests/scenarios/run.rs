@@ -318,11 +318,13 @@ impl<'g> Bench<'g> {
         }
     }
 
-    /// Whether the filter asked for itself, for the bucket: a part by a part, at any time. Of an
-    /// object without bytes there is no part.
+    /// Whether the filter asked for itself, for the bucket: a first range, a part or a whole object, at
+    /// any time. Of an object without bytes there is no range.
     fn is_backfill(&self, request: &Request) -> bool {
         let limits = self.group.limits.as_ref();
-        let part = limits.and_then(|limits| limits["part_bytes"].as_u64()).unwrap_or(8 << 20);
+        let limit = |name: &str| limits.and_then(|limits| limits[name].as_u64()).unwrap_or(8 << 20);
+        let part = limit("part_bytes");
+        let sizes = [part / 16, part, limit("object_bytes")];
         let span = |range: String| {
             let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
             Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?))
@@ -331,7 +333,9 @@ impl<'g> Bench<'g> {
         let is_one = match request.header("range") {
             // No client's condition reaches an origin: it is the rest of what has come in part.
             Some(_) if request.header("if-match").is_some() => true,
-            Some(range) => span(range).is_some_and(|(first, last)| last + 1 - first == part),
+            Some(range) => {
+                span(range).is_some_and(|(first, last)| sizes.contains(&(last + 1 - first)))
+            }
             None => objects
                 .any(|(path, _, bytes)| path.as_bytes() == request.path() && bytes.is_empty()),
         };
