@@ -196,16 +196,8 @@ impl Configuration {
 }
 
 fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
-    let known = [
-        "path",
-        "domain",
-        "hosts",
-        "bucket_answers",
-        "buckets",
-        "origins",
-        "limits",
-        "timeouts",
-    ];
+    let known =
+        ["path", "domain", "hosts", "bucket_answers", "buckets", "origins", "limits", "timeouts"];
     fields.only(&known, findings);
     let path = fields.get("path").and_then(|at| match at.text(findings)? {
         "callout" => Some(DataPath::Callout),

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crate::deployment::{Deployment, Plan};
 use crate::gateway::{
-    Cluster, Credentials, DataPath, Gateway, Routes, Settings, StartError, Timeouts, without_signature,
+    Cluster, Credentials, DataPath, Gateway, Routes, Settings, StartError, Timeouts,
+    without_signature,
 };
 use crate::host::{Access, Identity, Journal, Level, LogRecord, Program, ProgramError, Touch};
 use crate::server;
@@ -129,9 +130,9 @@ pub async fn gateway(
 
 /// The stores of a plan.
 fn stores(plan: &Plan) -> impl Iterator<Item = &Cluster> {
-    plan.clusters.iter().filter(|cluster| {
-        plan.routes.buckets.values().any(|route| route.cluster == cluster.name)
-    })
+    plan.clusters
+        .iter()
+        .filter(|cluster| plan.routes.buckets.values().any(|route| route.cluster == cluster.name))
 }
 
 /// With what each store is signed for.

@@ -143,9 +143,8 @@ impl MissStream {
     ) -> RequestDecision {
         let configuration = arrival.engine.configuration();
         let knows = |name: &str| configuration.bucket(name).is_some();
-        let is_ours = |client: &Headers| {
-            configuration.serves(client.text(":authority").unwrap_or_default())
-        };
+        let is_ours =
+            |client: &Headers| configuration.serves(client.text(":authority").unwrap_or_default());
         let request = clients_request(headers).filter(is_ours).and_then(|client| {
             ObjectRequest::read(client, configuration.domain.as_deref(), knows).ok()
         });

@@ -12,8 +12,8 @@ use back_to_origin::miss_route::{
 use back_to_origin::rule::{Action, Mirror};
 
 use super::bootstrap::seconds;
-use super::yaml::{List, Map};
 use super::filter;
+use super::yaml::{List, Map};
 use crate::deployment::Loaded;
 
 /// The name of the route, which redirects may lead to.

@@ -125,7 +125,9 @@ end
         names.join("\n")
     );
     let lua = Map::typed("envoy.extensions.filters.http.lua.v3.Lua")
-        .remark("A store checks a signature against one encoding of a key, and clients have others.")
+        .remark(
+            "A store checks a signature against one encoding of a key, and clients have others.",
+        )
         .with("default_source_code", Map::new().with("inline_string", Yaml::Lines(script)));
     Map::new().with("name", "canonical").with("typed_config", lua.shared("canonical"))
 }

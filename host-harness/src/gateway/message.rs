@@ -3,7 +3,8 @@
 //! Owns which fields belong to one connection only.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::request;
 
@@ -134,7 +135,10 @@ mod tests {
             ("x-kept", "1"),
         ];
         let (map, refused) = header_map(&fields.into_iter().collect());
-        assert_eq!(map.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["content-length", "x-kept"]);
+        assert_eq!(
+            map.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["content-length", "x-kept"]
+        );
         assert_eq!(refused, None);
     }
 

@@ -31,8 +31,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
@@ -40,12 +40,12 @@ use tokio::task::JoinHandle;
 
 use self::admin::Pages;
 use self::guard::Guards;
-pub(crate) use self::settings::{HOST_OF_HTTP_1_0, bounds};
-pub(crate) use self::signing::without_signature;
 pub use self::settings::{
     Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Protocol, Reach, Reads,
     Routes, Scheme, Secret, Settings, Timeouts,
 };
+pub(crate) use self::settings::{HOST_OF_HTTP_1_0, bounds};
+pub(crate) use self::signing::without_signature;
 use self::upstream::Upstreams;
 use self::worker::{Change, Handle, Order, Worker};
 use crate::host::{Plugin, PluginError, PluginParts, Shared, try_configuration};
