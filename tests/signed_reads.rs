@@ -1,12 +1,11 @@
 //! Reads that the gateway signs, of keys in every encoding that clients have for them.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::client::request;
 use crate::support::deployed::Deployed;
 use crate::support::gateway::{HOSTS, Path};
 use crate::support::generated::load;
-use crate::support::rules::on_miss;
 use crate::support::server::{Reply, Server};
 use crate::support::store::{Keys, Store};
 
@@ -36,8 +35,14 @@ const SIGNATURES: [&str; 4] = [
 fn a_key_is_read_however_it_is_encoded_and_whatever_the_client_has_signed() {
     let keys = Keys { access: "AKEXAMPLE".to_owned(), secret: "SKEXAMPLE".to_owned() };
     let origin = Server::start(|request| Reply::new(200, &[], request.path()));
-    let mirror = json!({ "RedirectType": "Mirror", "MirrorURL": origin.url(), "MirrorPassQueryString": true });
-    let rules = Value::from(vec![on_miss(1, "", mirror)]);
+    let rules = json!([{
+        "RuleNumber": 1,
+        "Condition": { "HttpErrorCodeReturnedEquals": 404 },
+        "Redirect": {
+            "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.url()),
+            "MirrorPassQueryString": true,
+        },
+    }]);
     let folder = tempfile::tempdir().expect("a folder for the rules");
     std::fs::write(folder.path().join("rules.json"), rules.to_string()).expect("our own folder");
     for (host, path) in HOSTS {
