@@ -279,7 +279,7 @@ mod tests {
             (vec![(":status", "304"), location], 0, Verdict::Failed(Status(304))),
             (vec![(":status", "404")], 5, Verdict::Absent),
             (vec![(":status", "503")], 5, Verdict::Failed(Unreachable)),
-            (vec![(":status", "502")], 5, Verdict::Failed(Unreachable)),
+            (vec![(":status", "502")], 5, Verdict::Failed(MirrorFailure::Malformed)),
             (vec![(":status", "502"), genuine], 5, Verdict::Failed(Status(502))),
             (vec![(":status", "503"), genuine], 5, Verdict::Failed(Status(503))),
             (vec![(":status", "504")], 5, Verdict::Failed(TimedOut)),
