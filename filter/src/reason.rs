@@ -408,7 +408,7 @@ impl fmt::Display for NotStored {
             }
             Self::Metadata => f.write_str("a header of the origin's cannot be kept as it came"),
             Self::NoAddress => f.write_str(NO_ADDRESS),
-            Self::NoCluster => f.write_str("the gateway has no cluster for the store"),
+            Self::NoCluster => f.write_str("the gateway has no cluster for the origin or the store"),
             Self::NoMemory => f.write_str("too much is waiting to be stored already"),
             Self::Refused(status) => write!(f, "the store refused it with {status}"),
             Self::TooLarge { limit } => {

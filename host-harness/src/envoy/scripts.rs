@@ -92,17 +92,11 @@ end
 /// Before a store's requests are signed: the path is what the signature is made over, and a store makes
 /// it over the one canonical encoding of the key. What a client has signed in its query goes.
 pub(super) fn canonical() -> Map {
-    let names: Vec<String> = SIGNATURE_PARAMETERS
-        .chunks(6)
-        .map(|names| {
-            let names: Vec<_> = names.iter().map(|name| format!("[\"{name}\"] = true")).collect();
-            format!("  {},", names.join(", "))
-        })
-        .collect();
+    let lines: Vec<String> = SIGNATURE_PARAMETERS.chunks(7).map(|names| names.join(" ")).collect();
     let script = format!(
-        r#"local signs = {{
-{}
-}}
+        r#"local signs = {{}}
+local names = [[{}]]
+for name in names:gmatch("%S+") do signs[name] = true end
 local function plain(hex) return string.char(tonumber(hex, 16)) end
 local function coded(byte) return ("%%%02X"):format(byte:byte()) end
 local function kept(query) -- without a client's signature
@@ -122,7 +116,7 @@ function envoy_on_request(request)
   if path ~= target then headers:replace(":path", path) end
 end
 "#,
-        names.join("\n")
+        lines.join("\n")
     );
     let lua = Map::typed("envoy.extensions.filters.http.lua.v3.Lua")
         .remark(
