@@ -70,6 +70,8 @@ pub enum MirrorFailure {
     KeyClimbs,
     /// The origin redirected more often than is followed.
     Loop,
+    /// What came from the origin is no HTTP that can be read.
+    Malformed,
     /// The origin's user metadata is larger than 8 KB.
     MetadataTooLarge,
     /// The host has no address to send the request to: the origin's name leads nowhere, or the host
@@ -115,6 +117,7 @@ impl MirrorFailure {
             Self::Inside => "inside",
             Self::KeyClimbs => "key_climbs",
             Self::Loop => "loop",
+            Self::Malformed => "malformed",
             Self::MetadataTooLarge => "metadata_too_large",
             Self::NoAddress => "no_address",
             Self::NoCluster => "no_cluster",
@@ -153,7 +156,9 @@ impl From<&MirrorFailure> for NotStored {
             MirrorFailure::UnknownOrigin(_) => Self::SentElsewhere,
             MirrorFailure::Unreachable => Self::Unreachable,
             // What climbs is asked of nobody.
-            MirrorFailure::Broken | MirrorFailure::KeyClimbs => Self::Broken,
+            MirrorFailure::Broken | MirrorFailure::KeyClimbs | MirrorFailure::Malformed => {
+                Self::Broken
+            }
         }
     }
 }
@@ -197,6 +202,9 @@ impl fmt::Display for MirrorFailure {
                 f.write_str("the key's dot segments lead out of the MirrorURL's path")
             }
             Self::Loop => f.write_str(LOOP),
+            Self::Malformed => {
+                f.write_str("the origin's answer is not valid HTTP, or its headers are too large")
+            }
             Self::MetadataTooLarge => f.write_str(METADATA),
             Self::NoAddress => f.write_str(NO_ADDRESS),
             Self::NoCluster => f.write_str(NO_ORIGIN),
@@ -467,7 +475,7 @@ impl fmt::Display for NotStored {
             Self::Loop => f.write_str(LOOP),
             Self::Metadata => f.write_str(METADATA),
             Self::NoAddress => f.write_str(NO_ADDRESS),
-            Self::NoCluster => f.write_str("the gateway has no cluster for the store"),
+            Self::NoCluster => f.write_str("the gateway has no cluster for the origin or the store"),
             Self::NoMemory => f.write_str("too much is waiting to be stored already"),
             Self::NoUrl => f.write_str(NO_URL),
             Self::OriginLate => f.write_str(LATE),

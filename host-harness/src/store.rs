@@ -20,7 +20,7 @@ use crate::server::{self, Server};
 use bucket::Buckets;
 use front::Front;
 
-pub(crate) use front::is_signature;
+pub(crate) use front::{SIGNATURE_PARAMETERS, is_signature};
 
 mod body;
 mod bucket;

@@ -2,6 +2,7 @@
 //! where the origin redirects or fails and the rule knows another.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::delivery::FirstClient;
 use super::fetches::FetchId;
@@ -32,7 +33,13 @@ pub(super) struct Fetch {
     /// Who wanted it and does not wait.
     pub(super) wanted: Option<Wanted>,
     pub(super) state: State,
+    /// Since when the host does not know its cluster.
+    unknown: Option<Moment>,
 }
+
+/// How long a cluster is waited for that the host does not know: a host takes new servers and new
+/// rules one after the other, in an order of its own.
+const CLUSTER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A request that has been answered, and is told of when the object is stored.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +55,8 @@ pub(super) enum State {
     Calling(CallId),
     /// As many as may be are under way already.
     Queued { since: Moment },
+    /// The host does not know the cluster, and is asked again.
+    Unknown,
 }
 
 impl Fetch {
@@ -67,7 +76,7 @@ impl Fetch {
     fn of(miss: Miss, method: Method, wanted: Option<Wanted>, now: Moment) -> Self {
         let route = miss.route(now);
         let state = State::Queued { since: now };
-        Self { miss, route, waiters: Vec::new(), method, wanted, state }
+        Self { miss, route, waiters: Vec::new(), method, wanted, state, unknown: None }
     }
 
     /// Whether what comes of it answers a miss: an object answers a HEAD too.
@@ -83,6 +92,11 @@ impl Fetch {
 
     pub(super) const fn is_queued(&self) -> bool {
         matches!(self.state, State::Queued { .. })
+    }
+
+    /// Whether the host did not know its cluster.
+    pub(super) const fn is_unknown(&self) -> bool {
+        matches!(self.state, State::Unknown)
     }
 
     pub(super) fn is_calling(&self, call: CallId) -> bool {
@@ -110,7 +124,7 @@ impl Fetch {
         self.route.current()
     }
 
-    fn request(&self, method: Method, timeout: std::time::Duration) -> Call {
+    fn request(&self, method: Method, timeout: Duration) -> Call {
         let origin = self.current();
         Call {
             cluster: origin.cluster.clone(),
@@ -152,8 +166,10 @@ impl Callouts {
     fn call_origin(&mut self, at: FetchId, booking: Option<Booking>, turn: &mut Turn<'_>) {
         let timeout = turn.configuration.timeouts.origin;
         let booking = booking.or_else(|| self.account.book(0, 0, Taker::InTurn));
-        if let Some(fetch) = self.fetches.get(at) {
-            turn.count(Metric::Fetches);
+        if let Some(fetch) = self.fetches.get_mut(at) {
+            if fetch.unknown.is_none() {
+                turn.count(Metric::Fetches);
+            }
             let call = fetch.request(fetch.method, timeout);
             let id = turn.calls.next();
             turn.send(id, call, booking);
@@ -168,13 +184,20 @@ impl Callouts {
         while let Some(at) = self.fetches.next_queued() {
             let since = self.fetches.get(at).and_then(|fetch| match fetch.state {
                 State::Queued { since } => Some(since),
-                State::AskingSize(_) | State::Calling(_) => None,
+                State::AskingSize(_) | State::Calling(_) | State::Unknown => None,
             });
             if since.is_none_or(|since| turn.now < since.after(patience)) {
                 return;
             }
             let verdict = Verdict::Failed(MirrorFailure::Overloaded);
             self.conclude(at, verdict, None, None, parts, turn);
+        }
+    }
+
+    /// The host may know by now whom it did not know.
+    pub(super) fn ask_unknown(&mut self, now: Moment) {
+        while let Some(at) = self.fetches.next_unknown() {
+            self.fetches.set(at, State::Queued { since: now });
         }
     }
 
@@ -270,6 +293,13 @@ impl Callouts {
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
     ) {
+        if why == DispatchError::NoCluster
+            && let Some(fetch) = self.fetches.get_mut(at)
+            && fetch.unknown.get_or_insert(turn.now).after(CLUSTER_PATIENCE) > turn.now
+        {
+            self.fetches.set(at, State::Unknown);
+            return;
+        }
         let failure = match why {
             DispatchError::NoCluster => MirrorFailure::NoCluster,
             DispatchError::NoHost => MirrorFailure::NoAddress,

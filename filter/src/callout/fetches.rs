@@ -25,6 +25,8 @@ pub(super) struct Fetches {
     streams: Index,
     /// Those that have not begun.
     queued: Index,
+    /// Those whose cluster the host did not know.
+    unknown: Index,
 }
 
 impl Fetches {
@@ -45,6 +47,16 @@ impl Fetches {
     /// The oldest one that has not begun.
     pub(super) fn next_queued(&self) -> Option<FetchId> {
         self.queued.first().map(|(id, _)| FetchId(id))
+    }
+
+    /// Whether time brings any of them on.
+    pub(super) fn wait(&self) -> bool {
+        !(self.queued.is_empty() && self.unknown.is_empty())
+    }
+
+    /// The oldest one whose cluster the host did not know.
+    pub(super) fn next_unknown(&self) -> Option<FetchId> {
+        self.unknown.first().map(|(id, _)| FetchId(id))
     }
 
     fn place(&self, id: FetchId) -> Option<usize> {
@@ -97,17 +109,19 @@ impl Fetches {
         let Some(fetch) = self.get_mut(id) else { return };
         let before = fetch.call();
         fetch.state = state;
-        let (call, is_queued) = (fetch.call(), fetch.is_queued());
+        let (call, is_queued, is_unknown) = (fetch.call(), fetch.is_queued(), fetch.is_unknown());
         if let Some(call) = before {
             self.calls.remove(call.number(), id.0);
         }
         if let Some(call) = call {
             self.calls.insert(call.number(), id.0);
         }
-        if is_queued {
-            self.queued.insert(id.0, 0);
-        } else {
-            self.queued.remove(id.0, 0);
+        for (index, is_there) in [(&mut self.queued, is_queued), (&mut self.unknown, is_unknown)] {
+            if is_there {
+                index.insert(id.0, 0);
+            } else {
+                index.remove(id.0, 0);
+            }
         }
     }
 
@@ -116,6 +130,7 @@ impl Fetches {
         let (_, fetch) = self.all.remove(at);
         self.objects.remove(object(&fetch.miss), id.0);
         self.queued.remove(id.0, 0);
+        self.unknown.remove(id.0, 0);
         if let Some(call) = fetch.call() {
             self.calls.remove(call.number(), id.0);
         }

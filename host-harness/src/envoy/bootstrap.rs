@@ -13,7 +13,7 @@ use super::{
     CLUSTERS, DataPath, FILTER, Form, LISTENERS, ROUTES, SINCE, Settings, attempts, filter, routes,
 };
 use crate::deployment::Loaded;
-use crate::gateway::bounds;
+use crate::gateway::{HOST_OF_HTTP_1_0, bounds};
 
 /// How long a stream may stand still at least.
 const IDLE: Duration = Duration::from_secs(60);
@@ -136,6 +136,13 @@ fn bounded(manager: Map) -> Map {
         .with("initial_stream_window_size", u64::from(bounds::STREAM_WINDOW))
         .with("initial_connection_window_size", u64::from(bounds::CONNECTION_WINDOW));
     manager
+        .remark("What nginx speaks with a server unless it is told otherwise, and health checks.")
+        .with(
+            "http_protocol_options",
+            Map::new()
+                .with("accept_http_10", true)
+                .with("default_host_for_http_10", HOST_OF_HTTP_1_0),
+        )
         .remark(
             "A client that reads nothing has 256 KiB held of each request, not 16 MiB; an upload \
              over 50 ms makes 5 MB/s.",
