@@ -295,10 +295,10 @@ impl MissStream {
                         effects.push(Effect::Count(conclusion.metric));
                         ResponseDecision::Answer(conclusion.reply)
                     }
-                    Answered::Streams { headers, storing, effects: mut more } => {
+                    Answered::Streams { headers, storing, effects: told } => {
                         self.storing = storing.map(|storing| (storing, since));
+                        effects = told;
                         effects.push(Effect::Count(Answered::COUNTED));
-                        effects.append(&mut more);
                         ResponseDecision::Stream(headers)
                     }
                 }
