@@ -6,7 +6,6 @@ use std::rc::Rc;
 use crate::account::Held;
 use crate::conclusion::Conclusion;
 use crate::http::error_document::ErrorCode;
-use crate::http::field;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
 use crate::metric::Metric;
@@ -119,13 +118,8 @@ impl Miss {
     }
 
     /// The line on headers of an object that no store can be told, where there are some.
-    pub(crate) fn unkept(&self, asked: &OriginRequest, names: &[&str]) -> Option<String> {
-        let mut list = String::new();
-        for name in names {
-            field::add(&mut list, ", ", name);
-        }
-        let (url, names) = (asked.url(), list);
-        (!names.is_empty()).then(|| self.report.line(&Outcome::Unkept { url: &url, names: &names }))
+    pub(crate) fn unkept(&self, asked: &OriginRequest, names: &str) -> Option<String> {
+        (!names.is_empty()).then(|| self.report.line(&Outcome::Unkept { url: &asked.url(), names }))
     }
 
     /// The line on an origin that has nothing, where the next rule is tried.

@@ -47,11 +47,14 @@ pub fn metadata_in_ascii(value: &[u8]) -> Vec<u8> {
     if value.is_ascii() {
         return value;
     }
-    let mut word = base64(&value);
-    while !word.len().is_multiple_of(4) {
+    let mut word = "=?UTF-8?B?".to_owned();
+    word.push_str(&base64(&value));
+    // Base64 goes by fours, and begins behind ten.
+    while word.len() % 4 != 2 {
         word.push('=');
     }
-    [b"=?UTF-8?B?", word.as_bytes(), b"?="].concat()
+    word.push_str("?=");
+    word.into_bytes()
 }
 
 /// Base64 without its padding (RFC 4648, section 4).
@@ -128,13 +131,11 @@ fn parameters(value: &[u8], has_name: bool) -> Vec<u8> {
 
 /// The encoded file name of a Content-Disposition that says it in one way only.
 fn file_name(value: &[u8]) -> Option<String> {
-    let find =
-        |name: &[u8]| value.windows(name.len()).position(|found| found.eq_ignore_ascii_case(name));
-    if find(b"filename*").is_some() {
+    if find(value, b"filename*").is_some() {
         return None;
     }
     let (mut name, mut is_quoted, mut is_escaped) = (Vec::new(), false, false);
-    for byte in value.get(find(b"filename=")? + b"filename=".len()..)? {
+    for byte in value.get(find(value, b"filename=")? + b"filename=".len()..)? {
         match byte {
             b'\\' if is_quoted && !is_escaped => is_escaped = true,
             b'"' if !is_escaped && is_quoted => break,
@@ -147,6 +148,12 @@ fn file_name(value: &[u8]) -> Option<String> {
         }
     }
     Some(percent::encode_query(name.trim_ascii()))
+}
+
+/// Where a name stands. Once for both that are looked for: each copy would be as large.
+#[inline(never)]
+fn find(value: &[u8], name: &[u8]) -> Option<usize> {
+    value.windows(name.len()).position(|found| found.eq_ignore_ascii_case(name))
 }
 
 /// Adds an item to a list.

@@ -31,7 +31,7 @@ pub struct ObjectHeaders {
     /// Those for the store.
     pub stored: HeaderList,
     /// The names of those that no store can be told.
-    pub unkept: Vec<&'static str>,
+    pub unkept: String,
     /// What the origin says of this version.
     pub validators: Validators,
     /// Whether the end of its bytes can be told from a break.
@@ -91,7 +91,7 @@ impl OriginRequest {
         if let Some(date) = dates.filter_map(|name| answer.text(name)).find_map(date::seconds) {
             client.add("last-modified", date::text(date));
         }
-        client.extend(&of_the_answer(answer));
+        add_of_the_answer(answer, &mut client);
         keeping.add_shown(&self.key, &mut client);
         let is_delimited = is_delimited(answer);
         Ok(ObjectHeaders { client, stored, unkept, validators, is_delimited })
@@ -114,9 +114,8 @@ fn is_delimited(answer: &Headers) -> bool {
     }
 }
 
-/// The headers of an answer that are told with it, and not kept.
-pub(super) fn of_the_answer(answer: &Headers) -> HeaderList {
-    let mut headers = HeaderList::new();
+/// Adds the headers of an answer that are told with it, and not kept.
+pub(super) fn add_of_the_answer(answer: &Headers, headers: &mut HeaderList) {
     for (name, value) in answer.iter() {
         if let Some(name) =
             std::str::from_utf8(name).ok().filter(|name| field::is_of_the_answer(name))
@@ -124,13 +123,12 @@ pub(super) fn of_the_answer(answer: &Headers) -> HeaderList {
             headers.add(name, value);
         }
     }
-    headers
 }
 
 /// The headers of an answer that belong to the object, and the names of those that cannot be kept.
-pub(super) fn object_headers(answer: &Headers) -> (HeaderList, Vec<&'static str>) {
+pub(super) fn object_headers(answer: &Headers) -> (HeaderList, String) {
     let mut headers = HeaderList::new();
-    let mut unkept = Vec::new();
+    let mut unkept = String::new();
     for name in OBJECT_HEADERS {
         let values: Vec<&[u8]> = answer
             .iter()
@@ -146,7 +144,7 @@ pub(super) fn object_headers(answer: &Headers) -> (HeaderList, Vec<&'static str>
             Some(value) => headers.add(name, value),
             // `aws-chunked` alone is none.
             None if value.is_ascii() => {}
-            None => unkept.push(*name),
+            None => field::add(&mut unkept, ", ", name),
         }
     }
     if headers.get("content-type").is_none() {
@@ -236,7 +234,7 @@ mod tests {
         let stored: Vec<_> = found.stored.texts().collect();
         assert_eq!(stored, [kept[1], kept[2], kept[0], kept[3]]);
         assert!(found.stored.iter().all(|(_, value)| value.is_ascii()));
-        assert_eq!(found.unkept, ["content-language"]);
+        assert_eq!(found.unkept, "content-language");
         for (name, value) in kept {
             assert_eq!(found.client.get(name), Some(value.as_bytes()), "{name}");
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::OriginRequest;
-use super::object::{ObjectHeaders, object_headers, of_the_answer};
+use super::object::{ObjectHeaders, add_of_the_answer, object_headers};
 use crate::configuration::Limits;
 use crate::http::headers::{HeaderList, Headers};
 use crate::miss_route::REFUSED_DETAILS;
@@ -101,7 +101,7 @@ impl OriginRequest {
         }
         if rule.transparent.contains(status) {
             let (mut headers, _) = object_headers(answer);
-            headers.extend(&of_the_answer(answer));
+            add_of_the_answer(answer, &mut headers);
             let headers = headers.with("x-oss-tag", self.tag());
             return Verdict::Passed(Passed { status, headers });
         }
@@ -254,7 +254,7 @@ mod tests {
             Verdict::Object(ObjectHeaders {
                 client,
                 stored: headers,
-                unkept: Vec::new(),
+                unkept: String::new(),
                 validators,
                 is_delimited: true,
             })

@@ -350,10 +350,10 @@ impl MissStream {
                         effects.push(Effect::Count(conclusion.metric));
                         ResponseDecision::Answer(conclusion.reply)
                     }
-                    Answered::Streams { headers, storing, effects: mut more } => {
+                    Answered::Streams { headers, storing, effects: mut told } => {
                         self.keep(engine, storing, since, &mut effects);
+                        effects.append(&mut told);
                         effects.push(Effect::Count(Answered::COUNTED));
-                        effects.append(&mut more);
                         ResponseDecision::Stream(headers)
                     }
                 }

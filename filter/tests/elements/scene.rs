@@ -226,7 +226,7 @@ pub(crate) fn replied(reply: &Reply) -> String {
 /// The same, whoever sends it.
 pub(crate) fn client(status: u16, headers: &HeaderList, body: &str) -> String {
     let of = headers.get("x-oss-tag").map(|_| origin(&text(headers, "x-oss-tag")));
-    let own = ["content-length", "x-oss-tag"];
+    let own = ["content-length", "x-amz-request-id", "x-oss-tag"];
     let shown = told(headers, |name, value| {
         !own.contains(&name) && !OF_EVERY_BODY.contains(&(name, value))
     });
