@@ -102,12 +102,12 @@ impl Writer {
 
 /// What becomes of a writer between two batches.
 enum Work {
-    Idle(Writer),
-    Busy(JoinHandle<io::Result<Writer>>),
+    Idle(Box<Writer>),
+    Busy(JoinHandle<io::Result<Box<Writer>>>),
 }
 
 impl Work {
-    async fn idle(self) -> S3Result<Writer> {
+    async fn idle(self) -> S3Result<Box<Writer>> {
         match self {
             Self::Idle(writer) => Ok(writer),
             Self::Busy(writing) => {
@@ -124,7 +124,7 @@ pub(super) async fn receive<T: Send + 'static>(
     writer: Writer,
     finish: impl FnOnce(Written) -> S3Result<T> + Send + 'static,
 ) -> S3Result<T> {
-    let mut work = Work::Idle(writer);
+    let mut work = Work::Idle(Box::new(writer));
     let (mut batch, mut filled) = (Vec::new(), 0);
     while let Some(bytes) = body.next().await {
         let bytes = bytes.map_err(broken)?;

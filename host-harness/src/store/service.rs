@@ -73,7 +73,7 @@ impl S3 for Service {
                 return Err(s3_error!(BucketAlreadyOwnedByYou, "The bucket is there already."));
             }
             let location = Some(format!("/{bucket}"));
-            Ok(CreateBucketOutput { location, ..CreateBucketOutput::default() })
+            Ok(CreateBucketOutput { location })
         })
         .await
     }
