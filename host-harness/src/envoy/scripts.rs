@@ -27,14 +27,18 @@ const AMONG: &str = r#"local function among(list, status) -- as in "404 5xx !503
   return not is("!" .. status) and (is(status) or is(status:sub(1, 1) .. "xx"))
 end"#;
 
-/// Whether an answer says that its object was deleted.
-const DELETED: &str = r#"((headers:get("x-amz-delete-marker") or "false") .. (headers:get("x-oss-delete-marker") or "false")):lower() ~= "falsefalse""#;
+/// What is said behind a status of an answer that is a delete marker.
+const DELETED: &str = r#"local function deleted(headers)
+  local marker = (headers:get("x-amz-delete-marker") or "false") .. (headers:get("x-oss-delete-marker") or "false")
+  return marker:lower() == "falsefalse" and "" or " deleted"
+end"#;
 
 /// On a bucket's side: a miss becomes a redirect to the miss route.
 pub(super) fn guard(settings: &Settings) -> Map {
     let drain = drain(settings, "  ", IS_ERROR, OF_NO_BUCKET);
     let script = format!(
         r#"{AMONG}
+{DELETED}
 function envoy_on_response(answer)
   local headers, route = answer:headers(), answer:metadata()
   local status, bucket, said = headers:get(":status"), route:get("bucket"), headers:get("{MISS}")
@@ -42,7 +46,7 @@ function envoy_on_response(answer)
   if bucket == nil then return end
   if said == nil or not route:get("heard") then -- only Envoy's own word is heard, of a bucket that it cannot reach
     if not among(route:get("misses"), status) then return end
-    said = status .. ({DELETED} and " deleted" or "")
+    said = status .. deleted(headers)
   end
 {drain}  headers:replace("{MISS}", "bucket " .. bucket .. " " .. said)
   headers:replace(":status", "307") headers:replace("location", "http://{HOST}/")
@@ -62,6 +66,7 @@ pub(super) fn handback(settings: &Settings) -> Map {
     let drain = drain(settings, "    ", "", " answer:body()");
     let script = format!(
         r#"{AMONG}
+{DELETED}
 function envoy_on_request(request)
   local headers, kept = request:headers(), request:streamInfo():dynamicMetadata()
   local attempt = headers:get("{ATTEMPT}")
@@ -73,7 +78,7 @@ function envoy_on_response(answer)
   if headers:get("{MISS}") == nil then -- behind `attempts` it may have been said
     local status, location = headers:get(":status"), headers:get("location")
     if not among(kept.returns, status) then return end
-    local said = "origin " .. status .. ({DELETED} and " deleted" or "")
+    local said = "origin " .. status .. deleted(headers)
 {drain}    headers:replace("{MISS}", said)
     if location then headers:replace("{LOCATION}", location) end
   end
