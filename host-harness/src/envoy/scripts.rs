@@ -27,11 +27,9 @@ const AMONG: &str = r#"local function among(list, status) -- as in "404 5xx !503
   return not is("!" .. status) and (is(status) or is(status:sub(1, 1) .. "xx"))
 end"#;
 
-/// What is said behind a status of an answer that is a delete marker.
+/// What tells a delete marker.
 const DELETED: &str = r#"local function deleted(headers)
-  local marker = (headers:get("x-amz-delete-marker") or "false") .. (headers:get("x-oss-delete-marker") or "false")
-  return marker:lower() == "falsefalse" and "" or " deleted"
-end"#;
+  return ((headers:get("x-amz-delete-marker") or "false") .. (headers:get("x-oss-delete-marker") or "false")):lower() ~= "falsefalse" end"#;
 
 /// On a bucket's side: a miss becomes a redirect to the miss route.
 pub(super) fn guard(settings: &Settings) -> Map {
@@ -46,7 +44,7 @@ function envoy_on_response(answer)
   if bucket == nil then return end
   if said == nil or not route:get("heard") then -- only Envoy's own word is heard, of a bucket that it cannot reach
     if not among(route:get("misses"), status) then return end
-    said = status .. deleted(headers)
+    said = status .. (deleted(headers) and " deleted" or "")
   end
 {drain}  headers:replace("{MISS}", "bucket " .. bucket .. " " .. said)
   headers:replace(":status", "307") headers:replace("location", "http://{HOST}/")
@@ -78,8 +76,7 @@ function envoy_on_response(answer)
   if headers:get("{MISS}") == nil then -- behind `attempts` it may have been said
     local status, location = headers:get(":status"), headers:get("location")
     if not among(kept.returns, status) then return end
-    local said = "origin " .. status .. deleted(headers)
-{drain}    headers:replace("{MISS}", said)
+{drain}    headers:replace("{MISS}", "origin " .. status .. (deleted(headers) and " deleted" or ""))
     if location then headers:replace("{LOCATION}", location) end
   end
   headers:replace("{ATTEMPT}", kept.attempt)
@@ -178,8 +175,7 @@ const IS_ERROR: &str =
 
 /// What a store says of a bucket that it does not have is no miss.
 const OF_NO_BUCKET: &str = r#"
-    local body = answer:body()
-    local words = body and body:getBytes(0, body:length()) or ""
+    local body = answer:body() local words = body and body:getBytes(0, body:length()) or ""
     if words:find("<Code>NoSuchBucket</Code>", 1, true) then return end -- nobody was asked
     if status == "403" and words:find("<Code>AccessDenied</Code>", 1, true) then said = said .. " denied" end -- and no signature is wrong
    "#;
