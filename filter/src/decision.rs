@@ -48,8 +48,8 @@ pub enum Decision {
     Mirror(Box<Miss>),
     /// The response stays.
     Pass(Pass),
-    /// The bucket has refused to say whether it has the object: the gateway's own keys are to ask,
-    /// and [`proven`] decides if they find that it has not. If not, the response stays.
+    /// The bucket has refused to say whether it has the object: the gateway's own keys are to ask.
+    /// Only if they find that it has not, a rule decides; if not, the response stays.
     Prove(Box<Doubt>),
     /// The response stays, with these headers, each in place of any of its name.
     Tell(HeaderList),

@@ -115,7 +115,7 @@ impl Fetch {
     pub(super) const fn call(&self) -> Option<CallId> {
         match self.state {
             State::AskingSize(call) | State::Calling(call) => Some(call),
-            State::Queued { .. } => None,
+            State::Queued { .. } | State::Unknown => None,
         }
     }
 

@@ -34,11 +34,6 @@ impl Fetches {
         self.all.is_empty()
     }
 
-    /// Whether one has not begun.
-    pub(super) fn has_queued(&self) -> bool {
-        !self.queued.is_empty()
-    }
-
     /// How many have begun.
     pub(super) fn under_way(&self) -> usize {
         self.all.len().saturating_sub(self.queued.len())

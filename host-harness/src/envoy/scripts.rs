@@ -26,14 +26,16 @@ const HITS: [&str; 2] = ["2", "304"];
 const AMONG: &str = r#"local function has(list, word) return list:find(word, 1, true) end -- as in "404 5xx !503"
 local function among(list, status) return not has(list, "!" .. status) and (has(list, status) or has(list, status:sub(1, 1) .. "xx")) end"#;
 
-/// Whether an answer says that its object was deleted.
-const DELETED: &str = r#"((headers:get("x-amz-delete-marker") or "false") .. (headers:get("x-oss-delete-marker") or "false")):lower() ~= "falsefalse""#;
+/// What tells a delete marker.
+const DELETED: &str = r#"local function deleted(headers)
+  return ((headers:get("x-amz-delete-marker") or "false") .. (headers:get("x-oss-delete-marker") or "false")):lower() ~= "falsefalse" end"#;
 
 /// On a bucket's side: a miss becomes a redirect to the miss route.
 pub(super) fn guard(settings: &Settings) -> Map {
     let drain = drain(settings, "  ", IS_ERROR, OF_NO_BUCKET);
     let script = format!(
         r#"{AMONG}
+{DELETED}
 function envoy_on_response(answer)
   local headers, route = answer:headers(), answer:metadata()
   local status, bucket, said = headers:get(":status"), route:get("bucket"), headers:get("{MISS}")
@@ -41,7 +43,7 @@ function envoy_on_response(answer)
   if bucket == nil then return end
   if said == nil or not route:get("heard") then -- only Envoy's own word is heard, of a bucket that it cannot reach
     if not among(route:get("misses"), status) then return end
-    said = status .. ({DELETED} and " deleted" or "")
+    said = status .. (deleted(headers) and " deleted" or "")
   end
 {drain}  headers:replace("{MISS}", "bucket " .. bucket .. " " .. said)
   headers:replace(":status", "307") headers:replace("location", "http://{HOST}/")
@@ -61,6 +63,7 @@ pub(super) fn handback(settings: &Settings) -> Map {
     let drain = drain(settings, "    ", "", " answer:body()");
     let script = format!(
         r#"{AMONG}
+{DELETED}
 function envoy_on_request(request)
   local headers, kept = request:headers(), request:streamInfo():dynamicMetadata()
   local attempt = headers:get("{ATTEMPT}")
@@ -72,8 +75,7 @@ function envoy_on_response(answer)
   if headers:get("{MISS}") == nil then -- behind `attempts` it may have been said
     local status, location = headers:get(":status"), headers:get("location")
     if not among(kept.returns, status) then return end
-    local said = "origin " .. status .. ({DELETED} and " deleted" or "")
-{drain}    headers:replace("{MISS}", said)
+{drain}    headers:replace("{MISS}", "origin " .. status .. (deleted(headers) and " deleted" or ""))
     if location then headers:replace("{LOCATION}", location) end
   end
   headers:replace("{ATTEMPT}", kept.attempt) headers:replace("{FORWARDED_PROTO}", "http")
@@ -198,8 +200,7 @@ const IS_ERROR: &str =
 
 /// What a store says of a bucket that it does not have is no miss.
 const OF_NO_BUCKET: &str = r#"
-    local body = answer:body()
-    local words = body and body:getBytes(0, body:length()) or ""
+    local body = answer:body() local words = body and body:getBytes(0, body:length()) or ""
     if words:find("<Code>NoSuchBucket</Code>", 1, true) then return end -- nobody was asked
     if status == "403" and words:find("<Code>AccessDenied</Code>", 1, true) then said = said .. " denied" end -- and no signature is wrong
    "#;
