@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::finding::{Code, Finding, Place, Severity};
 use crate::http::Scheme;
 use crate::json::{At, Fields, Node};
+use crate::naming;
 use crate::rule::RuleSet;
 
 /// What a proxy-wasm host holds of a callout's answer before it gives it up: Envoy's
@@ -21,6 +22,11 @@ pub struct Configuration {
     pub path: DataPath,
     /// The domain below which a host names a bucket.
     pub domain: Option<String>,
+    /// The hosts whose requests are the filter's business, as [`naming::is_listed`] has it; none of a
+    /// list is every host. A filter on a listener with other applications' hosts sees theirs too.
+    pub hosts: Vec<String>,
+    /// Whose an error is of which the host does not say who made it.
+    pub bucket_answers: BucketAnswers,
     /// The buckets.
     pub buckets: Vec<Bucket>,
     /// Each origin as [`Mirror::server`](crate::rule::Mirror::server) names it, and its cluster.
@@ -29,6 +35,16 @@ pub struct Configuration {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+}
+
+/// How an answer of the bucket's is told from one that the host makes itself.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum BucketAnswers {
+    /// The host says so, by the property `response.code_details`, as Envoy does.
+    #[default]
+    Told,
+    /// It is the bucket's where the host says nothing: for hosts that lack the property.
+    Assumed,
 }
 
 /// How an object reaches the client.
@@ -147,6 +163,12 @@ impl Configuration {
         self.buckets.iter().find(|bucket| bucket.name == name)
     }
 
+    /// Whether requests for a host are the filter's business.
+    #[must_use]
+    pub fn serves(&self, authority: &str) -> bool {
+        self.hosts.is_empty() || naming::is_listed(authority, &self.hosts)
+    }
+
     /// The cluster of an origin.
     #[must_use]
     pub fn cluster_of(&self, origin: &str) -> Option<&str> {
@@ -174,7 +196,8 @@ impl Configuration {
 }
 
 fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
-    let known = ["path", "domain", "buckets", "origins", "limits", "timeouts"];
+    let known =
+        ["path", "domain", "hosts", "bucket_answers", "buckets", "origins", "limits", "timeouts"];
     fields.only(&known, findings);
     let path = fields.get("path").and_then(|at| match at.text(findings)? {
         "callout" => Some(DataPath::Callout),
@@ -185,6 +208,15 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
         }
     });
     let domain = fields.get("domain").and_then(|at| at.text(findings)).map(str::to_owned);
+    let hosts = fields.get("hosts").map(|at| hosts(at, findings)).unwrap_or_default();
+    let bucket_answers = fields.get("bucket_answers").and_then(|at| match at.text(findings)? {
+        "told" => Some(BucketAnswers::Told),
+        "assumed" => Some(BucketAnswers::Assumed),
+        _ => {
+            findings.push(at.wrong(Code::BadWord, "told or assumed"));
+            None
+        }
+    });
     let origins = fields.get("origins").map(|at| origins(at, findings)).unwrap_or_default();
     let buckets = fields
         .require("buckets", findings)
@@ -192,7 +224,31 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
         .unwrap_or_default();
     let limits = fields.get("limits").map(|at| limits(at, findings)).unwrap_or_default();
     let timeouts = fields.get("timeouts").map(|at| timeouts(at, findings)).unwrap_or_default();
-    Configuration { path: path.unwrap_or_default(), domain, buckets, origins, limits, timeouts }
+    Configuration {
+        path: path.unwrap_or_default(),
+        domain,
+        hosts,
+        bucket_answers: bucket_answers.unwrap_or_default(),
+        buckets,
+        origins,
+        limits,
+        timeouts,
+    }
+}
+
+/// Hosts, each of which may begin with `*.`. One with a port would never be met.
+fn hosts(at: &At<'_>, findings: &mut Vec<Finding>) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for item in at.list(findings).unwrap_or_default() {
+        let Some(host) = item.text(findings) else { continue };
+        let name = host.strip_prefix("*.").unwrap_or(host);
+        let is_address = name.starts_with('[') && name.ends_with(']');
+        if name.is_empty() || name.contains(['*', '/']) || (name.contains(':') && !is_address) {
+            findings.push(item.wrong(Code::BadHost, "a host without a port, or one behind `*.`"));
+        }
+        hosts.push(host.to_owned());
+    }
+    hosts
 }
 
 fn cluster_of<'o>(origins: &'o [(String, String)], origin: &str) -> Option<&'o str> {

@@ -89,6 +89,10 @@ fn decide(
     if status < 400 && !configuration.buckets.iter().any(|b| b.rules.has_any_status()) {
         return keep(Pass::BucketHasIt, answer);
     }
+    // Another application's, on the same listener.
+    if !configuration.serves(headers.text(":authority").unwrap_or_default()) {
+        return Decision::Pass(Pass::NoBucket);
+    }
     let knows = |name: &str| configuration.bucket(name).is_some();
     let request = match ObjectRequest::read(headers, configuration.domain.as_deref(), knows) {
         Ok(request) => request,
@@ -308,6 +312,31 @@ mod tests {
                 }
             };
             assert_eq!(told.texts().collect::<Vec<_>>(), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_not_listed_is_another_applications() {
+        let hosts = r#"{"hosts": ["s3.example", "*.s3.example"], "domain""#;
+        let text = CONFIGURATION.replacen("{\n        \"domain\"", hosts, 1);
+        let configuration = Configuration::from_json(text.as_bytes()).unwrap();
+        for (host, path, is_ours) in [
+            ("s3.example", "/b/up/x", true),
+            ("S3.example:8080", "/b/up/x", true),
+            ("b.s3.example", "/up/x", true),
+            ("other.example.com", "/b/up/x", false),
+            ("", "/b/up/x", false),
+        ] {
+            let request =
+                Headers::from_pairs([(":method", "GET"), (":authority", host), (":path", path)]);
+            let answer = Headers::from_pairs([(":status", "404")]);
+            let mut exchange = Exchange::new(request, Sequence::default());
+            let decision = exchange.on_answer(&configuration, &answer, || Source::Bucket);
+            assert_eq!(matches!(decision, Decision::Mirror(_)), is_ours, "{host}: {decision:?}");
+        }
+        for wrong in ["h:80", "*", "*.", "a/b", "", "*.*.h"] {
+            let text = format!(r#"{{"hosts": ["{wrong}"], "buckets": []}}"#);
+            assert!(Configuration::from_json(text.as_bytes()).is_err(), "{wrong}");
         }
     }
 

@@ -120,7 +120,19 @@ impl Engine {
     /// Time has passed.
     pub fn on_tick(&mut self, now: Moment) -> Vec<Effect> {
         self.returning.on_tick(now);
-        self.turn(now, Callouts::on_tick)
+        self.turn(now, |callouts, parts, turn| {
+            // Where the root could not be woken, nobody else tells it of who has come.
+            callouts.on_wake(parts, turn.now);
+            callouts.on_tick(parts, turn);
+        })
+    }
+
+    /// The root could not be woken: time is told until it has had its turn.
+    pub fn on_not_woken(&mut self) -> Vec<Effect> {
+        if std::mem::replace(&mut self.ticking, true) {
+            return Vec::new();
+        }
+        vec![Effect::Tick(Some(TICK))]
     }
 
     /// Whether the body of an answer is to be read out of the host: all of it, or nothing. Where it

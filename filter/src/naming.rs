@@ -40,13 +40,28 @@ pub fn named<'t, B>(
     Some(Named { bucket, in_path: true, rest })
 }
 
-/// What stands before `.domain` in a host.
-fn below<'a>(authority: &'a str, domain: &str) -> Option<&'a str> {
+/// Whether a host is one of a list, in any case, with or without its port. One that begins with `*.`
+/// is all below what follows.
+#[must_use]
+pub fn is_listed(authority: &str, hosts: &[String]) -> bool {
+    hosts.iter().any(|listed| match listed.strip_prefix("*.") {
+        Some(domain) => below(authority, domain).is_some_and(|name| !name.is_empty()),
+        None => host_of(authority).eq_ignore_ascii_case(listed),
+    })
+}
+
+/// A host without its port and one dot at its end.
+fn host_of(authority: &str) -> &str {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => host,
         Some(_) | None => authority,
     };
-    let host = host.strip_suffix('.').unwrap_or(host);
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+/// What stands before `.domain` in a host.
+fn below<'a>(authority: &'a str, domain: &str) -> Option<&'a str> {
+    let host = host_of(authority);
     let (name, tail) = host.split_at_checked(host.len().checked_sub(domain.len())?)?;
     name.strip_suffix('.').filter(|_| tail.eq_ignore_ascii_case(domain))
 }
@@ -101,5 +116,26 @@ mod tests {
         }
         assert_eq!(of("c.s3.example", "/b/k", None), by_path("b", "/k"), "there is no domain");
         assert_eq!(of("b.s3.example", "/k", Some("S3.Example")), by_host("b", "/k"));
+    }
+
+    #[test]
+    fn a_host_is_listed_by_its_name_or_by_what_it_is_below() {
+        let hosts = ["s3.example", "*.s3.example", "192.0.2.1", "[2001:db8::1]"].map(str::to_owned);
+        for (host, expected) in [
+            ("s3.example", true),
+            ("S3.Example.:8080", true),
+            ("b.s3.example", true),
+            ("a.b.s3.example:80", true),
+            ("192.0.2.1:80", true),
+            ("[2001:db8::1]:80", true),
+            (".s3.example", false),
+            ("bs3.example", false),
+            ("s3.example.org", false),
+            ("example", false),
+            ("192.0.2.2", false),
+            ("", false),
+        ] {
+            assert_eq!(is_listed(host, &hosts), expected, "{host}");
+        }
     }
 }

@@ -70,6 +70,8 @@ pub enum MirrorFailure {
     KeyClimbs,
     /// The origin redirected more often than is followed.
     Loop,
+    /// What came from the origin is no HTTP that can be read.
+    Malformed,
     /// The origin's user metadata is larger than 8 KB.
     MetadataTooLarge,
     /// The host has no address to send the request to: the origin's name leads nowhere, or the host
@@ -113,6 +115,7 @@ impl MirrorFailure {
             Self::Inside => "inside",
             Self::KeyClimbs => "key_climbs",
             Self::Loop => "loop",
+            Self::Malformed => "malformed",
             Self::MetadataTooLarge => "metadata_too_large",
             Self::NoAddress => "no_address",
             Self::NoCluster => "no_cluster",
@@ -146,6 +149,7 @@ impl From<&MirrorFailure> for NotStored {
             MirrorFailure::Broken
             | MirrorFailure::KeyClimbs
             | MirrorFailure::Loop
+            | MirrorFailure::Malformed
             | MirrorFailure::Partial
             | MirrorFailure::TimedOut
             | MirrorFailure::UnknownOrigin(_)
@@ -172,6 +176,9 @@ impl fmt::Display for MirrorFailure {
                 f.write_str("the key's dot segments lead out of the MirrorURL's path")
             }
             Self::Loop => f.write_str("the origin redirected more than 10 times"),
+            Self::Malformed => {
+                f.write_str("the origin's answer is not valid HTTP, or its headers are too large")
+            }
             // OSS's own words.
             Self::MetadataTooLarge => f.write_str("Meta is too large"),
             Self::NoAddress => f.write_str(NO_ADDRESS),
@@ -401,7 +408,7 @@ impl fmt::Display for NotStored {
             }
             Self::Metadata => f.write_str("a header of the origin's cannot be kept as it came"),
             Self::NoAddress => f.write_str(NO_ADDRESS),
-            Self::NoCluster => f.write_str("the gateway has no cluster for the store"),
+            Self::NoCluster => f.write_str("the gateway has no cluster for the origin or the store"),
             Self::NoMemory => f.write_str("too much is waiting to be stored already"),
             Self::Refused(status) => write!(f, "the store refused it with {status}"),
             Self::TooLarge { limit } => {

@@ -2,6 +2,7 @@
 //! where the origin redirects or fails and the rule knows another.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::delivery::FirstClient;
 use super::{ANSWERS_PER_TURN, Callouts, Parts, Waiter};
@@ -31,7 +32,13 @@ pub(super) struct Fetch {
     /// Who wanted it and does not wait.
     pub(super) wanted: Option<Wanted>,
     state: State,
+    /// Since when the host does not know its cluster.
+    unknown: Option<Moment>,
 }
+
+/// How long a cluster is waited for that the host does not know: a host takes new servers and new
+/// rules one after the other, in an order of its own.
+const CLUSTER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A request that has been answered, and is told of when the object is stored.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +54,8 @@ enum State {
     Calling(CallId),
     /// As many as may be are under way already.
     Queued { since: Moment },
+    /// The host does not know the cluster, and is asked again.
+    Unknown,
 }
 
 impl Fetch {
@@ -66,7 +75,7 @@ impl Fetch {
     fn of(miss: Miss, method: Method, wanted: Option<Wanted>, now: Moment) -> Self {
         let route = miss.route(now);
         let state = State::Queued { since: now };
-        Self { miss, route, waiters: Vec::new(), method, wanted, state }
+        Self { miss, route, waiters: Vec::new(), method, wanted, state, unknown: None }
     }
 
     /// Whether what comes of it answers a miss: an object answers a HEAD too.
@@ -82,6 +91,11 @@ impl Fetch {
 
     pub(super) const fn is_queued(&self) -> bool {
         matches!(self.state, State::Queued { .. })
+    }
+
+    /// Whether time brings it on.
+    pub(super) const fn waits(&self) -> bool {
+        matches!(self.state, State::Queued { .. } | State::Unknown)
     }
 
     pub(super) fn is_calling(&self, call: CallId) -> bool {
@@ -109,7 +123,7 @@ impl Fetch {
         self.route.current()
     }
 
-    fn request(&self, method: Method, timeout: std::time::Duration) -> Call {
+    fn request(&self, method: Method, timeout: Duration) -> Call {
         let origin = self.current();
         Call {
             cluster: origin.cluster.clone(),
@@ -155,7 +169,9 @@ impl Callouts {
         let timeout = turn.configuration.timeouts.origin;
         let booking = booking.or_else(|| self.account.book(0, 0, Taker::InTurn));
         if let Some(fetch) = self.fetches.get_mut(at) {
-            turn.count(Metric::Fetches);
+            if fetch.unknown.is_none() {
+                turn.count(Metric::Fetches);
+            }
             let call = fetch.request(fetch.method, timeout);
             let id = turn.calls.next();
             turn.send(id, call, booking);
@@ -170,13 +186,22 @@ impl Callouts {
         while let Some(fetch) = self.fetches.get(at) {
             let late = match fetch.state {
                 State::Queued { since } => turn.now >= since.after(patience),
-                State::AskingSize(_) | State::Calling(_) => false,
+                State::AskingSize(_) | State::Calling(_) | State::Unknown => false,
             };
             if late {
                 let verdict = Verdict::Failed(MirrorFailure::Overloaded);
                 self.conclude(at, verdict, None, None, parts, turn);
             } else {
                 at += 1;
+            }
+        }
+    }
+
+    /// The host may know by now whom it did not know.
+    pub(super) fn ask_unknown(&mut self, now: Moment) {
+        for fetch in &mut self.fetches {
+            if matches!(fetch.state, State::Unknown) {
+                fetch.state = State::Queued { since: now };
             }
         }
     }
@@ -269,6 +294,13 @@ impl Callouts {
         parts: &mut Parts<'_>,
         turn: &mut Turn<'_>,
     ) {
+        if why == DispatchError::NoCluster
+            && let Some(fetch) = self.fetches.get_mut(at)
+            && fetch.unknown.get_or_insert(turn.now).after(CLUSTER_PATIENCE) > turn.now
+        {
+            fetch.state = State::Unknown;
+            return;
+        }
         let failure = match why {
             DispatchError::NoCluster => MirrorFailure::NoCluster,
             DispatchError::NoHost => MirrorFailure::NoAddress,

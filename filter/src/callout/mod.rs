@@ -166,6 +166,7 @@ impl Callouts {
     pub(crate) fn on_tick(&mut self, parts: &mut Parts<'_>, turn: &mut Turn<'_>) {
         self.give_up_queued(parts, turn);
         self.give_up_waiters(turn);
+        self.ask_unknown(turn.now);
     }
 
     /// Whether the body of an answer is to be read out of the host: all of it, or nothing. Where it
@@ -251,7 +252,7 @@ impl Callouts {
 
     /// Whether time brings anything on.
     pub(crate) fn waits(&self) -> bool {
-        self.fetches.iter().any(Fetch::is_queued) || !self.deliveries.is_empty()
+        self.fetches.iter().any(Fetch::waits) || !self.deliveries.is_empty()
     }
 
     /// Answers a client, or lets it be when it has gone.

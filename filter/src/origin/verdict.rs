@@ -139,6 +139,7 @@ impl OriginRequest {
                 MirrorFailure::Broken
                 | MirrorFailure::Digest(_)
                 | MirrorFailure::Inside
+                | MirrorFailure::Malformed
                 | MirrorFailure::NoAddress
                 | MirrorFailure::Short { .. }
                 | MirrorFailure::TimedOut
@@ -172,6 +173,8 @@ pub enum Unheard {
     Inside,
     /// It did not answer in time.
     Late,
+    /// What came is no HTTP that can be read.
+    Malformed,
     /// The gateway does not know its cluster.
     NoCluster,
     /// No connection, or one that broke before an answer.
@@ -186,6 +189,7 @@ impl Unheard {
             _ if details.contains("cluster_not_found") => Self::NoCluster,
             _ if details.contains("overflow") => Self::Busy,
             403 if details.contains(REFUSED_DETAILS) => Self::Inside,
+            502 => Self::Malformed,
             504 => Self::Late,
             _ => Self::Unreachable,
         }
@@ -212,6 +216,7 @@ impl From<Unheard> for MirrorFailure {
             Unheard::Busy => Self::Overloaded,
             Unheard::Inside => Self::Inside,
             Unheard::Late => Self::TimedOut,
+            Unheard::Malformed => Self::Malformed,
             Unheard::NoCluster => Self::NoCluster,
             Unheard::Unreachable => Self::Unreachable,
         }
@@ -274,7 +279,7 @@ mod tests {
             (vec![(":status", "304"), location], 0, Verdict::Failed(Status(304))),
             (vec![(":status", "404")], 5, Verdict::Absent),
             (vec![(":status", "503")], 5, Verdict::Failed(Unreachable)),
-            (vec![(":status", "502")], 5, Verdict::Failed(Unreachable)),
+            (vec![(":status", "502")], 5, Verdict::Failed(MirrorFailure::Malformed)),
             (vec![(":status", "502"), genuine], 5, Verdict::Failed(Status(502))),
             (vec![(":status", "503"), genuine], 5, Verdict::Failed(Status(503))),
             (vec![(":status", "504")], 5, Verdict::Failed(TimedOut)),

@@ -12,7 +12,6 @@ use crate::conclusion::Conclusion;
 use crate::decision::{Decision, Exchange};
 use crate::host::{Effect, StreamId};
 use crate::lease::Lease;
-use crate::matching::Source;
 
 /// One request.
 pub(super) struct BucketStream {
@@ -58,7 +57,7 @@ impl HttpContext for BucketStream {
         let Some(exchange) = &mut self.exchange else { return Action::Continue };
         let Ok(headers) = host::headers(Map::Response) else { return Action::Continue };
         self.vm.note_write(self.written.take(), &headers);
-        match exchange.on_answer(&self.vm.configuration, &headers, source) {
+        match exchange.on_answer(&self.vm.configuration, &headers, || self.vm.source()) {
             Decision::Answer(conclusion) => self.answer(conclusion),
             Decision::Fetch(conclusion, miss) => {
                 self.vm.with_engine(|engine| engine.on_wanted(*miss));
@@ -89,13 +88,5 @@ impl HttpContext for BucketStream {
 impl Drop for BucketStream {
     fn drop(&mut self) {
         self.vm.with_engine(|engine| engine.on_stream_end(self.id));
-    }
-}
-
-/// Envoy marks its own replies by their details; those of a server are `via_upstream`.
-pub(super) fn source() -> Source {
-    match host::property(&["response", "code_details"]) {
-        Ok(details) if details == b"via_upstream" => Source::Bucket,
-        Ok(_) | Err(_) => Source::Gateway,
     }
 }

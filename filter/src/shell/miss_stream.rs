@@ -6,7 +6,6 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use super::bucket_stream::source;
 use super::host::{self, Buffer, Map};
 use super::vm::{self, Vm};
 use crate::engine::Engine;
@@ -130,8 +129,10 @@ impl HttpContext for Stream {
         let headers: Headers = host::headers(Map::Response).unwrap_or_default();
         let status = headers.status().unwrap_or_default();
         self.vm.note_write(self.written.take(), &headers);
-        let decision = self
-            .decide(|miss, engine| miss.on_response(engine, &headers, source, || unheard(status)));
+        let vm = Rc::clone(&self.vm);
+        let decision = self.decide(|miss, engine| {
+            miss.on_response(engine, &headers, || vm.source(), || unheard(status))
+        });
         match decision {
             ResponseDecision::Answer(reply) => self.answer(&reply),
             ResponseDecision::Continue => Action::Continue,

@@ -8,11 +8,12 @@ use std::time::Duration;
 use proxy_wasm::types::LogLevel;
 
 use super::host;
-use crate::configuration::Configuration;
+use crate::configuration::{BucketAnswers, Configuration};
 use crate::engine::Engine;
 use crate::host::{Call, CallId, DispatchError, Effect, StreamId};
 use crate::http::headers::{HeaderList, Headers};
 use crate::lease::Lease;
+use crate::matching::Source;
 use crate::metric::Metric;
 use crate::reply::{Body, Reply};
 use crate::request;
@@ -33,7 +34,13 @@ pub(super) struct Vm {
     /// Whether the host waits for this root to be done.
     leaving: Cell<bool>,
     counters: Vec<u32>,
+    /// Whether the host has said who made an answer, or it was told that it does not.
+    is_told: Cell<bool>,
 }
+
+/// What is said of a host that does not say who made an answer.
+const UNTOLD: &str = "the host did not say who made an error (property response.code_details), so no \
+    rule was applied; if it never does, say `bucket_answers: assumed` in this configuration";
 
 impl Vm {
     pub(super) fn new(
@@ -59,6 +66,7 @@ impl Vm {
             calls: RefCell::new(BTreeMap::new()),
             leaving: Cell::new(false),
             counters,
+            is_told: Cell::new(false),
         })
     }
 
@@ -128,6 +136,9 @@ impl Vm {
 
     /// The object that a request writes or deletes, where it does.
     pub(super) fn written(&self, request: &Headers) -> Option<Lease> {
+        if !self.configuration.serves(request.text(":authority").unwrap_or_default()) {
+            return None;
+        }
         let knows = |name: &str| self.configuration.bucket(name).is_some();
         let domain = self.configuration.domain.as_deref();
         let (bucket, key) = request::written(request, domain, knows)?;
@@ -149,8 +160,30 @@ impl Vm {
         }
         match host::enqueue(self.queue) {
             Ok(()) => self.woken.set(true),
-            // The next tick, or the next event, tries again.
-            Err(error) => self.expect("wake the root", Err(error)),
+            // Who waits for the root must not wait for the next event.
+            Err(error) => {
+                self.expect("wake the root", Err(error));
+                self.with_engine(Engine::on_not_woken);
+            }
+        }
+    }
+
+    /// Who made an answer. Envoy marks its own by their details; those of a server are `via_upstream`.
+    pub(super) fn source(&self) -> Source {
+        match host::property(&["response", "code_details"]) {
+            Ok(details) => {
+                self.is_told.set(true);
+                if details == b"via_upstream" { Source::Bucket } else { Source::Gateway }
+            }
+            Err(_) => match self.configuration.bucket_answers {
+                BucketAnswers::Assumed => Source::Bucket,
+                BucketAnswers::Told => {
+                    if !self.is_told.replace(true) {
+                        host::log(LogLevel::Warn, UNTOLD);
+                    }
+                    Source::Gateway
+                }
+            },
         }
     }
 

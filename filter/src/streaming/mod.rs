@@ -143,7 +143,9 @@ impl MissStream {
     ) -> RequestDecision {
         let configuration = arrival.engine.configuration();
         let knows = |name: &str| configuration.bucket(name).is_some();
-        let request = clients_request(headers).and_then(|client| {
+        let is_ours =
+            |client: &Headers| configuration.serves(client.text(":authority").unwrap_or_default());
+        let request = clients_request(headers).filter(is_ours).and_then(|client| {
             ObjectRequest::read(client, configuration.domain.as_deref(), knows).ok()
         });
         // Who was asked is who is mirrored.

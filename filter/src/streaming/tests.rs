@@ -392,6 +392,7 @@ fn an_origin_that_is_not_heard_is_a_failure_that_is_counted_and_told() {
         (Unheard::Late, MirrorFailure::TimedOut),
         (Unheard::NoCluster, MirrorFailure::NoCluster),
         (Unheard::Busy, MirrorFailure::Overloaded),
+        (Unheard::Malformed, MirrorFailure::Malformed),
         (Unheard::of(403, miss_route::REFUSED_DETAILS), MirrorFailure::Inside),
     ] {
         let mut bench = Bench::new();

@@ -50,11 +50,41 @@ pub struct Shared {
     data: Mutex<Data>,
     queues: Mutex<Queues>,
     metrics: Metrics,
+    /// Calls of the host that fail so many times more.
+    #[cfg(test)]
+    refused: Mutex<BTreeMap<&'static str, u32>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it holds one of these locks, so what a poisoned one guards is whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tests see what a filter does about a host that fails it.
+#[cfg(test)]
+impl Shared {
+    pub(crate) fn refuse(&self, call: &'static str, times: u32) {
+        lock(&self.refused).insert(call, times);
+    }
+
+    pub(crate) fn permits(&self, call: &str) -> Result<(), Status> {
+        match lock(&self.refused).get_mut(call) {
+            Some(left @ 1..) => {
+                *left -= 1;
+                Err(Status::InternalFailure)
+            }
+            Some(0) | None => Ok(()),
+        }
+    }
+}
+
+#[cfg(not(test))]
+impl Shared {
+    /// Whether a call of the host is done.
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "in tests it may not be")]
+    pub(crate) const fn permits(&self, _: &str) -> Result<(), Status> {
+        Ok(())
+    }
 }
 
 impl Shared {

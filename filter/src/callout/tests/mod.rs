@@ -519,12 +519,32 @@ fn an_empty_object_takes_the_held_answers_place() {
 fn a_host_without_the_cluster_is_a_failure_of_its_own() {
     let mut bench = Bench::new();
     let stream = bench.get("/b/a/x");
-    let (id, _) = bench.call();
-    let effects = bench.engine.on_call_refused(id, DispatchError::NoCluster, Moment(bench.now));
-    bench.take(effects);
+    // It is waited for: a host takes new servers and new rules one after the other.
+    let begun = bench.now;
+    while !bench.calls.is_empty() {
+        let (id, _) = bench.call();
+        let effects = bench.engine.on_call_refused(id, DispatchError::NoCluster, Moment(bench.now));
+        bench.take(effects);
+        bench.pass(TICK);
+    }
+    let waited = bench.now.saturating_sub(begun);
+    assert!((2..3).contains(&waited.as_secs()), "{waited:?}");
     let (status, body) = bench.answer(stream);
     assert_eq!(status, 424);
     assert!(String::from_utf8(body).unwrap().contains("no cluster for the origin"));
+}
+
+#[test]
+fn a_cluster_that_comes_late_is_used() {
+    let mut bench = Bench::new();
+    let stream = bench.get("/b/a/x");
+    let (id, _) = bench.call();
+    let effects = bench.engine.on_call_refused(id, DispatchError::NoCluster, Moment(bench.now));
+    bench.take(effects);
+    assert!(bench.calls.is_empty());
+    bench.pass(Duration::from_millis(300));
+    bench.respond_object(b"late");
+    assert_eq!(bench.answer(stream), (200, b"late".to_vec()));
 }
 
 #[test]

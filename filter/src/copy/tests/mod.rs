@@ -330,7 +330,7 @@ fn a_store_that_the_host_does_not_know_ends_the_copy() {
         let unsent = |line: &String| line.contains("did not confirm");
         assert!(!bench.lines.iter().any(unsent), "nothing was sent: {:?}", bench.lines);
         let told = bench.lines.last().unwrap();
-        assert!(told.ends_with("the gateway has no cluster for the store"), "{told}");
+        assert!(told.ends_with("the gateway has no cluster for the origin or the store"), "{told}");
     }
 }
 

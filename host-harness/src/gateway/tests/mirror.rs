@@ -2,29 +2,35 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::support::{Records, endpoint, eventually, filter, get, start};
+use super::support::{Records, endpoint, eventually, filter, get, send, start};
 use crate::gateway::{Cluster, Gateway};
 use crate::host::Touch;
 
 /// A bucket without objects before an origin with one.
-struct Scene {
+pub(super) struct Scene {
     store: MockServer,
-    gateway: Gateway,
-    records: std::sync::Arc<Records>,
+    pub(super) gateway: Gateway,
+    pub(super) records: std::sync::Arc<Records>,
     /// Keeps the origin up, and counts what it was asked.
     origin: MockServer,
 }
 
 async fn scene(delay: Duration) -> Scene {
+    scene_with(delay, |_| {}).await
+}
+
+pub(super) async fn scene_with(delay: Duration, change: impl FnOnce(&mut Value)) -> Scene {
     let (store, origin) = (MockServer::start().await, MockServer::start().await);
     Mock::given(method("GET"))
         .respond_with(ResponseTemplate::new(404).set_body_string("no such key"))
         .mount(&store)
         .await;
+    let empty = ResponseTemplate::new(404).insert_header("content-length", "0");
+    Mock::given(method("HEAD")).respond_with(empty).mount(&store).await;
     Mock::given(method("PUT"))
         .and(path("/b/k"))
         .and(header("if-none-match", "*"))
@@ -32,12 +38,8 @@ async fn scene(delay: Duration) -> Scene {
         .mount(&store)
         .await;
     let object = ResponseTemplate::new(200).set_body_raw("from the origin", "text/x-test");
-    Mock::given(method("GET"))
-        .and(path("/k"))
-        .respond_with(object.set_delay(delay))
-        .mount(&origin)
-        .await;
-    let configuration = json!({
+    Mock::given(path("/k")).respond_with(object.set_delay(delay)).mount(&origin).await;
+    let mut configuration = json!({
         "buckets": [{
             "name": "b",
             "store": { "cluster": "store", "scheme": "http",
@@ -45,11 +47,13 @@ async fn scene(delay: Duration) -> Scene {
             "RoutingRules": [{
                 "RuleNumber": 1,
                 "Condition": { "HttpErrorCodeReturnedEquals": 404 },
-                "Redirect": { "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.uri()) },
+                "Redirect": { "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.uri()),
+                              "MirrorAllowHeadObject": true },
             }],
         }],
         "origins": { origin.uri(): "origin" },
     });
+    change(&mut configuration);
     let (gateway, records) = start(filter(), endpoint(&store), |settings| {
         settings.clusters.push(Cluster::new("origin", endpoint(&origin)));
         settings.plugin_configuration = configuration.to_string();
@@ -95,4 +99,24 @@ async fn many_clients_of_one_missing_object_cost_one_fetch_and_one_copy() {
     assert_eq!(scene.origin.received_requests().await.unwrap().len(), 1);
     let requests = scene.store.received_requests().await.unwrap();
     assert_eq!(requests.iter().filter(|got| got.method == "PUT").count(), 1);
+}
+
+#[tokio::test]
+async fn another_applications_host_is_not_mirrored() {
+    let scene = scene_with(Duration::ZERO, |configuration| {
+        configuration["hosts"] = json!(["*.ours.example", "ours.example"]);
+    })
+    .await;
+    let ask = async |host: &str| {
+        let request = http::Request::get("/b/k").header("host", host);
+        send(&scene.gateway, request, b"").await
+    };
+    for host in ["other.example.com", "ours.example.org", "h"] {
+        let got = ask(host).await;
+        assert_eq!((got.status.as_u16(), &got.body[..]), (404, &b"no such key"[..]), "{host}");
+    }
+    assert!(scene.origin.received_requests().await.unwrap().is_empty());
+    assert_eq!(ask("Ours.Example:8080").await.status.as_u16(), 200);
+    eventually("the copy", async || !scene.stored().await.is_empty()).await;
+    scene.gateway.stop().await;
 }

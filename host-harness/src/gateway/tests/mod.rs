@@ -1,6 +1,7 @@
 //! The gateway as its clients and stores see it.
 
 mod answers;
+mod failing_host;
 mod mirror;
 mod operation;
 mod passage;

@@ -58,6 +58,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |caller: Caller<'_, State>, path: i32, length: i32, value_at: i32, size_at: i32| {
             host(caller, |guest| {
                 let (path, state) = guest.bytes(path, length)?;
+                state.around.shared.permits("property")?;
                 let value = properties::get(state, path).ok_or(Status::NotFound)?;
                 guest.give(&value, value_at, size_at)
             })

@@ -107,6 +107,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |caller: Caller<'_, State>, kind: i32, pairs: i32, size: i32| {
             host(caller, |guest| {
                 let (pairs, state) = guest.bytes(pairs, size)?;
+                state.around.shared.permits("set headers")?;
                 let pairs = Headers::deserialize(pairs);
                 change(state, kind, |fields| *fields = pairs)
             })

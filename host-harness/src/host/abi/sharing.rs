@@ -92,6 +92,7 @@ fn queues(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |caller: Caller<'_, State>, token: i32, value: i32, size: i32| {
             host(caller, |guest| {
                 let value = Bytes::from(guest.copy(value, size)?);
+                guest.state().around.shared.permits("enqueue")?;
                 Ok(guest.state().around.shared.enqueue(token.cast_unsigned(), value)?)
             })
         },

@@ -99,6 +99,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                 let details = guest.copy(details, details_length)?;
                 let body = Bytes::from(guest.copy(body, body_length)?);
                 let (pairs, state) = guest.bytes(pairs, pairs_length)?;
+                state.around.shared.permits("answer")?;
                 let headers = Headers::deserialize(pairs);
                 // Envoy writes the details into a line of words without spaces.
                 let details = String::from_utf8_lossy(&details).replace([' ', '\t', '\n'], "_");
