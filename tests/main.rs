@@ -52,6 +52,8 @@ mod probe;
 mod rgw;
 /// The table: what a client, an origin and the store see, the same on both hosts.
 mod scenarios;
+/// Reads that the gateway signs.
+mod signed_reads;
 /// Everything at once, checked byte by byte.
 mod soak;
 /// The streaming path: bad input, and promises.

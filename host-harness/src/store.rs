@@ -250,32 +250,34 @@ fn drop_signature<B>(request: &mut Request<B>) -> Option<Refusal> {
     None
 }
 
+/// What a presigned address has in its query, in lower case: OSS's forms and S3's, old and new.
+pub(crate) const SIGNATURE_PARAMETERS: [&str; 20] = [
+    "awsaccesskeyid",
+    "expires",
+    "ossaccesskeyid",
+    "security-token",
+    "signature",
+    "x-amz-algorithm",
+    "x-amz-content-sha256",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-amz-signedheaders",
+    "x-oss-additional-headers",
+    "x-oss-credential",
+    "x-oss-date",
+    "x-oss-expires",
+    "x-oss-security-token",
+    "x-oss-signature",
+    "x-oss-signature-version",
+];
+
 /// Whether a query parameter belongs to a presigned address.
 pub(crate) fn is_signature(parameter: &str) -> bool {
     // A server decodes names before it reads them.
     let name = parameter.split('=').next().unwrap_or_default();
     let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
-    [
-        "OSSAccessKeyId",
-        "security-token",
-        "x-oss-credential",
-        "x-oss-date",
-        "x-oss-expires",
-        "x-oss-security-token",
-        "x-oss-signature",
-        "x-oss-signature-version",
-        "X-Amz-Algorithm",
-        "X-Amz-Content-Sha256",
-        "X-Amz-Credential",
-        "X-Amz-Date",
-        "X-Amz-Expires",
-        "X-Amz-Security-Token",
-        "X-Amz-Signature",
-        "X-Amz-SignedHeaders",
-        "AWSAccessKeyId",
-        "Expires",
-        "Signature",
-    ]
-    .iter()
-    .any(|known| name.eq_ignore_ascii_case(known))
+    SIGNATURE_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known))
 }

@@ -40,6 +40,7 @@ fn listener(setup: &Setup, module: &Path) -> Value {
     let manager = typed!(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", {
         "stat_prefix": "gateway",
+        "http_protocol_options": { "accept_http_10": true, "default_host_for_http_10": "localhost" },
         // A key is bytes: Envoy may not make another one of it.
         "normalize_path": false,
         "merge_slashes": false,

@@ -13,7 +13,7 @@ use super::{
     CLUSTERS, DataPath, FILTER, Form, LISTENERS, ROUTES, SINCE, Settings, attempts, filter, routes,
 };
 use crate::deployment::Loaded;
-use crate::gateway::bounds;
+use crate::gateway::{HOST_OF_HTTP_1_0, bounds};
 
 /// How long a stream may stand still at least.
 const IDLE: Duration = Duration::from_secs(60);
@@ -144,6 +144,13 @@ fn bounded(manager: Map) -> Map {
         .remark("What all uploads of a connection may have on their way.")
         .with("initial_connection_window_size", u64::from(bounds::CONNECTION_WINDOW));
     manager
+        .remark("What nginx speaks with a server unless it is told otherwise, and health checks.")
+        .with(
+            "http_protocol_options",
+            Map::new()
+                .with("accept_http_10", true)
+                .with("default_host_for_http_10", HOST_OF_HTTP_1_0),
+        )
         .with("http2_protocol_options", http2)
         .remark("What S3's clients send has thirty headers at most, and 8 KB.")
         .with(

@@ -43,11 +43,6 @@ pub(super) fn signed(bucket: &str) -> String {
     format!("signed-{bucket}")
 }
 
-/// The cluster by which a bucket of signed reads is asked again what a client has signed itself.
-pub(super) fn again_unsigned(bucket: &str) -> String {
-    format!("{}-unsigned", again(bucket))
-}
-
 pub(super) fn is_encrypted(endpoint: &Endpoint) -> bool {
     endpoint.scheme == Scheme::Https
 }
@@ -141,26 +136,26 @@ fn add_bucket(
     let about = format!("What clients ask of the bucket {name}, as they sent it.");
     add(about, &read(name), REQUESTS, guarded(), "bucket");
     if is_signed {
-        let mut filters = guarded();
+        let mut filters = guarded().with(scripts::canonical());
         filters.extend(signing());
         let about = format!("What clients read of the bucket {name}, signed for them here.");
         add(about, &signed(name), REQUESTS, filters, "signed");
     }
     if streams {
-        let stripped = || List::new().with(scripts::strip(scripts::Server::Store));
-        let mut filters = stripped();
-        filters.extend(signing().filter(|_| is_signed));
+        let mut filters = List::new().with(scripts::strip(scripts::Server::Store));
+        if is_signed {
+            filters = filters.with(scripts::canonical());
+            filters.extend(signing());
+        }
         let about = format!(
             "The bucket {name} once more: for its own answer to a miss that no rule is about."
         );
         add(about, &again(name), REQUESTS, filters, "again");
-        if is_signed {
-            let about = "The same for what a client has signed in its query.".to_owned();
-            add(about, &again_unsigned(name), REQUESTS, stripped(), "again");
-        }
     }
     let mut filters = if streams {
-        List::new().with(scripts::strip(scripts::Server::Store))
+        let stripped = List::new().with(scripts::strip(scripts::Server::Store));
+        // What the filter writes has its one encoding; so the file says the same of both clusters.
+        if is_signed { stripped.with(scripts::canonical()) } else { stripped }
     } else {
         List::new().remark(ADDED).with(plain_request(None))
     };

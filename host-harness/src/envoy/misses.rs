@@ -12,10 +12,9 @@ use back_to_origin::miss_route::{
 use back_to_origin::rule::{Action, Mirror};
 
 use super::bootstrap::seconds;
-use super::way::presigned;
+use super::filter;
 use super::yaml::{List, Map};
-use super::{clusters, filter};
-use crate::deployment::{Loaded, Reads, again};
+use crate::deployment::Loaded;
 
 /// The name of the route, which redirects may lead to.
 const NAME: &str = "miss";
@@ -90,23 +89,6 @@ pub(super) fn host(loaded: &Loaded) -> Map {
                 .with("match", Map::new().with("prefix", "/").with("headers", headers))
                 .with("route", way(Some(time))),
         );
-    }
-    let buckets = loaded.deployment.buckets.value.iter();
-    for bucket in buckets.filter(|bucket| bucket.reads.value == Reads::Signed) {
-        let name = &bucket.name.value.0;
-        let exact = Map::new().with("exact", again(name));
-        let is_again = Map::new().with("name", CLUSTER).with("string_match", exact);
-        let matching = Map::new()
-            .with("prefix", "/")
-            .with("headers", List::new().with(is_again))
-            .with("query_parameters", presigned());
-        let way = Map::new()
-            .with("cluster", clusters::again_unsigned(name))
-            .with("host_rewrite_header", SERVER_HOST)
-            .with("timeout", "0s");
-        routes = routes
-            .remark("For its own answer a bucket is asked as the client has signed.")
-            .with(Map::new().with("match", matching).with("route", way));
     }
     let matching = Map::new().with("prefix", "/").with("headers", List::new().with(is_miss));
     let route = Map::new().with("name", NAME).with("match", matching).with("route", way(None));

@@ -11,6 +11,7 @@ use back_to_origin::miss_route::{
 use super::yaml::{List, Map, Yaml};
 use super::{Form, Settings};
 use crate::address::{V4, V6};
+use crate::store::SIGNATURE_PARAMETERS;
 
 /// The guard's name, under which routes say what it needs.
 pub(super) const GUARD: &str = "guard";
@@ -86,6 +87,43 @@ end
         script,
         settings,
     )
+}
+
+/// Before a store's requests are signed: the path is what the signature is made over, and a store makes
+/// it over the one canonical encoding of the key. What a client has signed in its query goes.
+pub(super) fn canonical() -> Map {
+    let lines: Vec<String> = SIGNATURE_PARAMETERS.chunks(7).map(|names| names.join(" ")).collect();
+    let script = format!(
+        r#"local signs = {{}}
+local names = [[{}]]
+for name in names:gmatch("%S+") do signs[name] = true end
+local function plain(hex) return string.char(tonumber(hex, 16)) end
+local function coded(byte) return ("%%%02X"):format(byte:byte()) end
+local function kept(query) -- without a client's signature
+  local others = {{}}
+  for parameter in query:sub(2):gmatch("[^&]+") do
+    local name = parameter:match("^[^=]*"):gsub("%%(%x%x)", plain):lower()
+    if not signs[name] then others[#others + 1] = parameter end
+  end
+  return #others > 0 and "?" .. table.concat(others, "&") or ""
+end
+function envoy_on_request(request)
+  local headers = request:headers()
+  local target = headers:get(":path") or ""
+  local path, query = target:match("^([^?]*)(.*)$")
+  path = path:gsub("%%(%x%x)", plain):gsub("[^A-Za-z0-9%-._~/]", coded)
+  if query ~= "" then path = path .. kept(query) end
+  if path ~= target then headers:replace(":path", path) end
+end
+"#,
+        lines.join("\n")
+    );
+    let lua = Map::typed("envoy.extensions.filters.http.lua.v3.Lua")
+        .remark(
+            "A store checks a signature against one encoding of a key, and clients have others.",
+        )
+        .with("default_source_code", Map::new().with("inline_string", Yaml::Lines(script)));
+    Map::new().with("name", "canonical").with("typed_config", lua.shared("canonical"))
 }
 
 /// The header in which an origin's cluster tells its script whose address the request goes to.

@@ -52,8 +52,7 @@ impl Way<'_> {
         let is_told = self.misses.is_some_and(|misses| stores(misses.rules));
         for (method, is_missed) in [("GET", self.misses.is_some()), ("HEAD", heads)] {
             if is_signed {
-                let matching = self.asked(method).with("query_parameters", presigned());
-                routes = routes.remark(SIGNED).with(self.route(matching, is_missed, false));
+                routes = routes.remark(SIGNED);
                 for Paths { matching, rewrite } in self.paths() {
                     let route = self.route(by(matching, method), is_missed, true);
                     routes = routes.with(self.addressed(route, rewrite, is_missed));
@@ -157,11 +156,6 @@ impl Way<'_> {
     }
 }
 
-/// What a client has signed in its query.
-pub(super) fn presigned() -> List {
-    List::new().with(Map::new().with("name", "X-Amz-Signature").with("present_match", true))
-}
-
 /// Of these requests those with a method.
 fn by(matching: Map, method: &str) -> Map {
     let exact = Map::new().with("exact", method);
@@ -238,6 +232,6 @@ pub(super) fn kept<'r>(rules: impl IntoIterator<Item = &'r RuleSet>) -> List {
 const WRITES: &str = "What a client writes or deletes is not to be replaced by a copy that began before: the \
                       filter sees that request, and no read.";
 
-/// Why a presigned request is not signed again.
+/// Whose signature a read has.
 const SIGNED: &str = "Reads are signed with the bucket's own key, whoever the client is; a \
-                      signature of its own goes, but for one in the query.";
+                      signature of its own goes, here or in its query.";
