@@ -267,6 +267,119 @@ fn rules_are_read_again_on_hangup_and_bad_ones_change_nothing() {
     assert_eq!(gateway.code(), Some(0));
 }
 
+fn deployment(directory: &TempDir, changed: &[(&str, &str)]) -> String {
+    std::fs::copy(sample("rules/mirror.json"), directory.path().join("rules.json")).unwrap();
+    let mut text = "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nworkers: 1\n\
+         allow_internal_origins: true\ntimeouts:\n  drain: 60s\nbuckets:\n  - name: examplebucket\n    \
+         endpoint: http://127.0.0.1:1\n    credentials:\n      inline:\n        \
+         access_key_id: AK\n        secret_access_key: SK4711\n    rules: rules.json\n"
+        .to_owned();
+    for (old, new) in changed {
+        assert!(text.contains(old), "{old}");
+        text = text.replace(old, new);
+    }
+    file(directory, "deployment.yaml", &text)
+}
+
+#[test]
+fn what_a_hangup_cannot_change_is_told_and_other_keys_are_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = deployment(&directory, &[]);
+    let mut gateway = Running::start(&["serve", &path]);
+    gateway.until("ready");
+    let mut errors = BufReader::new(gateway.child.stderr.take().unwrap()).lines();
+    let mut told = |part: &str| {
+        let line = errors.find(|line| line.as_ref().unwrap().contains(part));
+        line.unwrap().unwrap()
+    };
+    deployment(&directory, &[("SK4711", "SK4712")]);
+    gateway.signal("-HUP");
+    let printed = gateway.until("the rules were read again, and other keys").join("\n");
+    assert!(!printed.contains("SK47"), "{printed}");
+    let places = [("listen: 127.0.0.1:0", "listen: 127.0.0.1:1"), ("workers: 1", "workers: 2")];
+    deployment(&directory, &[places[0], places[1], ("SK4711", "SK4712")]);
+    gateway.signal("-HUP");
+    gateway.until("the rules were read again");
+    assert!(told("stays as it was").ends_with("`listen`, `workers` changed and stays as it was"));
+    assert!(told("restart").contains("restart the gateway"));
+    deployment(&directory, &[("127.0.0.1:1\n    cred", "127.0.0.1:2\n    cred")]);
+    gateway.signal("-HUP");
+    assert!(told("other stores or buckets").starts_with("error: "));
+    gateway.signal("-TERM");
+    assert_eq!(gateway.code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_a_gateway_at_once() {
+    // A store that says nothing holds a request.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let store = silent.local_addr().unwrap().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let path = deployment(&directory, &[("127.0.0.1:1\n", &format!("{store}\n"))]);
+    let mut gateway = Running::start(&["serve", &path]);
+    let printed = gateway.until("ready");
+    let address = printed[0].split("http://").nth(1).unwrap().split(' ').next().unwrap();
+    let mut client = std::net::TcpStream::connect(address).unwrap();
+    client.write_all(b"GET /examplebucket/k HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+    let _asked = silent.accept().unwrap();
+    gateway.signal("-TERM");
+    gateway.until("stopping within 60 s; another signal stops it at once");
+    gateway.signal("-TERM");
+    assert_eq!(gateway.code(), Some(1));
+    let mut errors = String::new();
+    gateway.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(errors.starts_with("error: stopped at once: requests were cut off"), "{errors}");
+}
+
+/// The time that a process has had of the processors, in hundredths of a second.
+fn processor_time(id: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn a_gateway_without_file_descriptors_waits_for_some() {
+    use std::net::TcpStream;
+    use std::time::{Duration, Instant};
+    let directory = tempfile::tempdir().unwrap();
+    let path = deployment(&directory, &[]);
+    let binary = env!("CARGO_BIN_EXE_b2o");
+    let limited = format!("ulimit -n 60; exec {binary} serve {path}");
+    let mut child = Command::new("sh")
+        .args(["-c", &limited])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut gateway = Running { child, lines };
+    let printed = gateway.until("ready").join("\n");
+    let addresses: Vec<_> = printed
+        .lines()
+        .map(|line| line.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned())
+        .collect();
+    for address in &addresses {
+        let held: Vec<_> = (0..80).map(|_| TcpStream::connect(address).unwrap()).collect();
+        // What is measured is what it does meanwhile.
+        let (begun, before) = (Instant::now(), processor_time(gateway.child.id()));
+        std::thread::sleep(Duration::from_millis(600));
+        let used = processor_time(gateway.child.id()) - before;
+        let part = f64::from(u32::try_from(used).unwrap()) / 100.0 / begun.elapsed().as_secs_f64();
+        assert!(part < 0.25, "{address}: {part}");
+        drop(held);
+        let mut client = TcpStream::connect(address).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        client.write_all(b"GET /ready HTTP/1.0\r\nhost: h\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.0 "), "{address}: {answer}");
+    }
+    gateway.signal("-TERM");
+    assert_eq!(gateway.code(), Some(0));
+}
+
 #[test]
 fn a_bad_deployment_is_drawn_and_refused() {
     let directory = tempfile::tempdir().unwrap();
@@ -459,4 +572,57 @@ fn the_schema_can_be_had() {
     let (code, out, _) = run(&["schema"]);
     assert_eq!(code, Some(0));
     assert_eq!(out, std::fs::read_to_string(sample("rules.schema.json")).unwrap());
+}
+
+#[test]
+fn it_is_said_who_may_read_the_keys_and_they_can_be_given_away() {
+    use std::os::unix::fs::MetadataExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let own = std::fs::metadata(directory.path()).unwrap().uid();
+    let (deployment, shown) = (sample("deployment.yaml"), out.display().to_string());
+    let (code, printed, _) = run(&["envoy", &deployment, "--out", &shown]);
+    let keys = format!("only user {own} may read the keys in {shown}/credentials");
+    assert!(code == Some(0) && printed.contains(&keys), "{printed}");
+    assert!(printed.contains("--owner"), "{printed}");
+    let (code, _, errors) = run(&["envoy", &deployment, "--out", &shown, "--owner", "envoy"]);
+    assert!(code == Some(2) && errors.contains("no number"), "{errors}");
+    let (code, printed, errors) = run(&["envoy", &deployment, "--out", &shown, "--owner", "101:7"]);
+    if own != 0 {
+        assert!(code == Some(1) && errors.contains("only root may give files away"), "{errors}");
+        return;
+    }
+    assert!(code == Some(0) && printed.contains("only user 101 may read"), "{printed}{errors}");
+    // It stays theirs when it is written again.
+    std::fs::write(out.join("credentials"), "other keys").unwrap();
+    let (_, printed, _) = run(&["envoy", &deployment, "--out", &shown]);
+    assert!(printed.contains("replaced   ") && printed.contains("only user 101"), "{printed}");
+    let data = std::fs::metadata(out.join("credentials")).unwrap();
+    assert_eq!((data.uid(), data.gid(), data.mode() & 0o777), (101, 7, 0o600));
+}
+
+#[test]
+fn what_cannot_be_printed_is_an_error_and_a_reader_that_leaves_is_none() {
+    let rules = sample("rules/mirror.json");
+    let commands: [&[&str]; 6] = [
+        &["schema"],
+        &["check", &rules],
+        &["convert", &rules, "--to", "oss-xml"],
+        &["explain", &rules, "--key", "examplefolder/a"],
+        &["--help"],
+        &["--version"],
+    ];
+    for arguments in commands {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = b2o(arguments).stdout(full).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
+        let told = "error: cannot write to standard output: No space left on device";
+        assert!(errors.starts_with(told), "{arguments:?}: {errors}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = b2o(arguments).stdout(writer).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*errors), (Some(0), ""), "{arguments:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! `b2o envoy`: the files Envoy runs a deployment from.
 
 use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -30,10 +31,14 @@ Examples:
   b2o envoy envoy/deployment.yaml --out /tmp/envoy
   b2o envoy envoy/deployment.yaml --out /tmp/envoy --for istio
   b2o envoy envoy/deployment.yaml --out /tmp/envoy --path callout
+  sudo b2o envoy envoy/deployment.yaml --out /etc/envoy --owner 101
   envoy --config-path /tmp/envoy/envoy.yaml
 
 Keys for signing that stand in the deployment file go into DIR/credentials, which only its owner
-may read; keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY stay there, for Envoy to read.
+may read: who runs this command, or --owner. Envoy must run as that user: one that cannot read the
+file sends requests without a signature, and the store answers 403. The file stays whose it is when
+it is written again. Keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY stay there, for Envoy to
+read.
 
 Exit codes:
   0  the files are there
@@ -55,6 +60,19 @@ pub(super) struct Arguments {
     /// The certificates that HTTPS servers are trusted by, in PEM.
     #[arg(long, value_name = "FILE", default_value = Settings::TRUSTED)]
     trust: PathBuf,
+    /// Whose the file with the keys is to be, by number: the user that Envoy runs as. Only root may
+    /// give files away. Envoy's images run as 101.
+    #[arg(long, value_name = "UID[:GID]", value_parser = owner)]
+    owner: Option<(u32, Option<u32>)>,
+}
+
+/// A user, and a group where one is named.
+fn owner(text: &str) -> Result<(u32, Option<u32>), String> {
+    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no number"));
+    match text.split_once(':') {
+        Some((user, group)) => Ok((number(user)?, Some(number(group)?))),
+        None => Ok((number(text)?, None)),
+    }
 }
 
 /// How an object reaches the client.
@@ -94,7 +112,7 @@ impl From<DataPath> for envoy::DataPath {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { deployment, out, data_path, form, trust } = arguments;
+    let Arguments { deployment, out, data_path, form, trust, owner } = arguments;
     let loaded = load(deployment)?;
     let target = Target {
         directory: out.clone(),
@@ -111,6 +129,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for (name, change) in &changes {
         print(&format!("{change:<9}  {}\n", out.join(name).display()));
     }
+    if changes
+        .iter()
+        .any(|(name, change)| *name == envoy::CREDENTIALS && *change != Change::Removed)
+    {
+        tell_of_the_keys(&out.join(envoy::CREDENTIALS), *owner)?;
+    }
     let command = envoy::command(out);
     let workers = loaded.deployment.workers.get();
     let usual = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -123,6 +147,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let restart = changes.contains(&(envoy::BOOTSTRAP, Change::Replaced));
     let advice = if restart { "restart Envoy to have all of it" } else { "run it with" };
     print(&format!("{advice}: {command}{threads}\n"));
+    Ok(())
+}
+
+/// Gives the keys to whom they are to be given, and says whose they are.
+fn tell_of_the_keys(file: &Path, owner: Option<(u32, Option<u32>)>) -> Result<(), Failure> {
+    let failed = |error| {
+        Failure::new(format!("cannot give {} to its owner: {error}", file.display()))
+            .help("only root may give files away: run this as the user that Envoy runs as")
+    };
+    if let Some((user, group)) = owner {
+        chown(file, Some(user), group).map_err(failed)?;
+    }
+    let user = std::fs::metadata(file).map_err(failed)?.uid();
+    let help = if owner.is_some() { "" } else { ", or name that user's number by --owner" };
+    print(&format!(
+        "only user {user} may read the keys in {}: Envoy must run as that user{help}\n",
+        file.display()
+    ));
     Ok(())
 }
 

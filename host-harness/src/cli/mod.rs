@@ -22,6 +22,7 @@ mod website;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::{Parser, Subcommand};
 
@@ -57,7 +58,11 @@ enum Command {
 /// Reads the command line, does what it asks and says how that went.
 #[must_use]
 pub fn run() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => return tell(&told),
+    };
+    let result = match arguments.command {
         Command::Admin(arguments) => on_runtime(admin::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
@@ -71,7 +76,7 @@ pub fn run() -> ExitCode {
         Command::Store(arguments) => on_runtime(store::run(arguments)),
         Command::Website(arguments) => website::run(&arguments),
     };
-    match result {
+    match result.and_then(|()| printed()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let _ = io::stdout().flush();
@@ -81,18 +86,53 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("cannot start: {error}")))?
-        .block_on(command)
+/// Says what is wrong with the command line, or what was asked about it.
+fn tell(told: &clap::Error) -> ExitCode {
+    note(told.print().and_then(|()| io::stdout().flush()));
+    match printed() {
+        Ok(()) => ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(failure::USAGE)),
+        Err(failure) => {
+            let _ = write!(io::stderr(), "{failure}");
+            ExitCode::from(failure.code)
+        }
+    }
 }
 
-/// Prints to standard output; a reader that has gone is its own affair.
+fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    let result = runtime.block_on(command);
+    // What a command leaves behind, nobody waits for.
+    runtime.shutdown_background();
+    result
+}
+
+/// Why something could not be printed: the first time.
+static UNPRINTED: OnceLock<String> = OnceLock::new();
+
+/// Prints to standard output. What cannot be is told at the end of the command.
 fn print(text: &str) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Notes whether something was printed. A reader that has gone is its own affair.
+fn note(outcome: io::Result<()>) {
+    if let Err(error) = outcome
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        UNPRINTED.get_or_init(|| error.to_string());
+    }
+}
+
+/// Whether all was printed that was to be.
+fn printed() -> Result<(), Failure> {
+    match UNPRINTED.get() {
+        None => Ok(()),
+        Some(why) => Err(Failure::new(format!("cannot write to standard output: {why}"))),
+    }
 }
 
 /// Text from elsewhere as it may reach a terminal: control characters are escaped.

@@ -11,13 +11,16 @@ use super::signals::{Asked, Signals};
 use super::watch::Watched;
 use crate::deployment::{Loaded, Plan};
 use crate::gateway::StartError;
-use crate::launch::{self, LaunchError, Launched};
+use crate::launch::{self, LaunchError, Launched, Taken};
 
 /// Run a gateway from a deployment file.
 ///
 /// All problems of the file and of its rule files are shown before anything starts. Rule files that
-/// change are read again at once, and on SIGHUP; a set with an error is refused and the old one
-/// stays.
+/// change are read again at once; on SIGHUP they are, and the deployment file with its keys. A set
+/// with an error is refused and the old one stays.
+///
+/// Ctrl-C or SIGTERM ends it once the requests under way are answered and what was fetched is
+/// stored, or after `timeouts.drain`; a second signal ends it at once.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -30,7 +33,7 @@ envoy/DEPLOYMENT.md describes every field of the file.
 
 Exit codes:
   0  stopped by Ctrl-C or SIGTERM
-  1  the deployment is refused, or its address cannot be used
+  1  the deployment is refused, its address cannot be used, or a second signal ended it
   2  wrong usage, or the file cannot be read"
 )]
 pub(super) struct Arguments {
@@ -69,8 +72,19 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
             }
         }
     }
-    gateway.stop().await;
-    Ok(())
+    let drain = gateway.drain().as_secs_f64();
+    print(&format!("stopping within {drain} s; another signal stops it at once\n"));
+    tokio::select! {
+        () = gateway.stop() => Ok(()),
+        () = stopped(&mut signals) => {
+            Err(Failure::new("stopped at once: requests were cut off, and uploads may be open still"))
+        }
+    }
+}
+
+/// Waits until it is asked to stop.
+async fn stopped(signals: &mut Signals) {
+    while signals.next().await != Asked::Stop {}
 }
 
 /// Reads a deployment, and watches its rule files from before they are read.
@@ -89,14 +103,23 @@ fn read(path: &Path) -> Result<(Loaded, Watched), Failure> {
 async fn reload(path: &Path, gateway: &mut Launched) -> Option<Watched> {
     let result = match read(path) {
         Ok((loaded, watched)) => {
-            let taken = gateway.reconfigure(&Plan::new(&loaded)).await;
-            taken.map(|()| watched).map_err(|error| refused(&error))
+            let taken = gateway.reconfigure(&loaded.deployment, &Plan::new(&loaded)).await;
+            taken.map(|taken| (taken, watched)).map_err(|error| refused(&error))
         }
         Err(failure) => Err(failure),
     };
     match result {
-        Ok(watched) => {
-            print("the rules were read again\n");
+        Ok((Taken { keys, waiting }, watched)) => {
+            let keys = if keys { ", and other keys" } else { "" };
+            print(&format!("the rules were read again{keys}\n"));
+            if !waiting.is_empty() {
+                let names: Vec<_> = waiting.iter().map(|name| format!("`{name}`")).collect();
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "warning: {} changed and stays as it was\n  help: restart the gateway to have it",
+                    names.join(", ")
+                );
+            }
             Some(watched)
         }
         Err(failure) => {

@@ -54,7 +54,7 @@ impl std::error::Error for WriteError {
     }
 }
 
-/// Puts a file in its place, whole.
+/// Puts a file in its place, whole. A private one stays whose it is: Envoy may run as another user.
 ///
 /// # Errors
 ///
@@ -71,7 +71,8 @@ pub fn replace(path: &Path, bytes: &[u8], private: bool) -> Result<Change, Write
         return Ok(Change::Unchanged);
     }
     let mode = Permissions::from_mode(if private { 0o600 } else { 0o644 });
-    put(path, bytes, mode, None).map_err(failed)?;
+    let owner = fs::metadata(path).ok().filter(|_| private).map(|data| (data.uid(), data.gid()));
+    put(path, bytes, mode, owner).map_err(failed)?;
     Ok(if old.is_some() { Change::Replaced } else { Change::Created })
 }
 

@@ -42,7 +42,7 @@ pub const BOOTSTRAP: &str = "envoy.yaml";
 /// The servers; Envoy watches it.
 const CLUSTERS: &str = "clusters.yaml";
 /// The keys that stand in the deployment file, for Envoy's signing.
-const CREDENTIALS: &str = "credentials";
+pub const CREDENTIALS: &str = "credentials";
 /// The filter and its rules; Envoy watches it.
 const FILTER: &str = "filter.yaml";
 /// Where attempts at servers come in; Envoy watches it.
