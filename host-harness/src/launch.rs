@@ -10,18 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deployment::{Deployment, Plan};
-use crate::gateway::{Cluster, Gateway, Settings, StartError, Timeouts};
+use crate::gateway::{
+    Cluster, Credentials, DataPath, Gateway, Routes, Settings, StartError, Timeouts,
+    without_signature,
+};
 use crate::host::{Access, Identity, Journal, Level, LogRecord, Program, ProgramError, Touch};
 use crate::server;
-use crate::store::is_signature;
-
-/// How long requests under way, and objects on their way into the bucket, have when it stops.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// Why a gateway did not start, or did not take new rules.
 #[derive(Debug)]
 pub enum LaunchError {
-    /// More has changed than the rules and their origins.
+    /// More has changed than what a running gateway can take.
     NeedsRestart,
     /// The filter does not run here: a defect.
     Program(ProgramError),
@@ -33,8 +32,8 @@ impl fmt::Display for LaunchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeedsRestart => f.write_str(
-                "the files name other stores or buckets than at the start; \
-                 restart the gateway to have those",
+                "the files name other stores or buckets, another domain or another path than at the \
+                 start; restart the gateway to have those",
             ),
             Self::Program(error) => error.fmt(f),
             Self::Start(StartError::Listen { address, error }) => {
@@ -58,7 +57,35 @@ impl std::error::Error for LaunchError {
 /// A running gateway.
 pub struct Launched {
     gateway: Gateway,
-    fixed: String,
+    fixed: Fixed,
+    place: Place,
+    signers: Vec<Option<Credentials>>,
+}
+
+/// What of a plan a running gateway cannot change.
+#[derive(Eq, PartialEq)]
+struct Fixed {
+    /// The stores, without the keys they are signed for with.
+    stores: Vec<Cluster>,
+    routes: Routes,
+    path: DataPath,
+}
+
+/// What of a deployment a running gateway leaves as it is, while it takes the rest.
+struct Place {
+    listen: SocketAddr,
+    admin: Option<SocketAddr>,
+    workers: usize,
+    drain: Duration,
+}
+
+/// What has come of files that were read again.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub struct Taken {
+    /// Stores are signed for with other keys from now on.
+    pub keys: bool,
+    /// Fields of the deployment file that have changed, and hold only after a restart.
+    pub waiting: Vec<&'static str>,
 }
 
 impl fmt::Debug for Launched {
@@ -93,20 +120,55 @@ pub async fn gateway(
         clusters: plan.clusters.clone(),
         trusted,
         routes: plan.routes.clone(),
-        timeouts: Timeouts { drain: DRAIN, ..Timeouts::default() },
+        timeouts: Timeouts { drain: deployment.timeouts.drain, ..Timeouts::default() },
         journal: Arc::new(Lines { domain, line }),
     };
     let gateway = Gateway::start(settings).await.map_err(LaunchError::Start)?;
-    Ok(Launched { gateway, fixed: fixed(plan) })
+    let (fixed, place) = (Fixed::of(plan), Place::of(deployment));
+    Ok(Launched { gateway, fixed, place, signers: signers(plan) })
 }
 
-/// What of a plan a running gateway cannot change, to compare: all but rules and their origins.
-fn fixed(plan: &Plan) -> String {
-    let is_store = |cluster: &&Cluster| {
-        plan.routes.buckets.values().any(|route| route.cluster == cluster.name)
-    };
-    let stores: Vec<_> = plan.clusters.iter().filter(is_store).collect();
-    format!("{stores:?} {:?} {:?}", plan.routes, plan.path)
+/// The stores of a plan.
+fn stores(plan: &Plan) -> impl Iterator<Item = &Cluster> {
+    plan.clusters
+        .iter()
+        .filter(|cluster| plan.routes.buckets.values().any(|route| route.cluster == cluster.name))
+}
+
+/// With what each store is signed for.
+fn signers(plan: &Plan) -> Vec<Option<Credentials>> {
+    stores(plan).map(|store| store.signer.clone()).collect()
+}
+
+impl Fixed {
+    fn of(plan: &Plan) -> Self {
+        let stores = stores(plan).map(|store| Cluster { signer: None, ..store.clone() }).collect();
+        Self { stores, routes: plan.routes.clone(), path: plan.path }
+    }
+}
+
+impl Place {
+    fn of(deployment: &Deployment) -> Self {
+        Self {
+            listen: deployment.listen.value,
+            admin: deployment.admin.as_ref().map(|admin| admin.value),
+            workers: deployment.workers.get(),
+            drain: deployment.timeouts.drain,
+        }
+    }
+
+    /// What is otherwise in another one.
+    fn changed(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("listen", self.listen != other.listen),
+            ("admin", self.admin != other.admin),
+            ("workers", self.workers != other.workers),
+            ("timeouts.drain", self.drain != other.drain),
+        ]
+        .into_iter()
+        .filter_map(|(name, has_changed)| has_changed.then_some(name))
+        .collect()
+    }
 }
 
 impl Launched {
@@ -122,18 +184,35 @@ impl Launched {
         self.gateway.admin_address()
     }
 
-    /// Gives the filter other rules, with the origins they name; requests under way end under the
-    /// old ones.
+    /// How long requests under way have when it stops.
+    #[must_use]
+    pub const fn drain(&self) -> Duration {
+        self.place.drain
+    }
+
+    /// Gives the filter other rules, with the origins they name, and the gateway other keys; requests
+    /// under way end under the old ones.
     ///
     /// # Errors
     ///
-    /// When the filter refuses them, or more has changed than rules. Then nothing has changed.
-    pub async fn reconfigure(&mut self, plan: &Plan) -> Result<(), LaunchError> {
-        if fixed(plan) != self.fixed {
+    /// When the filter refuses them, or more has changed than a running gateway can take. Then nothing
+    /// has changed.
+    pub async fn reconfigure(
+        &mut self,
+        deployment: &Deployment,
+        plan: &Plan,
+    ) -> Result<Taken, LaunchError> {
+        if Fixed::of(plan) != self.fixed {
             return Err(LaunchError::NeedsRestart);
         }
         let configuration = plan.configuration.clone();
-        self.gateway.reconfigure(configuration, &plan.clusters).await.map_err(LaunchError::Start)
+        let taken = self.gateway.reconfigure(configuration, &plan.clusters).await;
+        taken.map_err(LaunchError::Start)?;
+        let signers = std::mem::replace(&mut self.signers, signers(plan));
+        Ok(Taken {
+            keys: signers != self.signers,
+            waiting: self.place.changed(&Place::of(deployment)),
+        })
     }
 
     /// Stops it once the requests under way are answered, though not for long.
@@ -188,13 +267,6 @@ fn passed(access: &Access, domain: Option<&str>) -> String {
     };
     let rest = if access.complete { "" } else { ", broken off" };
     format!("{what}: {outcome}{rest}")
-}
-
-/// A path as it may be printed: whoever has a presigned one may do what it says.
-fn without_signature(path: &str) -> String {
-    let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
-    let kept: Vec<_> = query.split('&').filter(|parameter| !is_signature(parameter)).collect();
-    if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
 }
 
 #[cfg(test)]
@@ -286,6 +358,10 @@ mod tests {
             (
                 access("/b/a?X-Amz-Signature=00&x=1&X-Amz-Date=1", Some(200), "via_upstream"),
                 "GET b/a?x=1: bucket 200 (35 bytes)",
+            ),
+            (
+                access("/b/a?x%2doss-signature=0&X-OSS-Credential=1", Some(404), "via_upstream"),
+                "GET b/a: bucket 404, no rule applies",
             ),
             (
                 access("/", Some(404), "route_not_found"),

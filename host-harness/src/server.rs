@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// How long nothing is accepted after accepting failed, normally for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -58,7 +58,8 @@ impl Deployed {
         match &mut self.running {
             Running::Harness(launched, _) => {
                 let launched = launched.as_mut().as_mut().expect("it runs until it is dropped");
-                let changed = runtime().block_on(launched.reconfigure(&Plan::new(loaded)));
+                let changed = runtime()
+                    .block_on(launched.reconfigure(&loaded.deployment, &Plan::new(loaded)));
                 changed.expect("rules that are right");
             }
             Running::Envoy(generated) => generated.change(loaded),

@@ -48,7 +48,7 @@ section! {
         pub path: At<DataPath> [Default "streaming"],
         /// What the filter may use at most, per worker.
         pub limits: Limits [Computed "each field's own"],
-        /// How long the filter waits.
+        /// How long the filter waits, and the gateway at its end.
         pub timeouts: Timeouts [Computed "each field's own"],
         /// Servers beside those of the rules that an origin may redirect a fetch to. Any other
         /// redirect is not followed.
@@ -87,7 +87,7 @@ section! {
 }
 
 section! {
-    /// How long the filter waits.
+    /// How long the filter waits, and the gateway at its end.
     pub struct Timeouts as "timeouts" {
         /// For an origin's whole answer.
         pub origin: Duration [Default "10s"],
@@ -99,6 +99,10 @@ section! {
         /// they have no part by then. Keep it longer than another client of the bucket, or worker,
         /// may take to send the first part of its own.
         pub unconfirmed_upload: Duration [Default "10m"],
+        /// How long `b2o serve` goes on with requests under way, and with objects on their way into
+        /// a bucket, once it is told to stop. Then it cuts clients off, and takes a few seconds more
+        /// to abort uploads. Envoy has its own: `--drain-time-s`.
+        pub drain: Duration [Default "25s"],
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns these pages and nothing of the traffic.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -16,21 +16,21 @@ use hyper_util::server::conn::auto;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::settings::{Reads, Settings};
+use super::settings::{Cluster, Reads, Settings};
 use crate::host::Shared;
 use crate::rule_file::MASK;
+use crate::server::ACCEPT_PAUSE;
 
 /// What the pages show.
 pub(super) struct Pages {
     pub(super) shared: Arc<Shared>,
-    pub(super) configuration: Value,
+    pub(super) configuration: Arc<Mutex<Value>>,
     pub(super) is_ready: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// The settings as a page, without secrets.
-pub(super) fn describe(settings: &Settings) -> Value {
-    let clusters: Vec<Value> = settings
-        .clusters
+/// The settings as a page, with the clusters there are now, and without secrets.
+pub(super) fn describe(settings: &Settings, clusters: &[Cluster]) -> Value {
+    let clusters: Vec<Value> = clusters
         .iter()
         .map(|cluster| {
             json!({
@@ -108,7 +108,8 @@ impl Pages {
                 self.shared.metrics().prometheus(),
             ),
             "/config" => {
-                page(StatusCode::OK, "application/json", format!("{:#}\n", self.configuration))
+                let shown = self.configuration.lock().unwrap_or_else(PoisonError::into_inner);
+                page(StatusCode::OK, "application/json", format!("{:#}\n", *shown))
             }
             _ => page(
                 StatusCode::NOT_FOUND,
@@ -123,7 +124,7 @@ impl Pages {
 pub(super) async fn serve(listener: TcpListener, pages: Arc<Pages>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let pages = Arc::clone(&pages);

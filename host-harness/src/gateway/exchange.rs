@@ -14,6 +14,7 @@ use super::draft::{Asked, By, Draft, stood_still, unavailable};
 use super::filtered::{Broken, Filtered};
 use super::message::{self, Target};
 use super::response_body::ResponseBody;
+use super::signing::without_signature;
 use super::worker::Worker;
 use crate::host::{
     Access, FilterStream, Headers, Level, LocalReply, LogRecord, RequestFacts, Touch, Verdict,
@@ -146,7 +147,8 @@ impl Exchange {
 
     pub(super) fn warn(&self, message: &str) {
         let Some(access) = &self.access else { return };
-        let message = format!("{} {}: {message}", access.method, access.path);
+        let path = without_signature(&access.path);
+        let message = format!("{} {path}: {message}", access.method);
         let (level, worker, context) = (Level::Warn, self.worker.number, access.context);
         self.worker.journal.log(LogRecord { level, worker, context, message });
     }

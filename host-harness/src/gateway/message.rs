@@ -3,10 +3,12 @@
 //! Owns which fields belong to one connection only.
 
 use http::header::{
-    CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::request;
 
+use super::settings::HOST_OF_HTTP_1_0;
 use crate::host::Headers;
 
 /// Fields that never travel on.
@@ -19,7 +21,8 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     UPGRADE,
 ];
 
-/// Removes what belongs to the connection a message came on.
+/// Removes what belongs to the connection a message came on. A length belongs to the message, whatever
+/// `Connection` says.
 pub(super) fn strip(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -27,6 +30,7 @@ pub(super) fn strip(headers: &mut HeaderMap) {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| *name != CONTENT_LENGTH)
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
@@ -47,7 +51,10 @@ impl Target {
                 .headers
                 .get(HOST)
                 .map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned())
-                .unwrap_or_default(),
+                .unwrap_or_else(|| match head.version {
+                    http::Version::HTTP_10 => HOST_OF_HTTP_1_0.to_owned(),
+                    _ => String::new(),
+                }),
         };
         // `OPTIONS *` has a path that is no path; it is sent on as it came.
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
@@ -102,7 +109,7 @@ pub(super) fn pseudo<'f>(fields: &'f Headers, name: &str) -> Option<&'f str> {
 
 /// The length a head announces.
 pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The status of fields the filter left; nonsense is a server's error.
@@ -121,13 +128,16 @@ mod tests {
     #[test]
     fn fields_named_by_connection_do_not_travel() {
         let fields = [
-            ("connection", "close, X-Own"),
+            ("connection", "close, X-Own, content-length"),
+            ("content-length", "1"),
             ("x-own", "1"),
             ("transfer-encoding", "chunked"),
             ("x-kept", "1"),
         ];
         let (map, refused) = header_map(&fields.into_iter().collect());
-        assert_eq!(map.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["x-kept"]);
+        let mut names: Vec<_> = map.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["content-length", "x-kept"]);
         assert_eq!(refused, None);
     }
 

@@ -31,20 +31,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::admin::Pages;
 use self::guard::Guards;
-pub(crate) use self::settings::bounds;
 pub use self::settings::{
     Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Protocol, Reach, Reads,
     Routes, Scheme, Secret, Settings, Timeouts,
 };
+pub(crate) use self::settings::{HOST_OF_HTTP_1_0, bounds};
+pub(crate) use self::signing::without_signature;
 use self::upstream::Upstreams;
 use self::worker::{Change, Handle, Order, Worker};
 use crate::host::{Plugin, PluginError, PluginParts, Shared, try_configuration};
@@ -139,6 +140,8 @@ pub struct Gateway {
     shared: Arc<Shared>,
     address: SocketAddr,
     admin: Option<(SocketAddr, JoinHandle<()>)>,
+    /// The settings as the page shows them.
+    shown: Arc<Mutex<serde_json::Value>>,
     is_stopping: Arc<AtomicBool>,
 }
 
@@ -248,6 +251,7 @@ impl Gateway {
                     address,
                     connections: Cell::new(0),
                     open: Rc::default(),
+                    is_cut: watch::Sender::new(false),
                 })
             };
             let worker = Handle::spawn(number, own, started, build).map_err(StartError::Worker)?;
@@ -258,7 +262,9 @@ impl Gateway {
             }
         }
         let is_stopping = Arc::new(AtomicBool::new(false));
-        let mut gateway = Self { settings, workers, shared, address, admin: None, is_stopping };
+        let shown = Arc::new(Mutex::new(admin::describe(&settings, &settings.clusters)));
+        let mut gateway =
+            Self { settings, workers, shared, address, admin: None, shown, is_stopping };
         if let Some(listener) = admin {
             gateway.serve_admin(listener).map_err(StartError::Worker)?;
         }
@@ -272,8 +278,8 @@ impl Gateway {
         let is_ready = Box::new(move || {
             !is_stopping.load(Ordering::Relaxed) && orders.iter().all(|orders| !orders.is_closed())
         });
-        let configuration = admin::describe(&self.settings);
-        let pages = Pages { shared: Arc::clone(&self.shared), configuration, is_ready };
+        let (shared, configuration) = (Arc::clone(&self.shared), Arc::clone(&self.shown));
+        let pages = Pages { shared, configuration, is_ready };
         let task = tokio::spawn(admin::serve(listener, Arc::new(pages)));
         self.admin = Some((address, task));
         Ok(())
@@ -335,6 +341,13 @@ impl Gateway {
             outcome = outcome.and(here);
         }
         self.settings.plugin_configuration = configuration;
+        for cluster in &mut self.settings.clusters {
+            if let Some(other) = named.iter().find(|named| named.name == cluster.name) {
+                cluster.clone_from(other);
+            }
+        }
+        let shown = admin::describe(&self.settings, &change.clusters);
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
         outcome.map_err(StartError::Filter)
     }
 

@@ -62,6 +62,10 @@ pub(crate) mod bounds {
     pub(crate) const CONNECTIONS: u32 = 20_000;
 }
 
+/// The host of a request by HTTP/1.0 that names none, in Envoy and here: health checks of load
+/// balancers are such.
+pub(crate) const HOST_OF_HTTP_1_0: &str = "localhost";
+
 /// A cluster of this name and a bucket's is the bucket's own, asked once more by the filter.
 pub(super) const AGAIN: &str = "again-";
 
@@ -114,7 +118,7 @@ impl Default for Timeouts {
 }
 
 /// A server requests can be sent to, by name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Cluster {
     /// The name by which routes and the filter know it.
     pub name: String,
@@ -263,7 +267,7 @@ pub struct Credentials {
 }
 
 /// Which cluster serves which client request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Routes {
     /// With a domain, a Host of `<bucket>.<domain>` names a bucket too.
     pub domain: Option<String>,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use back_to_origin::miss_route::FRAMING;
 use bytes::{Bytes, BytesMut};
-use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{Parts, PathAndQuery};
 use http::{Request, Response, Uri};
 use http_body_util::combinators::BoxBody;
@@ -26,9 +26,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::connector::{Connector, is_inside};
+use tokio::sync::watch;
 use tokio::time::timeout_at;
 
+use super::connector::{Connector, is_inside};
 use super::message;
 use super::request_body::BrokenOff;
 use super::settings::{Cluster, Scheme};
@@ -55,6 +56,8 @@ pub(super) enum Failure {
 pub(super) struct Upstream {
     pub(super) cluster: Cluster,
     client: Client<Connector, UpstreamBody>,
+    /// Whether calls to it are given up.
+    is_left: watch::Sender<bool>,
 }
 
 /// The clusters of one worker.
@@ -120,10 +123,11 @@ impl Upstreams {
         let mut upstreams = self.0.borrow_mut();
         let now = Instant::now();
         for cluster in clusters {
-            // One that is the same but for where it may be would keep what it is connected to.
+            // One that is the same but for where it may be would keep what it is connected to; one
+            // that is signed for otherwise, the old key.
             let is_there = upstreams
                 .get(&cluster.name)
-                .is_some_and(|known| known.upstream.cluster.reach == cluster.reach);
+                .is_some_and(|known| known.upstream.cluster == *cluster);
             if !is_there {
                 let upstream = Rc::new(Upstream::new(cluster.clone(), trust.clone()));
                 upstreams.insert(cluster.name.clone(), Known { upstream, retired: None });
@@ -134,6 +138,18 @@ impl Upstreams {
             known.retired = if is_named { None } else { Some(known.retired.unwrap_or(now)) };
         }
         upstreams.retain(|_, known| known.stays(now));
+    }
+
+    /// Gives up all calls to clusters but these, and sends no more: the gateway ends, and what is to
+    /// be fetched yet would only keep it.
+    pub(super) fn leave_all_but(&self, stores: &[&str]) {
+        self.0.borrow_mut().retain(|name, known| {
+            let stays = stores.contains(&name.as_str());
+            if !stays {
+                known.upstream.is_left.send_replace(true);
+            }
+            stays
+        });
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Rc<Upstream>> {
@@ -152,8 +168,12 @@ impl Upstream {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(cluster.idle_timeout)
+            // A proxy takes the blanks off before it sends an answer on (RFC 9112, section 5.1), and
+            // makes one line of a folded one (section 5.2).
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
             .build(connector);
-        Self { cluster, client }
+        Self { cluster, client, is_left: watch::Sender::new(false) }
     }
 
     /// The URI of a target here. It is taken as it is: nothing is decoded or tidied.
@@ -192,6 +212,15 @@ impl Upstream {
     }
 
     async fn answer(self: Rc<Self>, callout: Callout) -> Answer {
+        let mut left = self.is_left.subscribe();
+        tokio::select! {
+            answer = self.ask(callout) => answer,
+            // The sender is this cluster's own.
+            _ = left.wait_for(|is_left| *is_left) => Answer::Reset,
+        }
+    }
+
+    async fn ask(&self, callout: Callout) -> Answer {
         let Some(request) = self.call(&callout) else { return Answer::Reset };
         let started = Instant::now();
         let deadline = callout.timeout.map(|limit| started + limit);
@@ -241,14 +270,23 @@ fn failure(error: &hyper_util::client::legacy::Error) -> Failure {
     Failure::Lost
 }
 
-/// Whether the end of a response can be told: of the codings only `chunked` is known, and a
-/// response in another one would seem to end with its connection (RFC 9112, section 6.3).
+/// Whether the end of a response can be told, in one way alone. Of the codings only `chunked` is known,
+/// and a response in another one would seem to end with its connection. One that says of its length
+/// two things is refused as Envoy refuses it: whoever reads it differently sees another end (RFC 9112,
+/// section 6.3).
 pub(super) fn is_framed<B>(response: &Response<B>) -> bool {
-    response
-        .headers()
-        .get_all(TRANSFER_ENCODING)
-        .iter()
-        .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    let mut codings = response.headers().get_all(TRANSFER_ENCODING).iter();
+    let mut lengths = response.headers().get_all(CONTENT_LENGTH).iter();
+    let (coding, length) = (codings.next(), lengths.next());
+    let is_told_once = codings.next().is_none() && lengths.next().is_none();
+    is_told_once
+        && match (coding, length) {
+            (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+            (Some(_), Some(_)) => false,
+            // A list of lengths has a comma in it.
+            (None, Some(length)) => length.as_bytes().iter().all(u8::is_ascii_digit),
+            (None, None) => true,
+        }
 }
 
 /// By what a response has come, as the filter is told it. Servers are spoken with by HTTP/1.1 alone.

@@ -19,7 +19,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use rustls::ClientConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
@@ -28,11 +28,13 @@ use super::serve::{Connection, serve};
 use super::settings::{Cluster, Routes, Timeouts, bounds};
 use super::upstream::Upstreams;
 use crate::host::{Journal, Level, LogRecord, Plugin, PluginError};
+use crate::server::ACCEPT_PAUSE;
 
 /// The most bytes of a request's head: Envoy's limit.
 const LARGEST_HEAD: u32 = bounds::HEAD_KIB * 1024;
-/// How long a worker that can take no more connections waits before it tries again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the filter has to abort what it has begun to write, once the time for ending it is up.
+const GIVING_UP: Duration = Duration::from_secs(4);
 
 /// What serving a request needs.
 pub(super) struct Worker {
@@ -48,6 +50,8 @@ pub(super) struct Worker {
     pub(super) connections: Cell<u64>,
     /// Each open connection holds one.
     pub(super) open: Rc<()>,
+    /// Whether connections are cut.
+    pub(super) is_cut: watch::Sender<bool>,
 }
 
 impl Worker {
@@ -57,6 +61,13 @@ impl Worker {
         self.upstreams.add(clusters, trust);
         self.plugin.reconfigure(configuration)?;
         self.guards.as_ref().map_or(Ok(()), |guards| guards.reread(configuration))
+    }
+}
+
+impl Worker {
+    /// Logs what is no request's.
+    fn tell(&self, level: Level, message: String) {
+        self.journal.log(LogRecord { level, worker: self.number, context: 0, message });
     }
 }
 
@@ -139,6 +150,7 @@ async fn run(worker: Rc<Worker>, listener: TcpListener, mut orders: UnboundedRec
     let own = Rc::clone(&worker);
     spawn_local(async move { own.plugin.deliver().await });
     let graceful = GracefulShutdown::new();
+    let mut is_refusing = false;
     loop {
         tokio::select! {
             order = orders.recv() => match order {
@@ -150,26 +162,57 @@ async fn run(worker: Rc<Worker>, listener: TcpListener, mut orders: UnboundedRec
                 Some(Order::Stop) | None => break,
             },
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => connect(&worker, stream, peer, &graceful),
+                Ok((stream, peer)) => {
+                    is_refusing = false;
+                    connect(&worker, stream, peer, &graceful);
+                }
                 Err(error) => {
-                    worker.journal.log(LogRecord {
-                        level: Level::Error,
-                        worker: worker.number,
-                        context: 0,
-                        message: format!("no connection could be accepted: {error}"),
-                    });
+                    // It goes on as it is until something is given back; one line says so.
+                    if !is_refusing {
+                        worker.tell(Level::Error, format!("no connection can be accepted: {error}"));
+                    }
+                    is_refusing = true;
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
         }
     }
     drop(listener);
-    // What has been begun is ended, and what was fetched is stored, as far as the time goes.
-    let _ = timeout(worker.timeouts.drain, async {
+    let drained = timeout(worker.timeouts.drain, async {
         graceful.shutdown().await;
         worker.plugin.idle().await;
-    })
-    .await;
+    });
+    if drained.await.is_err() {
+        give_up(&worker).await;
+    }
+}
+
+/// Ends what has not ended in time: clients are cut off, nothing more is fetched, and the filter gets
+/// the time to abort what it has begun to write.
+async fn give_up(worker: &Worker) {
+    let connections = Rc::strong_count(&worker.open) - 1;
+    let time = worker.timeouts.drain.as_secs_f64();
+    let plural = if connections == 1 { "" } else { "s" };
+    worker.tell(
+        Level::Warn,
+        format!(
+            "stopping after {time} s: {connections} connection{plural} cut, and what is not \
+             fetched yet is not stored"
+        ),
+    );
+    let stores: Vec<_> = worker.routes.buckets.values().map(|route| &*route.cluster).collect();
+    worker.upstreams.leave_all_but(&stores);
+    worker.is_cut.send_replace(true);
+    // They see it in their next turn.
+    tokio::task::yield_now().await;
+    if timeout(GIVING_UP, worker.plugin.idle()).await.is_err() {
+        worker.tell(
+            Level::Error,
+            "stopped before the store had answered: an upload may be open still, which a lifecycle \
+             rule (AbortIncompleteMultipartUpload) ends"
+                .to_owned(),
+        );
+    }
 }
 
 fn connect(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, graceful: &GracefulShutdown) {
@@ -204,9 +247,13 @@ fn connect(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, graceful: &
         .max_header_list_size(LARGEST_HEAD);
     let served = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let served = graceful.watch(served);
+    let mut is_cut = worker.is_cut.subscribe();
     spawn_local(async move {
-        // How a connection ends is the client's affair; each of its requests has a record.
-        let _ = served.await;
+        tokio::select! {
+            // How a connection ends is the client's affair; each of its requests has a record.
+            _ = served => {}
+            _ = is_cut.wait_for(|is_cut| *is_cut) => {}
+        }
         drop(open);
     });
 }

@@ -269,3 +269,41 @@ fn certificates_are_read_where_they_are_needed_and_nowhere_else() {
     let refused = trust(&https, Some(&empty)).unwrap_err().to_string();
     assert_eq!(refused, "there is no certificate in it");
 }
+
+#[tokio::test]
+async fn an_answer_that_says_two_things_of_its_length_is_none() {
+    for (head, status) in [
+        ("content-length: 2\r\ntransfer-encoding: chunked", 502),
+        ("content-length: 4, 4", 502),
+        ("content-length: 4\r\ncontent-length: 4", 502),
+        ("transfer-encoding: chunked\r\ntransfer-encoding: chunked", 502),
+        ("content-length : 4", 200),
+        ("content-length: 4\r\nx-folded: a\r\n b", 200),
+        ("content-length: 4\r\nconnection: close, content-length", 200),
+    ] {
+        let body = if head.contains("chunked") { "4\r\nbody\r\n0\r\n\r\n" } else { "body" };
+        let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}");
+        let store = Raw::start(answer.as_bytes()).await;
+        let (gateway, _) = start(module(""), store.endpoint.clone(), |_| {}).await;
+        let got = get(&gateway, "/b/k").await;
+        assert_eq!(got.status.as_u16(), status, "{head}");
+        if status == 200 {
+            assert_eq!(
+                (&got.headers["content-length"], &got.body[..]),
+                (&"4".parse().unwrap(), &b"body"[..]),
+                "{head}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_is_answered_with_or_without_a_host() {
+    let store = Raw::start(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let (gateway, _) = start(module(""), store.endpoint.clone(), |_| {}).await;
+    for request in ["GET /b/k HTTP/1.0\r\n\r\n", "GET /b/k HTTP/1.0\r\nHost: h\r\n\r\n"] {
+        let answer = exchange(&gateway, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("ok"), "{answer}");
+    }
+    assert!(store.received()[0].contains("host: localhost\r\n"), "{:?}", store.received());
+}

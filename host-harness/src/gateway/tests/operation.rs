@@ -9,7 +9,7 @@ use wiremock::matchers::{any, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::support::{Raw, endpoint, eventually, get, nowhere, refusal, send, settings, start};
-use crate::gateway::{Addressing, Credentials, Gateway, Reads, Secret, StartError};
+use crate::gateway::{Addressing, Cluster, Credentials, Gateway, Reads, Secret, StartError};
 use crate::host::tests::support::{module, on, on_with, pairs};
 use crate::host::{PluginError, Program};
 
@@ -57,6 +57,44 @@ async fn another_configuration_takes_over_unless_it_is_refused() {
     let refused = gateway.reconfigure("no".to_owned(), &[]).await;
     assert!(matches!(refused, Err(StartError::Filter(PluginError::Configuration))));
     assert_eq!(get(&gateway, "/b/k").await.body, "b");
+}
+
+#[tokio::test]
+async fn another_key_of_a_store_is_signed_with_at_once() {
+    let store = Raw::start(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let key = |id: &str| Credentials {
+        access_key_id: id.to_owned(),
+        secret_access_key: Secret::new("s".to_owned()),
+        session_token: None,
+        region: "r".to_owned(),
+    };
+    let cluster = |id: &str| Cluster {
+        signer: Some(key(id)),
+        ..Cluster::new("store", store.endpoint.clone())
+    };
+    let (mut gateway, _) = start(module(""), store.endpoint.clone(), |settings| {
+        settings.clusters = vec![cluster("OLD")];
+        settings.admin = Some("127.0.0.1:0".parse().unwrap());
+        settings.routes.buckets.get_mut("b").unwrap().reads = Reads::Signed(Addressing::Path);
+    })
+    .await;
+    get(&gateway, "/b/k").await;
+    gateway.reconfigure("{}".to_owned(), &[cluster("NEW")]).await.unwrap();
+    get(&gateway, "/b/k").await;
+    // A change that says nothing of it keeps it.
+    gateway.reconfigure("{}".to_owned(), &[]).await.unwrap();
+    get(&gateway, "/b/k").await;
+    let keys: Vec<_> = store
+        .received()
+        .iter()
+        .map(|head| ["OLD", "NEW"].map(|id| head.contains(&format!("Credential={id}/"))))
+        .collect();
+    assert_eq!(keys, [[true, false], [false, true], [false, true]]);
+    let uri = format!("http://{}/config", gateway.admin_address().unwrap());
+    let page = super::support::client().get(uri.parse().unwrap()).await.unwrap();
+    let page = page.into_body().collect().await.unwrap().to_bytes();
+    let page = String::from_utf8_lossy(&page).into_owned();
+    assert!(page.contains("\"NEW\"") && !page.contains("\"OLD\""), "{page}");
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ async fn what_the_origin_does_not_give_is_an_error_in_xml() {
         ("absent", 404, "NoSuchKey", "the origin does not have it either"),
         ("broken", 424, "MirrorFailed", "the origin answered 500"),
         ("moved", 424, "MirrorFailed", "the origin answered 302"),
-        ("garbage", 424, "MirrorFailed", "the origin cannot be reached"),
+        ("garbage", 424, "MirrorFailed", "the origin's answer is not valid HTTP"),
     ] {
         let got = scene.get(key).await;
         let text = String::from_utf8_lossy(&got.body).into_owned();
@@ -198,4 +198,59 @@ async fn a_gateway_that_stops_ends_its_uploads_first() {
     assert_eq!(got.status, 206);
     let stored = scene.stop().await;
     assert!(stored.stored("k").await.is_some_and(|stored| stored.body == object));
+}
+
+#[tokio::test]
+async fn a_gateway_that_must_stop_in_the_midst_aborts_its_uploads_and_tells() {
+    let scene =
+        scene_with(|settings, _| settings.timeouts.drain = Duration::from_millis(300)).await;
+    let object = bytes(4 * PART);
+    scene.origin.has("k", &object, Manner::Halting(Arc::new(Semaphore::new(0))));
+    let mut response = scene.begin("k").await;
+    let mut got = 0;
+    while got < 2 * PART {
+        got += response.frame().await.unwrap().unwrap().into_data().unwrap().len();
+    }
+    eventually("a part", async || scene.writes().iter().any(|line| line.starts_with("PUT"))).await;
+    let records = Arc::clone(&scene.records);
+    let stored = scene.stop().await;
+    assert!(response.into_body().collect().await.is_err(), "the client saw no end");
+    assert!(stored.stored("k").await.is_none());
+    assert!(!stored.has_open_uploads());
+    let lines = records.lines();
+    let told = "stopping after 0.3 s: 1 connection cut, and what is not fetched yet is not stored";
+    assert!(lines.iter().any(|line| line == told), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains(", not stored: ")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_client_under_way_is_served_to_its_end_when_the_gateway_stops() {
+    let scene = scene_with(|settings, _| settings.timeouts.drain = Duration::from_secs(20)).await;
+    let object = bytes(3 * PART);
+    let gate = Arc::new(Semaphore::new(0));
+    scene.origin.has("k", &object, Manner::Halting(Arc::clone(&gate)));
+    let response = scene.begin("k").await;
+    let records = Arc::clone(&scene.records);
+    let (stored, got) = tokio::join!(scene.stop(), async {
+        gate.add_permits(1);
+        response.into_body().collect().await.unwrap().to_bytes()
+    });
+    assert!(got == object);
+    assert!(stored.stored("k").await.is_some_and(|stored| stored.body == object));
+    assert!(!records.lines().iter().any(|line| line.starts_with("stopping")));
+}
+
+#[tokio::test]
+async fn a_miss_that_cannot_be_sent_on_is_answered() {
+    let scene = scene().await;
+    scene.origin.has("k", b"k", Manner::Plain);
+    scene.gateway.shared().refuse("set headers", 1);
+    assert!(scene.get("k").await.status.as_u16() >= 400);
+    assert!(scene.origin.asked().is_empty());
+    // Not even that can be said: the request goes on, and leads nowhere.
+    scene.gateway.shared().refuse("set headers", 1);
+    scene.gateway.shared().refuse("answer", 1);
+    assert!(scene.get("k").await.status.as_u16() >= 400);
+    assert!(scene.origin.asked().is_empty());
+    assert_eq!(scene.get("k").await.status.as_u16(), 200);
 }

@@ -312,10 +312,15 @@ async fn object(store: &Store, key: &str) -> Option<Got> {
 /// What is left of a scene when its gateway is gone.
 pub(super) struct Stored {
     store: Store,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Stored {
+    /// Whether the store holds parts of anything.
+    pub(super) fn has_open_uploads(&self) -> bool {
+        has_open_uploads(self.directory.path())
+    }
+
     pub(super) async fn stored(&self, key: &str) -> Option<Got> {
         object(&self.store, key).await
     }
@@ -359,13 +364,17 @@ impl Scene {
     pub(super) async fn stop(self) -> Stored {
         let Self { gateway, directory, store, .. } = self;
         gateway.stop().await;
-        Stored { store, _directory: directory }
+        Stored { store, directory }
     }
 
     /// Whether the store holds parts of anything.
     pub(super) fn has_open_uploads(&self) -> bool {
-        let entries = std::fs::read_dir(self.directory.path()).unwrap();
-        let mut names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.any(|name| name.starts_with(".upload"))
+        has_open_uploads(self.directory.path())
     }
+}
+
+fn has_open_uploads(directory: &std::path::Path) -> bool {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.any(|name| name.starts_with(".upload"))
 }
