@@ -27,8 +27,7 @@ const AMONG: &str = r#"local function has(list, word) return list:find(word, 1, 
 local function among(list, status) return not has(list, "!" .. status) and (has(list, status) or has(list, status:sub(1, 1) .. "xx")) end"#;
 
 /// What tells a delete marker.
-const DELETED: &str = r#"local function deleted(headers)
-  return ((headers:get("x-amz-delete-marker") or "false") .. (headers:get("x-oss-delete-marker") or "false")):lower() ~= "falsefalse" end"#;
+const DELETED: &str = r#"local function deleted(headers) return (headers:get("x-amz-delete-marker") or headers:get("x-oss-delete-marker") or ""):lower() == "true" end"#;
 
 /// On a bucket's side: a miss becomes a redirect to the miss route.
 pub(super) fn guard(settings: &Settings) -> Map {
@@ -101,20 +100,14 @@ local names = [[{}]]
 for name in names:gmatch("%S+") do signs[name] = true end
 local function plain(hex) return string.char(tonumber(hex, 16)) end
 local function coded(byte) return ("%%%02X"):format(byte:byte()) end
-local function kept(query) -- without a client's signature
-  local others = {{}}
-  for parameter in query:sub(2):gmatch("[^&]+") do
-    local name = parameter:match("^[^=]*"):gsub("%%(%x%x)", plain):lower()
-    if not signs[name] then others[#others + 1] = parameter end
-  end
-  return #others > 0 and "?" .. table.concat(others, "&") or ""
-end
 function envoy_on_request(request)
-  local headers = request:headers()
+  local headers, kept = request:headers(), {{}}
   local target = headers:get(":path") or ""
-  local path, query = target:match("^([^?]*)(.*)$")
-  path = path:gsub("%%(%x%x)", plain):gsub("[^A-Za-z0-9%-._~/]", coded)
-  if query ~= "" then path = path .. kept(query) end
+  local path, query = target:match("^([^?]*)%??(.*)$")
+  for parameter in query:gmatch("[^&]+") do -- without a client's signature
+    if not signs[parameter:match("^[^=]*"):gsub("%%(%x%x)", plain):lower()] then kept[#kept + 1] = parameter end
+  end
+  path = path:gsub("%%(%x%x)", plain):gsub("[^A-Za-z0-9%-._~/]", coded) .. (#kept > 0 and "?" .. table.concat(kept, "&") or "")
   if path ~= target then headers:replace(":path", path) end
 end
 "#,

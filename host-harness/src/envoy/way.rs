@@ -66,12 +66,14 @@ impl Way<'_> {
                 routes = routes.with(self.route(self.asked(method), is_missed, false));
             }
         }
-        let patience = Map::new().remark(SLOW).with("idle_timeout", seconds(self.patience));
+        let patience = Map::new().with("idle_timeout", seconds(self.patience));
         let rest = self.route(self.everything(), false, false).extend("route", patience);
         if is_told {
-            return routes.remark(WRITES).with(rest.with("typed_per_filter_config", filter::on()));
+            return routes
+                .remark(&format!("{WRITES} {SLOW}"))
+                .with(rest.with("typed_per_filter_config", filter::on()));
         }
-        routes.with(rest)
+        routes.remark(SLOW).with(rest)
     }
 
     /// Requests for the bucket.
@@ -235,12 +237,12 @@ pub(super) fn kept<'r>(rules: impl IntoIterator<Item = &'r RuleSet>) -> List {
 }
 
 /// Why what is no read may stand still for longer.
-const SLOW: &str = "To complete an upload of thousands of parts a store may take minutes, and say \
-                    nothing meanwhile.";
+const SLOW: &str =
+    "It may take minutes: a store completes an upload of thousands of parts in silence.";
 
 /// Why writes meet the filter.
-const WRITES: &str = "What a client writes or deletes is not to be replaced by a copy that began before: the \
-                      filter sees that request, and no read.";
+const WRITES: &str = "No copy that began before replaces what a client writes or deletes: the filter sees \
+                      that request, and no read.";
 
 /// Whose signature a read has.
 const SIGNED: &str = "Reads are signed with the bucket's own key, whoever the client is; a \
