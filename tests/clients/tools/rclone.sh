@@ -1,0 +1,14 @@
+export RCLONE_CONFIG_B2O_TYPE=s3 RCLONE_CONFIG_B2O_PROVIDER=Other RCLONE_CONFIG_B2O_ENV_AUTH=true
+export RCLONE_CONFIG_B2O_ENDPOINT="http://$GATEWAY" RCLONE_CONFIG_B2O_REGION=us-east-1
+
+case $1 in
+version) rclone version | head -n 1 | cut -d ' ' -f 2 ;;
+copyto) rclone copyto "b2o:$BUCKET/$KEY" "$FILE" ;;
+"copy --files-from")
+  printf '%s\n' "${KEY#"$PREFIX"}" > list
+  rclone copy --files-from-raw list "b2o:$BUCKET/${PREFIX%/}" there
+  mv "there/${KEY#"$PREFIX"}" "$FILE"
+  ;;
+cat) rclone cat "b2o:$BUCKET/$KEY" > "$FILE" ;;
+"cat --offset --count") rclone cat --offset 100 --count 200 "b2o:$BUCKET/$KEY" > "$FILE" ;;
+esac
