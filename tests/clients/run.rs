@@ -148,9 +148,6 @@ impl<'a> Runner<'a> {
             within(DEADLINE, || (self.site.origin.traffic_below(&prefix).open == 0).then_some(()));
         quiet.ok_or("the origin is still asked")?;
         for key in self.site.origin.paths_below(&prefix) {
-            if self.site.content(&key).is_none() {
-                continue;
-            }
             let count = || self.site.stored(self.tool.bucket, &key);
             within(DEADLINE, || (count() > 0).then_some(()))
                 .ok_or_else(|| format!("not stored within {DEADLINE:?}: {key}"))?;

@@ -14,6 +14,9 @@ use crate::support::python::target_folder;
 const COLUMNS: &str = "| Tool | Operation | Envoy | `b2o serve` | Origin's bytes per stored byte | Remark |\n\
                        |---|---|---|---|---|---|\n";
 
+/// What a person writes of a cell that is another one each time.
+const SOMETIMES: &str = "at times";
+
 /// What came of one operation.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -36,15 +39,22 @@ impl Row {
     }
 
     /// As it is kept: a bound in place of the figure, which is another one each time.
-    fn kept(&self, remark: &str) -> String {
-        format!("{} ≤ {} | {remark} |", self.cells(), bound(self.egress()))
+    fn kept(&self, kept: &Kept<'_>) -> String {
+        let sometimes = kept.of(self).is_some_and(|cells| cells[..2].contains(&SOMETIMES));
+        let cells = self.cells();
+        let cells = if sometimes { self.named(SOMETIMES, SOMETIMES) } else { cells };
+        format!("{cells} ≤ {} | {} |", bound(self.egress()), kept.remark(self))
     }
 
     /// Without the figure and the remark.
     fn cells(&self) -> String {
-        let Self { tool, version, operation, .. } = self;
         let [envoy, serve] =
             self.faults().map(|fault| if fault.is_none() { "yes" } else { "**no**" });
+        self.named(envoy, serve)
+    }
+
+    fn named(&self, envoy: &str, serve: &str) -> String {
+        let Self { tool, version, operation, .. } = self;
         format!("| {tool} {version} | {operation} | {envoy} | {serve} |")
     }
 
@@ -94,7 +104,7 @@ pub(super) fn compare(title: &str, rows: &[Row]) {
     let kept = Kept::read(table);
     if std::env::var_os("UPDATE").is_some() {
         let table = rows.iter().fold(String::from(COLUMNS), |mut text, row| {
-            let _ = writeln!(text, "{}", row.kept(&kept.remark(row)));
+            let _ = writeln!(text, "{}", row.kept(&kept));
             text
         });
         fs::write(&path, format!("{before}{table}{after}")).expect("a file of the repository");
@@ -149,8 +159,10 @@ impl<'a> Kept<'a> {
     /// The remark that a row keeps; where it has become red, what was seen.
     fn remark(&self, row: &Row) -> String {
         let was_red = self.of(row).is_some_and(|kept| kept[..2].contains(&"**no**"));
+        let sometimes = self.of(row).is_some_and(|kept| kept[..2].contains(&SOMETIMES));
         let kept = self.of(row).map_or("", |kept| kept[3]);
         match (row.faults(), was_red) {
+            ([..], _) if sometimes => kept.to_owned(),
             ([None, None], false) => kept.to_owned(),
             ([None, None], true) => String::new(),
             ([..], true) => kept.to_owned(),
@@ -173,10 +185,10 @@ impl<'a> Kept<'a> {
             {
                 match (**kept, fault) {
                     ("yes", None) => {}
-                    ("**no**", Some(fault)) if remark.is_empty() => {
+                    ("**no**" | SOMETIMES, Some(fault)) if remark.is_empty() => {
                         differs(row, format!("{host}: no reason is given; seen: {fault}"));
                     }
-                    ("**no**", Some(_)) => {}
+                    ("**no**" | SOMETIMES, Some(_)) | (SOMETIMES, None) => {}
                     (_, Some(fault)) => differs(row, format!("{host}: {fault}")),
                     (_, None) => differs(row, format!("{host}: works, and is said not to")),
                 }

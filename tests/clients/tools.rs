@@ -134,7 +134,7 @@ pub(super) const EVERY_RUN: &[Tool] = &[
             operation("cat", &[ODD, EMPTY], Whole),
             operation("open, seek, read", &[PLAIN], Part),
             operation("info", &[ODD], Size),
-            operation("get", &[ODD, LARGE], Whole),
+            operation("get", &[ODD], Whole),
         ],
     },
     Tool {
@@ -191,7 +191,7 @@ pub(super) const EVERY_RUN: &[Tool] = &[
         script: "wget.sh",
         bucket: PUBLIC,
         operations: &[
-            operation("no option", &[ODD, EMPTY, LARGE], Whole),
+            operation("no option", &[ODD, EMPTY], Whole),
             operation("-c", &[PLAIN], Whole),
             operation("-N", &[PLAIN], Whole),
             operation("--spider", &[ODD], Size),
@@ -223,6 +223,7 @@ pub(super) const LONG_RUN: &[Tool] = &[
         operations: &[
             operation("copyto", &[ODD, EMPTY, LARGE], Whole),
             operation("copy --files-from", &[ODD], Whole),
+            operation("copy --files-from --no-traverse", &[ODD], Whole),
             operation("cat", &[ODD], Whole),
             operation("cat --offset --count", &[PLAIN], Part),
         ],

@@ -77,13 +77,13 @@ impl Origin {
         Self { address, shared }
     }
 
-    /// The decoded paths, without their first slash, that were asked for below one.
+    /// The objects below a path that were asked for: their paths, decoded, without the first slash.
     pub(crate) fn paths_below(&self, prefix: &str) -> Vec<String> {
         let traffic = self.shared.traffic.lock().unwrap_or_else(PoisonError::into_inner);
         traffic.keys().filter(|path| path.starts_with(prefix)).cloned().collect()
     }
 
-    /// What was asked of all of them so far.
+    /// What was asked of all of them so far. What the origin lacks is not counted.
     pub(crate) fn traffic_below(&self, prefix: &str) -> Traffic {
         let traffic = self.shared.traffic.lock().unwrap_or_else(PoisonError::into_inner);
         let below = traffic.iter().filter(|(path, _)| path.starts_with(prefix));
@@ -111,31 +111,38 @@ impl Shared {
         while let Some(request) = wire.read_request()? {
             let path = percent_decode(request.path()).decode_utf8_lossy();
             let path = path.trim_start_matches('/').to_owned();
+            let Some(object) = (self.object)(&path) else {
+                let reply = Reply::new(404, &[("content-type", "text/html")], "<h1>None</h1>");
+                let reply = if request.method == "HEAD" { reply.head() } else { reply };
+                wire.write(reply.bytes())?;
+                continue;
+            };
             self.count(&path, |traffic| {
                 traffic.requests += 1;
                 traffic.open += 1;
             });
-            let sent = self.answer(&mut wire, &request, &path);
+            let sent = self.answer(&mut wire, &request, &path, &object);
             self.count(&path, |traffic| traffic.open -= 1);
             sent?;
         }
         Ok(())
     }
 
-    fn answer(&self, wire: &mut Wire, request: &Request, path: &str) -> io::Result<()> {
-        let reply = match (self.object)(path) {
-            Some((kind, bytes)) => {
-                let etag = format!("\"65e555cf-{:x}\"", bytes.len());
-                let own = [
-                    ("content-type", kind),
-                    ("etag", &etag),
-                    ("last-modified", LAST_MODIFIED),
-                    ("accept-ranges", "bytes"),
-                ];
-                Reply::object(request, &[&own[..], &self.headers].concat(), &bytes)
-            }
-            None => Reply::new(404, &[("content-type", "text/html")], "<h1>Not found</h1>"),
-        };
+    fn answer(
+        &self,
+        wire: &mut Wire,
+        request: &Request,
+        path: &str,
+        (kind, bytes): &Object,
+    ) -> io::Result<()> {
+        let etag = format!("\"65e555cf-{:x}\"", bytes.len());
+        let own = [
+            ("content-type", *kind),
+            ("etag", &etag),
+            ("last-modified", LAST_MODIFIED),
+            ("accept-ranges", "bytes"),
+        ];
+        let reply = Reply::object(request, &[&own[..], &self.headers].concat(), bytes);
         let reply = if request.method == "HEAD" { reply.head() } else { reply };
         let bytes = reply.bytes();
         let end = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(0, |end| end + 4);

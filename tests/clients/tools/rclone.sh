@@ -4,9 +4,10 @@ export RCLONE_CONFIG_B2O_ENDPOINT="http://$GATEWAY" RCLONE_CONFIG_B2O_REGION=us-
 case $1 in
 version) rclone version | head -n 1 | cut -d ' ' -f 2 ;;
 copyto) rclone copyto "b2o:$BUCKET/$KEY" "$FILE" ;;
-"copy --files-from")
+"copy --files-from" | "copy --files-from --no-traverse")
   printf '%s\n' "${KEY#"$PREFIX"}" > list
-  rclone copy --files-from-raw list "b2o:$BUCKET/${PREFIX%/}" there
+  # What the name of the operation says, word by word.
+  rclone copy ${1#copy --files-from} --files-from-raw list "b2o:$BUCKET/${PREFIX%/}" there
   mv "there/${KEY#"$PREFIX"}" "$FILE"
   ;;
 cat) rclone cat "b2o:$BUCKET/$KEY" > "$FILE" ;;
