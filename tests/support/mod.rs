@@ -7,6 +7,9 @@ pub(crate) mod envoy;
 pub(crate) mod gateway;
 pub(crate) mod generated;
 pub(crate) mod harness;
+#[cfg(feature = "clients")]
+pub(crate) mod node;
+pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod python;
 pub(crate) mod rules;

@@ -42,6 +42,24 @@ pub(crate) fn package(name: &str, version: &str, dependencies: bool) -> PathBuf 
     folder
 }
 
+/// The interpreter itself, past whatever chooses one: that may look for it in the user's folder.
+pub(crate) fn interpreter() -> PathBuf {
+    let mut ask = Command::new("python3");
+    ask.args(["-c", "import sys; print(sys.executable)"]);
+    let output = ask.output().expect("Python 3 can be started");
+    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+}
+
+/// The interpreter of [`pip`].
+pub(crate) fn with_pip() -> PathBuf {
+    let base = target_folder().join("python");
+    fs::create_dir_all(&base).expect("the target folder is writable");
+    match pip(&base).get_program().to_str() {
+        Some("python3") | None => interpreter(),
+        Some(own) => PathBuf::from(own),
+    }
+}
+
 /// Python's own pip, or that of an environment of ours where Python came without.
 fn pip(base: &Path) -> Command {
     let has_pip = Command::new("python3").args(["-m", "pip", "--version"]).output();

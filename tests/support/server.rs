@@ -117,6 +117,11 @@ impl Reply {
         end.map_or(0, |end| self.bytes.len() - end - 4)
     }
 
+    /// What is sent, blocks aside.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The status in its first line; 0 where it is no HTTP.
     pub(crate) fn status(&self) -> u16 {
         let words = self.bytes.split(|byte| *byte == b' ').nth(1);

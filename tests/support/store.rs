@@ -91,6 +91,15 @@ impl Files {
         Self::start_with(buckets, None, Some(Arc::new(observer)))
     }
 
+    /// The same with keys that every request must be signed with.
+    pub(crate) fn start_signed_observed(
+        buckets: &[&str],
+        keys: &Keys,
+        observer: impl Fn(&b2o::store::Answered) + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with(buckets, Some(keys), Some(Arc::new(observer)))
+    }
+
     fn start_with(
         buckets: &[&str],
         keys: Option<&Keys>,
