@@ -39,6 +39,7 @@
 //! From bottom to top: each uses only those above it in this list, which `tests/layers.rs` checks.
 //!
 //! - `time`: a moment, which hosts tell
+//! - `index`: pairs of numbers in their order
 //! - `finding`: what is wrong with a document, and where
 //! - `metric`: the names of the counters
 //! - `http`: headers, encodings, queries, ranges, locations

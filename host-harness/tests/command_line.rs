@@ -514,7 +514,8 @@ fn a_store_that_hides_what_it_lacks_is_noted_and_a_rule_about_that_needs_keys() 
     let rules = |statuses: &str| {
         format!(
             r#"[{{"RuleNumber": 1, "Condition": {{"HttpErrorCodeReturnedEquals": {statuses}}}, "Redirect":
-            {{"RedirectType": "Mirror", "MirrorURL": "https://o.example.com/"}}}}]"#
+            {{"RedirectType": "Mirror", "MirrorURL": "https://o.example.com/",
+              "MirrorAllowHeadObject": true}}}}]"#
         )
     };
     let bucket = "buckets:\n- name: abc\n  endpoint: https://s3.example.com\n  rules: rules.json\n";

@@ -152,14 +152,21 @@ const OVERRIDES: [&str; 6] = [
     "expires",
 ];
 
-/// Whether a query has a signature.
+/// The parameters by which a request is signed in its query.
+const SIGNED: &[&str] = &[
+    "awsaccesskeyid",
+    "ossaccesskeyid",
+    "x-amz-credential",
+    "x-amz-signature",
+    "x-oss-credential",
+    "x-oss-signature",
+];
+
+/// Whether a request is signed by its query.
 #[must_use]
 pub fn is_signed(query: &str) -> bool {
-    parameters(query).any(|parameter| {
-        let start = parameter.name.len().saturating_sub("signature".len());
-        let end = parameter.name.get(start..);
-        end.is_some_and(|end| end.eq_ignore_ascii_case("signature"))
-    })
+    let is_one = |name: &str| SIGNED.iter().any(|known| name.eq_ignore_ascii_case(known));
+    parameters(query).any(|parameter| is_one(&parameter.name))
 }
 
 /// What of a client's query may leave for an origin or a redirect's target.
@@ -239,16 +246,6 @@ mod tests {
         let found: Vec<_> = overrides(query).collect();
         let expected = [("content-disposition", &b"a b c"[..]), ("content-type", b"text/html")];
         assert_eq!(found, expected.map(|(name, value)| (name, value.to_vec())));
-        for (query, expected) in [
-            ("X-Amz-Signature=1", true),
-            ("OSSAccessKeyId=k&Signature=s", true),
-            ("x-oss-signature=s", true),
-            ("x=signature", false),
-            ("signatures=x", false),
-            ("\u{e9}ignature=x", false),
-        ] {
-            assert_eq!(is_signed(query), expected, "{query}");
-        }
     }
 
     #[test]
@@ -262,6 +259,9 @@ mod tests {
             ("AWSAccessKeyId=k&Expires=1&Signature=2", true),
             ("OSSAccessKeyId=k", true),
             ("x-oss-signature=s", true),
+            ("x=signature", false),
+            ("signatures=x", false),
+            ("\u{e9}ignature=x", false),
         ] {
             assert_eq!(is_signed(query), expected, "{query}");
         }
