@@ -144,7 +144,7 @@ fn by_callouts_many_objects_before_a_store_that_hangs_harm_nobody() {
             for client in 0..8 {
                 let (object, good, statuses) = (&object, &good, &statuses);
                 scope.spawn(move || {
-                    for key in 0..12 {
+                    for key in 0..4 {
                         let path = format!("/examplebucket/hung/{client}-{key}");
                         let answer = get(address, path);
                         let is_object = answer.status == 200 && answer.body == **object;
