@@ -58,7 +58,7 @@ impl Bench {
                     self.take(effects);
                 }
                 Effect::Answer(..) | Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) => {}
-                Effect::Release(_) | Effect::Tick(_) => {}
+                Effect::Claim(_) | Effect::Release(_) | Effect::Tick(_) => {}
             }
         }
     }
