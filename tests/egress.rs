@@ -134,10 +134,10 @@ fn an_object_is_fetched_once_for_a_head_and_the_get_behind_it() {
 
 #[test]
 fn an_object_is_fetched_once_for_a_get_at_the_speed_that_lines_have() {
-    // Larger than all memory, and no faster than a line of 64 Mbit/s.
-    everywhere(96 * MIB, |scene, file| {
+    // More than a copy has memory for, and no faster than a line of 24 Mbit/s.
+    everywhere(48 * MIB, |scene, file| {
         let url = format!("{}/examplebucket/k", scene.url());
-        let curl = ["-sSf", "--limit-rate", "8M", "-o"];
+        let curl = ["-sSf", "--limit-rate", "3M", "-o"];
         run(Command::new("curl").args(curl).arg(file).arg(&url));
         scene.check(file);
         let cost = scene.cost();

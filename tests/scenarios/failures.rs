@@ -77,7 +77,7 @@ fn broken(path: Path) -> Vec<Row> {
             "no HTTP at all",
             "/garbage",
             Reply::raw("SSH-2.0-hello\r\n\r\n"),
-            "cannot be reached",
+            "is not valid HTTP",
         ),
         row("a connection that is refused")
             .get("/examplebucket/refused/k")

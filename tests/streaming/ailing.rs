@@ -1,17 +1,16 @@
 //! Stores that fail or hang, and sizes that nobody can hold: what that costs others, and how much
 //! memory.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
 use super::pattern;
 use super::promises::{HEADERS, everywhere, setup};
 use crate::support::client::{connect, get, request};
-use crate::support::gateway::{Gateway, HOSTS, Path};
+use crate::support::gateway::{Gateway, HOSTS};
 use crate::support::server::{Reply, Server};
 use crate::support::store::{Store, error};
 use crate::support::wait::until;
@@ -115,60 +114,6 @@ fn is_creation(asked: &Request) -> bool {
 #[test]
 fn ranges_of_many_objects_before_a_store_that_hangs_harm_nobody() {
     bystander_is_whole(8_000_000, 300, Some("bytes=5-14"), is_put);
-}
-
-#[test]
-fn by_callouts_many_objects_before_a_store_that_hangs_harm_nobody() {
-    for (host, path) in HOSTS.into_iter().filter(|(_, path)| *path == Path::Callout) {
-        let object = Arc::new(pattern(3, 4_000_000));
-        let good = Arc::new(pattern(4, 200_000));
-        let (served, served_good) = (Arc::clone(&object), Arc::clone(&good));
-        let origin = Server::start(move |asked| {
-            let is_good = asked.path().starts_with(b"/good/");
-            Reply::object(asked, HEADERS, if is_good { &served_good } else { &served })
-        });
-        let store = hanging(is_put);
-        let mut setup = setup(store.address(), &origin, None);
-        setup.path = path;
-        setup.timeouts = Some(json!({ "store_ms": 20_000 }));
-        let gateway = Gateway::start(host, &setup);
-        let address = gateway.address;
-        assert_eq!(get(address, "/examplebucket/good/first").status, 200, "{host:?}");
-        let rest = gateway.process().map(|process| {
-            process.forget_peak();
-            (process, process.memory())
-        });
-        // Whoever finds no memory is told so, and nobody gets anything else than the object.
-        let statuses = Mutex::new(BTreeMap::<u16, usize>::new());
-        std::thread::scope(|scope| {
-            for client in 0..8 {
-                let (object, good, statuses) = (&object, &good, &statuses);
-                scope.spawn(move || {
-                    for key in 0..12 {
-                        let path = format!("/examplebucket/hung/{client}-{key}");
-                        let answer = get(address, path);
-                        let is_object = answer.status == 200 && answer.body == **object;
-                        assert!(answer.whole && (is_object || answer.status != 200), "{answer:?}");
-                        let mut statuses = statuses.lock().expect("no panic");
-                        *statuses.entry(answer.status).or_default() += 1;
-                        drop(statuses);
-                        // One who wants nothing of that.
-                        let path = format!("/examplebucket/good/{client}-{key}");
-                        let answer = get(address, path);
-                        let is_good = answer.status == 200 && answer.body == **good;
-                        assert!(answer.whole && (is_good || answer.status != 200), "{answer:?}");
-                    }
-                });
-            }
-        });
-        println!("{host:?}: {:?}", statuses.lock().expect("no panic"));
-        assert_eq!(gateway.vm_failures(), Vec::<String>::new(), "{host:?}");
-        if let Some((process, rest)) = rest {
-            let grown = process.peak().saturating_sub(rest);
-            println!("{host:?}: {} MiB more than at rest", grown / MIB);
-            assert!(grown <= MEMORY + BESIDE, "{host:?}: {} MiB more than at rest", grown / MIB);
-        }
-    }
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl Backfill {
         &mut self,
         parts: &mut Parts,
         account: &Account,
-        object: usize,
+        object: u64,
         takes_turn: impl FnOnce(Taker) -> bool,
         now: Moment,
         call: impl FnOnce() -> CallId,
@@ -166,8 +166,7 @@ impl Backfill {
             return Asks::Nothing;
         }
         parts.seek();
-        let whole =
-            (self.is_whole && parts.is_untouched()).then(|| object.min(account.largest_part()));
+        let whole = (self.is_whole && parts.is_untouched()).then(|| parts.whole_bytes(object));
         let there = whole.unwrap_or_else(|| parts.range());
         let here = there.saturating_add(parts.range_growth());
         let taker = if whole.is_some() { Taker::InTurn } else { parts.range_taker() };
@@ -231,7 +230,7 @@ impl Backfill {
             }
         }
         let whole_body = answer.body.len() as u64 == answer.body_bytes;
-        let object_bytes = configuration.limits.object_bytes;
+        let object_bytes = parts.whole_bytes(configuration.limits.object_bytes) as u64;
         if status == 200 && is_first && self.ranged {
             self.learned = Some(true);
         }

@@ -373,7 +373,8 @@ impl Copies {
             return true;
         }
         // An origin without ranges has sent all of it.
-        let is_first = copy.parts.is_untouched() && body_bytes <= object_bytes;
+        let is_first =
+            copy.parts.is_untouched() && body_bytes <= copy.parts.whole_bytes(object_bytes) as u64;
         let more = usize::try_from(body_bytes).unwrap_or(usize::MAX).saturating_sub(room);
         is_first && booked.grow(more, more, Taker::InTurn)
     }

@@ -163,7 +163,7 @@ impl Copies {
         let takes_turn = |taker| {
             has_place && is_first(if taker == Taker::Begun { to_go_on } else { to_fetch }, id)
         };
-        let object = usize::try_from(turn.configuration.limits.object_bytes).unwrap_or(usize::MAX);
+        let object = turn.configuration.limits.object_bytes;
         let calls_of_turn = &mut *turn.calls;
         let asked =
             backfill.advance(parts, account, object, takes_turn, turn.now, || calls_of_turn.next());

@@ -138,19 +138,35 @@ impl Bench {
     /// Whether an object that nobody comes for is fetched for the bucket, and not before its time.
     fn is_fetched_later(&mut self, path: &str) -> bool {
         let effects = self.engine.on_tick(at(5));
-        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Claim(_))), "{effects:?}");
+        assert_eq!(claimed(&effects), None, "{effects:?}");
         let effects = self.engine.on_tick(at(6));
-        let claimed = effects.iter().find_map(|effect| match effect {
-            Effect::Claim(lease) => Some(lease.clone()),
-            _ => None,
-        });
-        let Some(lease) = claimed else { return false };
+        let Some(lease) = claimed(&effects) else { return false };
         let _ = self.engine.on_lease(&lease, true);
-        self.engine.on_wake(at(7)).iter().any(|effect| match effect {
-            Effect::Call(_, call) => call.headers.get(":path") == Some(path.as_bytes()),
-            _ => false,
-        })
+        asks(&self.engine.on_wake(at(6)), ":path", path)
     }
+}
+
+/// The lease that is asked for.
+fn claimed(effects: &[Effect]) -> Option<Lease> {
+    effects.iter().find_map(|effect| {
+        if let Effect::Claim(lease) = effect { Some(lease.clone()) } else { None }
+    })
+}
+
+/// Whether a request has such a header.
+fn asks(effects: &[Effect], name: &str, value: &str) -> bool {
+    effects.iter().any(|effect| {
+        let Effect::Call(_, call) = effect else { return false };
+        call.headers.get(name) == Some(value.as_bytes())
+    })
+}
+
+/// Whether a line begins so.
+fn tells(effects: &[Effect], start: &str) -> bool {
+    effects.iter().any(|effect| {
+        let Effect::Log(line) = effect else { return false };
+        line.starts_with(start)
+    })
 }
 
 #[test]
@@ -162,33 +178,20 @@ fn behind_a_head_the_get_brings_the_object_and_nobody_else_fetches_it() {
         assert!(matches!(bench.answer(&answer), ResponseDecision::Stream(_)));
         if is_elsewhere {
             // Another worker has the GET, and the lease with it.
-            let effects = bench.engine.on_tick(at(9));
-            let lease = effects.iter().find_map(|effect| match effect {
-                Effect::Claim(lease) => Some(lease.clone()),
-                _ => None,
-            });
-            let told = bench.engine.on_lease(&lease.unwrap(), false);
-            assert!(matches!(&told[..], [Effect::Log(line)] if line.starts_with("HEAD b/k:")));
+            let lease = claimed(&bench.engine.on_tick(at(9))).unwrap();
+            assert!(tells(&bench.engine.on_lease(&lease, false), "HEAD b/k:"));
         } else {
             sent(bench.missed("GET", "/b/k", &[]));
             assert!(matches!(bench.answer(&answer), ResponseDecision::Stream(_)));
             assert!(bench.miss.on_lease(&mut bench.engine, true).is_empty());
             assert!(bench.miss.copy().is_some());
-            let effects = bench.engine.on_tick(at(9));
-            let told = effects.iter().find_map(|effect| match effect {
-                Effect::Log(line) => Some(line),
-                _ => None,
-            });
-            assert!(told.unwrap().starts_with("HEAD b/k:"), "{effects:?}");
+            assert!(tells(&bench.engine.on_tick(at(9)), "HEAD b/k:"));
             bench.engine.on_end(bench.miss.copy().unwrap(), End::Broken);
         }
         let mut effects = bench.engine.on_wake(at(9));
         effects.extend(bench.engine.on_wake(at(9)));
-        let fetched = effects.iter().any(|effect| match effect {
-            Effect::Call(_, call) => call.headers.get(":method") == Some(b"GET"),
-            _ => false,
-        });
-        assert_eq!(fetched, !is_elsewhere, "what has broken off is fetched: {effects:?}");
+        let is_fetched = asks(&effects, ":method", "GET");
+        assert_eq!(is_fetched, !is_elsewhere, "what has broken off is fetched: {effects:?}");
     }
 }
 

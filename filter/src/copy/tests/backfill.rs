@@ -352,6 +352,19 @@ fn who_gives_objects_only_whole_is_asked_for_all_of_one_at_once() {
 }
 
 #[test]
+fn what_one_request_stores_may_come_whole_though_it_is_above_the_limit() {
+    let mut bench = Bench::by_default();
+    let mut configuration = Configuration::from_json(CONFIGURATION.as_bytes()).unwrap();
+    configuration.limits = Limits { object_bytes: 1 << 20, ..Limits::default() };
+    bench.engine = Engine::new(Rc::new(configuration));
+    bench.backfill("k");
+    let weak = [(":status", "206"), ("content-range", "bytes 0-524287/2097152")];
+    ask(&mut bench, "/k", &weak, &[7; FIRST_RANGE]);
+    ask(&mut bench, "/k", &[(":status", "200")], &vec![7; 2 << 20]);
+    assert_eq!(bench.body("PUT /b/k *").len(), 2 << 20);
+}
+
+#[test]
 fn what_finds_no_room_when_it_comes_whole_is_asked_for_again() {
     let mut bench = Bench::by_default();
     bench.backfill("k");

@@ -66,6 +66,13 @@ impl Parts {
         self.size.min(range.unwrap_or(MAX_RANGE))
     }
 
+    /// The most of an object that comes at once where it only comes whole: as much as one request
+    /// stores, or more where so much may come.
+    pub(crate) fn whole_bytes(&self, object_bytes: u64) -> usize {
+        let object = usize::try_from(object_bytes).unwrap_or(usize::MAX);
+        object.max(self.account.part()).min(self.account.largest_part())
+    }
+
     /// The first and the last byte of the range to be fetched next, within one part.
     pub(crate) fn next_range(&self) -> (u64, u64) {
         let size = self.size as u64;
