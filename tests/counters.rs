@@ -55,7 +55,7 @@ fn every_counter_moves_on_every_host_and_path() {
                     ("again", 200),
                     ("go/a", 301),
                 ] {
-                    let answer = get(gateway.address, &format!("/examplebucket/{key}"));
+                    let answer = get(gateway.address, format!("/examplebucket/{key}"));
                     assert_eq!(answer.status, status, "{host:?} {path:?} {key}: {answer:?}");
                 }
                 let still = || {

@@ -488,7 +488,7 @@ impl<'g> Bench<'g> {
         let whole = if answer.whole { "" } else { ", broken off" };
         let words = format!("{} {headers:?} {}{whole}", answer.status, text(&answer.body));
         let id = answer.header(REQUEST_ID).filter(|id| !id.is_empty());
-        let words = id.map_or(words.clone(), |id| words.replace(&id, "ID"));
+        let words = id.map_or_else(|| words.clone(), |id| words.replace(&id, "ID"));
         self.nameless(&words)
     }
 

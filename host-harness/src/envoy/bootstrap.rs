@@ -47,7 +47,7 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .with("static_resources", Map::new().with("listeners", List::new().with(listener)))
         .with("dynamic_resources", watched)
         .document(&settings.heading(&format!(
-            "{} Envoy reads this file once, and watches those it names.\n\n",
+            "{} Envoy reads this file once, and watches those it names.",
             about(settings),
         )))
 }
@@ -70,10 +70,9 @@ fn about(settings: &Settings) -> String {
         }
     };
     format!(
-        "Back-to-origin in Envoy, streamed. A hit passes Envoy alone. When a bucket lacks an object, \
-         the router drops its answer and routes the request once more, to the miss route \
-         (routes.yaml); there the filter says which origin it goes to, and copies into the bucket \
-         what streams to the client. {needs}"
+        "Back-to-origin in Envoy, streamed. What a bucket lacks is routed once more, to the miss \
+         route (routes.yaml): the filter says which origin it goes to, and copies what streams \
+         into the bucket. {needs}"
     )
 }
 
@@ -136,7 +135,6 @@ fn bounded(manager: Map) -> Map {
         .with("initial_stream_window_size", u64::from(bounds::STREAM_WINDOW))
         .with("initial_connection_window_size", u64::from(bounds::CONNECTION_WINDOW));
     manager
-        .remark("What nginx speaks with a server unless it is told otherwise, and health checks.")
         .with(
             "http_protocol_options",
             Map::new()

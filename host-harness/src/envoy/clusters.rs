@@ -200,7 +200,6 @@ fn cluster(
         .maybe("type", (!is_address).then_some("STRICT_DNS"))
         .maybe("dns_lookup_family", lookup)
         .with("connect_timeout", seconds(server.connect_timeout))
-        .remark("Bytes that wait for a slow client, in place of the default of 1 MiB.")
         .with("per_connection_buffer_limit_bytes", BUFFER)
         .remark(BOUNDS)
         .with(

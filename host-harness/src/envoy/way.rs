@@ -60,10 +60,10 @@ impl Way<'_> {
                 routes = routes.remark(SIGNED);
                 for Paths { matching, rewrite } in self.paths() {
                     let route = self.route(by(matching, method), is_missed, true);
-                    routes = routes.with(self.addressed(route, rewrite, is_missed));
+                    routes = routes.with(shared(self.addressed(route, rewrite, is_missed)));
                 }
             } else if is_missed || is_told {
-                routes = routes.with(self.route(self.asked(method), is_missed, false));
+                routes = routes.with(shared(self.route(self.asked(method), is_missed, false)));
             }
         }
         let patience = Map::new().with("idle_timeout", seconds(self.patience));
@@ -164,6 +164,11 @@ impl Way<'_> {
     }
 }
 
+/// The same, with what a bucket's reads have in common written out once.
+fn shared(route: Map) -> Map {
+    route.share("route", "read").share("metadata", "told")
+}
+
 /// Of these requests those with a method.
 fn by(matching: Map, method: &str) -> Map {
     let exact = Map::new().with("exact", method);
@@ -237,12 +242,10 @@ pub(super) fn kept<'r>(rules: impl IntoIterator<Item = &'r RuleSet>) -> List {
 }
 
 /// Why what is no read may stand still for longer.
-const SLOW: &str =
-    "It may take minutes: a store completes an upload of thousands of parts in silence.";
+const SLOW: &str = "A store may complete an upload in silence for minutes.";
 
 /// Why writes meet the filter.
-const WRITES: &str = "No copy that began before replaces what a client writes or deletes: the filter sees \
-                      that request, and no read.";
+const WRITES: &str = "No copy that began before replaces what a client writes: the filter is told.";
 
 /// Whose signature a read has.
 const SIGNED: &str = "Reads are signed with the bucket's own key, whoever the client is; a \

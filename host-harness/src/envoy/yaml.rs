@@ -111,6 +111,18 @@ impl Map {
         Yaml::Shared(name, self)
     }
 
+    /// The same with the mapping that is one of its entries written out once only.
+    pub(super) fn share(mut self, key: &str, as_name: &'static str) -> Self {
+        for (_, name, value) in &mut self.entries {
+            if let Yaml::Map(map) = value
+                && name == key
+            {
+                *value = Yaml::Shared(as_name, std::mem::take(map));
+            }
+        }
+        self
+    }
+
     /// As a file of its own.
     pub(super) fn document(&self, heading: &str) -> String {
         let mut page = Page::default();
