@@ -16,7 +16,7 @@
 //!
 //! An answer is a status, then lines of headers, an empty line, and the body.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -305,14 +305,15 @@ impl World {
 
     fn perform(&mut self, effects: Vec<Effect>) {
         let mut is_woken = false;
-        for effect in effects {
+        // What one of them leads to is performed behind the others, as the module does it.
+        let mut pending = VecDeque::from(effects);
+        while let Some(effect) = pending.pop_front() {
             match effect {
                 Effect::Answer(stream, _) => {
                     let at = self.held.iter().position(|held| *held == stream);
                     // One whose client has left is not known here any more.
                     at.map(|at| self.held.remove(at));
-                    let effects = self.engine.on_stream_end(stream);
-                    self.perform(effects);
+                    pending.extend(self.engine.on_stream_end(stream));
                 }
                 Effect::Call(id, call) => {
                     self.check(&call);
@@ -321,8 +322,7 @@ impl World {
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Wake => is_woken = true,
                 Effect::Claim(lease) => {
-                    let effects = self.engine.on_lease(&lease, true);
-                    self.perform(effects);
+                    pending.extend(self.engine.on_lease(&lease, true));
                 }
                 Effect::Count(_)
                 | Effect::Lease(_)

@@ -10,6 +10,11 @@ pub mod answers;
 
 #[path = "../../host-harness/src/address.rs"]
 mod address;
+/// The codes of a deployment's problems, some of which are a rule file's too.
+#[path = "../../host-harness/src/deployment"]
+mod deployment {
+    pub mod code;
+}
 #[path = "../../host-harness/src/diagnostics/mod.rs"]
 mod diagnostics;
 #[path = "../../host-harness/src/rule_file/mod.rs"]
