@@ -620,7 +620,9 @@ impl Host {
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
+        // What one leads to comes behind the others, as in the module.
+        let mut pending = std::collections::VecDeque::from(effects);
+        while let Some(effect) = pending.pop_front() {
             match effect {
                 Effect::Answer(stream, reply) => {
                     let at = self.waiting.iter().position(|waiting| *waiting == stream);
@@ -644,8 +646,7 @@ impl Host {
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Wake => self.woken = true,
                 Effect::Claim(lease) => {
-                    let effects = self.engine.on_lease(&lease, true);
-                    self.perform(effects);
+                    pending.extend(self.engine.on_lease(&lease, true));
                 }
                 Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => {}
             }

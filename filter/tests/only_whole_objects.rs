@@ -144,7 +144,9 @@ struct World {
 impl World {
     fn take(&mut self, effects: Vec<Effect>) {
         let mut woken = false;
-        for effect in effects {
+        // What one leads to comes behind the others, as in the module.
+        let mut pending = std::collections::VecDeque::from(effects);
+        while let Some(effect) = pending.pop_front() {
             match effect {
                 Effect::Call(id, call) => self.calls.push((id, call)),
                 Effect::Wake => woken = true,
@@ -152,8 +154,7 @@ impl World {
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Answer(..) => panic!("nobody's response is held"),
                 Effect::Claim(lease) => {
-                    let effects = self.engine.on_lease(&lease, true);
-                    self.take(effects);
+                    pending.extend(self.engine.on_lease(&lease, true));
                 }
                 Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) | Effect::Resume(_) => {}
             }

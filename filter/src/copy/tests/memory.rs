@@ -90,7 +90,9 @@ struct World {
 impl World {
     fn take(&mut self, effects: Vec<Effect>) {
         let mut woken = false;
-        for effect in effects {
+        // What one leads to comes behind the others, as in the module.
+        let mut pending = std::collections::VecDeque::from(effects);
+        while let Some(effect) = pending.pop_front() {
             match effect {
                 Effect::Call(id, call) => {
                     let text = |name| {
@@ -110,8 +112,7 @@ impl World {
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Answer(..) | Effect::Resume(_) => panic!("a copy answers nobody"),
                 Effect::Claim(lease) => {
-                    let effects = self.engine.on_lease(&lease, true);
-                    self.take(effects);
+                    pending.extend(self.engine.on_lease(&lease, true));
                 }
                 Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => {}
             }

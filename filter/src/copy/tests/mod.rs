@@ -105,7 +105,9 @@ impl Bench {
 
     fn take(&mut self, effects: Vec<Effect>) {
         let mut woken = false;
-        for effect in effects {
+        // What one leads to comes behind the others, as in the module.
+        let mut pending = std::collections::VecDeque::from(effects);
+        while let Some(effect) = pending.pop_front() {
             match effect {
                 Effect::Call(id, call) => {
                     let get = |name| call.headers.get(name).unwrap_or_default().to_vec();
@@ -117,8 +119,7 @@ impl Bench {
                 Effect::Log(line) => self.lines.push(line),
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Claim(lease) => {
-                    let effects = self.engine.on_lease(&lease, true);
-                    self.take(effects);
+                    pending.extend(self.engine.on_lease(&lease, true));
                 }
                 Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
                 Effect::Answer(..) | Effect::Resume(_) => panic!("a copy answers nobody"),
