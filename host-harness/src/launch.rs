@@ -264,6 +264,8 @@ fn passed(access: &Access, domain: Option<&str>) -> String {
         return format!("{what}: client left");
     };
     let outcome = match (access.details.as_str(), status) {
+        // An answer to a HEAD has no bytes, whatever the object has.
+        ("via_upstream", 200..400) if method == "HEAD" => format!("bucket {status}"),
         ("via_upstream", 200..400) => format!("bucket {status} ({bytes} bytes)"),
         ("via_upstream", _) => format!("bucket {status}, no rule applies"),
         ("", _) => format!("client got {status} from the gateway"),
@@ -375,6 +377,14 @@ mod tests {
             (
                 Access { complete: false, ..access("/b/a", Some(200), "via_upstream") },
                 "GET b/a: bucket 200 (35 bytes), broken off",
+            ),
+            (
+                Access {
+                    method: "HEAD".to_owned(),
+                    bytes: 0,
+                    ..access("/b/a", Some(200), "via_upstream")
+                },
+                "HEAD b/a: bucket 200",
             ),
         ] {
             assert_eq!(passed(&access, None), line);
