@@ -331,6 +331,18 @@ impl fmt::Display for Outcome {
 mod tests {
     use super::*;
 
+    /// A GET of the key `k`, to which the bucket answers so.
+    fn get_of_k(status: u16) -> Question {
+        Question {
+            bucket: "b".to_owned(),
+            method: "GET".to_owned(),
+            key: b"k".to_vec(),
+            query: String::new(),
+            headers: Vec::new(),
+            status,
+        }
+    }
+
     /// The two rules of OSS's documents, joined: a mirror with headers, a redirect for the rest.
     const RULES: &str = r#"{"RoutingRules": [
         {"RuleNumber": 1, "Condition": {"KeyPrefixEquals": "examplefolder/", "HttpErrorCodeReturnedEquals": 404},
@@ -420,15 +432,7 @@ mod tests {
         let ask = |rules: &str, status| {
             let rules = RuleSet::from_json(rules.as_bytes());
             let rules = rules.rules.unwrap_or_else(|| panic!("{:?}", rules.findings));
-            let question = Question {
-                bucket: "b".to_owned(),
-                method: "GET".to_owned(),
-                key: b"k".to_vec(),
-                query: String::new(),
-                headers: Vec::new(),
-                status,
-            };
-            explain(&rules, &question).to_string()
+            explain(&rules, &get_of_k(status)).to_string()
         };
         let text = ask(rules, 404);
         let end = text.split_once("user-agent").unwrap().1.split_once('\n').unwrap().1;
@@ -499,17 +503,7 @@ mod tests {
                   "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]"#,
         );
         let rules = rules.rules.unwrap();
-        let told = |status| {
-            let question = Question {
-                bucket: "b".to_owned(),
-                method: "GET".to_owned(),
-                key: b"k".to_vec(),
-                query: String::new(),
-                headers: Vec::new(),
-                status,
-            };
-            explain(&rules, &question).to_string()
-        };
+        let told = |status| explain(&rules, &get_of_k(status)).to_string();
         let line = "first    the gateway's own keys ask the bucket; unless that says 404, client keeps \
                     the 403";
         assert!(told(403).contains(line), "{}", told(403));

@@ -127,10 +127,7 @@ impl<'a> Reading<'a> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let (message, help) = (message.into(), Some(help.into()));
-        let (span, weight, code) = (span.clone(), Weight::Error, code.as_str());
-        let problem = Problem { weight, code, message, span, related: None, pointer: None, help };
-        self.problems.push(problem);
+        self.problems.push(problem(Weight::Error, code, span, message.into(), help.into()));
     }
 
     /// Notes what deserves a look but refuses nothing.
@@ -141,10 +138,7 @@ impl<'a> Reading<'a> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let (message, help) = (message.into(), Some(help.into()));
-        let (span, weight, code) = (span.clone(), Weight::Warning, code.as_str());
-        let problem = Problem { weight, code, message, span, related: None, pointer: None, help };
-        self.warnings.push(problem);
+        self.warnings.push(problem(Weight::Warning, code, span, message.into(), help.into()));
     }
 
     /// Adds to the last problem the other place it is about.
@@ -177,6 +171,17 @@ impl<'a> Reading<'a> {
         let span = entries.first().map_or(&node.span, |first| &first.key_span).clone();
         Some(Fields { entries, section: S::NAME, span })
     }
+}
+
+fn problem(
+    weight: Weight,
+    code: Code,
+    span: &Range<usize>,
+    message: String,
+    help: String,
+) -> Problem {
+    let (code, span, help) = (code.as_str(), span.clone(), Some(help));
+    Problem { weight, code, message, span, related: None, pointer: None, help }
 }
 
 /// The entries of one section of a file.
