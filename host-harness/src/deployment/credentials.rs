@@ -99,12 +99,16 @@ impl Value for Credentials {
                 if let [entry] = entries.as_slice() {
                     match entry.key.as_str() {
                         "environment" => {
+                            let mut value = entry.value.clone();
                             // `environment:` alone means its defaults.
-                            let none =
-                                Node { kind: Kind::Mapping(Vec::new()), ..entry.value.clone() };
-                            let empty = matches!(entry.value.kind, Kind::Nothing);
-                            let value = if empty { &none } else { &entry.value };
-                            return Environment::read(value, reading).map(Self::Environment);
+                            if matches!(value.kind, Kind::Nothing) {
+                                value.kind = Kind::Mapping(Vec::new());
+                            }
+                            // A variable that is not written is shown by the word that reads it.
+                            if matches!(value.kind, Kind::Mapping(_)) {
+                                value.span = entry.key_span.clone();
+                            }
+                            return Environment::read(&value, reading).map(Self::Environment);
                         }
                         "inline" => return Inline::read(&entry.value, reading).map(Self::Inline),
                         _ => {}

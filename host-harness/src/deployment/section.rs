@@ -169,7 +169,7 @@ impl<'a> Reading<'a> {
             self.refuse(Code::UnknownField, &entry.key_span, message, help);
         }
         let span = entries.first().map_or(&node.span, |first| &first.key_span).clone();
-        Some(Fields { entries, section: S::NAME, span })
+        Some(Fields { entries, section: S::NAME, span, whole: node.span.clone() })
     }
 }
 
@@ -189,6 +189,7 @@ pub(super) struct Fields<'n> {
     entries: &'n [Entry],
     section: &'static str,
     span: Range<usize>,
+    whole: Range<usize>,
 }
 
 impl Fields<'_> {
@@ -204,7 +205,15 @@ impl Fields<'_> {
         }
         match presence {
             Presence::Computed(_) | Presence::Optional => T::absent(),
-            Presence::Default(text) => T::read(&Node::default_text(text), reading),
+            Presence::Default(text) => {
+                let before = reading.problems.len();
+                let value = T::read(&Node::default_text(text), reading);
+                // A default stands nowhere; what is wrong with it is told of its section.
+                for problem in reading.problems.iter_mut().skip(before) {
+                    problem.span = self.whole.clone();
+                }
+                value
+            }
             Presence::Required => {
                 let message = format!("{} has no `{name}`", self.section);
                 let help = format!("add `{name}`: {}", T::shape());

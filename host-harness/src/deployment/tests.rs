@@ -353,6 +353,32 @@ error[unset-variable]: the environment variable `MISSING` is not set
 }
 
 #[test]
+fn an_unset_variable_that_is_not_written_is_shown_by_the_word_that_reads_it() {
+    let unset = |credentials: &str, place: &str| {
+        let text = format!("{SMALL}    credentials:{credentials}\n");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("rules.json"), RULES).unwrap();
+        let environment = |name: &str| (name == "MY_KEY").then(|| "key".into());
+        let document = Document::new("deployment.yaml", text.as_bytes());
+        let refused = parse(document, folder.path(), &environment).map(|_| ()).unwrap_err();
+        let shown = rendered(&refused);
+        let problems: Vec<_> = shown.split("\n\n").filter(|problem| !problem.is_empty()).collect();
+        for problem in &problems {
+            assert!(problem.starts_with("error[unset-variable]: the environment "), "{shown}");
+            assert!(problem.contains(place), "no {place} in {problem}");
+            assert!(problem.contains("| ") && problem.contains("^^^^^^^^^^^\n"), "{problem}");
+        }
+        problems.len()
+    };
+    assert_eq!(unset(" { environment: {} }", "--> deployment.yaml:5:20\n"), 2);
+    assert_eq!(unset(" { environment: }", "--> deployment.yaml:5:20\n"), 2);
+    assert_eq!(unset("\n      environment:", "--> deployment.yaml:6:7\n"), 2);
+    assert_eq!(unset("\n      environment: {}", "--> deployment.yaml:6:7\n"), 2);
+    let own = "\n      environment:\n        access_key_id: MY_KEY";
+    assert_eq!(unset(own, "--> deployment.yaml:6:7\n"), 1);
+}
+
+#[test]
 fn what_fields_mean_together_is_checked() {
     let bucket = |extra: &str| {
         format!("  - name: abc\n    endpoint: http://a\n    rules: rules.json\n{extra}")
