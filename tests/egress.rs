@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,8 +11,8 @@ use serde_json::json;
 use crate::boto3;
 use crate::support::client::request;
 use crate::support::gateway::{Gateway, HOSTS, Host, Path, Setup};
+use crate::support::origin::{Origin, Traffic};
 use crate::support::python;
-use crate::support::server::{Reply, Server};
 use crate::support::store::Store;
 use crate::support::wait::{until, within};
 
@@ -22,37 +21,25 @@ const MIB: usize = 1 << 20;
 /// Behind a HEAD, the GET is waited for so long.
 const WAIT: Duration = Duration::from_secs(2);
 
-const HEADERS: &[(&str, &str)] = &[("content-type", "video/mp4"), ("etag", "\"v\"")];
-
 /// A gateway, its bucket, and an origin that counts what it sends of one object.
 struct Scene {
     gateway: Gateway,
     store: Store,
-    origin: Server,
-    object: Arc<Vec<u8>>,
-    sent: Arc<AtomicU64>,
+    origin: Origin,
+    object: Arc<[u8]>,
 }
 
 impl Scene {
     fn new(host: Host, size: usize) -> Self {
-        let object: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
-        let object = Arc::new(object);
-        let (served, sent) = (Arc::clone(&object), Arc::new(AtomicU64::new(0)));
-        let counted = Arc::clone(&sent);
-        let origin = Server::start(move |asked| {
-            let reply = Reply::object(asked, HEADERS, &served);
-            if asked.method == "HEAD" {
-                return reply.head();
-            }
-            counted.fetch_add(reply.body_bytes() as u64, Ordering::SeqCst);
-            reply
-        });
+        let object: Arc<[u8]> = (0..size).map(|at| (at % 251) as u8).collect();
+        let served = Arc::clone(&object);
+        let origin = Origin::start(&[], move |_| Some(("video/mp4", Arc::clone(&served))));
         let store = Store::files(&["examplebucket"]);
         let rules = json!([{
             "RuleNumber": 1,
             "Condition": { "HttpErrorCodeReturnedEquals": 404 },
             "Redirect": {
-                "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.url()),
+                "RedirectType": "Mirror", "MirrorURL": format!("http://{}/", origin.address),
                 "MirrorAllowHeadObject": true,
             },
         }]);
@@ -60,7 +47,7 @@ impl Scene {
         setup.path = Path::Streaming;
         setup.timeouts = Some(json!({ "get_after_head_ms": WAIT.as_millis() as u64 }));
         let gateway = Gateway::start(host, &setup);
-        Self { gateway, store, origin, object, sent }
+        Self { gateway, store, origin, object }
     }
 
     fn address(&self) -> SocketAddr {
@@ -72,13 +59,14 @@ impl Scene {
     fn cost(&self) -> f64 {
         let stored = until("it is stored", || self.store.object("/examplebucket/k"));
         assert!(stored.body == *self.object, "what is stored is the object");
-        let sent = self.sent.load(Ordering::SeqCst);
-        let more = within(WAIT * 2, || (self.sent.load(Ordering::SeqCst) > sent).then_some(()));
+        let traffic = || self.origin.traffic_below("");
+        until("nothing more comes", || (traffic().open == 0).then_some(()));
+        let Traffic { requests, bytes, .. } = traffic();
+        let more = within(WAIT * 2, || (traffic().requests > requests).then_some(()));
         assert!(more.is_none(), "it is fetched though it is stored");
         assert_eq!(self.gateway.vm_failures(), Vec::<String>::new());
-        let asked = self.origin.requests().len();
-        println!("{asked} requests to the origin, {sent} of {} bytes", self.object.len());
-        sent as f64 / self.object.len() as f64
+        println!("{requests} requests to the origin, {bytes} of {} bytes", self.object.len());
+        bytes as f64 / self.object.len() as f64
     }
 
     /// What a client has downloaded is the object.
@@ -170,6 +158,30 @@ fn an_object_is_fetched_once_more_at_most_for_a_client_that_fetches_ranges() {
         let cost = scene.cost();
         println!("boto3's ranges: {cost:.2} bytes of the origin's for each that is stored");
         assert!(cost <= 2.05, "{cost}");
+    });
+}
+
+#[test]
+fn an_object_is_fetched_once_for_a_range_that_is_all_of_it() {
+    // The download managers of the SDKs ask for the first part of whatever size, 5 MiB or 50.
+    everywhere(20 * MIB, |scene, file| {
+        let url = format!("{}/examplebucket/k", scene.url());
+        let range = ["-sSf", "--limit-rate", "20M", "--range", "0-52428799", "-o"];
+        run(Command::new("curl").args(range).arg(file).arg(&url));
+        scene.check(file);
+        let cost = scene.cost();
+        assert!(cost <= 1.1, "{cost}");
+    });
+}
+
+#[test]
+fn an_object_is_fetched_once_for_a_client_that_has_it() {
+    everywhere(20 * MIB, |scene, _| {
+        let known = format!("\"65e555cf-{:x}\"", scene.object.len());
+        let asked = request("GET", "/examplebucket/k").with("if-none-match", known);
+        assert_eq!(asked.send(scene.address()).expect("an answer").status, 304);
+        let cost = scene.cost();
+        assert!(cost <= 1.1, "{cost}");
     });
 }
 

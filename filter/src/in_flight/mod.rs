@@ -16,6 +16,7 @@ use crate::digest::Check;
 use crate::host::Effect;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
+use crate::http::range::ContentRange;
 use crate::metric::Metric;
 use crate::miss::Miss;
 use crate::miss_route;
@@ -146,7 +147,10 @@ impl InFlight {
                     let reply = Reply::precondition_failed("If-Range", &self.miss.request);
                     return self.unmet(reply, None);
                 }
-                self.stream(status, answer, None, Storing::Later)
+                match self.is_all(answer) {
+                    Some(length) => self.stream(status, answer, Some(length), Storing::Now),
+                    None => self.stream(status, answer, None, Storing::Later),
+                }
             }
             416 if ranged => {
                 let tag = self.route.initial().tag();
@@ -160,6 +164,15 @@ impl InFlight {
             }
             other => self.judge(other, answer),
         }
+    }
+
+    /// The size of an object all of which a part brings: many clients ask for the first bytes of
+    /// whatever size, and for more than most objects have.
+    fn is_all(&self, answer: &Headers) -> Option<u64> {
+        let ContentRange { size, .. } =
+            ContentRange::read(answer).filter(|range| range.is_whole())?;
+        let may_be_kept = self.route.initial().excess(size).is_none();
+        (answer.content_length() == Some(size) && may_be_kept).then_some(size)
     }
 
     fn stream(

@@ -382,6 +382,25 @@ fn a_redirect_is_followed_and_the_object_is_the_mirror_urls() {
 }
 
 #[test]
+fn a_part_that_is_all_of_the_object_is_copied_on_its_way() {
+    let copied = |range: &str, length: &str| {
+        let mut bench = Bench::new();
+        sent(bench.missed("GET", "/b/k", &[("range", "bytes=0-99")]));
+        let answer = [(":status", "206"), ("content-range", range), ("content-length", length)];
+        assert!(matches!(bench.answer(&answer), ResponseDecision::Stream(_)));
+        let effects = bench.miss.on_lease(&mut bench.engine, true);
+        let is_copied = bench.miss.copy().is_some();
+        assert_ne!(is_copied, !effects.is_empty(), "on its way or by a fetch: {effects:?}");
+        is_copied
+    };
+    assert!(copied("bytes 0-4/5", "5"));
+    assert!(!copied("bytes 0-3/5", "4"), "a part");
+    assert!(!copied("bytes 1-4/5", "4"), "another one");
+    assert!(!copied("bytes 0-4/*", "5"), "nobody knows of what");
+    assert!(!copied("bytes 0-4/5", "4"), "two things are said of its length");
+}
+
+#[test]
 fn a_redirect_that_leads_nowhere_is_a_failure_in_the_same_words() {
     let mut bench = Bench::new();
     let mut asked = sent(bench.missed("GET", "/b/k", &[]));
