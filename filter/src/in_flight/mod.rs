@@ -169,6 +169,11 @@ impl InFlight {
     /// The size of an object all of which a part brings: many clients ask for the first bytes of
     /// whatever size, and for more than most objects have.
     fn is_all(&self, answer: &Headers) -> Option<u64> {
+        // Who is asked by If-Range leaves out what the client knows of the object (RFC 9110, section
+        // 15.3.7).
+        if self.miss.request.headers.get("if-range").is_some() {
+            return None;
+        }
         let ContentRange { size, .. } =
             ContentRange::read(answer).filter(|range| range.is_whole())?;
         let may_be_kept = self.route.initial().excess(size).is_none();
