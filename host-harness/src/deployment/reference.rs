@@ -39,7 +39,7 @@ version that is named; anything else is what the store's documents say.
 | Store | `If-None-Match: *` on a PUT | on a completion | Set `conditional_writes` to |
 |---|---|---|---|
 | Amazon S3 (its documents) | judged | judged | `if-none-match` |
-| `b2o store`, s3s-fs 0.14 | judged | judged | `if-none-match` |
+| `b2o store` | judged | judged | `if-none-match` |
 | moto 5.2 | judged | judged | `if-none-match` |
 | Ceph RGW 16.2 | judged | ignored | `head`; `if-none-match` where no object is larger than `part_bytes` |
 | Garage 2.5, s3rver 3.7 | ignored | ignored | `head` |
