@@ -111,12 +111,6 @@ impl Reply {
         }
     }
 
-    /// The bytes behind its headers.
-    pub(crate) fn body_bytes(&self) -> usize {
-        let end = self.bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n");
-        end.map_or(0, |end| self.bytes.len() - end - 4)
-    }
-
     /// What is sent, blocks aside.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
