@@ -86,6 +86,7 @@ pub(super) fn missing(answer: &CallAnswer, region: &str) -> Missing {
             _,
             Some(
                 code @ ("InvalidAccessKeyId"
+                | "NotSignedUp"
                 | "InvalidToken"
                 | "ExpiredToken"
                 | "TokenRefreshRequired"),
