@@ -173,3 +173,30 @@ async fn read(response: Response<Incoming>) -> CallAnswer {
     }
     CallAnswer { headers, body_bytes: body.len() as u64, body }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::gateway::{Endpoint, Reach, client_trust};
+
+    #[tokio::test]
+    async fn nobody_on_the_inside_is_asked_where_that_is_not_wanted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut cluster = Cluster::new("origin", Endpoint::from(address));
+        cluster.reach = Reach::Outside;
+        let trust = client_trust(&[], None).unwrap();
+        let limit = Duration::from_secs(5);
+        let server = Server::new(cluster, trust, limit, Stop::default());
+        let asked = HeaderList::new()
+            .with(":method", "GET")
+            .with(":authority", address.to_string())
+            .with(":path", "/");
+        assert_eq!(server.ask(&asked).await.unwrap_err(), Unheard::Inside);
+        server.stop.stop();
+        assert_eq!(server.ask(&asked).await.unwrap_err(), Unheard::Stopped);
+        assert_eq!(server.change(&asked, "").await.unwrap_err(), Unheard::Stopped);
+    }
+}

@@ -282,9 +282,8 @@ impl Store<'_> {
             let answer = self.server.change(&request, body).await?;
             ledger.version(&key, &answer.headers);
             let completed = judge::completion(&answer);
-            if completed == Put::Done {
-                ledger.over(&key, &id);
-            } else if !self.abort(asked, ledger, &key, &id).await? {
+            // One that is said to be completed is aborted in the end, in case it is not.
+            if completed != Put::Done && !self.abort(asked, ledger, &key, &id).await? {
                 return Ok(());
             }
             if round == 1 {

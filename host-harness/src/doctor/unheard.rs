@@ -153,7 +153,8 @@ impl Tls {
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     Self::NotYet
                 }
-                CertificateError::UnknownIssuer => Self::Unknown,
+                // Another authority of the same name vouches by a signature that is not the trusted one's.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::Unknown,
                 CertificateError::NotValidForName => Self::OtherName(Vec::new()),
                 CertificateError::NotValidForNameContext { presented, .. } => {
                     Self::OtherName(presented.clone())
@@ -252,6 +253,7 @@ mod tests {
             (certificate(CertificateError::Expired), "certificate-expired"),
             (certificate(CertificateError::NotValidYet), "certificate-expired"),
             (certificate(CertificateError::UnknownIssuer), "certificate-unknown"),
+            (certificate(CertificateError::BadSignature), "certificate-unknown"),
             (certificate(CertificateError::NotValidForName), "certificate-name"),
             (certificate(CertificateError::Revoked), "tls-failed"),
             (Unheard::Tls(Tls::Plain), "tls-failed"),
