@@ -1,7 +1,7 @@
 //! `b2o doctor`: asks the stores and the origins of a deployment, before anybody is sent there.
 //!
-//! Owns who is asked, at once and in what order it is told. What is asked of a store is [`store`]'s,
-//! of an origin [`origin`]'s; both ask in the words of the filter, through the connector of the
+//! Owns who is asked, at once and in what order it is told. What is asked of a store is `store`'s,
+//! of an origin `origin`'s; both ask in the words of the filter, through the connector of the
 //! gateway. What was found is told as `b2o check` tells what is wrong with a file.
 
 mod ask;

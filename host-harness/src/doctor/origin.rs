@@ -217,8 +217,8 @@ async fn reach(
         };
         hops += 1;
         let verdict = match verdict {
-            Verdict::Moved(location) if hops <= MAX_HOPS => {
-                match request.follow(&location, |origin| configuration.cluster_of(origin)) {
+            Verdict::Moved(ref location) if hops <= MAX_HOPS => {
+                match request.follow(location, |origin| configuration.cluster_of(origin)) {
                     Ok(next) => {
                         request = next;
                         continue;
@@ -226,7 +226,13 @@ async fn reach(
                     Err(failure) => Verdict::Failed(failure),
                 }
             }
-            other => other,
+            Verdict::Absent
+            | Verdict::Failed(_)
+            | Verdict::Moved(_)
+            | Verdict::Object(_)
+            | Verdict::Passed(_)
+            | Verdict::TooLarge { .. }
+            | Verdict::Unknown => verdict,
         };
         return Ok(Reached { answer, request, verdict });
     }

@@ -334,7 +334,11 @@ impl Store<'_> {
                     Put::Denied => {
                         Finding::WriteDenied { is_signed: self.server.cluster.signer.is_some() }
                     }
-                    other => Finding::upload_failed("begin", &other),
+                    other @ (Put::Done
+                    | Put::Lied
+                    | Put::Refused(..)
+                    | Put::There
+                    | Put::Unknown) => Finding::upload_failed("begin", &other),
                 }]);
                 return Ok(None);
             }

@@ -144,25 +144,32 @@ impl Unheard {
 }
 
 impl Tls {
+    /// The library may have more kinds of errors in its next version: what is none of these is told in
+    /// its words.
     fn of(error: &TlsError) -> Self {
-        match error {
-            TlsError::InvalidCertificate(why) => match why {
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    Self::Expired
-                }
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                    Self::NotYet
-                }
-                // Another authority of the same name vouches by a signature that is not the trusted one's.
-                CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::Unknown,
-                CertificateError::NotValidForName => Self::OtherName(Vec::new()),
-                CertificateError::NotValidForNameContext { presented, .. } => {
-                    Self::OtherName(presented.clone())
-                }
-                other => Self::Other(other.to_string()),
-            },
-            TlsError::InvalidMessage(_) => Self::Plain,
-            other => Self::Other(other.to_string()),
+        use CertificateError::{
+            BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext,
+            NotValidYet, NotValidYetContext, UnknownIssuer,
+        };
+        if matches!(error, TlsError::InvalidMessage(_)) {
+            return Self::Plain;
+        }
+        let TlsError::InvalidCertificate(why) = error else {
+            return Self::Other(error.to_string());
+        };
+        if let NotValidForNameContext { presented, .. } = why {
+            Self::OtherName(presented.clone())
+        } else if matches!(why, NotValidForName) {
+            Self::OtherName(Vec::new())
+        } else if matches!(why, Expired | ExpiredContext { .. }) {
+            Self::Expired
+        } else if matches!(why, NotValidYet | NotValidYetContext { .. }) {
+            Self::NotYet
+        } else if matches!(why, UnknownIssuer | BadSignature) {
+            // Another authority of the same name vouches by a signature that is not the trusted one's.
+            Self::Unknown
+        } else {
+            Self::Other(why.to_string())
         }
     }
 

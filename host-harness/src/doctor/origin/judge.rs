@@ -35,7 +35,21 @@ pub(super) fn missing(
         MirrorFailure::UnknownOrigin(origin) => {
             Finding::Redirect(Redirect::Unknown(origin.clone()))
         }
-        _ => match status {
+        MirrorFailure::Broken
+        | MirrorFailure::Digest(_)
+        | MirrorFailure::Inside
+        | MirrorFailure::KeyClimbs
+        | MirrorFailure::Malformed
+        | MirrorFailure::MetadataTooLarge
+        | MirrorFailure::NoAddress
+        | MirrorFailure::NoCluster
+        | MirrorFailure::Overloaded
+        | MirrorFailure::Partial
+        | MirrorFailure::Short { .. }
+        | MirrorFailure::Status(_)
+        | MirrorFailure::TimedOut
+        | MirrorFailure::TooLarge { .. }
+        | MirrorFailure::Unreachable => match status {
             200..=299 => Finding::SoftNotFound { status, place },
             401 | 403 => Finding::Denied { status, is_signed },
             500.. => Finding::Failing(status),
@@ -63,12 +77,12 @@ pub(super) fn object(
     // The first byte of an object without bytes is none.
     if !matches!(status, 200 | 206 | 416) {
         let key = key.to_owned();
-        return match verdict {
-            Verdict::Failed(MirrorFailure::UnknownOrigin(origin)) => {
-                vec![Finding::Redirect(Redirect::Unknown(origin.clone()))]
-            }
-            _ => vec![Finding::ObjectAbsent { key, status }],
+        let found = if let Verdict::Failed(MirrorFailure::UnknownOrigin(origin)) = verdict {
+            Finding::Redirect(Redirect::Unknown(origin.clone()))
+        } else {
+            Finding::ObjectAbsent { key, status }
         };
+        return vec![found];
     }
     let mut findings = Vec::new();
     let head_status = head.headers.status().unwrap_or_default();
