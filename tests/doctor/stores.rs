@@ -241,6 +241,19 @@ fn whoever_stops_it_finds_nothing_left_behind() {
         let stop = Stop::default();
         let found = case.examine_stopping(&stop, || count.load(Ordering::SeqCst) >= last);
         assert!(is_clean(&store), "{last}: {:?}", store.open_uploads());
+        let (line, is_asked) = (&found.lines[0], !found.is_stopped);
+        assert!(line.complete || found.is_stopped, "{line:?}");
+        assert!(is_asked || !found.is_sound(), "{line:?}");
         assert!(!printed(&found).contains("left-behind"), "{}", printed(&found));
     }
+}
+
+#[test]
+fn what_was_not_heard_is_not_called_sound() {
+    let (store, origin) = (Server::start(|_| Reply::raw("").stall()), origin());
+    let case = Case::new(store.url(), origin.url());
+    let found = case.examine_stopping(&Stop::default(), || !store.requests().is_empty());
+    let line = found.lines[0].text();
+    assert!(line.ends_with(": not asked to the end"), "{line}");
+    assert!(!found.is_sound() && !found.lines[0].complete);
 }

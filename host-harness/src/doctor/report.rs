@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::unheard::Unheard;
 use super::{From, origin, store};
 use crate::deployment::Loaded;
 use crate::diagnostics::{Document, Problem, Report, Weight};
@@ -45,6 +46,8 @@ pub struct Line {
     pub server: String,
     /// What was found sound.
     pub sound: Vec<&'static str>,
+    /// Whether all was asked, and nobody stopped it before.
+    pub complete: bool,
     /// How many errors there are.
     pub errors: usize,
     /// How many warnings.
@@ -55,7 +58,16 @@ pub struct Line {
 
 impl Line {
     fn new(kind: Kind, bucket: Option<String>, server: String) -> Self {
-        Self { kind, bucket, server, sound: Vec::new(), errors: 0, warnings: 0, notes: 0 }
+        Self {
+            kind,
+            bucket,
+            server,
+            sound: Vec::new(),
+            complete: true,
+            errors: 0,
+            warnings: 0,
+            notes: 0,
+        }
     }
 
     fn add(&mut self, sound: &[&'static str], problems: &[Problem]) {
@@ -92,6 +104,8 @@ impl Line {
             counted(self.notes, "note"),
         ];
         let counts: Vec<_> = counts.into_iter().flatten().collect();
+        let unasked = (!self.complete).then(|| "not asked to the end".to_owned());
+        let counts: Vec<_> = unasked.into_iter().chain(counts).collect();
         let state = if counts.is_empty() { "sound".to_owned() } else { counts.join(", ") };
         match self.sound.is_empty() {
             true => format!("{what}: {state}"),
@@ -143,6 +157,7 @@ impl Diagnosis {
                 .collect();
             let mut line = Line::new(Kind::Store, Some(name.to_owned()), endpoint.to_string());
             line.add(&asked.sound, &problems);
+            line.complete = !asked.findings.contains(&store::Finding::Unheard(Unheard::Stopped));
             lines.push(line);
             files.add(&loaded.document, problems);
         }
@@ -166,13 +181,13 @@ impl Diagnosis {
             let known =
                 lines.iter_mut().find(|line| line.kind == Kind::Origin && line.server == server);
             let problems = files.add(document, problems);
-            match known {
-                Some(line) => line.add(&asked.sound, &problems),
-                None => {
-                    let mut line = Line::new(Kind::Origin, None, server);
-                    line.add(&asked.sound, &problems);
-                    lines.push(line);
-                }
+            let is_stopped = asked.findings.contains(&origin::Finding::Unheard(Unheard::Stopped));
+            let mut new = Line::new(Kind::Origin, None, server);
+            let line = known.unwrap_or(&mut new);
+            line.add(&asked.sound, &problems);
+            line.complete &= !is_stopped;
+            if lines.iter().all(|line| line.kind != Kind::Origin || line.server != new.server) {
+                lines.push(new);
             }
         }
         Self { lines, reports: files.reports(), requests, is_stopped }
