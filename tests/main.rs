@@ -17,6 +17,8 @@ mod clients;
 mod concurrency;
 /// What is counted.
 mod counters;
+/// `b2o doctor`.
+mod doctor;
 /// What an origin sends for each byte that the bucket gets.
 mod egress;
 /// What a miss and a store that closes connections cost a streaming Envoy.

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod demo;
 pub mod deployment;
 pub mod diagnostics;
+pub mod doctor;
 pub mod envoy;
 pub mod gateway;
 pub mod host;

@@ -5,7 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
 use tempfile::TempDir;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -41,10 +44,15 @@ impl Authority {
         self.folder.path().join("authority.pem")
     }
 
-    /// A certificate and its key for `localhost`.
-    fn vouch(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    /// A certificate and its key for a name, until the end of a year.
+    fn vouch(
+        &self,
+        name: &str,
+        until: i32,
+    ) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = KeyPair::generate().expect("a key");
-        let parameters = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        let mut parameters = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        parameters.not_after = date_time_ymd(until, 12, 31);
         let certificate = parameters.signed_by(&key, &self.issuer).expect("a certificate");
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key of a known form");
         (vec![certificate.der().clone()], key)
@@ -59,7 +67,12 @@ pub(crate) struct Encrypted {
 
 impl Encrypted {
     pub(crate) fn before(server: SocketAddr, authority: &Authority) -> Self {
-        let (chain, key) = authority.vouch();
+        Self::with(server, authority, "localhost", 4000)
+    }
+
+    /// The same with a certificate for another name, or one of another time.
+    pub(crate) fn with(server: SocketAddr, authority: &Authority, name: &str, until: i32) -> Self {
+        let (chain, key) = authority.vouch(name, until);
         let configuration =
             ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
                 .with_safe_default_protocol_versions()

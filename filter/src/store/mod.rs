@@ -6,7 +6,7 @@
 pub(crate) mod part;
 pub(crate) mod rest;
 pub(crate) mod upload;
-pub(crate) mod words;
+pub mod words;
 
 use std::fmt::Write as _;
 
@@ -272,7 +272,8 @@ pub(crate) fn is_own(answer: &Headers) -> bool {
 }
 
 /// Judges the answer to a write. OSS says by a code of its own that the object is there.
-pub(crate) fn judge_write(answer: &CallAnswer) -> Written {
+#[must_use]
+pub fn judge_write(answer: &CallAnswer) -> Written {
     match answer.headers.status() {
         Some(409) if has_code(answer, "FileAlreadyExists") => Written::AlreadyThere,
         status => judge(status),
@@ -280,7 +281,8 @@ pub(crate) fn judge_write(answer: &CallAnswer) -> Written {
 }
 
 /// Whether a store says that it does not know the condition of a write.
-pub(crate) fn knows_no_condition(answer: &CallAnswer) -> bool {
+#[must_use]
+pub fn knows_no_condition(answer: &CallAnswer) -> bool {
     match answer.headers.status() {
         Some(501) => true,
         Some(400) => has_code(answer, "NotImplemented"),

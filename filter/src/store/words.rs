@@ -2,7 +2,7 @@
 
 /// What the words of a store's answer to a write say, whose status says that it is done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Words {
+pub enum Words {
     /// That it is done.
     Done,
     /// That it failed: S3 can begin a 200 before it knows how a completion ends.
@@ -12,7 +12,8 @@ pub(crate) enum Words {
 }
 
 /// What a store says of a PutObject: nothing, where all is well.
-pub(crate) fn on_put(xml: &str) -> Words {
+#[must_use]
+pub fn on_put(xml: &str) -> Words {
     match root(xml) {
         Some("Error") => Words::Failed,
         Some(_) | None => Words::Done,
@@ -21,7 +22,8 @@ pub(crate) fn on_put(xml: &str) -> Words {
 
 /// What a store says of a CompleteMultipartUpload: that it is done is a document of its own, with
 /// the ETag of the object.
-pub(crate) fn on_completion(xml: &str) -> Words {
+#[must_use]
+pub fn on_completion(xml: &str) -> Words {
     match root(xml) {
         Some("Error") => Words::Failed,
         Some("CompleteMultipartUploadResult") if has_etag(xml) => Words::Done,

@@ -6,6 +6,7 @@ mod admin;
 mod check;
 mod convert;
 mod demo;
+mod doctor;
 mod envoy;
 mod explain;
 mod failure;
@@ -45,6 +46,7 @@ enum Command {
     Check(check::Arguments),
     Convert(convert::Arguments),
     Demo(demo::Arguments),
+    Doctor(doctor::Arguments),
     Envoy(envoy::Arguments),
     Explain(explain::Arguments),
     Filter(filter::Arguments),
@@ -67,6 +69,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
+        Command::Doctor(arguments) => on_runtime(doctor::run(arguments)),
         Command::Envoy(arguments) => envoy::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Filter(arguments) => filter::run(&arguments),

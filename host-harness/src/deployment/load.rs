@@ -17,12 +17,13 @@ use back_to_origin::rule::RuleSet;
 use super::code::Code;
 use super::mirror_auth::{self, Signers};
 use super::node::{Kind, Node, SyntaxError};
+use super::places::Places;
 use super::secrets;
 use super::section::Reading;
 use super::value::{Addressing, At, ConditionalWrites, DataPath, Reads, Value};
 use super::{Api, Bucket, Credentials, Deployment, Limits};
 use crate::diagnostics::{self, Document, Problem, Report, Weight};
-use crate::rule_file::{self, Asks, Home, Surroundings};
+use crate::rule_file::{self, Asks, Home, OriginAt, Surroundings};
 use crate::secrecy::Hidden;
 
 /// The smallest part of an upload, but for the last (S3: EntityTooSmall).
@@ -37,6 +38,10 @@ pub struct Loaded {
     pub rules: Vec<Rules>,
     /// What deserves a look but refuses nothing.
     pub warnings: Vec<Report>,
+    /// The file, without its secrets.
+    pub document: Document,
+    /// Where its buckets' fields stand in it.
+    pub places: Places,
 }
 
 /// The rules of one bucket.
@@ -54,6 +59,10 @@ pub struct Rules {
     pub set: RuleSet,
     /// What is worth a word to whoever has them checked.
     pub notes: Option<Report>,
+    /// The rule file, without its secrets.
+    pub document: Document,
+    /// Where the URLs of its Mirror rules stand in it.
+    pub places: Vec<OriginAt>,
 }
 
 /// Without what the rules say: a header that they set may be a secret.
@@ -193,8 +202,10 @@ fn parse_with(
         || reports.iter().any(|report| report.count(Weight::Error) > 0);
     match deployment {
         Some(deployment) if !refused => {
+            let shown = masked(&document, &reading.hidden);
             reports.splice(0..0, own_report(&document, reading));
-            Ok(Loaded { deployment, rules, warnings: reports })
+            let places = Places::of(&root);
+            Ok(Loaded { deployment, rules, warnings: reports, document: shown, places })
         }
         Some(_) | None => {
             reports.splice(0..0, own_report(&document, reading));
@@ -392,6 +403,7 @@ fn read_rules(
     let shown = path.display().to_string();
     let file = rule_file::read_in(&shown, &bytes, None, &surroundings(bucket, deployment));
     let notes = file.noted();
+    let (document, places) = (file.report.document.clone(), file.origins);
     if !file.report.problems.is_empty() && !reports.contains(&file.report) {
         reports.push(file.report);
     }
@@ -401,7 +413,7 @@ fn read_rules(
     // The same rules, with the names of those who sign in them.
     let set = RuleSet::from_json(json.to_string().as_bytes()).rules?;
     let origins = set.servers().collect();
-    Some(Rules { path, json, origins, signers, set, notes })
+    Some(Rules { path, json, origins, signers, set, notes, document, places })
 }
 
 fn unreadable(path: &Path, span: &Range<usize>, error: &io::Error, reading: &mut Reading<'_>) {

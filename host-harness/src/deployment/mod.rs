@@ -8,6 +8,7 @@ mod credentials;
 mod load;
 mod mirror_auth;
 mod node;
+mod places;
 mod plan;
 mod reference;
 mod secrets;
@@ -23,9 +24,11 @@ use std::time::Duration;
 
 pub use credentials::{Credentials, Environment, Inline};
 pub use load::{LoadError, Loaded, RuleSource, Rules, load, load_with, parse};
+pub use places::Places;
 pub use plan::{Plan, again};
 pub use reference::reference;
 use section::section;
+pub(crate) use value::parse_duration;
 pub use value::{
     Addressing, At, BucketName, ConditionalWrites, DataPath, Domain, Protocol, Reads, Region,
     Variable, Wait,

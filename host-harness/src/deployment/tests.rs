@@ -60,7 +60,7 @@ buckets:
 
 #[test]
 fn a_small_file_has_every_default() {
-    let Loaded { deployment, rules, warnings } = loaded(SMALL);
+    let Loaded { deployment, rules, warnings, .. } = loaded(SMALL);
     assert_eq!(deployment.listen.to_string(), "127.0.0.1:8080");
     assert!(deployment.admin.is_none() && deployment.domain.is_none());
     assert_eq!(Some(deployment.workers), std::thread::available_parallelism().ok());

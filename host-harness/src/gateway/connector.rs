@@ -40,16 +40,28 @@ impl fmt::Display for Inside {
 
 impl Error for Inside {}
 
+/// A name leads nowhere.
+#[derive(Debug)]
+pub(crate) struct Unresolved(Failure);
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Unresolved {}
+
 /// Makes connections, plain and encrypted.
 #[derive(Clone)]
-pub(super) struct Connector<R = GaiResolver> {
+pub(crate) struct Connector<R = GaiResolver> {
     inner: HttpsConnector<HttpConnector<Resolver<R>>>,
     limit: Duration,
     reach: Reach,
 }
 
 impl Connector {
-    pub(super) fn new(trust: ClientConfig, limit: Duration, reach: Reach) -> Self {
+    pub(crate) fn new(trust: ClientConfig, limit: Duration, reach: Reach) -> Self {
         Self::by(GaiResolver::new(), trust, limit, reach)
     }
 }
@@ -103,7 +115,7 @@ impl Reach {
 
 /// Finds the addresses of a name, and leaves out those that may not be connected to.
 #[derive(Clone)]
-pub(super) struct Resolver<R> {
+pub(crate) struct Resolver<R> {
     names: R,
     reach: Reach,
 }
@@ -125,7 +137,8 @@ where
         let reach = self.reach;
         let found = self.names.call(name);
         Box::pin(async move {
-            let found: Vec<_> = found.await.map_err(Into::into)?.collect();
+            let found = found.await.map_err(|error| Unresolved(error.into()))?;
+            let found: Vec<_> = found.collect();
             let outside = found.iter().filter(|address| reach.has(address.ip()));
             let outside: Vec<_> = outside.copied().collect();
             // A name that leads nowhere is another failure.
@@ -138,7 +151,7 @@ where
 }
 
 /// Whether that is why there is no connection.
-pub(super) fn is_inside(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn is_inside(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.is::<Inside>() {

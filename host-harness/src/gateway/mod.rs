@@ -39,14 +39,16 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::admin::Pages;
+pub(crate) use self::connector::{Connector, Unresolved, is_inside};
 use self::guard::Guards;
 pub use self::settings::{
     Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Protocol, Reach, Reads,
     Routes, Scheme, Secret, Settings, Timeouts,
 };
 pub(crate) use self::settings::{HOST_OF_HTTP_1_0, bounds};
-pub(crate) use self::signing::without_signature;
+pub(crate) use self::signing::{Payload, sign_request, without_signature};
 use self::upstream::Upstreams;
+pub(crate) use self::upstream::{is_framed, trust as client_trust};
 use self::worker::{Change, Handle, Order, Worker};
 use crate::host::{Plugin, PluginError, PluginParts, Shared, try_configuration};
 

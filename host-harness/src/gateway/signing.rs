@@ -25,7 +25,7 @@ const CANONICAL: &AsciiSet =
 
 /// What of a request's body its signature covers.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Payload<'b> {
+pub(crate) enum Payload<'b> {
     /// All of it.
     Known(&'b [u8]),
     /// Nothing: it is not there yet.
@@ -37,7 +37,7 @@ const SIGNED_FIELDS: [&str; 3] = ["x-amz-content-sha256", "x-amz-date", "x-amz-s
 
 /// The request has a host or a target no signature can be made over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct CannotSign;
+pub(crate) struct CannotSign;
 
 /// Takes the client's own signature off a request.
 pub(super) fn remove_signature<B>(request: &mut Request<B>) {
@@ -72,7 +72,7 @@ fn canonical(target: &str) -> String {
 }
 
 /// Signs a request that carries its Host.
-pub(super) fn sign_request<B>(
+pub(crate) fn sign_request<B>(
     request: &mut Request<B>,
     payload: Payload<'_>,
     credentials: &Credentials,

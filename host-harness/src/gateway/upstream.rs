@@ -84,7 +84,7 @@ impl Known {
 
 /// The certificates to trust, of a file or of the system; only where they are needed, as they are
 /// read from disk.
-pub(super) fn trust(clusters: &[Cluster], file: Option<&Path>) -> std::io::Result<ClientConfig> {
+pub(crate) fn trust(clusters: &[Cluster], file: Option<&Path>) -> std::io::Result<ClientConfig> {
     let provider = rustls::crypto::ring::default_provider();
     let builder = ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
@@ -274,7 +274,7 @@ fn failure(error: &hyper_util::client::legacy::Error) -> Failure {
 /// and a response in another one would seem to end with its connection. One that says of its length
 /// two things is refused as Envoy refuses it: whoever reads it differently sees another end (RFC 9112,
 /// section 6.3).
-pub(super) fn is_framed<B>(response: &Response<B>) -> bool {
+pub(crate) fn is_framed<B>(response: &Response<B>) -> bool {
     let mut codings = response.headers().get_all(TRANSFER_ENCODING).iter();
     let mut lengths = response.headers().get_all(CONTENT_LENGTH).iter();
     let (coding, length) = (codings.next(), lengths.next());

@@ -30,7 +30,7 @@ use back_to_origin::rule::RuleSet;
 use code::Code;
 pub use dialect::Dialect;
 pub(crate) use lint::origin::inside;
-pub use lint::{Asks, Home, Surroundings};
+pub use lint::{Asks, Home, OriginAt, Surroundings};
 pub(crate) use mirror_auth::MASK;
 pub use reference::reference;
 pub use schema::schema;
@@ -65,6 +65,8 @@ pub struct RuleFile {
     pub report: Report,
     /// What is taken as it stands, and worth a word to whoever has the file checked.
     pub notes: Vec<Problem>,
+    /// Where the URLs of its Mirror rules stand, rule by rule in the order they are tried.
+    pub origins: Vec<OriginAt>,
 }
 
 impl RuleFile {
@@ -116,6 +118,7 @@ pub fn read_in(
             rules: None,
             report,
             notes: Vec::new(),
+            origins: Vec::new(),
         };
     };
     if format == Some(Format::Json) {
@@ -159,6 +162,7 @@ pub fn read_in(
     problems.truncate(MAX_PROBLEMS);
     hidden.keep_from(&mut problems, secrets::known());
     let notes = lint::notes(&root);
+    let origins = lint::origins(&root);
     RuleFile {
         format,
         dialect: Some(dialect),
@@ -166,6 +170,7 @@ pub fn read_in(
         rules: checked.rules.filter(|_| !is_refused),
         report: Report::new(document, problems),
         notes,
+        origins,
     }
 }
 

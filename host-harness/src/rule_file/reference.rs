@@ -8,7 +8,7 @@ use back_to_origin::rule::element::{self, Kind};
 
 use super::code::Code;
 use super::vocabulary::{Content, Element, Page, REDIRECT, Shape, State, WEBSITE, state};
-use crate::deployment;
+use crate::{deployment, doctor};
 
 /// `envoy/RULES.md`.
 #[must_use]
@@ -33,15 +33,15 @@ pub fn reference() -> String {
          true* may stand there as long as it is off.\n",
     );
     describe("WebsiteConfiguration", WEBSITE, State::Honoured, &mut page);
-    page.push_str("\n## Findings\n\nEvery code that `b2o check` can print.\n\n");
+    page.push_str("\n## Findings\n\nEvery code that `b2o check` can print, and those of `b2o doctor`, which asks the servers.\n\n");
     page.push_str("| Code | Meaning |\n|---|---|\n");
     let of_filter = finding::Code::ALL.iter().map(|code| (code.as_str(), code.description()));
     let of_files = Code::ALL.iter().map(|code| (code.as_str(), code.description()));
     let deployment = deployment::code::Code::ALL.iter();
     let of_deployments = deployment.map(|code| (code.as_str(), code.description()));
-    for (code, meaning) in
-        of_filter.chain(of_files).chain(of_deployments).collect::<BTreeMap<_, _>>()
-    {
+    let of_doctor = doctor::Code::ALL.iter().map(|code| (code.as_str(), code.description()));
+    let all = of_filter.chain(of_files).chain(of_deployments).chain(of_doctor);
+    for (code, meaning) in all.collect::<BTreeMap<_, _>>() {
         // Writing into a string cannot fail.
         let _ = writeln!(page, "| `{code}` | {} |", meaning.trim());
     }
@@ -159,7 +159,8 @@ mod tests {
         let of_filter = finding::Code::ALL.iter().map(|code| code.as_str());
         let of_files = Code::ALL.iter().map(|code| code.as_str());
         let of_deployments = deployment::code::Code::ALL.iter().map(|code| code.as_str());
-        for code in of_filter.chain(of_files).chain(of_deployments) {
+        let of_doctor = doctor::Code::ALL.iter().map(|code| code.as_str());
+        for code in of_filter.chain(of_files).chain(of_deployments).chain(of_doctor) {
             assert_eq!(page.matches(&format!("\n| `{code}` |")).count(), 1, "{code}");
         }
         let rows = page.split("## Findings").nth(1).unwrap().matches("\n| `").count();

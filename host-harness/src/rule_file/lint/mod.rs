@@ -14,6 +14,7 @@ mod rule;
 mod turn;
 
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use super::tree::Node;
 use crate::diagnostics::{Problem, Weight};
@@ -89,6 +90,33 @@ pub(super) fn notes(root: &Node) -> Vec<Problem> {
     let rules = Rule::all(root);
     let heads = rules.iter().filter_map(note::without_head);
     heads.chain(rules.iter().filter_map(note::varies_by_client)).collect()
+}
+
+/// A URL of a Mirror rule, and where it stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OriginAt {
+    /// The rule's number.
+    pub rule: i64,
+    /// The URL, normalised.
+    pub url: String,
+    /// Where it stands, in bytes.
+    pub span: Range<usize>,
+    /// The same as a JSON pointer.
+    pub pointer: String,
+}
+
+/// Every URL that the Mirror rules of a file ask.
+pub(super) fn origins(root: &Node) -> Vec<OriginAt> {
+    let mut places = Vec::new();
+    for rule in Rule::all(root) {
+        places.extend(origin::origins(&rule).into_iter().map(|origin| OriginAt {
+            rule: rule.number,
+            url: origin.url.into(),
+            span: origin.node.span.clone(),
+            pointer: origin.pointer,
+        }));
+    }
+    places
 }
 
 #[cfg(test)]
