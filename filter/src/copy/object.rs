@@ -9,7 +9,7 @@ use crate::origin::{Health, Route};
 use crate::reason::NotStored;
 use crate::report::Outcome;
 use crate::store::part::Parts;
-use crate::store::upload::{Flow, Upload};
+use crate::store::upload::{Flow, Late, Upload};
 use crate::store::{self, Written};
 use crate::time::Moment;
 
@@ -191,6 +191,16 @@ impl Copied {
             self.flow = Flow::Lost(why);
         }
         self.parts.give_up();
+    }
+
+    /// Lets go of its bytes before they are sent, or sent again.
+    pub(super) fn give_way(&mut self, late: Late) {
+        self.has_failed = true;
+        if self.upload.give_up_writing(NotStored::NoMemory, late) {
+            self.parts.let_go();
+        } else {
+            self.lose(NotStored::NoMemory);
+        }
     }
 
     /// Whether a request to the store is not its first attempt.
