@@ -483,11 +483,7 @@ impl Upload {
 
     /// It will not be written once more, and this is why. True where it may have been written: then
     /// the bucket is looked at.
-    pub(crate) fn give_up_writing(
-        &mut self,
-        why: NotStored,
-        late: Late,
-    ) -> bool {
+    pub(crate) fn give_up_writing(&mut self, why: NotStored, late: Late) -> bool {
         let is_doubtful = matches!(self, Self::Putting(attempt) if attempt.is_doubtful());
         if is_doubtful {
             *self = Self::look(None, why, late.now, late.patience);

@@ -108,7 +108,10 @@ async fn empty_bodies_stay_empty() {
 const BROKEN: [(&str, &str); 5] = [
     ("HTTP/1.1 200 OK\r\netag: e\r\ntransfer-encoding: chunked\r\n\r\n", ""),
     ("HTTP/1.1 200 OK\r\netag: e\r\ntransfer-encoding: chunked\r\n\r\nno size\r\n", ""),
-    ("HTTP/1.1 200 OK\r\netag: e\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nno size\r\n", "abc"),
+    (
+        "HTTP/1.1 200 OK\r\netag: e\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nno size\r\n",
+        "abc",
+    ),
     ("HTTP/1.1 200 OK\r\netag: e\r\ncontent-length: 9\r\n\r\n", ""),
     ("HTTP/1.1 200 OK\r\netag: e\r\ncontent-length: 9\r\n\r\nabc", "abc"),
 ];
