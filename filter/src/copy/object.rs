@@ -5,6 +5,7 @@ use super::plan::Plan;
 use crate::account::Booking;
 use crate::host::{CallAnswer, CallId, Turn};
 use crate::http::headers::Headers;
+use crate::metric::Metric;
 use crate::origin::{Health, Route};
 use crate::reason::NotStored;
 use crate::report::Outcome;
@@ -100,7 +101,7 @@ impl Copied {
         answer: CallAnswer,
         booked: Option<&mut Booking>,
         health: &mut Health,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
     ) -> Option<NotStored> {
         if self.flow != Flow::Backfilling {
             return None;
@@ -110,6 +111,12 @@ impl Copied {
         let fetched = backfill.on_answer(answer, booked, parts, headers, health, turn);
         let origin = backfill.origin();
         (self.plan.url, self.plan.tag) = (origin.url(), origin.tag());
+        let names = backfill.take_unkept();
+        if !names.is_empty() {
+            let outcome = Outcome::Unkept { url: &self.plan.url, names: &names };
+            turn.log(self.plan.report.line(&outcome));
+            turn.count(Metric::HeadersUnkept);
+        }
         match fetched {
             Fetched::More => None,
             Fetched::Lost(why) => Some(why),
