@@ -131,12 +131,16 @@ fn many_uploads_that_a_store_is_slow_to_create_harm_nobody() {
 #[test]
 fn clients_by_callouts_do_not_wait_for_a_store_that_hangs() {
     for host in [Host::Harness, Host::Envoy] {
-        let object = pattern(3, 8_000_000);
+        let object = pattern(3, 800_000);
         let served = object.clone();
         let origin = Server::start(move |asked| Reply::object(asked, HEADERS, &served));
         let store = hanging(is_put);
         let mut setup = setup(store.address(), &origin, None);
         setup.path = Path::Callout;
+        // A tenth of what is usual, for objects of a tenth of 8 MB: it is their room that is short.
+        setup.limits = Some(json!({ "memory_bytes": 6_400_000, "object_bytes": 3_200_000 }));
+        // A busy machine is none of their reasons to give up, nor the store's to be heard of.
+        setup.timeouts = Some(json!({ "origin_ms": 100_000, "store_ms": 200_000 }));
         let gateway = Gateway::start(host, &setup);
         std::thread::scope(|scope| {
             for key in 0..32 {
