@@ -8,8 +8,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use back_to_origin::configuration::Configuration;
+use back_to_origin::decision::{Decision, Exchange};
 use back_to_origin::engine::Engine;
-use back_to_origin::host::{CallAnswer, CallId, Effect};
+use back_to_origin::host::{CallAnswer, CallId, Effect, StreamId};
 use back_to_origin::http::headers::Headers;
 use back_to_origin::matching::Source;
 use back_to_origin::miss_route;
@@ -153,5 +154,95 @@ fn a_tick(bencher: Bencher<'_, '_>, waiting: usize) {
     bencher.bench_local(|| {
         let effects = bench.engine.on_tick(NOW);
         bench.take(effects);
+    });
+}
+
+/// The same by callouts, where each object waits whole for its store, and for clients that do not read.
+const BY_CALLOUTS: &str = r#"{
+    "buckets": [{"name": "b", "store": {"cluster": "s", "authority": "s"}, "RoutingRules": [
+        {"RuleNumber": 1, "Condition": {"HttpErrorCodeReturnedEquals": 404},
+         "Redirect": {"RedirectType": "Mirror", "MirrorURL": "http://o/"}}]}],
+    "origins": {"http://o": "o"}, "limits": {"memory_bytes": 536870912, "object_bytes": 100000}
+}"#;
+
+/// More of these are answered than memory in the host allows for.
+const HELD: usize = 20_000;
+
+struct Held {
+    engine: Engine,
+    configuration: Rc<Configuration>,
+    last: u32,
+}
+
+impl Held {
+    fn new(waiting: usize) -> Self {
+        let configuration = Configuration::from_json(BY_CALLOUTS.as_bytes());
+        let configuration = Rc::new(configuration.expect("nothing is wrong with it"));
+        let engine = Engine::new(Rc::clone(&configuration));
+        let mut held = Self { engine, configuration, last: 0 };
+        for _ in 0..waiting {
+            held.miss(HELD);
+        }
+        held
+    }
+
+    fn take(&mut self, effects: Vec<Effect>, bytes: usize) {
+        for effect in effects {
+            let effects = match effect {
+                Effect::Call(id, call) if call.cluster == "o" => {
+                    self.engine.wants_body(id, bytes as u64);
+                    let took = ("x-envoy-upstream-service-time", "1");
+                    let framing = (miss_route::FRAMING, "HTTP/2 -");
+                    let headers = Headers::from_pairs([(":status", "200"), took, framing]);
+                    let answer =
+                        CallAnswer { headers, body_bytes: bytes as u64, body: vec![7; bytes] };
+                    self.engine.on_call_answer(id, answer, NOW)
+                }
+                Effect::Wake => self.engine.on_wake(NOW),
+                Effect::Answer(..) | Effect::Call(..) | Effect::Claim(_) | Effect::Count(_) => {
+                    continue;
+                }
+                Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => continue,
+                Effect::Resume(_) | Effect::Tick(_) => continue,
+            };
+            self.take(effects, bytes);
+        }
+    }
+
+    /// A whole miss; its client does not read.
+    fn miss(&mut self, bytes: usize) -> StreamId {
+        self.last += 1;
+        let path = format!("/b/{}", self.last);
+        let asked =
+            [(":method", "GET"), (":scheme", "http"), (":authority", "g"), (":path", &path)];
+        let mut exchange = Exchange::new(Headers::from_pairs(asked), self.engine.sequence());
+        let answer = Headers::from_pairs([(":status", "404")]);
+        let decision = exchange.on_answer(&self.configuration, &answer, || Source::Bucket);
+        let Decision::Mirror(miss) = decision else { panic!("it is to be mirrored") };
+        let stream = StreamId(self.last);
+        let effects = self.engine.on_miss(stream, *miss);
+        self.take(effects, bytes);
+        stream
+    }
+}
+
+/// A miss by callouts, from its beginning to its client's end.
+#[divan::bench(args = [10, 1_000, 10_000])]
+fn a_miss_by_callouts(bencher: Bencher<'_, '_>, waiting: usize) {
+    let mut held = Held::new(waiting);
+    bencher.bench_local(|| {
+        let stream = held.miss(10);
+        let effects = held.engine.on_stream_end(stream);
+        held.take(effects, 10);
+    });
+}
+
+/// Time that passes, by callouts.
+#[divan::bench(args = [10, 1_000, 10_000])]
+fn a_tick_by_callouts(bencher: Bencher<'_, '_>, waiting: usize) {
+    let mut held = Held::new(waiting);
+    bencher.bench_local(|| {
+        let effects = held.engine.on_tick(NOW);
+        held.take(effects, 10);
     });
 }

@@ -33,6 +33,10 @@ pub struct Account(Rc<Sums>);
 struct Sums {
     limit: Usage,
     used: Cell<Usage>,
+    /// What of it is there for bodies on their way to the store, and how much that may be, where one
+    /// alone is no more.
+    bodies: Cell<usize>,
+    most_bodies: usize,
     /// The range that is fetched beside a part; `None` where memory is too short for both, and a
     /// range is a part.
     range: Option<usize>,
@@ -85,6 +89,12 @@ impl Account {
             DataPath::Streaming => third.max(part.min(memory / 2)),
         };
         let limit = Usage { here: memory.saturating_sub(there), there };
+        // A host keeps a body for as long as its store likes. A client that waits for a callout needs
+        // room there for two answers, the origin's and its own; one that streams needs none.
+        let most_bodies = match path {
+            DataPath::Callout => there / 2,
+            DataPath::Streaming => there,
+        };
         // A range of an object that is new, one of a part that begins beside that part, and one of
         // a part that has begun.
         let range = (part / 4).min(RANGE);
@@ -94,6 +104,8 @@ impl Account {
             limit,
             range,
             used: Cell::default(),
+            bodies: Cell::default(),
+            most_bodies,
             claimed: Cell::default(),
             refused: Cell::default(),
             relieved: Cell::default(),
@@ -163,7 +175,7 @@ impl Account {
     /// Whether so much can be had now.
     pub(crate) fn has_room(&self, here: usize, there: usize, taker: Taker) -> bool {
         let left = self.left();
-        // A body is here already, and nothing is kept from it there.
+        // An answer to a client is here already, and nothing is kept from it there.
         if here == 0 {
             return there <= left.there;
         }
@@ -179,8 +191,26 @@ impl Account {
 
     /// Takes memory, where there is so much.
     pub(crate) fn book(&self, here: usize, there: usize, taker: Taker) -> Option<Booking> {
-        let mut booking = Booking { account: self.clone(), size: Usage::default() };
+        let mut booking = self.empty();
         booking.grow(here, there, taker).then_some(booking)
+    }
+
+    /// Whether another body may be on its way to the store, as far as others leave it room.
+    pub(crate) fn may_send(&self, bytes: usize) -> bool {
+        let under_way = self.0.bodies.get();
+        under_way == 0 || under_way.saturating_add(bytes) <= self.0.most_bodies
+    }
+
+    /// Takes memory there for a body.
+    fn book_body(&self, bytes: usize) -> Option<Booking> {
+        if !self.may_send(bytes) {
+            self.await_room();
+            return None;
+        }
+        let mut booking = self.book(0, bytes, Taker::InTurn)?;
+        booking.is_body = true;
+        self.0.bodies.set(self.0.bodies.get().saturating_add(bytes));
+        Some(booking)
     }
 
     /// Somebody waits for room: whoever gives some back is to tell.
@@ -206,7 +236,12 @@ impl Account {
     }
 
     fn empty(&self) -> Booking {
-        Booking { account: self.clone(), size: Usage::default() }
+        self.of(Usage::default())
+    }
+
+    /// What has been booked already.
+    fn of(&self, size: Usage) -> Booking {
+        Booking { account: self.clone(), size, is_body: false }
     }
 
     /// Keeps bytes, where there is room for them.
@@ -229,6 +264,8 @@ impl Account {
 pub(crate) struct Booking {
     account: Account,
     size: Usage,
+    /// Whether it is for a body on its way to the store.
+    is_body: bool,
 }
 
 impl Booking {
@@ -258,6 +295,9 @@ impl Booking {
         self.size.here -= here;
         self.size.there -= there;
         let sums = &self.account.0;
+        if self.is_body {
+            sums.bodies.set(sums.bodies.get().saturating_sub(there));
+        }
         let used = sums.used.get();
         sums.used.set(Usage {
             here: used.here.saturating_sub(here),
@@ -282,13 +322,13 @@ impl Booking {
     /// Splits off all of it, as long as its owner is borrowed by others.
     pub(crate) fn take(&mut self) -> Self {
         let size = std::mem::take(&mut self.size);
-        Self { account: self.account.clone(), size }
+        self.account.of(size)
     }
 
     /// Splits off what is booked here.
     pub(crate) fn split_here(&mut self) -> Self {
         let here = std::mem::take(&mut self.size.here);
-        Self { account: self.account.clone(), size: Usage { here, there: 0 } }
+        self.account.of(Usage { here, there: 0 })
     }
 }
 
@@ -383,7 +423,7 @@ impl Piece {
 
     /// The body of a request, of which the host holds another copy until the request is answered.
     pub(crate) fn to_body(&self) -> Option<Body> {
-        let booking = self.held.booking.account.book(0, self.len(), Taker::InTurn)?;
+        let booking = self.held.booking.account.book_body(self.len())?;
         Some(Body { piece: self.clone(), there: Rc::new(booking) })
     }
 }

@@ -17,6 +17,7 @@ use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::{Health, Next, Route, Verdict};
+use crate::store::upload::Late;
 use crate::time::Moment;
 
 /// The engine of one VM.
@@ -149,13 +150,14 @@ impl Engine {
     /// Whether the body of an answer is to be read out of the host: all of it, or nothing. Where it
     /// is, there is memory for it.
     pub fn wants_body(&mut self, call: CallId, body_bytes: u64) -> bool {
-        let Self { callouts, calls, copies, configuration, .. } = self;
+        let Self { callouts, calls, copies, configuration, latest, .. } = self;
         let booked = calls.answer(call);
         let object_bytes = configuration.limits.object_bytes;
         if copies.has(call) {
             return copies.wants_body(call, body_bytes, object_bytes, booked);
         }
-        callouts.wants_body(call, body_bytes, object_bytes, booked)
+        let late = Late { now: *latest, patience: configuration.timeouts.store };
+        callouts.wants_body(call, body_bytes, object_bytes, booked, copies, late)
     }
 
     /// A callout has been answered, or has failed in the host.

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::pattern;
 use super::promises::{HEADERS, everywhere, setup};
 use crate::support::client::{connect, get, request};
-use crate::support::gateway::{Gateway, HOSTS};
+use crate::support::gateway::{Gateway, HOSTS, Host, Path};
 use crate::support::server::{Reply, Server};
 use crate::support::store::{Store, error};
 use crate::support::wait::until;
@@ -124,6 +124,44 @@ fn many_objects_before_a_store_that_hangs_harm_nobody() {
 #[test]
 fn many_uploads_that_a_store_is_slow_to_create_harm_nobody() {
     bystander_is_whole(9_000_000, 60, None, is_creation);
+}
+
+/// By callouts an object is held whole until its store has taken it: whoever comes later must not wait
+/// for that.
+#[test]
+fn clients_by_callouts_do_not_wait_for_a_store_that_hangs() {
+    for host in [Host::Harness, Host::Envoy] {
+        let object = pattern(3, 800_000);
+        let served = object.clone();
+        let origin = Server::start(move |asked| Reply::object(asked, HEADERS, &served));
+        let store = hanging(is_put);
+        let mut setup = setup(store.address(), &origin, None);
+        setup.path = Path::Callout;
+        // A tenth of what is usual, for objects of a tenth of 8 MB: it is their room that is short.
+        setup.limits = Some(json!({ "memory_bytes": 6_400_000, "object_bytes": 3_200_000 }));
+        // A busy machine is none of their reasons to give up, nor the store's to be heard of.
+        setup.timeouts = Some(json!({ "origin_ms": 100_000, "store_ms": 200_000 }));
+        let gateway = Gateway::start(host, &setup);
+        std::thread::scope(|scope| {
+            for key in 0..32 {
+                let (address, object) = (gateway.address, &object);
+                scope.spawn(move || {
+                    let answer = get(address, format!("/examplebucket/hung/{key}"));
+                    let found = (answer.status, answer.body.len());
+                    assert!(found.0 == 200 && answer.body == *object, "{host:?} {key}: {found:?}");
+                });
+            }
+        });
+        let told = "not stored: too much is waiting to be stored already";
+        let given_way = until(format!("{host:?}: most have given way"), || {
+            let count = gateway.lines().iter().filter(|line| line.contains(told)).count();
+            (count > 16).then_some(count as u64)
+        });
+        until(format!("{host:?}: they are counted"), || {
+            (gateway.counters().get("not_stored") >= Some(&given_way)).then_some(())
+        });
+        assert_eq!(gateway.vm_failures(), Vec::<String>::new(), "{host:?}");
+    }
 }
 
 #[test]

@@ -1,20 +1,23 @@
 //! Delivering: one object in memory until all who waited have it, and its copy has ended.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::deliveries::DeliveryId;
 use super::fetch::{Fetch, Wanted};
 use super::{ANSWERS_PER_TURN, Callouts, Parts, Waiter};
 use crate::account::Taker;
 use crate::copy::{Copies, CopyId, Ended, Plan};
 use crate::digest::Check;
-use crate::host::Turn;
+use crate::host::{StreamId, Turn};
 use crate::metric::Metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::Verdict;
 use crate::reason::NotStored;
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
+use crate::store::upload::Late;
 use crate::time::Moment;
 
 /// How long an object stays for requests that the bucket answered before it was stored. They are
@@ -25,9 +28,12 @@ const LINGER: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Delivery {
     /// The miss it was fetched for.
-    miss: Miss,
-    object: Rc<Object>,
-    pub(super) waiters: Vec<Waiter>,
+    pub(super) miss: Miss,
+    /// The object, unless it has given way to others.
+    object: Option<Rc<Object>>,
+    url: String,
+    bytes: u64,
+    pub(super) waiters: VecDeque<Waiter>,
     since: Moment,
     /// What the first client got, once it is known.
     first_client: FirstClient,
@@ -74,43 +80,43 @@ impl Delivery {
         in_time && self.miss.is_same_object(miss)
     }
 
-    /// Whether nobody needs it any more.
-    pub(super) fn is_over(&self, now: Moment) -> bool {
+    /// Its copy, while it is under way.
+    pub(super) const fn copy(&self) -> Option<CopyId> {
         match self.state {
-            State::Settled { until, .. } => {
-                self.waiters.is_empty()
-                    && self.first_client == FirstClient::Reported
-                    && now >= until
-            }
-            State::Copied(_) => false,
+            State::Copied(copy) => Some(copy),
+            State::Settled { .. } => None,
         }
     }
 
-    /// Whether it only stays for requests that may not come.
-    pub(super) fn is_spare(&self) -> bool {
-        matches!(self.state, State::Settled { .. }) && self.waiters.is_empty()
+    /// Until when it stays, where that is only for requests that may not come.
+    pub(super) fn spare_until(&self) -> Option<Moment> {
+        let is_spare = self.waiters.is_empty() && self.first_client == FirstClient::Reported;
+        match self.state {
+            State::Settled { until, .. } => is_spare.then_some(until),
+            State::Copied(_) => None,
+        }
     }
 
     #[cfg(test)]
     pub(super) fn held(&self, found: &mut std::collections::BTreeMap<usize, usize>) {
-        let body = &self.object.body;
-        found.insert(Rc::as_ptr(body) as usize, body.capacity());
+        let Some(object) = &self.object else { return };
+        found.insert(Rc::as_ptr(&object.body) as usize, object.body.capacity());
     }
+}
 
-    /// What is to be copied.
-    fn plan(&self) -> Plan {
-        Plan {
-            bucket: self.miss.request.bucket.clone(),
-            key: self.miss.request.key.clone(),
-            headers: self.object.stored.clone(),
-            tag: self.object.tag.clone(),
-            url: self.object.url.clone(),
-            length: Some(self.object.body.len() as u64),
-            validator: None,
-            check: Check::default(),
-            client: None,
-            report: self.miss.report.clone(),
-        }
+/// What is to be copied for a miss.
+fn plan(miss: &Miss, object: &Object) -> Plan {
+    Plan {
+        bucket: miss.request.bucket.clone(),
+        key: miss.request.key.clone(),
+        headers: object.stored.clone(),
+        tag: object.tag.clone(),
+        url: object.url.clone(),
+        length: Some(object.body.len() as u64),
+        validator: None,
+        check: Check::default(),
+        client: None,
+        report: miss.report.clone(),
     }
 }
 
@@ -130,32 +136,44 @@ impl Callouts {
             None if waiters.iter().any(|waiter| waiter.first) => FirstClient::Waiting,
             None => FirstClient::Left,
         };
-        let since = turn.now;
-        let state = self.settled(storable, turn.now);
-        let mut delivery = Delivery { miss, object, waiters, since, first_client, state };
         let begun = storable.and_then(|()| {
-            let body = Rc::clone(&delivery.object.body);
-            parts.copies.begin_whole(delivery.plan(), route, body, turn.now)
+            let body = Rc::clone(&object.body);
+            parts.copies.begin_whole(plan(&miss, &object), route, body, turn.now)
         });
-        delivery.state = match begun {
+        let state = match begun {
             Ok(copy) => State::Copied(copy),
-            Err(why) if why.is_meant() => delivery.state,
             Err(why) => {
-                turn.count(Metric::NotStored);
+                if !why.is_meant() {
+                    turn.count(Metric::NotStored);
+                }
                 self.settled(Err(why), turn.now)
             }
         };
-        self.deliveries.push(delivery);
+        let id = self.deliveries.push(Delivery {
+            miss,
+            url: object.url.clone(),
+            bytes: object.body.len() as u64,
+            object: Some(object),
+            waiters: waiters.into(),
+            since: turn.now,
+            first_client,
+            state,
+        });
+        self.deliveries.change(id, |delivery| report(delivery, turn));
     }
 
     /// Lets go of what is held for nobody, until there is so much room.
     pub(super) fn make_room(&mut self, bytes: usize) {
+        while self.account.left().here < bytes && self.deliveries.let_one_go() {}
+    }
+
+    /// Lets go of what only waits for its store, until there is so much room: a client waits.
+    pub(super) fn make_way(&mut self, bytes: usize, copies: &mut Copies, late: Late) {
         while self.account.left().here < bytes {
-            let spare = self.deliveries.iter().position(|delivery| {
-                delivery.is_spare() && delivery.first_client == FirstClient::Reported
-            });
-            let Some(spare) = spare else { return };
-            drop(self.deliveries.remove(spare));
+            let deliveries = &self.deliveries;
+            let copy = copies.give_way(late, |copy| deliveries.is_answered(copy));
+            let Some(id) = copy.and_then(|copy| self.deliveries.of_copy(copy)) else { return };
+            self.deliveries.change(id, |delivery| delivery.object = None);
         }
     }
 
@@ -166,54 +184,51 @@ impl Callouts {
         }
         for Ended { id, result } in ended {
             let state = self.settled(result, turn.now);
-            let is_it =
-                |known: &&mut Delivery| matches!(known.state, State::Copied(own) if own == id);
-            if let Some(delivery) = self.deliveries.iter_mut().find(is_it) {
-                delivery.state = state;
+            if let Some(own) = self.deliveries.of_copy(id) {
+                self.deliveries.change(own, |delivery| {
+                    delivery.state = state;
+                    report(delivery, turn);
+                });
             }
         }
-        self.tell_settled(turn);
+        self.deliveries.let_go(turn.now);
     }
 
     fn settled(&mut self, result: Result<(), NotStored>, now: Moment) -> State {
-        // What another way brought into the bucket is not this object.
-        let linger = match result {
-            Err(NotStored::AlreadyThere) => Duration::ZERO,
-            Ok(()) | Err(_) => LINGER,
-        };
+        // What the bucket has not got from here answers nobody else.
+        let linger = if result.is_ok() { LINGER } else { Duration::ZERO };
         State::Settled { sequence: self.sequence(), until: now.after(linger), result }
     }
 
     /// Gives the object to as many as one turn and the memory allow, and tells of those settled.
     pub(super) fn answer_waiters(&mut self, turn: &mut Turn<'_>) {
+        for id in std::mem::take(&mut self.left) {
+            self.deliveries.change(id, |delivery| report(delivery, turn));
+        }
         let mut answers = 0;
-        let mut more = false;
-        for at in 0..self.deliveries.len() {
-            while let Some(delivery) = self.deliveries.get(at) {
-                let Some(waiter) = delivery.waiters.first() else { break };
-                let reply = Reply::object(&delivery.object, &waiter.miss.request);
-                let fits = self.may_answer(reply.object_bytes());
-                let Some(delivery) = self.deliveries.get_mut(at) else { break };
-                more |= fits && answers == ANSWERS_PER_TURN;
-                if !fits || answers == ANSWERS_PER_TURN {
-                    break;
-                }
-                let waiter = delivery.waiters.remove(0);
-                answers += 1;
-                turn.count(Metric::Mirrored);
-                if waiter.first {
-                    delivery.first_client = FirstClient::Answered(reply.status);
-                } else {
-                    let line = shared(&waiter.miss, &delivery.object, reply.status);
-                    turn.log(line);
-                }
-                self.answer(waiter.stream, reply, turn);
+        // Behind the first one that finds no room, nobody is asked.
+        while let Some((id, reply)) = self.next_answer() {
+            if !self.may_answer(reply.object_bytes()) {
+                break;
+            }
+            if answers == ANSWERS_PER_TURN {
+                turn.wake();
+                break;
+            }
+            answers += 1;
+            let stream = self.deliveries.change(id, |delivery| give(delivery, &reply, turn));
+            if let Some(stream) = stream.flatten() {
+                self.answer(stream, reply, turn);
             }
         }
-        if more {
-            turn.wake();
-        }
-        self.tell_settled(turn);
+        self.deliveries.let_go(turn.now);
+    }
+
+    /// What the first one gets of those who wait for the oldest object.
+    fn next_answer(&self) -> Option<(DeliveryId, Reply)> {
+        let id = self.deliveries.first_waited_for()?;
+        let Delivery { object, waiters, .. } = self.deliveries.get(id)?;
+        Some((id, Reply::object(object.as_ref()?, &waiters.front()?.miss.request)))
     }
 
     /// Whether the host can hold an answer. It leaves room for the next object, and for one on its
@@ -229,23 +244,22 @@ impl Callouts {
         fits
     }
 
-    fn tell_settled(&mut self, turn: &mut Turn<'_>) {
-        for delivery in &mut self.deliveries {
-            report(delivery, turn);
-        }
-        self.deliveries.retain(|delivery| !delivery.is_over(turn.now));
-    }
-
     /// Those for whom memory was short too long go to the origin themselves.
     pub(super) fn give_up_waiters(&mut self, turn: &mut Turn<'_>) {
         let patience = turn.configuration.timeouts.origin;
         let mut late = Vec::new();
-        for delivery in &mut self.deliveries {
-            if turn.now >= delivery.since.after(patience) {
-                late.append(&mut delivery.waiters);
+        while let Some(id) = self.deliveries.first_waited_for() {
+            let is_late = |known: &Delivery| turn.now >= known.since.after(patience);
+            if !self.deliveries.get(id).is_some_and(is_late) {
+                break;
             }
+            late.extend(self.deliveries.change(id, |delivery| {
+                let waiters = std::mem::take(&mut delivery.waiters);
+                report(delivery, turn);
+                waiters
+            }));
         }
-        for Waiter { stream, miss, .. } in late {
+        for Waiter { stream, miss, .. } in late.into_iter().flatten() {
             let limit = miss.origin.limit(&turn.configuration.limits);
             let verdict = Verdict::TooLarge { limit };
             let reply = turn.conclude(miss.conclude(&miss.origin, &verdict, None));
@@ -254,14 +268,23 @@ impl Callouts {
     }
 }
 
-/// The line on a client that shared another's fetch.
-fn shared(miss: &Miss, object: &Object, status: u16) -> String {
-    miss.report.line(&Outcome::Mirrored {
-        url: &object.url,
-        bytes: Some(object.body.len() as u64),
-        client: Some(status),
-        stored: None,
-    })
+/// The first one of those who wait gets an answer; returns who that is.
+fn give(delivery: &mut Delivery, reply: &Reply, turn: &mut Turn<'_>) -> Option<StreamId> {
+    let waiter = delivery.waiters.pop_front()?;
+    turn.count(Metric::Mirrored);
+    if waiter.first {
+        delivery.first_client = FirstClient::Answered(reply.status);
+    } else {
+        // It has shared another's fetch.
+        turn.log(waiter.miss.report.line(&Outcome::Mirrored {
+            url: &delivery.url,
+            bytes: Some(delivery.bytes),
+            client: Some(reply.status),
+            stored: None,
+        }));
+    }
+    report(delivery, turn);
+    Some(waiter.stream)
 }
 
 /// Tells of the first client's request, once everything about it is known.
@@ -276,8 +299,8 @@ fn report(delivery: &mut Delivery, turn: &mut Turn<'_>) {
     };
     delivery.first_client = FirstClient::Reported;
     turn.log(delivery.miss.report.line(&Outcome::Mirrored {
-        url: &delivery.object.url,
-        bytes: Some(delivery.object.body.len() as u64),
+        url: &delivery.url,
+        bytes: Some(delivery.bytes),
         client,
         stored: Some(result),
     }));

@@ -18,6 +18,7 @@ use crate::reason::{MirrorFailure, NotStored};
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
 use crate::request::Method;
+use crate::store::upload::Late;
 use crate::time::Moment;
 
 /// One object on its way from its origin.
@@ -40,6 +41,10 @@ pub(super) struct Fetch {
 /// How long a cluster is waited for that the host does not know: a host takes new servers and new
 /// rules one after the other, in an order of its own.
 const CLUSTER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a client waits for memory before what only waits for its store gives way: a store that
+/// is well has taken it by then.
+const STORE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A request that has been answered, and is told of when the object is stored.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +99,16 @@ impl Fetch {
         matches!(self.state, State::Queued { .. })
     }
 
+    /// Whether clients have waited for so long that it begins.
+    fn is_late(&self, now: Moment) -> bool {
+        match self.state {
+            State::Queued { since } => {
+                !self.waiters.is_empty() && now >= since.after(STORE_PATIENCE)
+            }
+            State::AskingSize(_) | State::Calling(_) | State::Unknown => false,
+        }
+    }
+
     /// Whether the host did not know its cluster.
     pub(super) const fn is_unknown(&self) -> bool {
         matches!(self.state, State::Unknown)
@@ -142,7 +157,7 @@ impl Callouts {
         while self.fetches.under_way() < limit {
             let Some(at) = self.fetches.next_queued() else { return };
             // Its answer may be as large as those before, and is held twice.
-            let Some(booking) = self.room_for_answer(at) else { return };
+            let Some(booking) = self.room_for_answer(at, parts, turn) else { return };
             if let Some(fetch) = self.fetches.get_mut(at) {
                 fetch.route.begin(turn.now);
                 parts.health.probe_beside(&fetch.route, turn);
@@ -153,12 +168,23 @@ impl Callouts {
     }
 
     /// Memory for the answer to a fetch, after what is held for nobody has made room.
-    fn room_for_answer(&mut self, at: FetchId) -> Option<Booking> {
-        let is_head = self.fetches.get(at).is_some_and(|fetch| fetch.method == Method::Head);
+    fn room_for_answer(
+        &mut self,
+        at: FetchId,
+        parts: &mut Parts<'_>,
+        turn: &Turn<'_>,
+    ) -> Option<Booking> {
+        let fetch = self.fetches.get(at);
+        let is_head = fetch.is_some_and(|fetch| fetch.method == Method::Head);
+        let is_late = fetch.is_some_and(|fetch| fetch.is_late(turn.now));
         let limit = self.account.limit();
         let guess = if is_head { 0 } else { self.guess.bytes };
         let (here, there) = (guess.min(limit.here), guess.min(limit.there));
         self.make_room(here);
+        if is_late && there <= self.account.left().there {
+            let patience = turn.configuration.timeouts.store;
+            self.make_way(here, parts.copies, Late { now: turn.now, patience });
+        }
         self.account.book(here, there, Taker::InTurn)
     }
 
@@ -358,10 +384,8 @@ impl Callouts {
         }
         let brings =
             |fetch: &Fetch| fetch.method == Method::Get && fetch.miss.is_same_object(&miss);
-        if let Some(delivery) =
-            self.deliveries.iter_mut().find(|known| known.serves(&miss, parts.copies))
-        {
-            delivery.waiters.extend(rest);
+        if let Some(id) = self.deliveries.serving(&miss, parts.copies) {
+            self.deliveries.join(id, rest);
         } else if let Some(id) = self.fetches.serving(&miss, brings) {
             self.fetches.join(id, rest);
         } else {
@@ -391,7 +415,7 @@ impl Callouts {
                 drop(body);
                 let booking = match booked.map(Booking::take) {
                     Some(booking) => Some(booking),
-                    None => self.room_for_answer(at),
+                    None => self.room_for_answer(at, parts, turn),
                 };
                 self.call_origin(at, booking, turn);
             }

@@ -1,11 +1,10 @@
 //! The fetches of one VM: found by their call, their object or whoever waits for them, so that an
 //! event costs the same however many there are.
 
-use super::Waiter;
 use super::fetch::{Fetch, State};
+use super::{Waiter, number};
 use crate::host::{CallId, StreamId};
 use crate::index::Index;
-use crate::lease::Lease;
 use crate::miss::Miss;
 
 /// A fetch; one that began later has a higher number.
@@ -74,14 +73,14 @@ impl Fetches {
 
     /// The one that serves a miss.
     pub(super) fn serving(&self, miss: &Miss, serves: impl Fn(&Fetch) -> bool) -> Option<FetchId> {
-        let mut of_object = self.objects.of(object(miss)).map(FetchId);
+        let mut of_object = self.objects.of(number(miss)).map(FetchId);
         of_object.find(|id| self.get(*id).is_some_and(&serves))
     }
 
     pub(super) fn push(&mut self, fetch: Fetch) {
         self.last = self.last.saturating_add(1);
         let id = FetchId(self.last);
-        self.objects.insert(object(&fetch.miss), id.0);
+        self.objects.insert(number(&fetch.miss), id.0);
         for waiter in &fetch.waiters {
             self.streams.insert(waiter.stream.0.into(), id.0);
         }
@@ -123,7 +122,7 @@ impl Fetches {
     pub(super) fn remove(&mut self, id: FetchId) -> Option<Fetch> {
         let at = self.place(id)?;
         let (_, fetch) = self.all.remove(at);
-        self.objects.remove(object(&fetch.miss), id.0);
+        self.objects.remove(number(&fetch.miss), id.0);
         self.queued.remove(id.0, 0);
         self.unknown.remove(id.0, 0);
         if let Some(call) = fetch.call() {
@@ -142,9 +141,4 @@ impl Fetches {
             }
         }
     }
-}
-
-/// A number for what a miss wants, which few others have.
-fn object(miss: &Miss) -> u64 {
-    Lease::of(&miss.request.bucket, &miss.request.key).object()
 }

@@ -15,6 +15,7 @@
 //! Streams only report here; every callout leaves from the VM's root, so that its result is known
 //! even when the client that caused it has gone.
 
+mod deliveries;
 mod delivery;
 mod ending;
 mod fetch;
@@ -23,16 +24,18 @@ mod proof;
 #[cfg(test)]
 mod tests;
 
-use self::delivery::Delivery;
+use self::deliveries::{Deliveries, DeliveryId};
 use self::fetch::Fetch;
 use self::fetches::Fetches;
 use self::proof::Proof;
 use crate::account::{Account, Booking, Taker};
 use crate::copy::Copies;
 use crate::host::{CallAnswer, CallId, DispatchError, Effect, StreamId, Turn};
+use crate::lease::Lease;
 use crate::miss::{Miss, Sequence};
 use crate::origin::Health;
 use crate::reply::{Body, Reply};
+use crate::store::upload::Late;
 use crate::time::Moment;
 
 /// Clients that are answered in one turn. A host nests each answer's callbacks in the last one's,
@@ -67,7 +70,9 @@ pub(crate) struct Callouts {
     /// Requests of which the bucket is asked whether it lacks the object.
     proofs: Vec<Proof>,
     fetches: Fetches,
-    deliveries: Vec<Delivery>,
+    deliveries: Deliveries,
+    /// Those of which somebody has left who waited.
+    left: Vec<DeliveryId>,
     /// What the host holds for clients that are being answered.
     answering: Vec<(StreamId, Booking)>,
     /// Streams whose held answer has given way to an empty object.
@@ -110,7 +115,8 @@ impl Callouts {
             wanted: Vec::new(),
             proofs: Vec::new(),
             fetches: Fetches::default(),
-            deliveries: Vec::new(),
+            deliveries: Deliveries::default(),
+            left: Vec::new(),
             answering: Vec::new(),
             emptied: Vec::new(),
         }
@@ -122,7 +128,7 @@ impl Callouts {
             && self.wanted.is_empty()
             && self.proofs.is_empty()
             && self.fetches.is_empty()
-            && self.deliveries.iter().all(Delivery::is_spare)
+            && self.deliveries.are_spare()
     }
 
     /// Requests are counted on from a number.
@@ -156,9 +162,7 @@ impl Callouts {
         self.arrived.retain(|(waiting, _)| *waiting != stream);
         self.proofs.retain(|proof| proof.stream != stream);
         self.fetches.on_stream_end(stream);
-        for delivery in &mut self.deliveries {
-            delivery.waiters.retain(|waiter| waiter.stream != stream);
-        }
+        self.left.append(&mut self.deliveries.on_stream_end(stream));
     }
 
     /// Whether the body of a stream's held response is to be thrown away.
@@ -191,14 +195,20 @@ impl Callouts {
         body_bytes: u64,
         limit: u64,
         booked: Option<&mut Booking>,
+        copies: &mut Copies,
+        late: Late,
     ) -> bool {
         let Some(booked) = booked else { return false };
         let bytes = usize::try_from(body_bytes).unwrap_or(usize::MAX);
         let fetch = self.fetches.of_call(call).and_then(|id| self.fetches.get(id));
         let is_wanted = body_bytes <= limit && fetch.is_some_and(|fetch| fetch.is_calling(call));
+        let is_waited_for = fetch.is_some_and(|fetch| !fetch.waiters.is_empty());
         is_wanted && {
             let more = bytes.saturating_sub(booked.size().here);
             self.make_room(more);
+            if is_waited_for {
+                self.make_way(more, copies, late);
+            }
             booked.grow(more, 0, Taker::InTurn)
         }
     }
@@ -243,9 +253,8 @@ impl Callouts {
 
     /// Puts a miss where its object is, or is on its way.
     fn admit(&mut self, stream: StreamId, miss: Miss, copies: &Copies, now: Moment) {
-        let serves = |known: &&mut Delivery| known.serves(&miss, copies);
-        if let Some(delivery) = self.deliveries.iter_mut().find(serves) {
-            delivery.waiters.push(Waiter { stream, miss, first: false });
+        if let Some(id) = self.deliveries.serving(&miss, copies) {
+            self.deliveries.join(id, [Waiter { stream, miss, first: false }]);
         } else if let Some(id) = self.fetches.serving(&miss, |fetch| fetch.is_for(&miss)) {
             self.fetches.join(id, [Waiter { stream, miss, first: false }]);
         } else {
@@ -255,7 +264,7 @@ impl Callouts {
 
     /// The same for one that nobody waits for.
     fn admit_wanted(&mut self, miss: Miss, copies: &Copies, now: Moment) {
-        let known = self.deliveries.iter().any(|delivery| delivery.serves(&miss, copies))
+        let known = self.deliveries.serving(&miss, copies).is_some()
             || self.fetches.serving(&miss, |fetch| fetch.is_for(&miss)).is_some();
         if !known {
             self.fetches.push(Fetch::wanted(miss, now));
@@ -294,7 +303,7 @@ impl Callouts {
     /// What objects for clients hold, each once, by its address.
     #[cfg(test)]
     pub(crate) fn held(&self, found: &mut std::collections::BTreeMap<usize, usize>) {
-        for delivery in &self.deliveries {
+        for delivery in self.deliveries.iter() {
             delivery.held(found);
         }
     }
@@ -304,4 +313,9 @@ impl Callouts {
     pub(crate) fn answering(&self) -> impl Iterator<Item = usize> {
         self.answering.iter().map(|(_, booking)| booking.size().there)
     }
+}
+
+/// A number for what a miss wants, which few others have.
+fn number(miss: &Miss) -> u64 {
+    Lease::of(&miss.request.bucket, &miss.request.key).object()
 }

@@ -12,7 +12,7 @@ use crate::attempt::Patience;
 use crate::host::{CallAnswer, CallId, Turn};
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::range::ContentRange;
-use crate::origin::{Health, Next, OriginRequest, Route, Unheard, Verdict};
+use crate::origin::{Health, Next, ObjectHeaders, OriginRequest, Route, Unheard, Verdict};
 use crate::reason::NotStored;
 use crate::store::part::Parts;
 use crate::time::Moment;
@@ -28,6 +28,8 @@ pub(super) struct Backfill {
     is_whole: bool,
     /// Whether its server gives objects only whole, where the last answer says something of that.
     learned: Option<bool>,
+    /// The names of headers that the object cannot be kept with, where that has just been found.
+    unkept: String,
     /// Whether the next range is asked for where a redirect has just led.
     is_following: bool,
     /// What the ranges have in common; without it two of them may be of different objects.
@@ -78,6 +80,7 @@ impl Backfill {
             route,
             is_whole: false,
             learned: None,
+            unkept: String::new(),
             is_following: false,
             validator: None,
             url: None,
@@ -254,7 +257,7 @@ impl Backfill {
                 if !found.is_delimited {
                     return Fetched::Lost(NotStored::Undelimited);
                 }
-                *object = found.stored;
+                self.keep(found, object);
                 parts.expect(self.route.current().check(headers));
                 if let Err(why) = parts.announce(answer.body_bytes) {
                     return Fetched::Lost(why);
@@ -330,7 +333,7 @@ impl Backfill {
             let Ok(found) = self.route.current().found(&answer.headers) else {
                 return Fetched::Lost(NotStored::Metadata);
             };
-            *object = found.stored;
+            self.keep(found, object);
             if let Err(why) = parts.announce(range.size) {
                 return Fetched::Lost(why);
             }
@@ -352,6 +355,20 @@ impl Backfill {
             return Fetched::More;
         }
         if parts.is_complete() { Fetched::Whole } else { Fetched::More }
+    }
+
+    /// Takes what the origin says of the object. What cannot be kept of it has been told of where a
+    /// client was answered with it, and is told of here where nothing was known of it.
+    fn keep(&mut self, found: ObjectHeaders, object: &mut HeaderList) {
+        if object.iter().next().is_none() {
+            self.unkept = found.unkept;
+        }
+        *object = found.stored;
+    }
+
+    /// The names of headers that are not kept, and nobody has told of. Once.
+    pub(super) fn take_unkept(&mut self) -> String {
+        std::mem::take(&mut self.unkept)
     }
 
     /// It is asked for once more, all of it.

@@ -43,7 +43,7 @@ use crate::report::Outcome;
 use crate::store;
 use crate::store::part::{Parts, Pushed};
 use crate::store::rest::{Kind, Rests};
-use crate::store::upload::Flow;
+use crate::store::upload::{Flow, Late};
 use crate::time::Moment;
 
 /// Objects that are on their way into buckets at once. What is known of each, its headers above all,
@@ -478,6 +478,16 @@ impl Copies {
             self.give_whole.retain(|known| known != server);
             self.give_whole.extend(is_whole.then(|| server.to_owned()));
         }
+    }
+
+    /// The youngest of those that wait to be sent, of those that may, gives way: what is here of it
+    /// is let go. Its end is told as every other's.
+    pub(crate) fn give_way(&mut self, late: Late, may: impl Fn(CopyId) -> bool) -> Option<CopyId> {
+        let id = self.to_send.iter().rev().copied().find(|id| may(*id))?;
+        self.copies.get_mut(&id)?.give_way(late);
+        self.to_send.remove(&id);
+        self.touched.insert(id);
+        Some(id)
     }
 
     /// Whether time brings anything on.

@@ -5,11 +5,12 @@ use super::plan::Plan;
 use crate::account::Booking;
 use crate::host::{CallAnswer, CallId, Turn};
 use crate::http::headers::Headers;
+use crate::metric::Metric;
 use crate::origin::{Health, Route};
 use crate::reason::NotStored;
 use crate::report::Outcome;
 use crate::store::part::Parts;
-use crate::store::upload::{Flow, Upload};
+use crate::store::upload::{Flow, Late, Upload};
 use crate::store::{self, Written};
 use crate::time::Moment;
 
@@ -100,7 +101,7 @@ impl Copied {
         answer: CallAnswer,
         booked: Option<&mut Booking>,
         health: &mut Health,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
     ) -> Option<NotStored> {
         if self.flow != Flow::Backfilling {
             return None;
@@ -110,6 +111,12 @@ impl Copied {
         let fetched = backfill.on_answer(answer, booked, parts, headers, health, turn);
         let origin = backfill.origin();
         (self.plan.url, self.plan.tag) = (origin.url(), origin.tag());
+        let names = backfill.take_unkept();
+        if !names.is_empty() {
+            let outcome = Outcome::Unkept { url: &self.plan.url, names: &names };
+            turn.log(self.plan.report.line(&outcome));
+            turn.count(Metric::HeadersUnkept);
+        }
         match fetched {
             Fetched::More => None,
             Fetched::Lost(why) => Some(why),
@@ -191,6 +198,16 @@ impl Copied {
             self.flow = Flow::Lost(why);
         }
         self.parts.give_up();
+    }
+
+    /// Lets go of its bytes before they are sent, or sent again.
+    pub(super) fn give_way(&mut self, late: Late) {
+        self.has_failed = true;
+        if self.upload.give_up_writing(NotStored::NoMemory, late) {
+            self.parts.let_go();
+        } else {
+            self.lose(NotStored::NoMemory);
+        }
     }
 
     /// Whether a request to the store is not its first attempt.

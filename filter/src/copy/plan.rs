@@ -35,6 +35,12 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct CopyId(pub(super) u64);
 
+impl CopyId {
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// How the bytes of a copy came to an end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum End {

@@ -210,6 +210,8 @@ impl Copies {
         let first = |waiting: &BTreeSet<CopyId>| waiting.first().and_then(|id| self.copies.get(id));
         let here = first(&self.to_fetch).map_or(0, |copy| copy.wanted);
         let there = first(&self.to_send).map_or(0, |copy| copy.upload.body_bytes(&copy.parts));
+        // What other bodies keep from it, answers do not.
+        let there = if self.account.may_send(there) { there } else { 0 };
         self.account.claim(Usage { here, there });
     }
 

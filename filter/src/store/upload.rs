@@ -93,6 +93,13 @@ pub(crate) struct Sending<'a> {
     pub(crate) now: Moment,
 }
 
+/// When a write is given up, and how long one that nobody heard of may still be under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Late {
+    pub(crate) now: Moment,
+    pub(crate) patience: Duration,
+}
+
 /// What a copy asks of its store now.
 #[derive(Debug)]
 pub(crate) enum Asked {
@@ -472,6 +479,16 @@ impl Upload {
                 None
             }
         }
+    }
+
+    /// It will not be written once more, and this is why. True where it may have been written: then
+    /// the bucket is looked at.
+    pub(crate) fn give_up_writing(&mut self, why: NotStored, late: Late) -> bool {
+        let is_doubtful = matches!(self, Self::Putting(attempt) if attempt.is_doubtful());
+        if is_doubtful {
+            *self = Self::look(None, why, late.now, late.patience);
+        }
+        is_doubtful
     }
 
     fn look(id: Option<String>, why: NotStored, now: Moment, patience: Duration) -> Self {

@@ -1,6 +1,7 @@
 //! The body of a response on its way to the client.
 //!
-//! Owns the patience with a body that stands still. Dropping it ends the exchange.
+//! Owns the patience with a body that stands still, and the end of one that breaks off. Dropping it
+//! ends the exchange.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -23,11 +24,13 @@ pub(super) struct ResponseBody {
     /// Runs while there is nothing to hand on; a client's own slowness is not counted.
     watch: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
+    /// What the body broke off by, until the client is told.
+    broken: Option<Broken>,
 }
 
 impl ResponseBody {
     pub(super) const fn new(exchange: Exchange, body: Filtered, idle: Duration) -> Self {
-        Self { exchange, body, idle, steps: 0, watch: None, is_waiting: false }
+        Self { exchange, body, idle, steps: 0, watch: None, is_waiting: false, broken: None }
     }
 
     /// Whether nothing has come for too long.
@@ -59,13 +62,23 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         task: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(broken) = self.broken.take() {
+            return Poll::Ready(Some(Err(broken)));
+        }
         let polled = self.poll(task);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 self.exchange.passed_on(length);
             }
-            Poll::Ready(Some(Err(broken))) => self.exchange.broke(*broken),
+            Poll::Ready(Some(Err(broken))) => {
+                self.exchange.broke(*broken);
+                // With an error the connection ends at once, and what has not been sent by then is
+                // lost, be it the head. It is sent as soon as nothing more is there.
+                self.broken = Some(*broken);
+                task.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Poll::Ready(None) | Poll::Pending => {}
         }
         if self.is_end_stream() {

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
+use crate::account::Usage;
 use crate::conclusion::Conclusion;
 use crate::configuration::Configuration;
 use crate::decision::{Decision, Exchange};
@@ -46,6 +47,7 @@ struct Bench {
     lines: Vec<String>,
     ticking: bool,
     woken: bool,
+    not_stored: usize,
 }
 
 impl Bench {
@@ -66,6 +68,7 @@ impl Bench {
             lines: Vec::new(),
             ticking: false,
             woken: false,
+            not_stored: 0,
         }
     }
 
@@ -114,6 +117,7 @@ impl Bench {
             match effect {
                 Effect::Answer(stream, reply) => self.answers.push((stream, reply)),
                 Effect::Call(id, call) => self.calls.push((id, call)),
+                Effect::Count(Metric::NotStored) => self.not_stored += 1,
                 Effect::Claim(_) | Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
                 Effect::Log(line) => self.lines.push(line),
                 Effect::Resume(stream) => self.resumed.push(stream),
@@ -418,16 +422,75 @@ fn memory_bounds_what_is_fetched_stored_and_given_out() {
     for n in 0..6 {
         bench.get(&format!("/b/a/{n}"));
     }
-    // The store takes nothing: 300 bytes here are not enough for all.
+    // The store takes nothing yet: 300 bytes here are not enough for all.
     let mut statuses = bench.fetch_all();
     assert_eq!(statuses, [200; 3]);
+    assert_eq!(bench.calls.len(), 1, "a second body would take more than half of what is there");
     // What is stored makes room for the others, in their turn.
-    for _ in 0..3 {
+    for _ in 0..6 {
+        bench.pass(Duration::from_millis(200));
         bench.respond_status("200");
-        bench.pass(Duration::from_millis(2_100));
         statuses.extend(bench.fetch_all());
     }
     assert_eq!(statuses, [200; 6]);
+    let stored = bench.lines.iter().filter(|line| line.ends_with("stored in the bucket"));
+    assert_eq!(stored.count(), 6, "{:?}", bench.lines);
+}
+
+#[test]
+fn what_only_waits_for_its_store_gives_way_to_clients() {
+    let mut bench = Bench::new();
+    let count = 32;
+    for n in 0..count {
+        bench.get(&format!("/b/a/{n}"));
+    }
+    // The store never answers; whoever waits for memory waits for a second.
+    let mut statuses = bench.fetch_all();
+    for _ in 0..40 {
+        bench.pass(Duration::from_millis(100));
+        statuses.extend(bench.fetch_all());
+    }
+    assert_eq!(statuses, vec![200; count]);
+    let told = "not stored: too much is waiting to be stored already";
+    let given_way = bench.lines.iter().filter(|line| line.contains(told)).count();
+    assert_eq!(given_way, count - 3, "{:#?}", bench.lines);
+    assert_eq!(bench.not_stored, given_way);
+    // Those that stayed are stored in their turn, once the store answers.
+    for _ in 0..3 {
+        bench.respond_status("200");
+    }
+    let stored = bench.lines.iter().filter(|line| line.ends_with("stored in the bucket"));
+    assert_eq!(stored.count(), 3, "{:#?}", bench.lines);
+    assert!(bench.calls.is_empty());
+    bench.pass(Duration::from_secs(3));
+    assert_eq!(bench.engine.account().used(), Usage::default());
+    assert!(!bench.ticking && bench.engine.is_idle());
+}
+
+#[test]
+fn one_that_may_have_been_written_gives_way_to_a_look() {
+    let mut bench = Bench::new();
+    for n in 0..3 {
+        bench.get(&format!("/b/a/{n}"));
+    }
+    assert_eq!(bench.fetch_all(), [200; 3]);
+    // Nobody has heard of the first PUT, and the second is under way when it is to be made again.
+    let (id, _) = bench.call();
+    bench.respond(id, &[], b"");
+    bench.pass(Duration::from_millis(1_200));
+    // Two clients come, and two copies that wait give way.
+    for n in 3..5 {
+        bench.get(&format!("/b/a/{n}"));
+    }
+    bench.pass(Duration::from_millis(2_400));
+    let look = bench.calls.iter().position(|(_, call)| header(call, ":method") == "HEAD");
+    let (look, call) = bench.calls.remove(look.expect("the bucket is looked at"));
+    assert_eq!(header(&call, ":path"), "/b/a/0");
+    let tag = [("content-length", "100"), (TAG, "MIRROR http%3A%2F%2Fo%3A9100%2Fbase%2Fa%2F0")];
+    let found = [(":status", "200"), ("x-envoy-upstream-service-time", "1"), tag[0], tag[1]];
+    bench.respond(look, &found, b"");
+    let told = |line: &String| line.contains("a/0") && line.ends_with("stored in the bucket");
+    assert!(bench.lines.iter().any(told), "{:#?}", bench.lines);
 }
 
 #[test]

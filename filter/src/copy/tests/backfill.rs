@@ -73,6 +73,36 @@ fn part(range: &str) -> [(&str, &str); 3] {
 }
 
 #[test]
+fn a_header_that_cannot_be_kept_is_told_of_where_no_client_was_answered_with_it() {
+    for (is_known, told) in [(false, 1), (true, 0)] {
+        for is_ranged in [true, false] {
+            let mut bench = Bench::new();
+            let (plan, route) = Bench::plan("k", None);
+            let headers = if is_known { plan.headers.clone() } else { HeaderList::new() };
+            let plan = Plan { headers, ..plan };
+            let effects = bench.engine.backfill(plan, route, Moment(bench.now));
+            bench.take(effects);
+            let (id, _, _) = bench.calls.remove(0);
+            let status: &[u8] = if is_ranged { b"206" } else { b"200" };
+            let range = is_ranged.then_some((&b"content-range"[..], &b"bytes 0-3/4"[..]));
+            let headers = Headers::from_pairs(range.into_iter().chain([
+                (&b":status"[..], status),
+                (b"content-length", b"4"),
+                (b"etag", b"\"v\""),
+                (b"content-language", b"\xff"),
+            ]));
+            assert!(bench.engine.wants_body(id, 4));
+            let answer = CallAnswer { headers, body_bytes: 4, body: b"abcd".to_vec() };
+            let effects = bench.engine.on_call_answer(id, answer, Moment(bench.now));
+            bench.take(effects);
+            let line = "left out what is not ASCII in content-language";
+            let lines = bench.lines.iter().filter(|known| known.ends_with(line)).count();
+            assert_eq!((lines, bench.unkept), (told, told), "{is_ranged}: {:?}", bench.lines);
+        }
+    }
+}
+
+#[test]
 fn redirects_are_followed_and_when_their_target_is_gone_followed_again() {
     let mut bench = Bench::new();
     bench.backfill("k");

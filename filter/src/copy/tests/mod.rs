@@ -33,6 +33,7 @@ struct Bench {
     calls: Vec<(CallId, String, Vec<u8>)>,
     lines: Vec<String>,
     ticking: bool,
+    unkept: usize,
 }
 
 impl Bench {
@@ -49,6 +50,7 @@ impl Bench {
             calls: Vec::new(),
             lines: Vec::new(),
             ticking: false,
+            unkept: 0,
         }
     }
 
@@ -121,6 +123,7 @@ impl Bench {
                 Effect::Claim(lease) => {
                     pending.extend(self.engine.on_lease(&lease, true));
                 }
+                Effect::Count(Metric::HeadersUnkept) => self.unkept += 1,
                 Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
                 Effect::Answer(..) | Effect::Resume(_) => panic!("a copy answers nobody"),
             }

@@ -104,6 +104,55 @@ async fn empty_bodies_stay_empty() {
     assert!(!got.headers.contains_key("x-envoy-upstream-service-time"));
 }
 
+/// Answers that break off at once, and what has come of each.
+const BROKEN: [(&str, &str); 5] = [
+    ("HTTP/1.1 200 OK\r\netag: e\r\ntransfer-encoding: chunked\r\n\r\n", ""),
+    ("HTTP/1.1 200 OK\r\netag: e\r\ntransfer-encoding: chunked\r\n\r\nno size\r\n", ""),
+    (
+        "HTTP/1.1 200 OK\r\netag: e\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nno size\r\n",
+        "abc",
+    ),
+    ("HTTP/1.1 200 OK\r\netag: e\r\ncontent-length: 9\r\n\r\n", ""),
+    ("HTTP/1.1 200 OK\r\netag: e\r\ncontent-length: 9\r\n\r\nabc", "abc"),
+];
+
+#[tokio::test]
+async fn what_came_before_a_break_reaches_the_client() {
+    for program in [transparent(), watching()] {
+        for (answer, came) in BROKEN {
+            let store = Raw::start(answer.as_bytes()).await;
+            let (gateway, records) = start(program.clone(), store.endpoint.clone(), |_| {}).await;
+            let got = exchange(&gateway, b"GET /b/k HTTP/1.1\r\nHost: h\r\n\r\n").await;
+            let (head, body) = got.split_once("\r\n\r\n").unwrap_or_default();
+            assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}: {got:?}");
+            assert!(body.contains(came) && !body.contains("\r\n0\r\n"), "{answer:?}: {got:?}");
+            assert!(!records.accesses()[0].complete, "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_came_before_a_break_reaches_a_client_of_http_2() {
+    for (answer, came) in BROKEN {
+        let store = Raw::start(answer.as_bytes()).await;
+        let (gateway, _) = start(watching(), store.endpoint.clone(), |_| {}).await;
+        let client: Client<_, Full<Bytes>> =
+            Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let uri = format!("http://{}/b/k", gateway.address());
+        let mut response = client.get(uri.parse().unwrap()).await.unwrap();
+        assert_eq!(response.headers()["etag"], "e", "{answer:?}");
+        let mut found = Vec::new();
+        let broken = loop {
+            match response.frame().await {
+                Some(Ok(frame)) => found.extend_from_slice(&frame.into_data().unwrap()),
+                Some(Err(_)) => break true,
+                None => break false,
+            }
+        };
+        assert!(broken && found == came.as_bytes(), "{answer:?}: {found:?}");
+    }
+}
+
 #[tokio::test]
 async fn http_2_without_tls_is_served_on_the_same_port() {
     let store = Raw::start(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
