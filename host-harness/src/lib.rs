@@ -14,6 +14,7 @@ pub mod envoy;
 pub mod gateway;
 pub mod host;
 pub mod launch;
+pub mod reference;
 pub mod rule_file;
 mod secrecy;
 mod server;

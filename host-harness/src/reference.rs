@@ -6,15 +6,17 @@ use std::fmt::Write as _;
 use back_to_origin::finding;
 use back_to_origin::rule::element::{self, Kind};
 
-use super::code::Code;
-use super::vocabulary::{Content, Element, Page, REDIRECT, Shape, State, WEBSITE, state};
+use crate::rule_file::code::Code;
+use crate::rule_file::vocabulary::{
+    Content, Element, Page, REDIRECT, Shape, State, WEBSITE, state,
+};
 use crate::{deployment, doctor};
 
 /// `envoy/RULES.md`.
 #[must_use]
 pub fn reference() -> String {
     let mut page = String::from(
-        "<!-- Printed from host-harness/src/rule_file. To renew: UPDATE=1 cargo test -p b2o -->\n\n\
+        "<!-- Printed from host-harness/src/reference.rs. To renew: UPDATE=1 cargo test -p b2o -->\n\n\
          # Rules\n\n\
          Every element of a rule file. The names are those of OSS's PutBucketWebsite.\n\n\
          A file is XML as OSS's or S3's clients send it, or JSON with the same names; which one is\n\
