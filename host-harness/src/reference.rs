@@ -37,13 +37,7 @@ pub fn reference() -> String {
     describe("WebsiteConfiguration", WEBSITE, State::Honoured, &mut page);
     page.push_str("\n## Findings\n\nEvery code that `b2o check` can print, and those of `b2o doctor`, which asks the servers.\n\n");
     page.push_str("| Code | Meaning |\n|---|---|\n");
-    let of_filter = finding::Code::ALL.iter().map(|code| (code.as_str(), code.description()));
-    let of_files = Code::ALL.iter().map(|code| (code.as_str(), code.description()));
-    let deployment = deployment::code::Code::ALL.iter();
-    let of_deployments = deployment.map(|code| (code.as_str(), code.description()));
-    let of_doctor = doctor::Code::ALL.iter().map(|code| (code.as_str(), code.description()));
-    let all = of_filter.chain(of_files).chain(of_deployments).chain(of_doctor);
-    for (code, meaning) in all.collect::<BTreeMap<_, _>>() {
+    for (code, meaning) in codes().into_iter().flatten().collect::<BTreeMap<_, _>>() {
         // Writing into a string cannot fail.
         let _ = writeln!(page, "| `{code}` | {} |", meaning.trim());
     }
@@ -53,6 +47,20 @@ pub fn reference() -> String {
         let _ = writeln!(page, "[{}]: {url}", described.title());
     }
     page
+}
+
+/// The codes of all findings with their meanings: the filter's, those of rule files, of deployments and
+/// of the doctor.
+fn codes() -> [Vec<(&'static str, &'static str)>; 4] {
+    [
+        finding::Code::ALL.iter().map(|code| (code.as_str(), code.description())).collect(),
+        Code::ALL.iter().map(|code| (code.as_str(), code.description())).collect(),
+        deployment::code::Code::ALL
+            .iter()
+            .map(|code| (code.as_str(), code.description()))
+            .collect(),
+        doctor::Code::ALL.iter().map(|code| (code.as_str(), code.description())).collect(),
+    ]
 }
 
 /// The elements of an object, and then those of each of them; what is inside an element that is
@@ -156,13 +164,21 @@ mod tests {
     }
 
     #[test]
+    fn codes_are_in_order_and_what_others_have_too_means_the_same() {
+        let mut known = BTreeMap::new();
+        for table in codes() {
+            assert!(table.iter().map(|(code, _)| code).is_sorted(), "{table:?}");
+            for (code, meaning) in table {
+                assert_eq!(*known.entry(code).or_insert(meaning), meaning, "{code}");
+            }
+        }
+        assert!(doctor::Code::ALL.len() > 40);
+    }
+
+    #[test]
     fn every_code_has_its_line() {
         let page = reference();
-        let of_filter = finding::Code::ALL.iter().map(|code| code.as_str());
-        let of_files = Code::ALL.iter().map(|code| code.as_str());
-        let of_deployments = deployment::code::Code::ALL.iter().map(|code| code.as_str());
-        let of_doctor = doctor::Code::ALL.iter().map(|code| code.as_str());
-        for code in of_filter.chain(of_files).chain(of_deployments).chain(of_doctor) {
+        for (code, _) in codes().into_iter().flatten() {
             assert_eq!(page.matches(&format!("\n| `{code}` |")).count(), 1, "{code}");
         }
         let rows = page.split("## Findings").nth(1).unwrap().matches("\n| `").count();

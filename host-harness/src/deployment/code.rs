@@ -34,22 +34,3 @@ codes! {
     /// A value that a field of a deployment does not take.
     WrongValue = "wrong-value";
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_are_in_order_and_what_others_have_too_means_the_same() {
-        let texts: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
-        assert!(texts.is_sorted(), "{texts:?}");
-        let of_filter = back_to_origin::finding::Code::ALL;
-        let of_filter = of_filter.iter().map(|code| (code.as_str(), code.description()));
-        let of_files = crate::rule_file::code::Code::ALL;
-        let of_files = of_files.iter().map(|code| (code.as_str(), code.description()));
-        for (text, description) in of_filter.chain(of_files) {
-            let own = Code::ALL.iter().find(|code| code.as_str() == text);
-            assert!(own.is_none_or(|own| own.description() == description), "{text}");
-        }
-    }
-}

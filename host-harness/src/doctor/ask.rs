@@ -3,7 +3,6 @@
 //! Owns how long anything may take, and how much of an answer is read.
 
 use std::cell::Cell;
-use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -11,12 +10,10 @@ use back_to_origin::host::CallAnswer;
 use back_to_origin::http::headers::{HeaderList, Headers};
 use bytes::Bytes;
 use http::header::{HOST, HeaderName, HeaderValue};
-use http::uri::{Parts, PathAndQuery};
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -71,12 +68,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(cluster: Cluster, trust: ClientConfig, limit: Duration, stop: Stop) -> Self {
         let connector = Connector::new(trust, cluster.connect_timeout.min(limit), cluster.reach);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(cluster.idle_timeout)
-            .http1_allow_spaces_after_header_name_in_responses(true)
-            .http1_allow_obsolete_multiline_headers_in_responses(true)
-            .build(connector);
+        let client = connector.client(cluster.idle_timeout);
         Self { cluster, client, limit, stop, asked: Cell::new(0) }
     }
 
@@ -122,19 +114,14 @@ impl Server {
             }
             Ok(read(response).await)
         };
-        within(self.limit, answered).await
+        timeout(self.limit, answered).await.unwrap_or(Err(Unheard::Late))
     }
 
     fn request(&self, fields: &HeaderList, body: Bytes) -> Option<Request<Full<Bytes>>> {
         let text = |name| fields.get(name).and_then(|value| str::from_utf8(value).ok());
         let mut request = Request::new(Full::new(body.clone()));
         *request.method_mut() = text(":method")?.parse().ok()?;
-        let endpoint = &self.cluster.endpoint;
-        let mut parts = Parts::default();
-        parts.scheme = Some(endpoint.scheme.as_str().parse().ok()?);
-        parts.authority = Some(endpoint.authority().parse().ok()?);
-        parts.path_and_query = Some(PathAndQuery::try_from(text(":path")?).ok()?);
-        *request.uri_mut() = Uri::from_parts(parts).ok()?;
+        *request.uri_mut() = self.cluster.endpoint.uri(text(":path")?).ok()?;
         for (name, value) in fields.iter().filter(|(name, _)| !name.starts_with(':')) {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             request.headers_mut().append(name, HeaderValue::from_bytes(value).ok()?);
@@ -146,13 +133,6 @@ impl Server {
         }
         Some(request)
     }
-}
-
-async fn within<T>(
-    limit: Duration,
-    future: impl Future<Output = Result<T, Unheard>>,
-) -> Result<T, Unheard> {
-    timeout(limit, future).await.unwrap_or(Err(Unheard::Late))
 }
 
 /// Reads an answer, or as much of it as anybody wants: that a body breaks off is not asked here.

@@ -93,25 +93,3 @@ codes! {
     /// `b2o doctor`: a bucket is in another region.
     WrongRegion = "wrong-region";
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_are_in_order_and_what_others_have_too_means_the_same() {
-        let texts: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
-        assert!(texts.is_sorted() && texts.len() > 40, "{texts:?}");
-        let of_filter = back_to_origin::finding::Code::ALL.iter();
-        let of_files = crate::rule_file::code::Code::ALL.iter();
-        let of_deployments = crate::deployment::code::Code::ALL.iter();
-        let others = of_filter
-            .map(|code| (code.as_str(), code.description()))
-            .chain(of_files.map(|code| (code.as_str(), code.description())))
-            .chain(of_deployments.map(|code| (code.as_str(), code.description())));
-        for (text, description) in others {
-            let own = Code::ALL.iter().find(|code| code.as_str() == text);
-            assert!(own.is_none_or(|own| own.description() == description), "{text}");
-        }
-    }
-}

@@ -178,17 +178,15 @@ impl Diagnosis {
             let problems: Vec<_> =
                 told.map(|told| told.at(span.clone(), pointer.clone())).collect();
             let server = endpoint.to_string();
-            let known =
-                lines.iter_mut().find(|line| line.kind == Kind::Origin && line.server == server);
             let problems = files.add(document, problems);
-            let is_stopped = asked.findings.contains(&origin::Finding::Unheard(Unheard::Stopped));
-            let mut new = Line::new(Kind::Origin, None, server);
-            let line = known.unwrap_or(&mut new);
-            line.add(&asked.sound, &problems);
-            line.complete &= !is_stopped;
-            if lines.iter().all(|line| line.kind != Kind::Origin || line.server != new.server) {
-                lines.push(new);
+            let is_it = |line: &Line| line.kind == Kind::Origin && line.server == server;
+            let at = lines.iter().position(is_it).unwrap_or(lines.len());
+            if at == lines.len() {
+                lines.push(Line::new(Kind::Origin, None, server));
             }
+            lines[at].add(&asked.sound, &problems);
+            lines[at].complete &=
+                !asked.findings.contains(&origin::Finding::Unheard(Unheard::Stopped));
         }
         Self { lines, reports: files.reports(), requests, is_stopped }
     }

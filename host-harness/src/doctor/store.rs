@@ -54,6 +54,10 @@ impl Asked {
 }
 
 impl Store<'_> {
+    const fn is_signed(&self) -> bool {
+        self.server.cluster.signer.is_some()
+    }
+
     /// Asks all there is to ask, and removes what was made for that, however it ends.
     pub(super) async fn ask(&self) -> Asked {
         let (mut asked, ledger) = (Asked::default(), Ledger::default());
@@ -66,7 +70,7 @@ impl Store<'_> {
     }
 
     async fn ask_all(&self, asked: &mut Asked, ledger: &Ledger) -> Result<(), Unheard> {
-        let is_signed = self.server.cluster.signer.is_some();
+        let is_signed = self.is_signed();
         let missing = self.run.key("missing");
         let answer = self.server.ask(&store::read(self.bucket, &missing, "GET")).await?;
         asked.add(judge::skew(&answer.headers, SystemTime::now()));
@@ -181,33 +185,9 @@ impl Store<'_> {
             }
             put @ (Put::Denied | Put::Done | Put::Lied | Put::Refused(..) | Put::There) => put,
         };
-        match first {
-            Put::Done => {}
-            Put::Denied => {
-                let is_signed = self.server.cluster.signer.is_some();
-                asked.add([Finding::WriteDenied { is_signed }]);
-                return Ok(false);
-            }
-            Put::There => {
-                asked.add([Finding::Refused(Operation::Write, Some(412), None)]);
-                return Ok(false);
-            }
-            Put::Lied => {
-                asked.add([Finding::Refused(
-                    Operation::Write,
-                    Some(200),
-                    Some("Error".to_owned()),
-                )]);
-                return Ok(false);
-            }
-            Put::Unknown => {
-                asked.add([Finding::Refused(Operation::Write, Some(501), None)]);
-                return Ok(false);
-            }
-            Put::Refused(status, code) => {
-                asked.add([Finding::Refused(Operation::Write, status, code)]);
-                return Ok(false);
-            }
+        if first != Put::Done {
+            asked.add([Finding::unwritten(first, self.is_signed())]);
+            return Ok(false);
         }
         let found = self.server.ask(&store::read(self.bucket, &key, "HEAD")).await?;
         let got = self.server.ask(&store::read(self.bucket, &key, "GET")).await?;
@@ -331,9 +311,7 @@ impl Store<'_> {
                     ledger.refused(key);
                 }
                 asked.add([match put {
-                    Put::Denied => {
-                        Finding::WriteDenied { is_signed: self.server.cluster.signer.is_some() }
-                    }
+                    Put::Denied => Finding::WriteDenied { is_signed: self.is_signed() },
                     other @ (Put::Done
                     | Put::Lied
                     | Put::Refused(..)

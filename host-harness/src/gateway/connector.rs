@@ -13,10 +13,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
+use hyper::body::Body;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -63,6 +65,22 @@ pub(crate) struct Connector<R = GaiResolver> {
 impl Connector {
     pub(crate) fn new(trust: ClientConfig, limit: Duration, reach: Reach) -> Self {
         Self::by(GaiResolver::new(), trust, limit, reach)
+    }
+
+    /// A client that connects so, and keeps a silent connection for `idle`.
+    pub(crate) fn client<B>(self, idle: Duration) -> Client<Self, B>
+    where
+        B: Body + Send,
+        B::Data: Send,
+    {
+        Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(idle)
+            // A proxy takes the blanks off before it sends an answer on (RFC 9112, section 5.1), and
+            // makes one line of a folded one (section 5.2).
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .build(self)
     }
 }
 

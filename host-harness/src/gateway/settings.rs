@@ -10,6 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
+use http::uri::{Parts, PathAndQuery};
+
 use crate::host::{Identity, Journal, Program};
 
 pub use back_to_origin::http::Scheme;
@@ -203,6 +206,15 @@ impl Endpoint {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+
+    /// The URI of a target here. It is taken as it is: nothing is decoded or tidied.
+    pub(crate) fn uri(&self, target: &str) -> Result<Uri, http::Error> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.as_str().parse()?);
+        parts.authority = Some(self.authority().parse()?);
+        parts.path_and_query = Some(PathAndQuery::try_from(target)?);
+        Ok(Uri::from_parts(parts)?)
     }
 }
 

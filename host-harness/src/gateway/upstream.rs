@@ -13,15 +13,13 @@ use std::time::{Duration, Instant, SystemTime};
 use back_to_origin::miss_route::FRAMING;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
-use http::uri::{Parts, PathAndQuery};
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_rustls::ConfigBuilderExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpInfo;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -165,25 +163,8 @@ pub(super) fn peer<B>(response: &Response<B>) -> Option<SocketAddr> {
 impl Upstream {
     fn new(cluster: Cluster, trust: ClientConfig) -> Self {
         let connector = Connector::new(trust, cluster.connect_timeout, cluster.reach);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(cluster.idle_timeout)
-            // A proxy takes the blanks off before it sends an answer on (RFC 9112, section 5.1), and
-            // makes one line of a folded one (section 5.2).
-            .http1_allow_spaces_after_header_name_in_responses(true)
-            .http1_allow_obsolete_multiline_headers_in_responses(true)
-            .build(connector);
+        let client = connector.client(cluster.idle_timeout);
         Self { cluster, client, is_left: watch::Sender::new(false) }
-    }
-
-    /// The URI of a target here. It is taken as it is: nothing is decoded or tidied.
-    pub(super) fn uri(&self, target: &str) -> Result<Uri, http::Error> {
-        let endpoint = &self.cluster.endpoint;
-        let mut parts = Parts::default();
-        parts.scheme = Some(endpoint.scheme.as_str().parse()?);
-        parts.authority = Some(endpoint.authority().parse()?);
-        parts.path_and_query = Some(PathAndQuery::try_from(target)?);
-        Ok(Uri::from_parts(parts)?)
     }
 
     pub(super) async fn send(
@@ -200,7 +181,7 @@ impl Upstream {
         let body = Full::new(callout.body.clone()).map_err(|never| match never {}).boxed();
         let mut request = Request::new(body);
         *request.method_mut() = message::pseudo(fields, ":method")?.parse().ok()?;
-        *request.uri_mut() = self.uri(message::pseudo(fields, ":path")?).ok()?;
+        *request.uri_mut() = self.cluster.endpoint.uri(message::pseudo(fields, ":path")?).ok()?;
         *request.headers_mut() = headers;
         let authority = HeaderValue::from_bytes(fields.first(b":authority")?).ok()?;
         request.headers_mut().insert(HOST, authority);

@@ -51,7 +51,7 @@ impl Way {
             Some((host, target)) => (host.as_bytes(), target.as_str()),
             None => (fields.first(b":authority")?, message::pseudo(fields, ":path")?),
         };
-        *request.uri_mut() = self.upstream.uri(target).ok()?;
+        *request.uri_mut() = self.upstream.cluster.endpoint.uri(target).ok()?;
         request.headers_mut().insert(HOST, HeaderValue::from_bytes(host).ok()?);
         if let (true, Some(credentials)) = (self.is_signed, &self.upstream.cluster.signer) {
             remove_signature(&mut request);

@@ -71,6 +71,19 @@ impl Finding {
         Self::Refused(operation, answer.headers.status(), judge::code(answer))
     }
 
+    /// An object of one request was not taken, for this.
+    pub(super) fn unwritten(put: Put, is_signed: bool) -> Self {
+        let (status, code) = match put {
+            Put::Denied => return Self::WriteDenied { is_signed },
+            Put::Done => (Some(200), None),
+            Put::Lied => (Some(200), Some("Error".to_owned())),
+            Put::Refused(status, code) => (status, code),
+            Put::There => (Some(412), None),
+            Put::Unknown => (Some(501), None),
+        };
+        Self::Refused(Operation::Write, status, code)
+    }
+
     pub(super) fn upload_failed(what: &'static str, put: &Put) -> Self {
         let why = match put {
             Put::Denied => "403".to_owned(),

@@ -232,9 +232,7 @@ pub(super) fn created(answer: &CallAnswer) -> Result<String, Put> {
     let id = store::upload_id(str::from_utf8(&answer.body).unwrap_or_default());
     match (answer.headers.status(), id) {
         (Some(200), Some(id)) => Ok(id),
-        (Some(200..=299), _) => Err(Put::Lied),
-        (Some(403), _) => Err(Put::Denied),
-        (status, _) => Err(Put::Refused(status, code(answer))),
+        (status, _) => Err(unfit(status, answer)),
     }
 }
 
@@ -242,9 +240,16 @@ pub(super) fn created(answer: &CallAnswer) -> Result<String, Put> {
 pub(super) fn part(answer: &CallAnswer) -> Result<String, Put> {
     match (answer.headers.status(), answer.headers.text("etag")) {
         (Some(200), Some(etag)) => Ok(etag.to_owned()),
-        (Some(200..=299), _) => Err(Put::Lied),
-        (Some(403), _) => Err(Put::Denied),
-        (status, _) => Err(Put::Refused(status, code(answer))),
+        (status, _) => Err(unfit(status, answer)),
+    }
+}
+
+/// An answer to a step of an upload that has not what the next step needs.
+fn unfit(status: Option<u16>, answer: &CallAnswer) -> Put {
+    match status {
+        Some(200..=299) => Put::Lied,
+        Some(403) => Put::Denied,
+        status => Put::Refused(status, code(answer)),
     }
 }
 
