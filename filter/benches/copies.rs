@@ -4,6 +4,7 @@
 //! So many clients have missed so many objects, before a store that does not answer. A VM copies a
 //! thousand of them at most, and as many wait.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ impl Bench {
                 }
                 Effect::Answer(..) | Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) => {}
                 Effect::Release(_) | Effect::Resume(_) | Effect::Tick(_) => {}
+                Effect::Send(..) | Effect::Settle(..) => {}
             }
         }
     }
@@ -78,7 +80,7 @@ impl Bench {
             (miss_route::MISS, "bucket b 404"),
             (miss_route::ORIGINAL_URL, &url),
         ]);
-        let decided = stream.on_request(&mut self.engine, request, 7, NOW);
+        let decided = stream.on_request(&mut self.engine, request, 7, NOW, &mut BTreeMap::new());
         assert!(matches!(decided.decision, RequestDecision::Send(_)));
         let size = size.to_string();
         let answer = Headers::from_pairs([(":status", "200"), ("content-length", &size)]);
@@ -204,6 +206,7 @@ impl Held {
                 }
                 Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => continue,
                 Effect::Resume(_) | Effect::Tick(_) => continue,
+                Effect::Send(..) | Effect::Settle(..) => continue,
             };
             self.take(effects, bytes);
         }

@@ -151,10 +151,12 @@ pub struct Timeouts {
     /// before it is fetched for the bucket alone. The lease that the GET takes, in whatever worker,
     /// lasts longer.
     pub get_after_head: Duration,
+    /// How long a request waits at most while another one fetches the same object. Streaming only.
+    pub coalesce: Duration,
 }
 
-/// The most of `get_after_head`.
-const MAX_GET_AFTER_HEAD: u64 = 15_000;
+/// The most of `get_after_head`, and of `coalesce`.
+const MAX_WAIT: u64 = 15_000;
 
 /// How much longer than another write the beginning and the completion of a multipart upload may
 /// take. To complete it, the store makes one object of thousands of parts, for which S3 grants
@@ -176,6 +178,7 @@ impl Default for Timeouts {
             store: Duration::from_secs(30),
             unconfirmed_upload: Duration::from_secs(600),
             get_after_head: Duration::from_secs(5),
+            coalesce: Duration::from_secs(5),
         }
     }
 }
@@ -410,18 +413,21 @@ fn timeouts(at: &At<'_>, findings: &mut Vec<Finding>) -> Timeouts {
     let Some(fields) = at.object(findings) else {
         return standard;
     };
-    let known = ["origin_ms", "store_ms", "unconfirmed_upload_ms", "get_after_head_ms"];
+    let known =
+        ["origin_ms", "store_ms", "unconfirmed_upload_ms", "get_after_head_ms", "coalesce_ms"];
     fields.only(&known, findings);
-    let get_after_head = fields
-        .get("get_after_head_ms")
-        .and_then(|at| whole_number(at, 0..=MAX_GET_AFTER_HEAD, findings))
-        .map(Duration::from_millis);
+    let mut wait = |name| {
+        let at = fields.get(name)?;
+        whole_number(at, 0..=MAX_WAIT, findings).map(Duration::from_millis)
+    };
+    let (get_after_head, coalesce) = (wait("get_after_head_ms"), wait("coalesce_ms"));
     let mut time = |name| number(&fields, name, 3_600_000, findings).map(Duration::from_millis);
     Timeouts {
         origin: time("origin_ms").unwrap_or(standard.origin),
         store: time("store_ms").unwrap_or(standard.store),
         unconfirmed_upload: time("unconfirmed_upload_ms").unwrap_or(standard.unconfirmed_upload),
         get_after_head: get_after_head.unwrap_or(standard.get_after_head),
+        coalesce: coalesce.unwrap_or(standard.coalesce),
     }
 }
 

@@ -5,18 +5,22 @@
 //! the bucket.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::account::Account;
 use crate::callout::{Callouts, Parts};
+use crate::coalescing::{self, Coalescing, Follower, Gone, Joined};
 use crate::configuration::Configuration;
 use crate::copy::{Copies, CopyId, End, NotBegun, Plan};
 use crate::decision::Doubt;
 use crate::host::{Booked, CallAnswer, CallId, Calls, DispatchError, Effect, StreamId, TICK, Turn};
-use crate::in_flight::{AttemptId, Returning};
+use crate::http::headers::HeaderList;
+use crate::in_flight::{AttemptId, Expected, InFlight, Returning, Sent, comes_back};
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::{Health, Next, Route, Verdict};
+use crate::shared::SharedData;
 use crate::store::upload::Late;
 use crate::time::Moment;
 
@@ -27,12 +31,14 @@ pub struct Engine {
     account: Account,
     calls: Calls,
     callouts: Callouts,
+    coalescing: Coalescing,
     copies: Copies,
     health: Health,
     returning: Returning,
     /// Routes whose origin is to be probed.
     probing: Vec<Route>,
-    ticking: bool,
+    /// How often time is told.
+    ticking: Option<Duration>,
     /// When the last turn was.
     latest: Moment,
 }
@@ -47,12 +53,13 @@ impl Engine {
             configuration,
             calls: Calls::default(),
             callouts: Callouts::new(account.clone(), largest),
+            coalescing: Coalescing::default(),
             copies: Copies::new(account.clone()),
             account,
             health: Health::default(),
             returning: Returning::default(),
             probing: Vec::new(),
-            ticking: false,
+            ticking: None,
             latest: Moment::default(),
         }
     }
@@ -141,10 +148,11 @@ impl Engine {
 
     /// The root could not be woken: time is told until it has had its turn.
     pub fn on_not_woken(&mut self) -> Vec<Effect> {
-        if std::mem::replace(&mut self.ticking, true) {
+        if self.ticking.is_some() {
             return Vec::new();
         }
-        vec![Effect::Tick(Some(TICK))]
+        self.ticking = Some(TICK);
+        vec![Effect::Tick(self.ticking)]
     }
 
     /// Whether the body of an answer is to be read out of the host: all of it, or nothing. Where it
@@ -259,6 +267,123 @@ impl Engine {
         wake(self.copies.on_end(copy, end) || self.account.take_relief())
     }
 
+    /// A request misses an object that others may miss at the same time, and may wait.
+    pub(crate) fn join(
+        &mut self,
+        bucket: &str,
+        lease: &Lease,
+        now: Moment,
+        shared: &mut dyn SharedData,
+    ) -> Joined {
+        let patience = self.configuration.timeouts.coalesce;
+        // What will not be stored is worth no waiting.
+        if patience.is_zero() || self.copies.rests(bucket, now) {
+            return Joined::Alone;
+        }
+        self.coalescing.join(lease, patience, now, shared)
+    }
+
+    /// A request waits for the object of another one.
+    pub(crate) fn wait(&mut self, stream: StreamId, follower: Follower) -> Vec<Effect> {
+        self.coalescing.wait(stream, follower);
+        let mut effects = Vec::new();
+        self.keep_time(&mut effects);
+        effects
+    }
+
+    /// Where a request has gone that waited; `None` where it has not, and does not wait any more.
+    pub(crate) fn gone(&mut self, stream: StreamId) -> Option<Gone> {
+        self.coalescing.gone(stream)
+    }
+
+    /// The object of one who leads is on its way.
+    pub(crate) fn on_led_answered(&mut self, lease: &Lease) {
+        self.coalescing.on_answered(lease);
+    }
+
+    /// The fetch of an object has ended, or nobody need wait for it. Those here that do go on.
+    pub(crate) fn settle(&mut self, lease: Lease, is_stored: bool, effects: &mut Vec<Effect>) {
+        if !self.coalescing.end(&lease) {
+            return;
+        }
+        for (stream, follower) in self.coalescing.release(&lease) {
+            self.go(stream, follower, is_stored, effects);
+        }
+        effects.push(Effect::Settle(lease, is_stored));
+    }
+
+    /// The same of one that is not stored, where it was one that others wait for.
+    pub(crate) fn settle_alone(&mut self, led: Option<Lease>, effects: &mut Vec<Effect>) {
+        if let Some(lease) = led {
+            self.settle(lease, false, effects);
+        }
+    }
+
+    /// Keeps for all workers how the fetch of an object has ended: whether the bucket has it now.
+    pub fn keep_settled(
+        &self,
+        lease: &Lease,
+        is_stored: bool,
+        shared: &mut dyn SharedData,
+        now: Moment,
+    ) {
+        let patience = self.configuration.timeouts.coalesce;
+        coalescing::settle(lease, is_stored, patience, now, shared);
+    }
+
+    /// Time has passed for those who wait for others' objects.
+    pub fn on_time(&mut self, shared: &mut dyn SharedData, now: Moment) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for lease in self.coalescing.hopeless(now, |lease| self.copies.progress(lease)) {
+            self.settle(lease, false, &mut effects);
+        }
+        for (stream, follower, is_stored) in self.coalescing.due(now, shared) {
+            self.go(stream, follower, is_stored, &mut effects);
+        }
+        self.keep_time(&mut effects);
+        effects
+    }
+
+    /// A request goes on that has waited: to the bucket, or to the origin.
+    fn go(
+        &mut self,
+        stream: StreamId,
+        follower: Follower,
+        is_stored: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Follower { asked, again, root, .. } = follower;
+        let (gone, headers) = if is_stored {
+            let (asked, attempt, headers) = self.ask_bucket(asked, again, root);
+            (Gone::ToBucket(asked, attempt), headers)
+        } else {
+            let Sent { asked, attempt, headers } = self.send(asked, root, effects);
+            (Gone::ToOrigin(asked, attempt), headers)
+        };
+        self.coalescing.go(stream, gone);
+        effects.push(Effect::Send(stream, headers));
+    }
+
+    /// Makes a request one to the bucket, which has the object by now. Where it has not, the request
+    /// comes back.
+    pub(crate) fn ask_bucket(
+        &mut self,
+        asked: InFlight,
+        mut again: HeaderList,
+        root: u64,
+    ) -> (Rc<InFlight>, AttemptId, HeaderList) {
+        let asked = Rc::new(asked);
+        let attempt = self.returning.add(Expected::Coalesced(Rc::clone(&asked)));
+        comes_back(&mut again, &attempt.name(root), "404");
+        (asked, attempt, again)
+    }
+
+    /// Makes a request one to its origin.
+    pub(crate) fn send(&mut self, asked: InFlight, root: u64, effects: &mut Vec<Effect>) -> Sent {
+        effects.push(Effect::Count(Metric::Fetches));
+        asked.send(&mut self.returning, root, self.configuration.timeouts.origin)
+    }
+
     pub(crate) const fn returning(&mut self) -> &mut Returning {
         &mut self.returning
     }
@@ -304,6 +429,9 @@ impl Engine {
         callouts.advance(&mut parts, &mut turn);
         parts.copies.advance(&mut turn);
         callouts.on_copies_ended(parts.copies.take_ended(), &mut turn);
+        for (lease, is_stored) in self.copies.take_over() {
+            self.settle(lease, is_stored, &mut effects);
+        }
         self.keep_time(&mut effects);
         self.relieve(&mut effects);
         effects
@@ -319,9 +447,11 @@ impl Engine {
     /// Has time told while something waits for it.
     fn keep_time(&mut self, effects: &mut Vec<Effect>) {
         let waits = self.callouts.waits() || self.copies.waits() || self.returning.waits();
-        if waits != self.ticking {
-            self.ticking = waits;
-            effects.push(Effect::Tick(waits.then_some(TICK)));
+        let period =
+            if self.coalescing.waits() { Some(coalescing::TICK) } else { waits.then_some(TICK) };
+        if period != self.ticking {
+            self.ticking = period;
+            effects.push(Effect::Tick(period));
         }
     }
 }

@@ -49,6 +49,10 @@ pub enum Effect {
     Release(Lease),
     /// Let a held response go to its client as it is.
     Resume(StreamId),
+    /// Send a client's request on that has waited, with these headers and no others.
+    Send(StreamId, HeaderList),
+    /// Keep for all workers how the fetch of an object has ended: whether the bucket has it now.
+    Settle(Lease, bool),
     /// Report the time this often, or no more.
     Tick(Option<Duration>),
     /// Call `Engine::on_wake` from the root context, soon.

@@ -43,7 +43,7 @@ impl Lease {
     /// kept now.
     #[must_use]
     pub fn claim(&self, held: &[u8], owner: u64, now: Moment) -> Option<Vec<u8>> {
-        let [object, other, until] = read(held);
+        let [object, other, until] = numbers(held);
         let now = millis(now);
         if object == self.object && other != owner && until > now {
             return None;
@@ -55,7 +55,7 @@ impl Lease {
     /// What is to be kept for the lease to be nobody's, `None` where it is not this owner's.
     #[must_use]
     pub fn release(&self, held: &[u8], owner: u64) -> Option<Vec<u8>> {
-        let [object, other, _] = read(held);
+        let [object, other, _] = numbers(held);
         (object == self.object && other == owner)
             .then(|| [object, owner, 0].map(u64::to_le_bytes).concat())
     }
@@ -75,7 +75,7 @@ impl Lease {
     /// Whether a client has written the object since, by what is kept.
     #[must_use]
     pub fn is_written(&self, held: &[u8], since: Moment) -> bool {
-        let [object, at, _] = read(held);
+        let [object, at, _] = numbers(held);
         object == self.object && at >= millis(since)
     }
 
@@ -85,7 +85,8 @@ impl Lease {
     }
 }
 
-fn read(held: &[u8]) -> [u64; 3] {
+/// Three numbers, as they are kept.
+pub(crate) fn numbers(held: &[u8]) -> [u64; 3] {
     let number = |at: usize| {
         let bytes = held.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, u64::from_le_bytes)
@@ -93,7 +94,8 @@ fn read(held: &[u8]) -> [u64; 3] {
     [number(0), number(8), number(16)]
 }
 
-fn millis(moment: Moment) -> u64 {
+/// A time as it is kept, in milliseconds.
+pub(crate) fn millis(moment: Moment) -> u64 {
     u64::try_from(moment.0.as_millis()).unwrap_or(u64::MAX)
 }
 

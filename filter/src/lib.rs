@@ -55,6 +55,7 @@
 //! - `configuration`: buckets, clusters, limits and times
 //! - `account`: the memory that objects take
 //! - `lease`: which worker copies an object
+//! - `shared`: what all workers of one host share
 //! - `reply`: what a client gets
 //! - `report`: the line on a request
 //! - `conclusion`: the answer, the counter and the line of a request that ends
@@ -67,6 +68,7 @@
 //! - `store`: the requests that write an object, and their answers
 //! - `copy`: objects on their way into the bucket
 //! - `in_flight`: requests to origins whose answers the gateway streams
+//! - `coalescing`: many requests for one object, and one fetch
 //! - `callout`: objects fetched into memory for all who wait
 //! - `engine`: everything under way in one VM
 //! - `streaming`: one request on the miss route
@@ -87,6 +89,7 @@
 pub mod account;
 mod attempt;
 mod callout;
+mod coalescing;
 pub mod conclusion;
 pub mod configuration;
 pub mod copy;
@@ -114,6 +117,7 @@ pub mod reply;
 pub mod report;
 pub mod request;
 pub mod rule;
+pub mod shared;
 #[cfg(target_arch = "wasm32")]
 mod shell;
 pub mod store;

@@ -30,6 +30,8 @@ macro_rules! metrics {
 metrics! {
     /// Clients that got 404 because the origin does not have the object either.
     Absent = "absent";
+    /// Clients that waited while another request fetched the object, and got the bucket's answer.
+    Coalesced = "coalesced";
     /// Requests sent to origins.
     Fetches = "fetches";
     /// Answers of origins with a header that no store can be told: the object has none instead.

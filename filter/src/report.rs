@@ -49,6 +49,13 @@ pub enum Outcome<'a> {
         /// The object's URL.
         url: &'a str,
     },
+    /// Another request fetched the object, and the client got it from the bucket then.
+    Coalesced {
+        /// The object's URL.
+        url: &'a str,
+        /// The status of the bucket's answer.
+        status: u16,
+    },
     /// The object could not be had.
     Failed {
         /// The object's URL; absent where none could be made.
@@ -129,6 +136,10 @@ impl fmt::Display for Outcome<'_> {
             Self::Absent { url } => {
                 write!(f, "Mirror, origin {url} answered 404, client got 404 NoSuchKey")
             }
+            Self::Coalesced { url, status } => write!(
+                f,
+                "Mirror, origin {url} was asked by another request, client got the bucket's {status}"
+            ),
             Self::Failed { url: Some(url), failure } => {
                 write!(f, "Mirror, origin {url}, client got 424 MirrorFailed: {failure}")
             }

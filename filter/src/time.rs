@@ -11,6 +11,11 @@ impl Moment {
         Self(self.0.saturating_add(delay))
     }
 
+    /// How long it is since another moment, which is none where that is later.
+    pub(crate) fn since(self, other: Self) -> Duration {
+        self.0.saturating_sub(other.0)
+    }
+
     /// The same in microseconds.
     pub(crate) fn micros(self) -> u64 {
         u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX)

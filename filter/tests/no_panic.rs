@@ -1,6 +1,7 @@
 //! A panic takes a proxy's worker down: nothing that clients, buckets, origins, stores or
 //! operators send may cause one, in whatever order it comes.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -386,7 +387,11 @@ struct Host {
     waiting: Vec<StreamId>,
     asked: u32,
     /// Streams on the miss route, each with the attempt whose answer may come back.
-    streams: Vec<(MissStream, Option<Vec<u8>>)>,
+    streams: Vec<(MissStream, Option<Vec<u8>>, StreamId)>,
+    last: u32,
+    /// Streams of the miss route that wait for others.
+    following: Vec<StreamId>,
+    shared: BTreeMap<String, (Vec<u8>, u32)>,
     /// The attempts that were ever made.
     attempts: Vec<Vec<u8>>,
     woken: bool,
@@ -403,6 +408,9 @@ impl Host {
             waiting: Vec::new(),
             asked: 0,
             streams: Vec::new(),
+            last: 1_000_000,
+            following: Vec::new(),
+            shared: BTreeMap::new(),
             attempts: Vec::new(),
             woken: false,
             ticking: false,
@@ -423,7 +431,9 @@ impl Host {
             }
             Event::Tick(millis) => {
                 self.now += Duration::from_millis(millis);
-                self.engine.on_tick(Moment(self.now))
+                let mut effects = self.engine.on_tick(Moment(self.now));
+                effects.extend(self.engine.on_time(&mut self.shared, Moment(self.now)));
+                effects
             }
             Event::CallAnswer { call, headers, size, body } => {
                 if self.calls.is_empty() {
@@ -498,13 +508,13 @@ impl Host {
                 let Some(at) = self.place(stream) else { return };
                 let Some(attempt) = self.streams[at].1.take() else { return };
                 // The gateway may let go of the old stream before or behind the new one.
-                let (mut old, _) = self.streams.remove(at);
+                let (mut old, _, id) = self.streams.remove(at);
                 if gone_first {
-                    self.gone(&mut old, false, true);
+                    self.gone(&mut old, id, false, true);
                 }
                 self.returned(&attempt, &said, &location);
                 if !gone_first {
-                    self.gone(&mut old, false, true);
+                    self.gone(&mut old, id, false, true);
                 }
             }
             OnRoute::Claimed { attempt, said, location } => match attempt {
@@ -527,7 +537,7 @@ impl Host {
                 let source = || if local { Source::Gateway } else { Source::Bucket };
                 let why = || unheard.map(|details| Unheard::of(503, details));
                 let Some(at) = self.place(stream) else { return };
-                let (miss, attempt) = &mut self.streams[at];
+                let (miss, attempt, _) = &mut self.streams[at];
                 *attempt = None;
                 let decided = miss.on_response(&mut self.engine, &headers, source, why);
                 match self.decide(at, decided, ours) {
@@ -539,8 +549,8 @@ impl Host {
             OnRoute::Body { stream, size, lost, is_end } => self.body(stream, size, lost, is_end),
             OnRoute::Gone { stream, client_left, ours } => {
                 let Some(at) = self.place(stream) else { return };
-                let (mut miss, _) = self.streams.remove(at);
-                self.gone(&mut miss, client_left, ours);
+                let (mut miss, _, id) = self.streams.remove(at);
+                self.gone(&mut miss, id, client_left, ours);
             }
         }
     }
@@ -562,14 +572,19 @@ impl Host {
 
     fn request(&mut self, headers: &Headers, ours: bool) -> RequestDecision {
         let now = self.now();
-        self.streams.push((MissStream::default(), None));
+        self.last += 1;
+        let id = StreamId(self.last);
+        self.streams.push((MissStream::default(), None, id));
         let at = self.streams.len() - 1;
-        let (miss, _) = &mut self.streams[at];
-        let decided = miss.on_request(&mut self.engine, headers.clone(), ROOT, now);
+        let (miss, ..) = &mut self.streams[at];
+        miss.may_wait(id);
+        let decided =
+            miss.on_request(&mut self.engine, headers.clone(), ROOT, now, &mut self.shared);
         let decision = self.decide(at, decided, ours);
         match &decision {
             RequestDecision::Answer(reply) => check_reply(reply),
             RequestDecision::Continue => {}
+            RequestDecision::Wait => self.following.push(id),
             RequestDecision::Send(sent) => {
                 check_sent(sent);
                 if let Some(attempt) = sent.get(miss_route::ATTEMPT) {
@@ -593,7 +608,7 @@ impl Host {
 
     fn body(&mut self, stream: usize, size: usize, lost: bool, is_end: bool) {
         let Some(at) = self.place(stream) else { return };
-        let (miss, _) = &mut self.streams[at];
+        let (miss, ..) = &mut self.streams[at];
         let mut effects = Vec::new();
         if let Some(copy) = miss.copy()
             && self.engine.wants_bytes(copy, size)
@@ -609,8 +624,9 @@ impl Host {
         self.perform(effects);
     }
 
-    fn gone(&mut self, miss: &mut MissStream, client_left: bool, ours: bool) {
+    fn gone(&mut self, miss: &mut MissStream, id: StreamId, client_left: bool, ours: bool) {
         let now = self.now();
+        self.following.retain(|following| *following != id);
         let decided = miss.on_gone(&mut self.engine, || client_left, || now);
         self.perform(decided.effects);
         if decided.lease.is_some() {
@@ -642,6 +658,23 @@ impl Host {
                 Effect::Call(id, call) => {
                     check_call(&call);
                     self.calls.push(id);
+                }
+                Effect::Send(stream, headers) => {
+                    let at = self.following.iter().position(|following| *following == stream);
+                    let at = at.expect("only one who waits is sent on, and only once");
+                    self.following.remove(at);
+                    check_sent(&headers);
+                    if let Some(attempt) = headers.get(miss_route::ATTEMPT)
+                        && let Some((_, own, _)) =
+                            self.streams.iter_mut().find(|(.., known)| *known == stream)
+                    {
+                        *own = Some(attempt.to_vec());
+                        self.attempts.push(attempt.to_vec());
+                    }
+                }
+                Effect::Settle(lease, is_stored) => {
+                    let now = Moment(self.now);
+                    self.engine.keep_settled(&lease, is_stored, &mut self.shared, now);
                 }
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Wake => self.woken = true,

@@ -157,6 +157,7 @@ impl World {
                     pending.extend(self.engine.on_lease(&lease, true));
                 }
                 Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) | Effect::Resume(_) => {}
+                Effect::Send(..) | Effect::Settle(..) => {}
             }
         }
         if woken {
@@ -179,10 +180,18 @@ impl World {
     fn request(&mut self, own: &[(&str, &str)]) -> HeaderList {
         self.stream = MissStream::default();
         let headers = Headers::from_pairs(own.iter().copied());
-        let decided = self.stream.on_request(&mut self.engine, headers, 7, Moment(self.now));
+        let decided = self.stream.on_request(
+            &mut self.engine,
+            headers,
+            7,
+            Moment(self.now),
+            &mut BTreeMap::new(),
+        );
         match self.decide(decided) {
             RequestDecision::Send(headers) => headers,
-            other @ (RequestDecision::Answer(_) | RequestDecision::Continue) => {
+            other @ (RequestDecision::Answer(_)
+            | RequestDecision::Continue
+            | RequestDecision::Wait) => {
                 panic!("{other:?}")
             }
         }

@@ -198,7 +198,7 @@ impl World {
     fn request(&mut self, headers: Headers) {
         self.stream = MissStream::default();
         let now = Moment(self.now);
-        let decided = self.stream.on_request(&mut self.engine, headers, ROOT, now);
+        let decided = self.stream.on_request(&mut self.engine, headers, ROOT, now, &mut BTreeMap::new());
         self.attempt = match self.decide(decided) {
             RequestDecision::Send(sent) => {
                 let name = sent.get(miss_route::ATTEMPT);
@@ -328,7 +328,9 @@ impl World {
                 | Effect::Lease(_)
                 | Effect::Log(_)
                 | Effect::Release(_)
-                | Effect::Resume(_) => {}
+                | Effect::Resume(_)
+                | Effect::Send(..)
+                | Effect::Settle(..) => {}
             }
         }
         if is_woken {

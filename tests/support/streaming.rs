@@ -80,7 +80,7 @@ pub(crate) fn document(setup: &Setup, folder: &Path) -> Value {
     }
     let timeouts = setup.timeouts();
     document["timeouts"] = json!({});
-    for name in ["origin", "store", "unconfirmed_upload", "get_after_head"] {
+    for name in ["origin", "store", "unconfirmed_upload", "get_after_head", "coalesce"] {
         if let Some(time) = timeouts[format!("{name}_ms")].as_u64() {
             document["timeouts"][name] = format!("{time}ms").into();
         }

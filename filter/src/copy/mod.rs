@@ -132,6 +132,8 @@ pub(crate) struct Copies {
     rests: Rests,
     /// Copies of objects that somebody else tells of when they have ended.
     ended: Vec<Ended>,
+    /// Objects whose copies have ended, and whether the bucket has them.
+    over: Vec<(Lease, bool)>,
 }
 
 impl Copies {
@@ -158,6 +160,7 @@ impl Copies {
             stored: Stored::default(),
             rests: Rests::default(),
             ended: Vec::new(),
+            over: Vec::new(),
         }
     }
 
@@ -503,6 +506,23 @@ impl Copies {
     /// How copies have ended of which somebody else tells.
     pub(crate) fn take_ended(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.ended)
+    }
+
+    /// Objects whose copies have ended since the last time, and whether the bucket has them.
+    pub(crate) fn take_over(&mut self) -> Vec<(Lease, bool)> {
+        std::mem::take(&mut self.over)
+    }
+
+    /// Whether nothing of a bucket is stored at the moment.
+    pub(crate) fn rests(&self, bucket: &str, now: Moment) -> bool {
+        self.rests.rests(bucket, now)
+    }
+
+    /// How much of an object has come and how much there is, where it is under way.
+    pub(crate) fn progress(&self, lease: &Lease) -> Option<(u64, Option<u64>)> {
+        let id = self.objects.of(lease.object()).next()?;
+        let copy = self.copies.get(&CopyId(id))?;
+        Some((copy.parts.received(), copy.plan.length))
     }
 
     /// What all copies hold here, each buffer once, by its address.

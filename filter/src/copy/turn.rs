@@ -332,6 +332,8 @@ impl Copies {
             let effects = self.enqueue(copy.plan, copy.route);
             return turn.effects.extend(effects);
         }
+        let is_there = matches!(result, Ok(()) | Err(NotStored::AlreadyThere));
+        self.over.push((copy.plan.lease(), is_there));
         match result {
             Ok(()) | Err(NotStored::AlreadyThere) => {
                 let patience = turn.configuration.timeouts.origin;

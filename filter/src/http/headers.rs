@@ -66,6 +66,21 @@ impl Headers {
         self.text("content-length")?.parse().ok()
     }
 
+    /// All of them, but with these in place of any of their names.
+    #[must_use]
+    pub fn replaced(&self, by: &HeaderList) -> HeaderList {
+        let mut headers = HeaderList::new();
+        for (name, value) in self.iter() {
+            if let Ok(name) = std::str::from_utf8(name)
+                && by.get(name).is_none()
+            {
+                headers.add(name, value);
+            }
+        }
+        headers.extend(by);
+        headers
+    }
+
     /// The message's `:status`, where there is one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

@@ -6,6 +6,7 @@
 mod proof;
 mod returning;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 pub(crate) use self::proof::Proof;
@@ -17,6 +18,7 @@ use crate::host::Effect;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
 use crate::http::range::ContentRange;
+use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::miss::Miss;
 use crate::miss_route;
@@ -36,6 +38,17 @@ pub(crate) struct InFlight {
     pub(crate) since: Moment,
     /// Its `x-forwarded-proto`.
     pub(crate) forwarded_proto: String,
+    /// Whether others wait for what it brings.
+    pub(crate) leads: bool,
+}
+
+/// A request on its way to an origin.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) asked: Rc<InFlight>,
+    /// The attempt under which it may come back.
+    pub(crate) attempt: Option<AttemptId>,
+    pub(crate) headers: HeaderList,
 }
 
 /// How an object gets into the bucket.
@@ -75,22 +88,29 @@ pub(crate) enum Answered {
 impl InFlight {
     pub(crate) fn new(miss: Miss, now: Moment, since: Moment, forwarded_proto: String) -> Self {
         let route = miss.route(now);
-        Self { miss, route, since, forwarded_proto }
+        Self { miss, route, since, forwarded_proto, leads: false }
+    }
+
+    /// Makes it a request to the origin, from the root of this number. `standard` is how long its
+    /// answer may take where no rule says so.
+    pub(crate) fn send(self, returning: &mut Returning, root: u64, standard: Duration) -> Sent {
+        let asked = Rc::new(self);
+        let returns = asked.returns();
+        let attempt =
+            (!returns.is_empty()).then(|| returning.add(Expected::Origin(Rc::clone(&asked))));
+        let name = attempt.map(|attempt| attempt.name(root));
+        let headers = asked.headers(name.as_deref(), &returns, standard);
+        Sent { asked, attempt, headers }
     }
 
     /// Which answers are to come back.
-    pub(crate) fn returns(&self) -> String {
+    fn returns(&self) -> String {
         self.route.returns(self.miss.request.range().is_some())
     }
 
     /// What the gateway is told, and the origin asked. `attempt` is the name under which the request
     /// comes back, where it may, and `returns` with which answers.
-    pub(crate) fn headers(
-        &self,
-        attempt: Option<&str>,
-        returns: &str,
-        standard: Duration,
-    ) -> HeaderList {
+    fn headers(&self, attempt: Option<&str>, returns: &str, standard: Duration) -> HeaderList {
         let (request, origin) = (&self.miss.request, self.route.current());
         let mut headers = readdressed(&origin.call_headers(request.method.as_str()));
         if let Some(range) = request.range() {
@@ -117,6 +137,17 @@ impl InFlight {
             headers.add(miss_route::IDLE, idle.as_millis().to_string());
         }
         headers
+    }
+
+    /// Which worker brings the object into the bucket.
+    pub(crate) fn lease(&self) -> Lease {
+        Lease::of(&self.miss.request.bucket, &self.miss.request.key)
+    }
+
+    /// What is told and counted of a request whose object another one has fetched.
+    pub(crate) fn coalesced(&self, status: u16) -> [Effect; 2] {
+        let outcome = Outcome::Coalesced { url: &self.route.initial().url(), status };
+        [Effect::Log(self.miss.report.line(&outcome)), Effect::Count(Metric::Coalesced)]
     }
 
     /// What becomes of the origin's answer, or of the gateway's in its place.
@@ -361,7 +392,7 @@ fn by_attempts(headers: &mut HeaderList, cluster: &str, timeout: Duration) {
 }
 
 /// Has these answers come back, under the name of the attempt.
-fn comes_back(headers: &mut HeaderList, attempt: &str, returns: &str) {
+pub(crate) fn comes_back(headers: &mut HeaderList, attempt: &str, returns: &str) {
     headers.add(miss_route::ATTEMPT, attempt);
     headers.add(miss_route::RETURNS, returns);
 }

@@ -37,6 +37,8 @@ impl AttemptId {
 pub(crate) enum Expected {
     /// An origin was asked.
     Origin(Rc<InFlight>),
+    /// The bucket was asked for an object that another request has brought there.
+    Coalesced(Rc<InFlight>),
     /// The bucket was asked whether it lacks the object.
     Proof(Box<Proof>),
 }

@@ -111,6 +111,7 @@ pub(super) enum Buffer {
     PluginConfiguration = 7,
 }
 
+const REQUEST_STREAM: u32 = 0;
 const RESPONSE_STREAM: u32 = 1;
 const COUNTER: u32 = 0;
 
@@ -206,6 +207,11 @@ pub(super) fn send_local_response(status: u16, headers: &HeaderList, body: &[u8]
             -1,
         )
     })
+}
+
+pub(super) fn continue_request() -> Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { proxy_continue_stream(REQUEST_STREAM) })
 }
 
 pub(super) fn continue_response() -> Result<()> {

@@ -7,8 +7,9 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::{self, Buffer, Map};
-use super::vm::{self, Vm};
+use super::vm::{self, Shared, Vm};
 use crate::engine::Engine;
+use crate::host::StreamId;
 use crate::http::headers::Headers;
 use crate::lease::Lease;
 use crate::origin::Unheard;
@@ -21,6 +22,7 @@ const PIECE: usize = 64 * 1024;
 
 /// One request.
 pub(super) struct Stream {
+    id: StreamId,
     vm: Rc<Vm>,
     miss: MissStream,
     /// What the request writes.
@@ -28,8 +30,8 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(vm: Rc<Vm>) -> Self {
-        Self { vm, miss: MissStream::default(), written: None }
+    pub(super) fn new(id: u32, vm: Rc<Vm>) -> Self {
+        Self { id: StreamId(id), vm, miss: MissStream::default(), written: None }
     }
 
     /// Has the engine decide, and performs what comes before the decision.
@@ -96,12 +98,16 @@ impl HttpContext for Stream {
         // What a client sent must not reach an origin unread.
         let headers = host::headers(Map::Request).unwrap_or_default();
         self.written = self.vm.written(&headers);
+        if is_end {
+            self.miss.may_wait(self.id);
+        }
         let root = self.vm.owner;
-        let decision =
-            self.decide(|miss, engine| miss.on_request(engine, headers, root, vm::now()));
+        let decision = self
+            .decide(|miss, engine| miss.on_request(engine, headers, root, vm::now(), &mut Shared));
         match decision {
             RequestDecision::Answer(reply) => self.answer(&reply),
             RequestDecision::Continue => Action::Continue,
+            RequestDecision::Wait => Action::Pause,
             RequestDecision::Send(mut headers) => {
                 // A host cannot be told any more that there is no body; its length it can.
                 if self.miss.drops_body() && !is_end {

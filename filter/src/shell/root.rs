@@ -8,7 +8,7 @@ use proxy_wasm::types::{ContextType, LogLevel};
 use super::bucket_stream::BucketStream;
 use super::host::{self, Buffer, Map};
 use super::miss_stream::Stream;
-use super::vm::{Vm, now};
+use super::vm::{Shared, Vm, now};
 use crate::configuration::{Configuration, DataPath};
 use crate::host::CallAnswer;
 use crate::http::headers::Headers;
@@ -100,6 +100,8 @@ impl RootContext for Root {
         let Some(vm) = &self.vm else { return };
         let effects = vm.engine.borrow_mut().on_tick(now());
         vm.perform(effects);
+        let effects = vm.engine.borrow_mut().on_time(&mut Shared, now());
+        vm.perform(effects);
         vm.check_leave();
     }
 
@@ -107,7 +109,7 @@ impl RootContext for Root {
         Some(match &self.vm {
             Some(vm) => match vm.configuration.path {
                 DataPath::Callout => Box::new(BucketStream::new(id, Rc::clone(vm))),
-                DataPath::Streaming => Box::new(Stream::new(Rc::clone(vm))),
+                DataPath::Streaming => Box::new(Stream::new(id, Rc::clone(vm))),
             },
             // To return none would be a panic of the SDK's.
             None => Box::new(Unconfigured),

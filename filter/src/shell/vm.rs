@@ -17,6 +17,7 @@ use crate::matching::Source;
 use crate::metric::Metric;
 use crate::reply::{Body, Reply};
 use crate::request;
+use crate::shared::SharedData;
 use crate::time::Moment;
 
 /// One configured root.
@@ -36,6 +37,19 @@ pub(super) struct Vm {
     counters: Vec<u32>,
     /// Whether the host has said who made an answer, or it was told that it does not.
     is_told: Cell<bool>,
+}
+
+/// What the host's workers share.
+pub(super) struct Shared;
+
+impl SharedData for Shared {
+    fn get(&mut self, name: &str) -> (Vec<u8>, u32) {
+        host::shared_data(name)
+    }
+
+    fn replace(&mut self, name: &str, value: &[u8], seen: u32) -> bool {
+        host::set_shared_data(name, value, seen).is_ok()
+    }
 }
 
 /// What is said of a host that does not say who made an answer.
@@ -124,6 +138,10 @@ impl Vm {
                 Effect::Log(line) => host::log(LogLevel::Info, &line),
                 Effect::Release(lease) => self.release(&lease),
                 Effect::Resume(stream) => self.resume(stream),
+                Effect::Send(stream, headers) => self.send_on(stream, &headers),
+                Effect::Settle(lease, is_stored) => {
+                    self.engine.borrow().keep_settled(&lease, is_stored, &mut Shared, now());
+                }
                 Effect::Tick(period) => {
                     self.expect("set a timer", host::set_tick_period(period.unwrap_or_default()));
                 }
@@ -230,6 +248,21 @@ impl Vm {
         if host::set_effective_context(stream.0).is_ok() && answer(reply).is_err() {
             // The bucket's own answer is better than none.
             self.expect("let the bucket's answer go", host::continue_response());
+        }
+        self.expect("return to the root", host::set_effective_context(self.root));
+    }
+
+    /// Sends a request on that has waited, from the root.
+    fn send_on(&self, stream: StreamId, headers: &HeaderList) {
+        // A stream that the host does not know has ended meanwhile.
+        if host::set_effective_context(stream.0).is_ok() {
+            // As it came, it would lead nowhere.
+            let sent = host::replace_headers(host::Map::Request, headers)
+                .and_then(|()| host::continue_request());
+            if let Err(error) = sent {
+                self.expect("send a request on", Err(error));
+                self.expect("answer", answer(&Reply::lost(&Headers::default())));
+            }
         }
         self.expect("return to the root", host::set_effective_context(self.root));
     }

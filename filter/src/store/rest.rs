@@ -80,6 +80,14 @@ impl Rests {
         }
     }
 
+    /// Whether a bucket's store is left alone now.
+    pub(crate) fn rests(&self, bucket: &str, now: Moment) -> bool {
+        let known = self.buckets.iter().filter(|(known, _)| known == bucket);
+        let refused = self.unconditional.iter().filter(|(known, ..)| known == bucket);
+        let mut until = known.filter_map(|(_, ailing)| ailing.until);
+        until.any(|until| now < until) || refused.into_iter().any(|(_, _, until)| now < *until)
+    }
+
     /// A store has answered a write, or has not.
     pub(crate) fn on_write(&mut self, bucket: &str, written: Written, now: Moment) {
         match written {

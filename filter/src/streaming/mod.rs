@@ -4,6 +4,8 @@
 //!      ┌ the bucket's miss ──▶ Asked ── object ──▶ Copying ──────────▶ Settled
 //! New ─┤                      │   └ anything else ────────────────────▶ Settled (answered here)
 //!      └ an answer came back ─┘
+//! New ── another fetches it ──▶ Waiting ── it is stored ──▶ Following ──▶ Settled
+//!                                │   └ it is not ──▶ Asked    └ it is gone again: as what came back
 //! New ── a 403 ──▶ Proving ── 404, which came back: as the bucket's miss; else the bucket's again
 //! New ── no miss, and a rule about hits ──▶ Watching ──▶ Settled
 //! ```
@@ -16,20 +18,23 @@ mod tests;
 
 use std::rc::Rc;
 
+use crate::coalescing::{Follower, Gone, Joined};
 use crate::conclusion::Conclusion;
 use crate::copy::{CopyId, End};
 use crate::decision::{self, Decision, Exchange};
 use crate::engine::Engine;
-use crate::host::{Effect, conclude};
+use crate::host::{Effect, StreamId, conclude};
 use crate::http::headers::{HeaderList, Headers};
-use crate::in_flight::{Answered, AttemptId, Expected, InFlight, Proof, Storing};
+use crate::in_flight::{Answered, AttemptId, Expected, InFlight, Proof, Sent, Storing};
 use crate::lease::Lease;
 use crate::matching::{BucketResponse, Source};
+use crate::metadata;
 use crate::metric::Metric;
 use crate::miss_route::{self, Said};
 use crate::origin::{Next, Unheard, Verdict};
 use crate::reply::Reply;
-use crate::request::ObjectRequest;
+use crate::request::{Method, ObjectRequest};
+use crate::shared::SharedData;
 use crate::time::Moment;
 
 /// One request on the miss route, or one for a bucket with rules about hits.
@@ -38,6 +43,10 @@ pub struct MissStream {
     state: State,
     /// How the bucket gets the object, until it is known whose the lease is.
     storing: Option<(Storing, Moment)>,
+    /// The host's number for it, where its request may wait: it has no body.
+    stream: Option<StreamId>,
+    /// Its object, where others wait for that.
+    leads: Option<Lease>,
 }
 
 #[derive(Debug, Default)]
@@ -46,11 +55,15 @@ enum State {
     Asked(Rc<InFlight>, Option<AttemptId>),
     /// The body is copied.
     Copying(CopyId),
+    /// The bucket is asked for what another request has brought there.
+    Following(Rc<InFlight>, AttemptId),
     #[default]
     New,
     /// The bucket is asked whether it lacks the object; every answer to that comes back.
     Proving(AttemptId),
     Settled,
+    /// Another request fetches the object.
+    Waiting(StreamId),
     /// The bucket is asked, and a rule may be about its answer.
     Watching(Exchange),
 }
@@ -61,7 +74,25 @@ struct Arrival<'e> {
     /// The number of the root, which no other has.
     root: u64,
     now: Moment,
+    shared: &'e mut dyn SharedData,
     effects: Vec<Effect>,
+}
+
+impl Arrival<'_> {
+    /// Nobody need wait for what a request was to bring.
+    fn settle(&mut self, asked: &InFlight) {
+        let lease = asked.leads.then(|| asked.lease());
+        self.engine.settle_alone(lease, &mut self.effects);
+    }
+}
+
+/// How a request came to a rule.
+#[derive(Clone, Copy)]
+struct Came<'r> {
+    forwarded_proto: &'r str,
+    since: Moment,
+    /// The request as it came, where no origin was asked before.
+    first: Option<&'r Headers>,
 }
 
 /// A decision, and what goes with it.
@@ -84,6 +115,8 @@ pub enum RequestDecision {
     Continue,
     /// It goes on with these headers, and no others.
     Send(HeaderList),
+    /// It waits for [`Effect::Send`].
+    Wait,
 }
 
 /// What becomes of a response.
@@ -98,6 +131,11 @@ pub enum ResponseDecision {
 }
 
 impl MissStream {
+    /// Its request has no body, and may wait for another one's object.
+    pub const fn may_wait(&mut self, stream: StreamId) {
+        self.stream = Some(stream);
+    }
+
     /// A request has arrived. `root` is the number of the root, which no other has.
     pub fn on_request(
         &mut self,
@@ -105,8 +143,9 @@ impl MissStream {
         headers: Headers,
         root: u64,
         now: Moment,
+        shared: &mut dyn SharedData,
     ) -> Decided<RequestDecision> {
-        let mut arrival = Arrival { engine, root, now, effects: Vec::new() };
+        let mut arrival = Arrival { engine, root, now, shared, effects: Vec::new() };
         let decision = match Said::read(&headers) {
             None => {
                 let sequence = arrival.engine.sequence();
@@ -192,7 +231,8 @@ impl MissStream {
             Some(decision) => {
                 let proto = headers.text(miss_route::FORWARDED_PROTO).unwrap_or("http");
                 let since = arrival.now;
-                self.act(arrival, decision, proto, since)
+                let origin = Came { forwarded_proto: proto, since, first: Some(headers) };
+                self.act(arrival, decision, origin)
             }
         }
     }
@@ -202,9 +242,9 @@ impl MissStream {
         &mut self,
         arrival: &mut Arrival<'_>,
         decision: Decision,
-        forwarded_proto: &str,
-        since: Moment,
+        came: Came<'_>,
     ) -> RequestDecision {
+        let Came { forwarded_proto, since, first } = came;
         let now = arrival.now;
         match decision {
             Decision::Answer(conclusion) => self.conclude(conclusion, &mut arrival.effects),
@@ -218,7 +258,10 @@ impl MissStream {
                 let mut asked = InFlight::new(*miss, now, since, forwarded_proto.to_owned());
                 let effects = arrival.engine.prefer_well(&mut asked.route, now);
                 arrival.effects.extend(effects);
-                self.send(arrival, asked)
+                match first {
+                    Some(headers) => self.join(arrival, asked, headers),
+                    None => self.send(arrival, asked),
+                }
             }
             // An origin was asked, or a rule has been found that acts.
             Decision::Pass(_) | Decision::Prove(_) | Decision::Tell(_) => RequestDecision::Continue,
@@ -242,16 +285,51 @@ impl MissStream {
         RequestDecision::Answer(conclude(conclusion, effects))
     }
 
+    /// Goes to the origin, or waits for another request that has gone there for the same object.
+    fn join(
+        &mut self,
+        arrival: &mut Arrival<'_>,
+        mut asked: InFlight,
+        headers: &Headers,
+    ) -> RequestDecision {
+        let request = &asked.miss.request;
+        let may_wait = request.method == Method::Get && asked.miss.storing().is_ok();
+        let Some(stream) = self.stream.filter(|_| may_wait) else {
+            return self.send(arrival, asked);
+        };
+        let Arrival { engine, root, now, shared, effects } = arrival;
+        let configuration = engine.configuration();
+        let (bucket, lease) = (&request.bucket, Lease::of(&request.bucket, &request.key));
+        let again = || {
+            let cluster = configuration.bucket(bucket)?.again.as_deref()?;
+            again(headers, cluster)
+        };
+        let joined = engine.join(bucket, &lease, *now, *shared);
+        match (joined, again()) {
+            (Joined::Stored, Some(again)) => {
+                let (asked, attempt, headers) = engine.ask_bucket(asked, again, *root);
+                self.state = State::Following(asked, attempt);
+                RequestDecision::Send(headers)
+            }
+            (Joined::Waits(until), Some(again)) => {
+                let follower = Follower { lease, until, asked, again, root: *root };
+                effects.extend(engine.wait(stream, follower));
+                self.state = State::Waiting(stream);
+                RequestDecision::Wait
+            }
+            (Joined::Leads, _) => {
+                asked.leads = true;
+                self.send(arrival, asked)
+            }
+            (Joined::Alone, _) | (Joined::Stored | Joined::Waits(_), None) => {
+                self.send(arrival, asked)
+            }
+        }
+    }
+
     fn send(&mut self, arrival: &mut Arrival<'_>, asked: InFlight) -> RequestDecision {
-        let engine = &mut *arrival.engine;
-        let asked = Rc::new(asked);
-        let returns = asked.returns();
-        let attempt = (!returns.is_empty())
-            .then(|| engine.returning().add(Expected::Origin(Rc::clone(&asked))));
-        let name = attempt.map(|attempt| attempt.name(arrival.root));
-        let standard = engine.configuration().timeouts.origin;
-        let headers = asked.headers(name.as_deref(), &returns, standard);
-        arrival.effects.push(Effect::Count(Metric::Fetches));
+        let Arrival { engine, root, effects, .. } = arrival;
+        let Sent { asked, attempt, headers } = engine.send(asked, *root, effects);
         self.state = State::Asked(asked, attempt);
         RequestDecision::Send(headers)
     }
@@ -270,6 +348,9 @@ impl MissStream {
         let waiting = arrival.engine.returning();
         let asked = match attempt.and_then(|attempt| waiting.take(attempt)) {
             Some(Expected::Origin(asked)) => Some(asked),
+            Some(Expected::Coalesced(asked)) => {
+                return self.send(arrival, Rc::unwrap_or_clone(asked));
+            }
             Some(Expected::Proof(proof)) => {
                 let Proof { headers, doubt } = *proof;
                 let bucket = doubt.request.bucket.clone();
@@ -289,8 +370,12 @@ impl MissStream {
         let verdict = judge(&asked);
         match arrival.engine.next(&mut asked.route, verdict, arrival.now) {
             Next::Ask => self.send(arrival, asked),
-            Next::End(verdict) => self.conclude(asked.last_word(&verdict), &mut arrival.effects),
+            Next::End(verdict) => {
+                arrival.settle(&asked);
+                self.conclude(asked.last_word(&verdict), &mut arrival.effects)
+            }
             Next::FallThrough => {
+                arrival.settle(&asked);
                 let configuration = arrival.engine.configuration();
                 match decision::fall_through(&configuration, &asked.miss) {
                     None | Some(Decision::Pass(_) | Decision::Prove(_) | Decision::Tell(_)) => {
@@ -300,7 +385,8 @@ impl MissStream {
                         let line = asked.miss.fell_through(asked.route.initial());
                         arrival.effects.push(Effect::Log(line));
                         let InFlight { since, forwarded_proto, .. } = asked;
-                        self.act(arrival, decision, &forwarded_proto, since)
+                        let came = Came { forwarded_proto: &forwarded_proto, since, first: None };
+                        self.act(arrival, decision, came)
                     }
                 }
             }
@@ -317,6 +403,7 @@ impl MissStream {
         unheard: impl FnOnce() -> Option<Unheard>,
     ) -> Decided<ResponseDecision> {
         let mut effects = Vec::new();
+        self.go_on(engine);
         let decision = match std::mem::replace(&mut self.state, State::Settled) {
             State::Watching(mut exchange) => {
                 match exchange.on_answer(&engine.configuration(), answer, source) {
@@ -340,6 +427,7 @@ impl MissStream {
                     Some(_) | None => unheard(),
                 };
                 let since = asked.since;
+                self.leads = asked.leads.then(|| asked.lease());
                 match Rc::unwrap_or_clone(asked).on_answer(answer, unheard) {
                     Answered::Concluded(conclusion, None) => {
                         ResponseDecision::Answer(conclude(conclusion, &mut effects))
@@ -358,22 +446,54 @@ impl MissStream {
                     }
                 }
             }
+            State::Following(asked, attempt) => {
+                engine.returning().take(attempt);
+                effects.extend(asked.coalesced(answer.status().unwrap_or_default()));
+                let told = metadata::repeated(answer);
+                match told.iter().next() {
+                    Some(_) => ResponseDecision::Stream(answer.replaced(&told)),
+                    None => ResponseDecision::Continue,
+                }
+            }
             // It was to come back, and has not: nobody knows whether the object is there.
             State::Proving(attempt) => {
                 let reply = match engine.returning().take(attempt) {
                     Some(Expected::Proof(proof)) => Reply::denied(&proof.doubt.request),
-                    Some(Expected::Origin(_)) | None => Reply::lost(answer),
+                    Some(Expected::Coalesced(_) | Expected::Origin(_)) | None => {
+                        Reply::lost(answer)
+                    }
                 };
                 ResponseDecision::Answer(reply)
             }
             // A second response is none of an origin's, and takes nothing from the first.
-            state @ (State::Copying(_) | State::New | State::Settled) => {
+            state @ (State::Copying(_) | State::New | State::Settled | State::Waiting(_)) => {
                 self.state = state;
                 ResponseDecision::Continue
             }
         };
+        self.lead(engine, &mut effects);
         let lease = self.lease();
         Decided { effects, lease, decision }
+    }
+
+    /// Those who wait for the object are told where it will not be stored.
+    fn lead(&mut self, engine: &mut Engine, effects: &mut Vec<Effect>) {
+        match (&self.leads, &self.storing) {
+            (Some(lease), Some(_)) => engine.on_led_answered(lease),
+            (Some(_), None) => engine.settle_alone(self.leads.take(), effects),
+            (None, _) => {}
+        }
+    }
+
+    /// A request that waited has gone on meanwhile.
+    fn go_on(&mut self, engine: &mut Engine) {
+        if let State::Waiting(stream) = self.state {
+            self.state = match engine.gone(stream) {
+                Some(Gone::ToBucket(asked, attempt)) => State::Following(asked, attempt),
+                Some(Gone::ToOrigin(asked, attempt)) => State::Asked(asked, attempt),
+                None => State::Settled,
+            };
+        }
     }
 
     /// Notes how the object gets into the bucket. What is only awaited takes no lease: the GET that
@@ -406,7 +526,9 @@ impl MissStream {
     pub fn on_lease(&mut self, engine: &mut Engine, is_ours: bool) -> Vec<Effect> {
         let Some((storing, since)) = self.storing.take() else { return Vec::new() };
         if !is_ours {
-            return vec![Effect::Log(storing.plan().shared())];
+            let mut effects = vec![Effect::Log(storing.plan().shared())];
+            engine.settle_alone(self.leads.take(), &mut effects);
+            return effects;
         }
         match storing {
             Storing::Awaited(plan, route) => engine.await_stream(plan, route, since),
@@ -416,7 +538,10 @@ impl MissStream {
                     self.state = State::Copying(copy);
                     Vec::new()
                 }
-                Err(effects) => effects,
+                Err(mut effects) => {
+                    engine.settle_alone(self.leads.take(), &mut effects);
+                    effects
+                }
             },
         }
     }
@@ -424,7 +549,10 @@ impl MissStream {
     /// Whether the body of the request is nobody's any more: the bucket had it, and no origin gets it.
     #[must_use]
     pub const fn drops_body(&self) -> bool {
-        matches!(self.state, State::Asked(..) | State::Proving(_))
+        matches!(
+            self.state,
+            State::Asked(..) | State::Following(..) | State::Proving(_) | State::Waiting(_)
+        )
     }
 
     /// The copy of the body, where there is one.
@@ -433,9 +561,11 @@ impl MissStream {
         match self.state {
             State::Copying(copy) => Some(copy),
             State::Asked(..)
+            | State::Following(..)
             | State::New
             | State::Proving(_)
             | State::Settled
+            | State::Waiting(_)
             | State::Watching(_) => None,
         }
     }
@@ -464,24 +594,31 @@ impl MissStream {
         client_left: impl FnOnce() -> bool,
         now: impl FnOnce() -> Moment,
     ) -> Decided<()> {
-        let effects = self.end(engine, End::Broken);
+        let mut effects = self.end(engine, End::Broken);
+        self.go_on(engine);
         let expected = match std::mem::replace(&mut self.state, State::Settled) {
             State::Asked(asked, attempt) => Some((Some(asked), attempt)),
             State::Proving(attempt) => Some((None, Some(attempt))),
-            State::Copying(_) | State::New | State::Settled | State::Watching(_) => None,
+            State::Following(_, attempt) => Some((None, Some(attempt))),
+            State::Copying(_)
+            | State::New
+            | State::Settled
+            | State::Waiting(_)
+            | State::Watching(_) => None,
         };
         if let Some((asked, attempt)) = expected {
             if client_left() {
                 if let Some(attempt) = attempt {
                     engine.returning().take(attempt);
                 }
+                let led = asked.as_ref().filter(|asked| asked.leads).map(|asked| asked.lease());
                 self.storing = asked.and_then(|asked| Some((asked.wanted(None)?, asked.since)));
+                if self.storing.is_none() {
+                    engine.settle_alone(led, &mut effects);
+                }
             } else if let Some(attempt) = attempt {
-                return Decided {
-                    effects: engine.expect_soon(attempt, now()),
-                    lease: None,
-                    decision: (),
-                };
+                effects.extend(engine.expect_soon(attempt, now()));
+                return Decided { effects, lease: None, decision: () };
             }
         }
         let lease = self.lease();

@@ -2,6 +2,8 @@
 
 mod proof;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::configuration::Configuration;
 use crate::metadata::TAG_METADATA;
@@ -60,7 +62,8 @@ impl Bench {
     fn request(&mut self, headers: &[(&str, &str)]) -> RequestDecision {
         self.miss = MissStream::default();
         let headers = Headers::from_pairs(headers.iter().copied());
-        let decided = self.miss.on_request(&mut self.engine, headers, ROOT, self.now);
+        let decided =
+            self.miss.on_request(&mut self.engine, headers, ROOT, self.now, &mut BTreeMap::new());
         self.effects.extend(decided.effects);
         decided.decision
     }
@@ -129,6 +132,7 @@ impl Bench {
             Effect::Answer(..) | Effect::Call(..) | Effect::Claim(_) => None,
             Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => None,
             Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,
+            Effect::Send(..) | Effect::Settle(..) => None,
         };
         std::mem::take(&mut self.effects).into_iter().filter_map(line).collect()
     }

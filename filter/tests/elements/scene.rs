@@ -149,6 +149,8 @@ impl<'r> Scene<'r> {
                 | Effect::Log(_)
                 | Effect::Release(_)
                 | Effect::Resume(_)
+                | Effect::Send(..)
+                | Effect::Settle(..)
                 | Effect::Tick(_) => {}
             }
         }

@@ -1,5 +1,6 @@
 //! The streaming path: a gateway that does what the miss route says, and no more.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use back_to_origin::http::headers::{HeaderList, Headers};
@@ -32,13 +33,15 @@ impl Scene<'_> {
         let mut next = Some(headers);
         while let Some(headers) = next {
             let mut stream = MissStream::default();
-            let decided = stream.on_request(&mut self.engine, headers, ROOT, NOW);
+            let decided =
+                stream.on_request(&mut self.engine, headers, ROOT, NOW, &mut BTreeMap::new());
             next = match self.decide(&mut stream, decided) {
                 RequestDecision::Answer(reply) => {
                     self.lines.push(replied(&reply));
                     None
                 }
                 RequestDecision::Continue => panic!("nothing is on the miss route as it is"),
+                RequestDecision::Wait => panic!("nobody else asks"),
                 RequestDecision::Send(sent) => {
                     self.turn();
                     self.send(asked, &mut stream, &sent)
@@ -58,7 +61,7 @@ impl Scene<'_> {
         ];
         let headers = Headers::from_pairs(own.iter().chain(&asked.headers).copied());
         let mut stream = MissStream::default();
-        let decided = stream.on_request(&mut self.engine, headers, ROOT, NOW);
+        let decided = stream.on_request(&mut self.engine, headers, ROOT, NOW, &mut BTreeMap::new());
         let decision = self.decide(&mut stream, decided);
         assert!(matches!(decision, RequestDecision::Continue), "{decision:?}");
         self.bucket_answers(&mut stream, asked.bucket);

@@ -110,6 +110,10 @@ section! {
         /// alone behind a HEAD, nor behind a condition or a range that an object does not meet. `0s`
         /// fetches it at once, so that the origin sends it twice.
         pub get_after_head: Wait [Default "5s"],
+        /// With `path: streaming`: how long a GET waits at most while another one brings the same
+        /// object into the bucket. It goes to the origin itself at that time, and as soon as it
+        /// shows that the object will not be there by then. `0s` sends every GET there at once.
+        pub coalesce: Wait [Default "5s"],
         /// With `path: streaming`: where the store did not confirm that it began a multipart upload,
         /// those that it lists of the object are looked at again after this time, and aborted if
         /// they have no part by then. Keep it longer than another client of the bucket, or worker,

@@ -131,6 +131,7 @@ impl Plan {
                 store_ms: deployment.timeouts.store.as_millis(),
                 unconfirmed_upload_ms: deployment.timeouts.unconfirmed_upload.as_millis(),
                 get_after_head_ms: deployment.timeouts.get_after_head.0.as_millis(),
+                coalesce_ms: deployment.timeouts.coalesce.0.as_millis(),
             },
         };
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
@@ -284,4 +285,5 @@ struct ConfiguredTimeouts {
     store_ms: u128,
     unconfirmed_upload_ms: u128,
     get_after_head_ms: u128,
+    coalesce_ms: u128,
 }

@@ -121,7 +121,7 @@ fn a_plan_names_clusters_and_configures_the_filter() {
         },
         "timeouts": {
             "origin_ms": 10000, "store_ms": 30000, "unconfirmed_upload_ms": 600000,
-            "get_after_head_ms": 5000,
+            "get_after_head_ms": 5000, "coalesce_ms": 5000,
         },
     });
     assert_eq!(configuration, expected);

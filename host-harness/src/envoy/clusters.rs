@@ -142,7 +142,10 @@ fn add_bucket(
         add(about, &signed(name), REQUESTS, filters, "signed");
     }
     if streams {
-        let mut filters = List::new().with(scripts::strip(scripts::Server::Store));
+        // Whoever has waited for the object comes back where it is not there all the same.
+        let mut filters = List::new()
+            .with(scripts::handback(settings))
+            .with(scripts::strip(scripts::Server::Store));
         if is_signed {
             filters = filters.with(scripts::canonical());
             filters.extend(signing());
@@ -150,7 +153,7 @@ fn add_bucket(
         let about = format!(
             "The bucket {name} once more: for its own answer to a miss that no rule is about."
         );
-        add(about, &again(name), REQUESTS, filters, "again");
+        add(about, &again(name), REQUESTS, filters, "reread");
     }
     let mut filters = if streams {
         let stripped = List::new().with(scripts::strip(scripts::Server::Store));

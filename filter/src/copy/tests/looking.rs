@@ -112,7 +112,8 @@ fn a_completion_has_more_time_than_a_part() {
             | Effect::Count(_)
             | Effect::Lease(_)
             | Effect::Release(_) => None,
-            Effect::Log(_) | Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,
+            Effect::Log(_) | Effect::Send(..) | Effect::Settle(..) => None,
+            Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,
         })
         .collect();
     assert_eq!(timeouts, [Duration::from_secs(300)], "ten times `timeouts.store`");

@@ -110,7 +110,9 @@ impl World {
                 }
                 Effect::Wake => woken = true,
                 Effect::Tick(period) => self.ticking = period.is_some(),
-                Effect::Answer(..) | Effect::Resume(_) => panic!("a copy answers nobody"),
+                Effect::Answer(..) | Effect::Resume(_) | Effect::Send(..) | Effect::Settle(..) => {
+                    panic!("a copy answers nobody")
+                }
                 Effect::Claim(lease) => {
                     pending.extend(self.engine.on_lease(&lease, true));
                 }

@@ -125,7 +125,9 @@ impl Bench {
                 }
                 Effect::Count(Metric::HeadersUnkept) => self.unkept += 1,
                 Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
-                Effect::Answer(..) | Effect::Resume(_) => panic!("a copy answers nobody"),
+                Effect::Answer(..) | Effect::Resume(_) | Effect::Send(..) | Effect::Settle(..) => {
+                    panic!("a copy answers nobody")
+                }
             }
         }
         if woken {

@@ -1,0 +1,263 @@
+//! Many requests for one missing object cost its origin one fetch.
+//!
+//! ```text
+//!           nobody fetches it                    its object is stored
+//! a miss ──────────────────────▶ leads ────────────────────────────────▶ the others ask the bucket
+//!    │  somebody does, lately                    it is not, or too late
+//!    └──────────────────────────▶ waits ───────────────────────────────▶ the others ask the origin
+//! ```
+//!
+//! Who leads is known to all workers of a host. To wait is never more than a detour: it ends at its
+//! time whatever happens, or as soon as it can be seen that the object will not be there by then.
+
+mod record;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use self::record::{Record, name};
+use crate::host::StreamId;
+use crate::http::headers::HeaderList;
+use crate::in_flight::{AttemptId, InFlight};
+use crate::index::Index;
+use crate::lease::Lease;
+use crate::shared::SharedData;
+use crate::time::Moment;
+
+/// How often it is looked whether an object is there that another worker fetches: what clients wait
+/// for at most when it is small.
+pub(crate) const TICK: Duration = Duration::from_millis(20);
+
+/// Requests of one VM that wait at most; others go on.
+const MAX_FOLLOWERS: usize = 10_000;
+
+/// Attempts at becoming the one who leads, where others try at the same moment.
+const TRIES: usize = 3;
+
+/// How long an object flows before its end is foretold.
+const TRIAL: Duration = Duration::from_secs(1);
+
+/// What becomes of a request for an object that others may be fetching.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Joined {
+    /// It goes on, and tells nobody.
+    Alone,
+    /// It goes on, and others wait for what it brings.
+    Leads,
+    /// The bucket has got the object meanwhile.
+    Stored,
+    /// It waits, until then at most.
+    Waits(Moment),
+}
+
+/// A request that waits for the object of another one.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    pub(crate) lease: Lease,
+    pub(crate) until: Moment,
+    pub(crate) asked: InFlight,
+    /// What asks the bucket once more.
+    pub(crate) again: HeaderList,
+    /// The number of its root, which no other has.
+    pub(crate) root: u64,
+}
+
+/// Where a request has gone that waited.
+#[derive(Debug)]
+pub(crate) enum Gone {
+    /// To the bucket; it comes back where that lacks the object all the same.
+    ToBucket(Rc<InFlight>, AttemptId),
+    /// To the origin.
+    ToOrigin(Rc<InFlight>, Option<AttemptId>),
+}
+
+/// An object that a request of this VM fetches first.
+#[derive(Debug)]
+struct Led {
+    lease: Lease,
+    until: Moment,
+    answered: Answered,
+}
+
+/// Whether the origin has answered.
+#[derive(Clone, Copy, Debug)]
+enum Answered {
+    At(Moment),
+    /// Since the last time that was told.
+    Lately,
+    NotYet,
+}
+
+/// The requests of one VM that lead, and those that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Coalescing {
+    /// By the numbers of the objects.
+    led: BTreeMap<u64, Led>,
+    followers: BTreeMap<StreamId, Follower>,
+    /// The same by the numbers of their objects.
+    objects: Index,
+    /// Those that have gone on, until their streams ask where to.
+    gone: BTreeMap<StreamId, Gone>,
+}
+
+impl Coalescing {
+    /// Whether anybody waits.
+    pub(crate) fn waits(&self) -> bool {
+        !self.followers.is_empty()
+    }
+
+    /// A request misses an object, and may wait for so long.
+    pub(crate) fn join(
+        &mut self,
+        lease: &Lease,
+        patience: Duration,
+        now: Moment,
+        shared: &mut dyn SharedData,
+    ) -> Joined {
+        let name = name(lease);
+        let until = now.after(patience);
+        for _ in 0..TRIES {
+            let (held, seen) = shared.get(&name);
+            match Record::read(&held, lease, now) {
+                Record::Alone => return Joined::Alone,
+                Record::Stored => return Joined::Stored,
+                Record::Led(_) if self.followers.len() >= MAX_FOLLOWERS => return Joined::Alone,
+                Record::Led(known) => return Joined::Waits(known.min(until)),
+                Record::Unknown => {
+                    if shared.replace(&name, &Record::Led(until).keep(lease, until), seen) {
+                        let led = Led { lease: lease.clone(), until, answered: Answered::NotYet };
+                        self.led.insert(lease.object(), led);
+                        return Joined::Leads;
+                    }
+                }
+            }
+        }
+        Joined::Alone
+    }
+
+    pub(crate) fn wait(&mut self, stream: StreamId, follower: Follower) {
+        self.objects.insert(follower.lease.object(), u64::from(stream.0));
+        self.followers.insert(stream, follower);
+    }
+
+    /// The origin has answered one who leads, and the object is to be stored.
+    pub(crate) fn on_answered(&mut self, lease: &Lease) {
+        if let Some(led) = self.led.get_mut(&lease.object()) {
+            led.answered = Answered::Lately;
+        }
+    }
+
+    /// The fetch of an object has ended. True where it was one that others may have waited for.
+    pub(crate) fn end(&mut self, lease: &Lease) -> bool {
+        let is_it = self.led.get(&lease.object()).is_some_and(|led| led.lease == *lease);
+        is_it && self.led.remove(&lease.object()).is_some()
+    }
+
+    /// Those here that wait for an object: they wait no longer.
+    pub(crate) fn release(&mut self, lease: &Lease) -> Vec<(StreamId, Follower)> {
+        let streams: Vec<_> = self.objects.of(lease.object()).collect();
+        streams.into_iter().filter_map(|stream| self.take(stream)).collect()
+    }
+
+    fn take(&mut self, stream: u64) -> Option<(StreamId, Follower)> {
+        let stream = StreamId(u32::try_from(stream).ok()?);
+        let follower = self.followers.remove(&stream)?;
+        self.objects.remove(follower.lease.object(), u64::from(stream.0));
+        Some((stream, follower))
+    }
+
+    /// A request has gone on.
+    pub(crate) fn go(&mut self, stream: StreamId, gone: Gone) {
+        self.gone.insert(stream, gone);
+    }
+
+    /// Where a request has gone that waited; `None` where it has not, and does not wait any more.
+    pub(crate) fn gone(&mut self, stream: StreamId) -> Option<Gone> {
+        self.take(u64::from(stream.0));
+        self.gone.remove(&stream)
+    }
+
+    /// Those whose waiting is over by what all workers know, or by the time; and whether the bucket
+    /// has their object.
+    pub(crate) fn due(
+        &mut self,
+        now: Moment,
+        shared: &mut dyn SharedData,
+    ) -> Vec<(StreamId, Follower, bool)> {
+        let mut known: BTreeMap<u64, Record> = BTreeMap::new();
+        let mut due = Vec::new();
+        for (stream, follower) in &self.followers {
+            let lease = &follower.lease;
+            let record = known.entry(lease.object()).or_insert_with(|| {
+                let (held, _) = shared.get(&name(lease));
+                Record::read(&held, lease, now)
+            });
+            let is_stored = match record {
+                Record::Led(_) if now < follower.until => continue,
+                Record::Alone | Record::Led(_) | Record::Unknown => false,
+                Record::Stored => true,
+            };
+            due.push((u64::from(stream.0), is_stored));
+        }
+        let taken = due.into_iter().filter_map(|(stream, is_stored)| {
+            self.take(stream).map(|(stream, follower)| (stream, follower, is_stored))
+        });
+        taken.collect()
+    }
+
+    /// Objects that will not be in the bucket in time. `progress` is how many bytes of an object have
+    /// come, and how many there are where that is known; none of one that is not under way.
+    pub(crate) fn hopeless(
+        &mut self,
+        now: Moment,
+        progress: impl Fn(&Lease) -> Option<(u64, Option<u64>)>,
+    ) -> Vec<Lease> {
+        self.led.retain(|_, led| now < led.until);
+        let mut hopeless = Vec::new();
+        for led in self.led.values_mut() {
+            let since = match led.answered {
+                Answered::At(since) => since,
+                Answered::Lately => {
+                    led.answered = Answered::At(now);
+                    now
+                }
+                Answered::NotYet => continue,
+            };
+            if now < since.after(TRIAL) {
+                continue;
+            }
+            let is_in_time = match progress(&led.lease) {
+                None | Some((0, Some(_))) => false,
+                Some((_, None)) => true,
+                Some((received, Some(length))) => {
+                    let elapsed = now.since(since).as_micros();
+                    let takes = elapsed.saturating_mul(u128::from(length)) / u128::from(received);
+                    takes <= led.until.since(since).as_micros()
+                }
+            };
+            if !is_in_time {
+                hopeless.push(led.lease.clone());
+            }
+        }
+        hopeless
+    }
+}
+
+/// Keeps for all workers how the fetch of an object has ended.
+pub(crate) fn settle(
+    lease: &Lease,
+    is_stored: bool,
+    patience: Duration,
+    now: Moment,
+    shared: &mut dyn SharedData,
+) {
+    let name = name(lease);
+    let (held, seen) = shared.get(&name);
+    // Another object has taken the name, or the time is over: nobody looks here.
+    if let Record::Led(_) = Record::read(&held, lease, now) {
+        let record = if is_stored { Record::Stored } else { Record::Alone };
+        // Whoever has changed it meanwhile has it now.
+        shared.replace(&name, &record.keep(lease, now.after(patience)), seen);
+    }
+}
