@@ -78,14 +78,7 @@ fn many_clients(host: Host, path: Path) {
     assert!(wrong.is_empty(), "{host:?}: {} wrong answers, first {:?}", wrong.len(), wrong[0]);
     until("the stored object", || bench.store.object("/examplebucket/key"));
     bench.settle();
-    // On the streaming path each client has a stream of its own, unless the object is stored by
-    // then; one of them is copied.
-    let most = match path {
-        Path::Callout => 1,
-        Path::Streaming => CLIENTS,
-    };
-    let fetches = bench.fetches("/key");
-    assert!((1..=most).contains(&fetches), "{host:?}: {fetches} fetches");
+    assert_eq!(bench.fetches("/key"), 1, "{host:?}: fetches");
     let puts: Vec<u16> = bench
         .store
         .answered()

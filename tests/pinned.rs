@@ -7,10 +7,12 @@ use serde_json::json;
 
 use crate::boto3::VERSION;
 use crate::streaming::pattern;
+use crate::support::client::{get, request};
 use crate::support::gateway::{Gateway, HOSTS, Path, Setup};
 use crate::support::python;
 use crate::support::server::{Reply, Server};
 use crate::support::store::{Store, error};
+use crate::support::wait::until;
 
 const SIZE: usize = 20 << 20;
 
@@ -132,6 +134,59 @@ fn what_is_deleted_after_the_first_range_is_an_error() {
             Got::File(bytes) => panic!("{at}: {} bytes without an error", bytes.len()),
         }
         assert!(!origin.requests().is_empty(), "{at}: the origin was asked");
+        assert_eq!(gateway.vm_failures(), Vec::<String>::new(), "{at}");
+    }
+}
+
+#[test]
+fn a_version_that_has_come_into_the_bucket_meanwhile_is_still_the_same() {
+    for (host, path) in HOSTS.into_iter().filter(|(_, path)| *path == Path::Streaming) {
+        let at = format!("{host:?} {path:?}");
+        let (etag, bytes) = version(1);
+        let (sent, known) = (bytes.clone(), etag.clone());
+        let origin = Server::start(move |request| {
+            let reply = Reply::object(request, &[("etag", &known)], &sent);
+            if request.method == "HEAD" { reply.head() } else { reply }
+        });
+        let store = Store::files(&["examplebucket"]);
+        let rules = json!([{
+            "RuleNumber": 1,
+            "Condition": { "HttpErrorCodeReturnedEquals": 404 },
+            "Redirect": {
+                "RedirectType": "Mirror", "MirrorURL": format!("{}/", origin.url()),
+                "MirrorAllowHeadObject": true,
+            },
+        }]);
+        let setup = Setup { path, ..Setup::new(rules, store.address(), &[origin.address]) };
+        let gateway = Gateway::start(host, &setup);
+        let asks = |method, condition: &str, value: &str| {
+            request(method, "/examplebucket/k")
+                .with("if-match", condition)
+                .with("range", value)
+                .send(gateway.address)
+                .expect("an answer")
+        };
+        assert_eq!(get(gateway.address, "/examplebucket/k").header("etag"), Some(etag.clone()));
+        let stored = until("the stored object", || store.object("/examplebucket/k"));
+        assert_ne!(stored.header("etag").as_ref(), Some(&etag), "{at}: the store has its own");
+        let fetched = origin.requests().len();
+        for list in [etag.clone(), format!("\"other\", {etag}")] {
+            let part = asks("GET", &list, "bytes=1000-1999");
+            assert_eq!(
+                (part.status, part.header("etag")),
+                (206, Some(etag.clone())),
+                "{at} {list}"
+            );
+            assert_eq!(part.body, bytes[1_000..2_000], "{at}");
+            assert!(part.header("x-oss-tag").is_some(), "{at}");
+            assert_eq!(part.header("x-envoy-miss-framing"), None, "{at}");
+        }
+        let head = asks("HEAD", &etag, "bytes=0-");
+        assert_eq!(head.header("etag"), Some(etag.clone()), "{at}: {}", head.status);
+        assert_eq!(asks("GET", "\"other\"", "bytes=0-9").status, 412, "{at}: another version");
+        assert_eq!(origin.requests().len(), fetched, "{at}: the origin is not asked");
+        store.put("/examplebucket/k", &[], b"somebody's own");
+        assert_eq!(asks("GET", &etag, "bytes=0-9").status, 412, "{at}: replaced meanwhile");
         assert_eq!(gateway.vm_failures(), Vec::<String>::new(), "{at}");
     }
 }

@@ -8,6 +8,9 @@ pub const TAG_METADATA: &str = "x-amz-meta-x-oss-tag";
 /// The user metadata in which a stored object keeps its origin's Last-Modified.
 pub const LAST_MODIFIED_METADATA: &str = "x-amz-meta-x-oss-last-modified";
 
+/// The user metadata in which a stored object keeps its origin's ETag, by which a client may know it.
+pub const ETAG_METADATA: &str = "x-amz-meta-x-oss-etag";
+
 /// The headers by which the bucket's answer goes on saying where its object came from, each in
 /// place of any of its name. None for an object that no origin brought.
 #[must_use]

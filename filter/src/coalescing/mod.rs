@@ -261,3 +261,69 @@ pub(crate) fn settle(
         shared.replace(&name, &record.keep(lease, now.after(patience)), seen);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn at(millis: u64) -> Moment {
+        Moment(Duration::from_millis(millis))
+    }
+
+    /// Two workers of one host, and an object.
+    fn workers() -> (Coalescing, Coalescing, BTreeMap<String, (Vec<u8>, u32)>, Lease) {
+        let (one, other) = (Coalescing::default(), Coalescing::default());
+        (one, other, BTreeMap::new(), Lease::of("b", b"k"))
+    }
+
+    #[test]
+    fn one_leads_and_the_others_wait_until_its_time_is_up() {
+        let (mut one, mut other, mut shared, lease) = workers();
+        assert_eq!(one.join(&lease, PATIENCE, at(0), &mut shared), Joined::Leads);
+        for worker in [&mut one, &mut other] {
+            let joined = worker.join(&lease, PATIENCE, at(1_000), &mut shared);
+            assert_eq!(joined, Joined::Waits(at(5_000)), "no longer than the first one may take");
+        }
+        let another = Lease::of("b", b"l");
+        assert_eq!(other.join(&another, PATIENCE, at(1_000), &mut shared), Joined::Leads);
+        assert_eq!(other.join(&lease, PATIENCE, at(5_000), &mut shared), Joined::Leads);
+    }
+
+    #[test]
+    fn all_workers_know_how_a_fetch_has_ended() {
+        for (is_stored, joined) in [(true, Joined::Stored), (false, Joined::Alone)] {
+            let (mut one, mut other, mut shared, lease) = workers();
+            assert_eq!(one.join(&lease, PATIENCE, at(0), &mut shared), Joined::Leads);
+            assert!(one.end(&lease), "it led");
+            assert!(!one.end(&lease) && !other.end(&lease), "once");
+            settle(&lease, is_stored, PATIENCE, at(100), &mut shared);
+            for worker in [&mut one, &mut other] {
+                assert_eq!(worker.join(&lease, PATIENCE, at(200), &mut shared), joined);
+            }
+            let later = other.join(&lease, PATIENCE, at(5_100), &mut shared);
+            assert_eq!(later, Joined::Leads, "it is forgotten");
+        }
+    }
+
+    #[test]
+    fn an_object_that_will_not_be_there_in_time_is_not_waited_for() {
+        let cases: [(Option<(u64, Option<u64>)>, bool); 5] = [
+            (Some((1_000, Some(4_000))), true),
+            (Some((1_000, Some(9_000))), false),
+            (Some((0, Some(9_000))), false),
+            (Some((1_000, None)), true),
+            (None, false),
+        ];
+        for (progress, is_in_time) in cases {
+            let (mut one, _, mut shared, lease) = workers();
+            assert_eq!(one.join(&lease, PATIENCE, at(0), &mut shared), Joined::Leads);
+            assert_eq!(one.hopeless(at(10), |_| progress), [], "its origin has not answered");
+            one.on_answered(&lease);
+            assert_eq!(one.hopeless(at(20), |_| progress), [], "nothing can be said so early");
+            let found = one.hopeless(at(1_020), |_| progress);
+            assert_eq!(found.is_empty(), is_in_time, "{progress:?}");
+        }
+    }
+}

@@ -235,6 +235,9 @@ impl Copies {
     /// An object is wanted that does not come whole, by a request that began at `since`: it is
     /// fetched for itself, in its turn.
     pub(crate) fn backfill(&mut self, plan: Plan, route: Route, since: Moment) -> Vec<Effect> {
+        // Who asks for a part behind the headers asks for more parts, and not for the whole.
+        let forgotten = self.waiting.forget_awaited(&plan);
+        self.forgotten.extend(forgotten.map(|forgotten| forgotten.shared()));
         if self.waiting.has(&plan) || self.is_known(&plan, since) {
             return Vec::new();
         }

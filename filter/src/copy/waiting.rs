@@ -153,6 +153,14 @@ impl Queue {
         Some(self.remove(at)?.plan)
     }
 
+    /// The same, where it was only awaited.
+    pub(super) fn forget_awaited(&mut self, plan: &Plan) -> Option<Plan> {
+        let at = self.place(plan)?;
+        let is_awaited = |waiting: &Waiting| matches!(waiting.state, State::Awaited(_));
+        self.waiting.get(&at).filter(|waiting| is_awaited(waiting))?;
+        Some(self.remove(at)?.plan)
+    }
+
     /// One that nobody has come for, whose lease is to be asked for now.
     pub(super) fn take_late(&mut self, now: Moment) -> Option<Lease> {
         let (until, at) = self.awaited.first().filter(|(until, _)| *until <= now.micros())?;

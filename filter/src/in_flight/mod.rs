@@ -371,7 +371,7 @@ impl InFlight {
 }
 
 /// A request for a server, as it stays on the miss route until it goes there.
-fn readdressed(request: &HeaderList) -> HeaderList {
+pub(crate) fn readdressed(request: &HeaderList) -> HeaderList {
     let mut headers = HeaderList::new()
         .with(":authority", miss_route::HOST)
         .with(miss_route::MISS, miss_route::READ);

@@ -6,6 +6,7 @@ use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
 use crate::http::range::ContentRange;
 use crate::http::{date, field};
+use crate::metadata::ETAG_METADATA;
 use crate::miss_route::FRAMING;
 use crate::reason::MirrorFailure;
 use crate::time::Moment;
@@ -19,6 +20,9 @@ const OBJECT_HEADERS: &[&str] = &[
     "cache-control",
     "expires",
 ];
+
+/// The longest ETag that is kept: what metadata may take in all is little.
+const MAX_ETAG_BYTES: usize = 128;
 
 /// What S3 itself says of an object whose type nobody gave.
 pub(super) const NO_TYPE: &str = "application/octet-stream";
@@ -86,6 +90,9 @@ impl OriginRequest {
         let validators = Validators::of(answer);
         if let Some(etag) = &validators.etag {
             client.add("etag", etag);
+            if etag.is_ascii() && etag.len() <= MAX_ETAG_BYTES {
+                stored.add(ETAG_METADATA, etag);
+            }
         }
         let dates = ["last-modified", "date"].into_iter();
         if let Some(date) = dates.filter_map(|name| answer.text(name)).find_map(date::seconds) {

@@ -3,7 +3,7 @@
 use super::KeyRewrite;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::{field, percent};
-use crate::metadata::{LAST_MODIFIED_METADATA, TAG_METADATA};
+use crate::metadata::{ETAG_METADATA, LAST_MODIFIED_METADATA, TAG_METADATA};
 
 /// The most user metadata an object has, names and values together, in bytes. OSS's own limit; S3
 /// keeps 2 KB.
@@ -80,8 +80,9 @@ impl Keeping {
                 continue;
             };
             let name = format!("x-amz-meta-{own}");
-            // These two say how this very object came.
-            if name == TAG_METADATA || name == LAST_MODIFIED_METADATA || kept.get(&name).is_some() {
+            // These say how this very object came.
+            let is_own = [TAG_METADATA, LAST_MODIFIED_METADATA, ETAG_METADATA];
+            if is_own.contains(&name.as_str()) || kept.get(&name).is_some() {
                 continue;
             }
             let value = field::metadata_in_ascii(value);

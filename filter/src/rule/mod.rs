@@ -93,6 +93,15 @@ impl RuleSet {
         (400..600).filter(move |status| self.iter().any(|rule| rule.condition.names(*status)))
     }
 
+    /// Whether some rule brings objects into the bucket.
+    #[must_use]
+    pub fn stores(&self) -> bool {
+        self.iter().any(|rule| match &rule.action {
+            Action::External(_) => false,
+            Action::Mirror(mirror) => !mirror.proxy_pass,
+        })
+    }
+
     /// The servers the rules fetch from, each once, as [`Mirror::server`] names them.
     pub fn servers(&self) -> impl Iterator<Item = String> {
         let mut servers: Vec<String> = Vec::new();

@@ -6,6 +6,7 @@
 //!      └ an answer came back ─┘
 //! New ── another fetches it ──▶ Waiting ── it is stored ──▶ Following ──▶ Settled
 //!                                │   └ it is not ──▶ Asked    └ it is gone again: as what came back
+//! New ── a 412 ──▶ Rereading ──▶ Settled
 //! New ── a 403 ──▶ Proving ── 404, which came back: as the bucket's miss; else the bucket's again
 //! New ── no miss, and a rule about hits ──▶ Watching ──▶ Settled
 //! ```
@@ -15,6 +16,7 @@
 
 #[cfg(test)]
 mod tests;
+mod version;
 
 use std::rc::Rc;
 
@@ -59,6 +61,8 @@ enum State {
     Following(Rc<InFlight>, AttemptId),
     #[default]
     New,
+    /// The bucket is asked for the object, which the client knows by its origin's ETag.
+    Rereading(Box<ObjectRequest>),
     /// The bucket is asked whether it lacks the object; every answer to that comes back.
     Proving(AttemptId),
     Settled,
@@ -200,7 +204,15 @@ impl MissStream {
             Some(ObjectRequest { is_signed, ..request })
         });
         // Who was asked is who is mirrored.
-        let decision = request.filter(|request| request.bucket == bucket).and_then(|request| {
+        let request = request.filter(|request| request.bucket == bucket);
+        if response.status == 412
+            && let Some(request) = request.as_ref().filter(|request| version::is_named(request))
+            && let Some(asked) = version::ask(&configuration, request, proto(headers))
+        {
+            self.state = State::Rereading(Box::new(request.clone()));
+            return RequestDecision::Send(asked);
+        }
+        let decision = request.and_then(|request| {
             let sequence = arrival.engine.sequence();
             decision::decide_response(&configuration, request, sequence, response).ok()
         });
@@ -229,9 +241,8 @@ impl MissStream {
                 }
             }
             Some(decision) => {
-                let proto = headers.text(miss_route::FORWARDED_PROTO).unwrap_or("http");
                 let since = arrival.now;
-                let origin = Came { forwarded_proto: proto, since, first: Some(headers) };
+                let origin = Came { forwarded_proto: proto(headers), since, first: Some(headers) };
                 self.act(arrival, decision, origin)
             }
         }
@@ -301,6 +312,9 @@ impl MissStream {
         let configuration = engine.configuration();
         let (bucket, lease) = (&request.bucket, Lease::of(&request.bucket, &request.key));
         let again = || {
+            if version::is_named(request) {
+                return version::ask(&configuration, request, &asked.forwarded_proto);
+            }
             let cluster = configuration.bucket(bucket)?.again.as_deref()?;
             again(headers, cluster)
         };
@@ -449,12 +463,20 @@ impl MissStream {
             State::Following(asked, attempt) => {
                 engine.returning().take(attempt);
                 effects.extend(asked.coalesced(answer.status().unwrap_or_default()));
+                if version::is_named(&asked.miss.request) {
+                    return Decided {
+                        effects,
+                        lease: None,
+                        decision: version::answer(&asked.miss.request, answer),
+                    };
+                }
                 let told = metadata::repeated(answer);
                 match told.iter().next() {
                     Some(_) => ResponseDecision::Stream(answer.replaced(&told)),
                     None => ResponseDecision::Continue,
                 }
             }
+            State::Rereading(request) => version::answer(&request, answer),
             // It was to come back, and has not: nobody knows whether the object is there.
             State::Proving(attempt) => {
                 let reply = match engine.returning().take(attempt) {
@@ -551,7 +573,11 @@ impl MissStream {
     pub const fn drops_body(&self) -> bool {
         matches!(
             self.state,
-            State::Asked(..) | State::Following(..) | State::Proving(_) | State::Waiting(_)
+            State::Asked(..)
+                | State::Following(..)
+                | State::Proving(_)
+                | State::Rereading(_)
+                | State::Waiting(_)
         )
     }
 
@@ -564,6 +590,7 @@ impl MissStream {
             | State::Following(..)
             | State::New
             | State::Proving(_)
+            | State::Rereading(_)
             | State::Settled
             | State::Waiting(_)
             | State::Watching(_) => None,
@@ -602,6 +629,7 @@ impl MissStream {
             State::Following(_, attempt) => Some((None, Some(attempt))),
             State::Copying(_)
             | State::New
+            | State::Rereading(_)
             | State::Settled
             | State::Waiting(_)
             | State::Watching(_) => None,
@@ -624,6 +652,11 @@ impl MissStream {
         let lease = self.lease();
         Decided { effects, lease, decision: () }
     }
+}
+
+/// By which scheme the client came.
+fn proto(headers: &Headers) -> &str {
+    headers.text(miss_route::FORWARDED_PROTO).unwrap_or("http")
 }
 
 /// Scheme, host and path of the request as it went to the bucket.

@@ -54,7 +54,7 @@ impl Way<'_> {
     pub(super) fn routes(self, mut routes: List) -> List {
         let is_signed = self.bucket.reads.value == Reads::Signed;
         let heads = self.misses.is_some_and(|misses| misses.rules.iter().any(Rule::allows_head));
-        let is_told = self.misses.is_some_and(|misses| stores(misses.rules));
+        let is_told = self.misses.is_some_and(|misses| misses.rules.stores());
         for (method, is_missed) in [("GET", self.misses.is_some()), ("HEAD", heads)] {
             if is_signed {
                 routes = routes.remark(SIGNED);
@@ -176,14 +176,6 @@ fn by(matching: Map, method: &str) -> Map {
     matching.with("headers", List::new().with(header))
 }
 
-/// Whether some rule brings objects into its bucket.
-fn stores(rules: &RuleSet) -> bool {
-    rules.iter().any(|rule| match &rule.action {
-        Action::External(_) => false,
-        Action::Mirror(mirror) => !mirror.proxy_pass,
-    })
-}
-
 fn header(name: &str, value: &str) -> Map {
     Map::new().with("header", Map::new().with("key", name).with("value", value))
 }
@@ -196,6 +188,9 @@ pub(super) fn hears(rules: &RuleSet) -> bool {
 /// The statuses that rules are about, as the guard reads them.
 fn misses(rules: &RuleSet) -> String {
     let mut words = Vec::new();
+    // Of these the filter knows whether the client means a version that the bucket has.
+    let is_about =
+        |rules: &RuleSet, status| is_about(rules, status) || (status == 412 && rules.stores());
     for class in [4_u16, 5] {
         let statuses = || class * 100..class * 100 + 100;
         let named: Vec<_> = statuses().filter(|status| is_about(rules, *status)).collect();

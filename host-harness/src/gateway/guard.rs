@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use back_to_origin::configuration::{Bucket, Configuration};
-use back_to_origin::rule::Action;
 use http::Method;
 
 use super::draft::{By, Draft};
@@ -85,10 +84,7 @@ impl Guard {
             name: bucket.name.clone(),
             statuses: rules.statuses().collect(),
             is_judged: rules.has_any_status(),
-            is_mirrored: rules.iter().any(|rule| match &rule.action {
-                Action::External(_) => false,
-                Action::Mirror(mirror) => !mirror.proxy_pass,
-            }),
+            is_mirrored: rules.stores(),
         }
     }
 
@@ -96,7 +92,8 @@ impl Guard {
     pub(super) fn miss(&self, answer: &Draft) -> Option<String> {
         let status = answer.status();
         // A hit ends here.
-        if status < 400 || !self.statuses.contains(&status) {
+        let is_version = status == 412 && self.is_mirrored && answer.by == By::Server;
+        if status < 400 || !(is_version || self.statuses.contains(&status)) {
             return None;
         }
         let name = &self.name;
