@@ -20,6 +20,11 @@ impl Index {
         self.0.front().copied()
     }
 
+    /// All of them in their order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().copied()
+    }
+
     /// All that belong to a number, in their order.
     pub(crate) fn of(&self, number: u64) -> impl Iterator<Item = u64> {
         let first = self.0.partition_point(|(known, _)| *known < number);

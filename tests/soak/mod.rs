@@ -158,10 +158,16 @@ fn setup(path: Path, store: &Store, origin: std::net::SocketAddr) -> Setup {
     }]);
     let mut setup = Setup::new(rules, store.address(), &[origin]);
     setup.path = path;
+    // By streaming as much as people have; then its bound is reached in the first minutes. Many answers
+    // at once come by callouts.
+    let memory = match path {
+        Path::Callout => 256 << 20,
+        Path::Streaming => 64 << 20,
+    };
     // S3's smallest parts, so that large objects have several.
     // A fetch of its own may bring a whole object, and many at once come to their end sooner.
     setup.limits = Some(json!({
-        "part_bytes": 5 << 20, "object_bytes": 16 << 20, "memory_bytes": 256 << 20, "backfills": 16,
+        "part_bytes": 5 << 20, "object_bytes": 16 << 20, "memory_bytes": memory, "backfills": 16,
     }));
     setup.timeouts = Some(json!({
         "origin_ms": 5_000, "store_ms": 5_000, "unconfirmed_upload_ms": 2_000,

@@ -12,7 +12,6 @@
 
 mod record;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -89,16 +88,17 @@ enum Answered {
     NotYet,
 }
 
-/// The requests of one VM that lead, and those that wait.
+/// The requests of one VM that lead, and those that wait. Sorted lists: a map of each kind would be as
+/// much code again in the module.
 #[derive(Debug, Default)]
 pub(crate) struct Coalescing {
-    /// By the numbers of the objects.
-    led: BTreeMap<u64, Led>,
-    followers: BTreeMap<StreamId, Follower>,
-    /// The same by the numbers of their objects.
+    led: Vec<Box<Led>>,
+    /// By their streams.
+    followers: Vec<(StreamId, Box<Follower>)>,
+    /// Their streams by the numbers of their objects.
     objects: Index,
     /// Those that have gone on, until their streams ask where to.
-    gone: BTreeMap<StreamId, Gone>,
+    gone: Vec<(StreamId, Box<Gone>)>,
 }
 
 impl Coalescing {
@@ -127,7 +127,7 @@ impl Coalescing {
                 Record::Unknown => {
                     if shared.replace(&name, &Record::Led(until).keep(lease, until), seen) {
                         let led = Led { lease: lease.clone(), until, answered: Answered::NotYet };
-                        self.led.insert(lease.object(), led);
+                        self.led.push(Box::new(led));
                         return Joined::Leads;
                     }
                 }
@@ -138,20 +138,21 @@ impl Coalescing {
 
     pub(crate) fn wait(&mut self, stream: StreamId, follower: Follower) {
         self.objects.insert(follower.lease.object(), u64::from(stream.0));
-        self.followers.insert(stream, follower);
+        let at = self.followers.partition_point(|(known, _)| *known < stream);
+        self.followers.insert(at, (stream, Box::new(follower)));
     }
 
     /// The origin has answered one who leads, and the object is to be stored.
     pub(crate) fn on_answered(&mut self, lease: &Lease) {
-        if let Some(led) = self.led.get_mut(&lease.object()) {
+        if let Some(led) = self.led.iter_mut().find(|led| led.lease == *lease) {
             led.answered = Answered::Lately;
         }
     }
 
     /// The fetch of an object has ended. True where it was one that others may have waited for.
     pub(crate) fn end(&mut self, lease: &Lease) -> bool {
-        let is_it = self.led.get(&lease.object()).is_some_and(|led| led.lease == *lease);
-        is_it && self.led.remove(&lease.object()).is_some()
+        let at = self.led.iter().position(|led| led.lease == *lease);
+        at.map(|at| self.led.swap_remove(at)).is_some()
     }
 
     /// Those here that wait for an object: they wait no longer.
@@ -162,20 +163,28 @@ impl Coalescing {
 
     fn take(&mut self, stream: u64) -> Option<(StreamId, Follower)> {
         let stream = StreamId(u32::try_from(stream).ok()?);
-        let follower = self.followers.remove(&stream)?;
+        let at = self.followers.binary_search_by_key(&stream, |(known, _)| *known).ok()?;
+        let (stream, follower) = self.followers.remove(at);
         self.objects.remove(follower.lease.object(), u64::from(stream.0));
-        Some((stream, follower))
+        Some((stream, *follower))
+    }
+
+    fn follower(&self, stream: u64) -> Option<&Follower> {
+        let found = |(known, _): &(StreamId, Box<Follower>)| u64::from(known.0).cmp(&stream);
+        let at = self.followers.binary_search_by(found).ok()?;
+        self.followers.get(at).map(|(_, follower)| &**follower)
     }
 
     /// A request has gone on.
     pub(crate) fn go(&mut self, stream: StreamId, gone: Gone) {
-        self.gone.insert(stream, gone);
+        self.gone.push((stream, Box::new(gone)));
     }
 
     /// Where a request has gone that waited; `None` where it has not, and does not wait any more.
     pub(crate) fn gone(&mut self, stream: StreamId) -> Option<Gone> {
         self.take(u64::from(stream.0));
-        self.gone.remove(&stream)
+        let at = self.gone.iter().position(|(known, _)| *known == stream)?;
+        Some(*self.gone.swap_remove(at).1)
     }
 
     /// Those whose waiting is over by what all workers know, or by the time; and whether the bucket
@@ -185,20 +194,26 @@ impl Coalescing {
         now: Moment,
         shared: &mut dyn SharedData,
     ) -> Vec<(StreamId, Follower, bool)> {
-        let mut known: BTreeMap<u64, Record> = BTreeMap::new();
+        let mut known: Option<(u64, Record)> = None;
         let mut due = Vec::new();
-        for (stream, follower) in &self.followers {
+        // Those of one object stand together.
+        for (object, stream) in self.objects.pairs() {
+            let Some(follower) = self.follower(stream) else { continue };
             let lease = &follower.lease;
-            let record = known.entry(lease.object()).or_insert_with(|| {
-                let (held, _) = shared.get(&name(lease));
-                Record::read(&held, lease, now)
-            });
+            let record = match known {
+                Some((of, record)) if of == object => record,
+                Some(_) | None => {
+                    let (held, _) = shared.get(&name(lease));
+                    Record::read(&held, lease, now)
+                }
+            };
+            known = Some((object, record));
             let is_stored = match record {
                 Record::Led(_) if now < follower.until => continue,
                 Record::Alone | Record::Led(_) | Record::Unknown => false,
                 Record::Stored => true,
             };
-            due.push((u64::from(stream.0), is_stored));
+            due.push((stream, is_stored));
         }
         let taken = due.into_iter().filter_map(|(stream, is_stored)| {
             self.take(stream).map(|(stream, follower)| (stream, follower, is_stored))
@@ -213,9 +228,9 @@ impl Coalescing {
         now: Moment,
         progress: impl Fn(&Lease) -> Option<(u64, Option<u64>)>,
     ) -> Vec<Lease> {
-        self.led.retain(|_, led| now < led.until);
+        self.led.retain(|led| now < led.until);
         let mut hopeless = Vec::new();
-        for led in self.led.values_mut() {
+        for led in &mut self.led {
             let since = match led.answered {
                 Answered::At(since) => since,
                 Answered::Lately => {
@@ -264,6 +279,8 @@ pub(crate) fn settle(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(5);

@@ -92,6 +92,13 @@ impl std::fmt::Display for HostError {
     }
 }
 
+impl HostError {
+    /// Whether what was asked for is not there, as the headers of a stream that is being taken down.
+    pub(super) const fn is_gone(&self) -> bool {
+        self.0 == BAD_ARGUMENT
+    }
+}
+
 type Result<T> = std::result::Result<T, HostError>;
 
 /// A map of headers.
@@ -114,6 +121,7 @@ pub(super) enum Buffer {
 const REQUEST_STREAM: u32 = 0;
 const RESPONSE_STREAM: u32 = 1;
 const COUNTER: u32 = 0;
+const BAD_ARGUMENT: u32 = 2;
 
 fn check(status: u32) -> Result<()> {
     match status {

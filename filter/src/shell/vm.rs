@@ -259,9 +259,14 @@ impl Vm {
             // As it came, it would lead nowhere.
             let sent = host::replace_headers(host::Map::Request, headers)
                 .and_then(|()| host::continue_request());
-            if let Err(error) = sent {
-                self.expect("send a request on", Err(error));
-                self.expect("answer", answer(&Reply::lost(&Headers::default())));
+            match sent {
+                Ok(()) => {}
+                // Its client has left, and the host has not come round to say so.
+                Err(error) if error.is_gone() => {}
+                Err(error) => {
+                    self.expect("send a request on", Err(error));
+                    self.expect("answer", answer(&Reply::lost(&Headers::default())));
+                }
             }
         }
         self.expect("return to the root", host::set_effective_context(self.root));
