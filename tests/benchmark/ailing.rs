@@ -24,7 +24,7 @@ impl Bucket {
         let counter = Arc::clone(&writes);
         let address = server::serve(move |request: &Request, connection: &mut Connection| {
             if request.target.ends_with("/hit") {
-                return connection.send_object(request, 1_024);
+                return connection.send_object(request, 1_024).map(drop);
             }
             if ["GET", "HEAD"].contains(&request.method.as_str()) {
                 return connection.send("404 Not Found", "");

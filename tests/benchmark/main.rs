@@ -33,6 +33,8 @@ mod store;
 #[allow(dead_code, reason = "shared with the tests, which need all of it")]
 #[path = "../support/mod.rs"]
 mod support;
+/// Many clients that miss one object at once.
+mod together;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -88,7 +90,10 @@ fn main() -> ExitCode {
     let one = |line: Line| Ok(vec![line]);
     let ailing =
         || ailing::hits_beside_failures(if quick { 1 } else { 3 }, Duration::from_secs(10));
-    let measurements: [(&str, &dyn Fn() -> Result<Vec<Line>, String>); 15] = [
+    let crowds =
+        |size| move || Ok([2, 10, 200].map(|clients| together::together(size, clients)).into());
+    let (small_crowds, large_crowds) = (crowds(1_024), crowds(if quick { 16 } else { 100 } * MIB));
+    let measurements: [(&str, &dyn Fn() -> Result<Vec<Line>, String>); 17] = [
         ("instructions", &|| instructions(Protocol::Http1, if quick { 300 } else { 2_000 })),
         ("instructions", &|| instructions(Protocol::Http2, if quick { 300 } else { 2_000 })),
         ("misses", &|| misses(Protocol::Http1, if quick { 2 } else { 8 })),
@@ -104,6 +109,8 @@ fn main() -> ExitCode {
         ("memory", &|| one(memory(embedded, large, 8))),
         ("small", &|| one(small_misses(forgetful, count))),
         ("small", &|| one(small_misses(embedded, count))),
+        ("together", &small_crowds),
+        ("together", &large_crowds),
     ];
     println!("| What | Against | Measured | Wanted | Holds |\n|---|---|---|---|---|");
     for (name, measure) in measurements {
@@ -169,7 +176,8 @@ struct Ours {
     process: Process,
 }
 
-fn ours(bucket: SocketAddr, origin: SocketAddr) -> Ours {
+/// A bucket whose misses come from an origin.
+fn mirror(bucket: SocketAddr, origin: SocketAddr) -> Setup {
     let rules = json!([{
         "RuleNumber": 1,
         "Condition": { "HttpErrorCodeReturnedEquals": 404 },
@@ -177,8 +185,16 @@ fn ours(bucket: SocketAddr, origin: SocketAddr) -> Ours {
     }]);
     let mut setup = Setup::new(rules, bucket, &[origin]);
     setup.path = Path::Streaming;
+    setup
+}
+
+fn ours(bucket: SocketAddr, origin: SocketAddr) -> Ours {
+    start(&mirror(bucket, origin))
+}
+
+fn start(setup: &Setup) -> Ours {
     let folder = tempfile::tempdir().expect("a folder for Envoy");
-    let bootstrap = streaming::bootstrap(&setup, folder.path());
+    let bootstrap = streaming::bootstrap(setup, folder.path());
     running(Envoy::start(&bootstrap, "yaml", folder))
 }
 

@@ -64,7 +64,7 @@ where
 
 /// Starts an origin, which is also a bucket that always hits: whatever is asked for is there.
 pub(crate) fn origin() -> SocketAddr {
-    serve(|request, connection| connection.send_object(request, size(&request.target)))
+    serve(|request, connection| connection.send_object(request, size(&request.target)).map(drop))
 }
 
 impl Connection {
@@ -134,7 +134,7 @@ impl Connection {
     }
 
     /// Sends an object, or what was asked for of it.
-    pub(crate) fn send_object(&mut self, request: &Request, size: u64) -> io::Result<()> {
+    pub(crate) fn send_object(&mut self, request: &Request, size: u64) -> io::Result<u64> {
         let (first, end, head) = match request.range {
             Some((first, last)) => {
                 let end = (last + 1).min(size);
@@ -156,7 +156,7 @@ impl Connection {
             writer.write_all(chunk)?;
             at += chunk.len() as u64;
         }
-        Ok(())
+        Ok(end - first)
     }
 }
 

@@ -105,7 +105,7 @@ impl Objects {
             ("GET", None, None) => {
                 let size = self.sizes.lock().expect("no panic").get(path).copied();
                 match size {
-                    Some(size) => connection.send_object(request, size),
+                    Some(size) => connection.send_object(request, size).map(drop),
                     None => {
                         connection.send("404 Not Found", "<Error><Code>NoSuchKey</Code></Error>")
                     }
