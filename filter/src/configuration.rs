@@ -66,9 +66,17 @@ pub struct Bucket {
     pub store: Store,
     /// The cluster that asks the bucket once more, for what no rule covers. Streaming only.
     pub again: Option<String>,
+    /// How long nobody asks again for what its origins lack.
+    pub negative_cache: Duration,
     /// Its rules.
     pub rules: RuleSet,
 }
+
+/// How long that is where the configuration does not say.
+const NEGATIVE_CACHE: Duration = Duration::from_secs(30);
+
+/// The longest it may be, in milliseconds.
+const MAX_NEGATIVE_CACHE: u64 = 3_600_000;
 
 /// The store of a bucket, for the write-back.
 #[derive(Clone, Debug)]
@@ -313,7 +321,7 @@ fn bucket(
     findings: &mut Vec<Finding>,
 ) -> Option<Bucket> {
     let fields = at.object(findings)?;
-    fields.only(&["name", "store", "again", "RoutingRules"], findings);
+    fields.only(&["name", "store", "again", "negative_cache_ms", "RoutingRules"], findings);
     let name = fields.require("name", findings).and_then(|at| {
         let name = at.text(findings)?;
         let valid = !name.is_empty() && !name.contains('/');
@@ -324,6 +332,10 @@ fn bucket(
     });
     let store = fields.require("store", findings).and_then(|at| store(at, findings));
     let again = fields.get("again").and_then(|at| at.text(findings)).map(str::to_owned);
+    let negative_cache = fields
+        .get("negative_cache_ms")
+        .and_then(|at| whole_number(at, 0..=MAX_NEGATIVE_CACHE, findings))
+        .map_or(NEGATIVE_CACHE, Duration::from_millis);
     let rules = fields.require("RoutingRules", findings).map(|at| {
         let rules = RuleSet::read(at, findings);
         for origin in rules.servers().filter(|origin| cluster_of(origins, origin).is_none()) {
@@ -335,7 +347,7 @@ fn bucket(
         }
         rules
     });
-    Some(Bucket { name: name?, store: store?, again, rules: rules? })
+    Some(Bucket { name: name?, store: store?, again, negative_cache, rules: rules? })
 }
 
 fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {

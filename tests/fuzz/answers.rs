@@ -330,7 +330,7 @@ impl World {
                 | Effect::Release(_)
                 | Effect::Resume(_)
                 | Effect::Send(..)
-                | Effect::Settle(..) => {}
+                | Effect::Settle(..) | Effect::Absent(..) => {}
             }
         }
         if is_woken {

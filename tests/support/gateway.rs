@@ -64,6 +64,8 @@ pub(crate) struct Setup {
     pub(crate) keys: Option<store::Keys>,
     /// Whether reads are signed with them too, whoever the client is (streaming path).
     pub(crate) signs_reads: bool,
+    /// Tests ask an origin each time but where they say so.
+    pub(crate) negative_cache_ms: u64,
 }
 
 impl Setup {
@@ -80,6 +82,7 @@ impl Setup {
             conditional_writes: None,
             keys: None,
             signs_reads: false,
+            negative_cache_ms: 0,
         }
     }
 
@@ -112,6 +115,7 @@ impl Setup {
                 if let Some(word) = self.conditional_writes {
                     told["store"]["conditional_writes"] = word.into();
                 }
+                told["negative_cache_ms"] = self.negative_cache_ms.into();
                 if streams {
                     told["again"] = again(&bucket.name).into();
                 }

@@ -7,11 +7,10 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::{self, Buffer, Map};
-use super::vm::{self, Vm};
+use super::vm::{self, Shared, Vm, Written};
 use crate::conclusion::Conclusion;
 use crate::decision::{Decision, Exchange};
 use crate::host::{Effect, StreamId};
-use crate::lease::Lease;
 
 /// One request.
 pub(super) struct BucketStream {
@@ -19,7 +18,7 @@ pub(super) struct BucketStream {
     vm: Rc<Vm>,
     exchange: Option<Exchange>,
     /// What the request writes.
-    written: Option<Lease>,
+    written: Option<Written>,
 }
 
 impl BucketStream {
@@ -57,7 +56,12 @@ impl HttpContext for BucketStream {
         let Some(exchange) = &mut self.exchange else { return Action::Continue };
         let Ok(headers) = host::headers(Map::Response) else { return Action::Continue };
         self.vm.note_write(self.written.take(), &headers);
-        match exchange.on_answer(&self.vm.configuration, &headers, || self.vm.source()) {
+        let decision = exchange.on_answer(&self.vm.configuration, &headers, || self.vm.source());
+        let mut effects = Vec::new();
+        let decision =
+            self.vm.engine.borrow().recall(decision, &mut Shared, vm::now(), &mut effects);
+        self.vm.perform(effects);
+        match decision {
             Decision::Answer(conclusion) => self.answer(conclusion),
             Decision::Fetch(conclusion, miss) => {
                 self.vm.with_engine(|engine| engine.on_wanted(*miss));

@@ -151,6 +151,7 @@ impl<'r> Scene<'r> {
                 | Effect::Resume(_)
                 | Effect::Send(..)
                 | Effect::Settle(..)
+                | Effect::Absent(..)
                 | Effect::Tick(_) => {}
             }
         }
