@@ -9,7 +9,7 @@ use crate::finding::{Code, Finding, Place, Severity};
 use crate::http::Scheme;
 use crate::json::{At, Fields, Node};
 use crate::naming;
-use crate::rule::RuleSet;
+use crate::rule::{MirrorLimits, RuleSet};
 
 /// What a proxy-wasm host holds of a callout's answer before it gives it up: Envoy's
 /// `http.async_response_buffer_limit`, 32 MiB unless raised.
@@ -66,6 +66,8 @@ pub struct Bucket {
     pub store: Store,
     /// The cluster that asks the bucket once more, for what no rule covers. Streaming only.
     pub again: Option<String>,
+    /// How much is mirrored into it in a second.
+    pub mirror_limits: MirrorLimits,
     /// Its rules.
     pub rules: RuleSet,
 }
@@ -313,7 +315,7 @@ fn bucket(
     findings: &mut Vec<Finding>,
 ) -> Option<Bucket> {
     let fields = at.object(findings)?;
-    fields.only(&["name", "store", "again", "RoutingRules"], findings);
+    fields.only(&["name", "store", "again", "mirror_limits", "RoutingRules"], findings);
     let name = fields.require("name", findings).and_then(|at| {
         let name = at.text(findings)?;
         let valid = !name.is_empty() && !name.contains('/');
@@ -324,6 +326,7 @@ fn bucket(
     });
     let store = fields.require("store", findings).and_then(|at| store(at, findings));
     let again = fields.get("again").and_then(|at| at.text(findings)).map(str::to_owned);
+    let mirror_limits = fields.get("mirror_limits").map(|at| mirror_limits(at, findings));
     let rules = fields.require("RoutingRules", findings).map(|at| {
         let rules = RuleSet::read(at, findings);
         for origin in rules.servers().filter(|origin| cluster_of(origins, origin).is_none()) {
@@ -335,7 +338,20 @@ fn bucket(
         }
         rules
     });
-    Some(Bucket { name: name?, store: store?, again, rules: rules? })
+    let mirror_limits = mirror_limits.unwrap_or_default();
+    Some(Bucket { name: name?, store: store?, again, mirror_limits, rules: rules? })
+}
+
+fn mirror_limits(at: &At<'_>, findings: &mut Vec<Finding>) -> MirrorLimits {
+    let Some(fields) = at.object(findings) else {
+        return MirrorLimits::default();
+    };
+    fields.only(&["requests_per_second", "bits_per_second"], findings);
+    let mut limit = |name| number(&fields, name, i64::MAX.unsigned_abs(), findings);
+    MirrorLimits {
+        requests_per_second: limit("requests_per_second"),
+        bits_per_second: limit("bits_per_second"),
+    }
 }
 
 fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {

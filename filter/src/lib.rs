@@ -56,6 +56,7 @@
 //! - `account`: the memory that objects take
 //! - `lease`: which worker copies an object
 //! - `shared`: what all workers of one host share
+//! - `quota`: how much is mirrored in a second
 //! - `reply`: what a client gets
 //! - `report`: the line on a request
 //! - `conclusion`: the answer, the counter and the line of a request that ends
@@ -112,6 +113,7 @@ pub mod miss_route;
 pub mod naming;
 pub mod origin;
 mod outcome;
+pub mod quota;
 pub mod reason;
 pub mod reply;
 pub mod report;
