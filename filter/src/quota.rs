@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use crate::configuration::Configuration;
 use crate::rule::Mirror;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::rule::{Action, MirrorLimits, RuleSet};
 use crate::shared::SharedData;
 use crate::time::Moment;
 
@@ -53,6 +55,20 @@ pub struct Quotas {
     pub bits: Option<Quota>,
 }
 
+/// Every quota by which a gateway paces what is mirrored into a bucket.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn paced(bucket: &str, common: MirrorLimits, rules: &RuleSet) -> Vec<Quota> {
+    let common = common.bits_per_second.map(|per_second| Quota::new(None, bucket, per_second));
+    let own = rules.iter().filter_map(|rule| match &rule.action {
+        Action::External(_) => None,
+        Action::Mirror(mirror) => {
+            let per_second = mirror.limits.bits_per_second?;
+            Some(Quota::new(Some(rule.number), bucket, per_second))
+        }
+    });
+    common.into_iter().chain(own).collect()
+}
+
 /// A request to an origin that is to be paid for when it is sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Fare {
@@ -69,10 +85,8 @@ impl Quotas {
         let common = configuration.bucket(bucket).map(|bucket| bucket.mirror_limits);
         let common = common.unwrap_or_default();
         let quota = |own: Option<u64>, common: Option<u64>| match (own, common) {
-            (Some(per_second), _) => {
-                Some(Quota { label: format!("{number}.{bucket}"), per_second })
-            }
-            (None, Some(per_second)) => Some(Quota { label: format!("all.{bucket}"), per_second }),
+            (Some(per_second), _) => Some(Quota::new(Some(number), bucket, per_second)),
+            (None, Some(per_second)) => Some(Quota::new(None, bucket, per_second)),
             (None, None) => None,
         };
         Self {
@@ -115,6 +129,15 @@ impl Fare {
 }
 
 impl Quota {
+    /// That of a bucket, or of the rule of this number.
+    fn new(rule: Option<u32>, bucket: &str, per_second: u64) -> Self {
+        let label = match rule {
+            Some(number) => format!("{number}.{bucket}"),
+            None => format!("all.{bucket}"),
+        };
+        Self { label, per_second }
+    }
+
     /// How much comes in a second.
     #[must_use]
     pub const fn per_second(&self) -> u64 {
