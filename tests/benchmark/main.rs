@@ -177,6 +177,7 @@ fn ours(bucket: SocketAddr, origin: SocketAddr) -> Ours {
     }]);
     let mut setup = Setup::new(rules, bucket, &[origin]);
     setup.path = Path::Streaming;
+    setup.is_unlimited = true;
     let folder = tempfile::tempdir().expect("a folder for Envoy");
     let bootstrap = streaming::bootstrap(&setup, folder.path());
     running(Envoy::start(&bootstrap, "yaml", folder))

@@ -119,6 +119,7 @@ impl<'g> Bench<'g> {
             conditional_writes: None,
             keys: None,
             signs_reads: false,
+            is_unlimited: false,
         };
         let gateway = Gateway::start(host, &setup);
         let failures = Vec::new();

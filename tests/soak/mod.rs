@@ -158,6 +158,7 @@ fn setup(path: Path, store: &Store, origin: std::net::SocketAddr) -> Setup {
     }]);
     let mut setup = Setup::new(rules, store.address(), &[origin]);
     setup.path = path;
+    setup.is_unlimited = true;
     // S3's smallest parts, so that large objects have several.
     // A fetch of its own may bring a whole object, and many at once come to their end sooner.
     setup.limits = Some(json!({

@@ -64,6 +64,8 @@ pub(crate) struct Setup {
     pub(crate) keys: Option<store::Keys>,
     /// Whether reads are signed with them too, whoever the client is (streaming path).
     pub(crate) signs_reads: bool,
+    /// Whether as much is mirrored as there is, where the default is a limit.
+    pub(crate) is_unlimited: bool,
 }
 
 impl Setup {
@@ -80,6 +82,7 @@ impl Setup {
             conditional_writes: None,
             keys: None,
             signs_reads: false,
+            is_unlimited: false,
         }
     }
 
