@@ -59,6 +59,8 @@ mod origins_down;
 mod pinned;
 /// Origins that say of themselves whether they are well.
 mod probe;
+/// How much is mirrored in a second.
+mod quota;
 /// The ten minutes of README.md.
 mod readme;
 /// Ceph RGW as the store: `--features rgw`.

@@ -9,7 +9,7 @@ use crate::finding::{Code, Finding, Place, Severity};
 use crate::http::Scheme;
 use crate::json::{At, Fields, Node};
 use crate::naming;
-use crate::rule::RuleSet;
+use crate::rule::{MirrorLimits, RuleSet};
 
 /// What a proxy-wasm host holds of a callout's answer before it gives it up: Envoy's
 /// `http.async_response_buffer_limit`, 32 MiB unless raised.
@@ -68,6 +68,8 @@ pub struct Bucket {
     pub again: Option<String>,
     /// How long nobody asks again for what its origins lack.
     pub negative_cache: Duration,
+    /// How much is mirrored into it in a second.
+    pub mirror_limits: MirrorLimits,
     /// Its rules.
     pub rules: RuleSet,
 }
@@ -321,7 +323,8 @@ fn bucket(
     findings: &mut Vec<Finding>,
 ) -> Option<Bucket> {
     let fields = at.object(findings)?;
-    fields.only(&["name", "store", "again", "negative_cache_ms", "RoutingRules"], findings);
+    let known = ["name", "store", "again", "negative_cache_ms", "mirror_limits", "RoutingRules"];
+    fields.only(&known, findings);
     let name = fields.require("name", findings).and_then(|at| {
         let name = at.text(findings)?;
         let valid = !name.is_empty() && !name.contains('/');
@@ -336,6 +339,7 @@ fn bucket(
         .get("negative_cache_ms")
         .and_then(|at| whole_number(at, 0..=MAX_NEGATIVE_CACHE, findings))
         .map_or(NEGATIVE_CACHE, Duration::from_millis);
+    let mirror_limits = fields.get("mirror_limits").map(|at| mirror_limits(at, findings));
     let rules = fields.require("RoutingRules", findings).map(|at| {
         let rules = RuleSet::read(at, findings);
         for origin in rules.servers().filter(|origin| cluster_of(origins, origin).is_none()) {
@@ -347,7 +351,20 @@ fn bucket(
         }
         rules
     });
-    Some(Bucket { name: name?, store: store?, again, negative_cache, rules: rules? })
+    let mirror_limits = mirror_limits.unwrap_or_default();
+    Some(Bucket { name: name?, store: store?, again, negative_cache, mirror_limits, rules: rules? })
+}
+
+fn mirror_limits(at: &At<'_>, findings: &mut Vec<Finding>) -> MirrorLimits {
+    let Some(fields) = at.object(findings) else {
+        return MirrorLimits::default();
+    };
+    fields.only(&["requests_per_second", "bits_per_second"], findings);
+    let mut limit = |name| number(&fields, name, i64::MAX.unsigned_abs(), findings);
+    MirrorLimits {
+        requests_per_second: limit("requests_per_second"),
+        bits_per_second: limit("bits_per_second"),
+    }
 }
 
 fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {

@@ -11,16 +11,21 @@ use crate::absence::Absence;
 use crate::account::Account;
 use crate::callout::{Callouts, Parts};
 use crate::coalescing::{self, Coalescing, Follower, Gone, Joined};
+use crate::conclusion::Conclusion;
 use crate::configuration::Configuration;
 use crate::copy::{Copies, CopyId, End, NotBegun, Plan};
 use crate::decision::{self, Decision, Doubt};
-use crate::host::{Booked, CallAnswer, CallId, Calls, DispatchError, Effect, StreamId, TICK, Turn};
+use crate::host::{
+    Booked, CallAnswer, CallId, Calls, DispatchError, Effect, StreamId, TICK, Turn, conclude,
+};
 use crate::http::headers::HeaderList;
 use crate::in_flight::{AttemptId, Expected, InFlight, Returning, Sent, comes_back};
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::{Health, Next, Route, Verdict};
+use crate::quota::{Quota, Streamed, Whose};
+use crate::reason::MirrorFailure;
 use crate::shared::SharedData;
 use crate::store::upload::Late;
 use crate::time::Moment;
@@ -36,6 +41,7 @@ pub struct Engine {
     copies: Copies,
     health: Health,
     returning: Returning,
+    streamed: Streamed,
     /// Routes whose origin is to be probed.
     probing: Vec<Route>,
     /// How often time is told.
@@ -59,6 +65,7 @@ impl Engine {
             account,
             health: Health::default(),
             returning: Returning::default(),
+            streamed: Streamed::default(),
             probing: Vec::new(),
             ticking: None,
             latest: Moment::default(),
@@ -302,15 +309,11 @@ impl Engine {
         self.coalescing.on_answered(lease);
     }
 
-    /// The fetch of an object has ended, or nobody need wait for it. Those here that do go on.
+    /// The fetch of an object has ended, or nobody need wait for it.
     pub(crate) fn settle(&mut self, lease: Lease, is_stored: bool, effects: &mut Vec<Effect>) {
-        if !self.coalescing.end(&lease) {
-            return;
+        if self.coalescing.end(&lease) {
+            effects.push(Effect::Settle(lease, is_stored));
         }
-        for (stream, follower) in self.coalescing.release(&lease) {
-            self.go(stream, follower, is_stored, effects);
-        }
-        effects.push(Effect::Settle(lease, is_stored));
     }
 
     /// The same of one that is not stored, where it was one that others wait for.
@@ -376,15 +379,22 @@ impl Engine {
     }
 
     /// Keeps for all workers how the fetch of an object has ended: whether the bucket has it now.
+    /// Those here that wait for it go on.
     pub fn keep_settled(
-        &self,
+        &mut self,
         lease: &Lease,
         is_stored: bool,
         shared: &mut dyn SharedData,
         now: Moment,
-    ) {
+    ) -> Vec<Effect> {
         let patience = self.configuration.timeouts.coalesce;
         coalescing::settle(lease, is_stored, patience, now, shared);
+        let mut effects = Vec::new();
+        for (stream, follower) in self.coalescing.release(lease) {
+            self.go(stream, follower, is_stored, now, shared, &mut effects);
+        }
+        self.keep_time(&mut effects);
+        effects
     }
 
     /// Time has passed for those who wait for others' objects.
@@ -394,7 +404,7 @@ impl Engine {
             self.settle(lease, false, &mut effects);
         }
         for (stream, follower, is_stored) in self.coalescing.due(now, shared) {
-            self.go(stream, follower, is_stored, &mut effects);
+            self.go(stream, follower, is_stored, now, shared, &mut effects);
         }
         self.keep_time(&mut effects);
         effects
@@ -406,6 +416,8 @@ impl Engine {
         stream: StreamId,
         follower: Follower,
         is_stored: bool,
+        now: Moment,
+        shared: &mut dyn SharedData,
         effects: &mut Vec<Effect>,
     ) {
         let Follower { asked, again, root, .. } = follower;
@@ -413,8 +425,13 @@ impl Engine {
             let (asked, attempt, headers) = self.ask_bucket(asked, again, root);
             (Gone::ToBucket(asked, attempt), headers)
         } else {
-            let Sent { asked, attempt, headers } = self.send(asked, root, effects);
-            (Gone::ToOrigin(asked, attempt), headers)
+            match self.send(asked, root, now, shared, effects) {
+                Ok(Sent { asked, attempt, headers }) => (Gone::ToOrigin(asked, attempt), headers),
+                Err(conclusion) => {
+                    let reply = conclude(conclusion, effects);
+                    return effects.push(Effect::Answer(stream, reply));
+                }
+            }
         };
         self.coalescing.go(stream, gone);
         effects.push(Effect::Send(stream, headers));
@@ -435,9 +452,39 @@ impl Engine {
     }
 
     /// Makes a request one to its origin.
-    pub(crate) fn send(&mut self, asked: InFlight, root: u64, effects: &mut Vec<Effect>) -> Sent {
+    ///
+    /// # Errors
+    ///
+    /// It is not sent there: what its client gets.
+    pub(crate) fn send(
+        &mut self,
+        asked: InFlight,
+        root: u64,
+        now: Moment,
+        shared: &mut dyn SharedData,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Sent, Conclusion> {
+        let quotas = asked.quotas(&self.configuration);
+        let bits = quotas.bits.clone();
+        if let Err(wait) = quotas.fare(Whose::Clients, 0).pay(now, shared) {
+            let lease = asked.leads.then(|| asked.lease());
+            self.settle_alone(lease, effects);
+            return Err(asked.last_word(&Verdict::Failed(MirrorFailure::limited(wait))));
+        }
         effects.push(Effect::Count(Metric::Fetches));
-        asked.send(&mut self.returning, root, self.configuration.timeouts.origin)
+        let standard = self.configuration.timeouts.origin;
+        Ok(asked.send(&mut self.returning, root, standard, bits.as_ref()))
+    }
+
+    /// Bytes have streamed from an origin to a client.
+    pub fn on_streamed(
+        &mut self,
+        quota: &Quota,
+        bytes: u64,
+        now: impl FnOnce() -> Moment,
+        shared: &mut dyn SharedData,
+    ) {
+        self.streamed.add(quota, bytes, now, shared);
     }
 
     pub(crate) const fn returning(&mut self) -> &mut Returning {

@@ -11,6 +11,7 @@ use crate::configuration::Configuration;
 use crate::http::headers::{HeaderList, Headers};
 use crate::lease::Lease;
 use crate::metric::Metric;
+use crate::quota::Fare;
 use crate::reply::Reply;
 use crate::time::Moment;
 
@@ -73,6 +74,9 @@ pub struct Call {
     pub body: Option<Body>,
     /// How long its answer may take.
     pub timeout: Duration,
+    /// What it is paid with where it goes to an origin for an object; it is counted then. It is not
+    /// sent beyond the quota.
+    pub fare: Option<Fare>,
     /// It makes an object visible whose copy has begun then: it is not sent if a client has written
     /// that since.
     pub unless_written: Option<(Lease, Moment)>,
@@ -92,6 +96,8 @@ pub struct CallAnswer {
 /// Why a host did not send a callout.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DispatchError {
+    /// The quota of mirroring has no room for it for so long.
+    Limited(Duration),
     /// There is no such cluster.
     NoCluster,
     /// The cluster has no host to send to at the moment.

@@ -57,6 +57,7 @@
 //! - `lease`: which worker copies an object
 //! - `shared`: what all workers of one host share
 //! - `absence`: what origins were found to lack
+//! - `quota`: how much is mirrored in a second
 //! - `reply`: what a client gets
 //! - `report`: the line on a request
 //! - `conclusion`: the answer, the counter and the line of a request that ends
@@ -114,6 +115,7 @@ pub mod miss_route;
 pub mod naming;
 pub mod origin;
 mod outcome;
+pub mod quota;
 pub mod reason;
 pub mod reply;
 pub mod report;

@@ -22,6 +22,18 @@ use crate::http::headers::Headers;
 /// gateways that ignore ports when they compare hosts would never find it otherwise.
 pub const HOST: &str = "back-to-origin.invalid";
 
+/// The host of a request whose answer is paced by the quota of this label.
+#[must_use]
+pub fn paced_host(label: &str) -> String {
+    format!("{label}.{HOST}")
+}
+
+/// The label of the quota by which the answer to a request for this host is paced.
+#[must_use]
+pub fn paced_by(host: &str) -> Option<&str> {
+    host.strip_suffix(HOST)?.strip_suffix('.')
+}
+
 /// What has been answered so far: see [`Said`].
 pub const MISS: &str = "x-envoy-miss";
 

@@ -1,6 +1,7 @@
 //! Why something was decided: the one wording for logs, metrics, error documents and `explain`.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::digest::Mismatch;
 
@@ -70,6 +71,11 @@ pub enum MirrorFailure {
     KeyClimbs,
     /// The origin redirected more often than is followed.
     Loop,
+    /// As many requests as the quota of mirroring allows have been made.
+    Limited {
+        /// When there is room for another one, in seconds.
+        retry_after: u64,
+    },
     /// What came from the origin is no HTTP that can be read.
     Malformed,
     /// The origin's user metadata is larger than 8 KB.
@@ -117,6 +123,7 @@ impl MirrorFailure {
             Self::Inside => "inside",
             Self::KeyClimbs => "key_climbs",
             Self::Loop => "loop",
+            Self::Limited { .. } => "limited",
             Self::Malformed => "malformed",
             Self::MetadataTooLarge => "metadata_too_large",
             Self::NoAddress => "no_address",
@@ -134,6 +141,46 @@ impl MirrorFailure {
     }
 }
 
+impl MirrorFailure {
+    /// Beyond the quota, which has room again after this time.
+    #[must_use]
+    pub const fn limited(wait: Duration) -> Self {
+        Self::Limited { retry_after: whole_seconds(wait) }
+    }
+
+    /// After how many seconds it is worth to ask again, where that is known.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Limited { retry_after } => Some(*retry_after),
+            Self::Broken
+            | Self::Digest(_)
+            | Self::Inside
+            | Self::KeyClimbs
+            | Self::Loop
+            | Self::Malformed
+            | Self::MetadataTooLarge
+            | Self::NoAddress
+            | Self::NoCluster
+            | Self::NoUrl
+            | Self::Overloaded
+            | Self::Partial
+            | Self::Short { .. }
+            | Self::Status(_)
+            | Self::TimedOut
+            | Self::TooLarge { .. }
+            | Self::UnknownOrigin(_)
+            | Self::Unreachable => None,
+        }
+    }
+}
+
+/// A time to wait in seconds, as clients are told it: none of them is sent away for none.
+const fn whole_seconds(wait: Duration) -> u64 {
+    let seconds = wait.as_secs();
+    if wait.subsec_nanos() > 0 || seconds == 0 { seconds.saturating_add(1) } else { seconds }
+}
+
 impl From<&MirrorFailure> for NotStored {
     /// Why the bucket does not have an object, where no client waited for it any more.
     fn from(failure: &MirrorFailure) -> Self {
@@ -145,7 +192,7 @@ impl From<&MirrorFailure> for NotStored {
             MirrorFailure::Loop => Self::Loop,
             MirrorFailure::NoCluster => Self::OriginUnknown,
             MirrorFailure::NoUrl => Self::NoUrl,
-            MirrorFailure::Overloaded => Self::Busy,
+            MirrorFailure::Limited { .. } | MirrorFailure::Overloaded => Self::Busy,
             MirrorFailure::Partial => Self::Partial,
             MirrorFailure::Short { expected, found } => {
                 Self::Length { expected: *expected, found: *found }
@@ -168,6 +215,10 @@ const INSIDE: &str = "the origin's name leads to the inside of a network, and it
 
 /// What is said of an origin that sends on for ever.
 const LOOP: &str = "the origin redirected more than 10 times";
+
+/// What is said beyond the quota: OSS's own words, and what they mean.
+const LIMITED: &str = "Mirror request is rejected by QoS, as many requests to origins as the quota \
+    allows have been made";
 
 /// What is said where the metadata is too much: OSS's own words.
 const METADATA: &str = "Meta is too large";
@@ -202,6 +253,7 @@ impl fmt::Display for MirrorFailure {
                 f.write_str("the key's dot segments lead out of the MirrorURL's path")
             }
             Self::Loop => f.write_str(LOOP),
+            Self::Limited { .. } => f.write_str(LIMITED),
             Self::Malformed => {
                 f.write_str("the origin's answer is not valid HTTP, or its headers are too large")
             }

@@ -141,7 +141,11 @@ impl Reply {
     #[must_use]
     pub fn failed(rule: u32, failure: &MirrorFailure, request: &ObjectRequest) -> Self {
         let message = format!("Mirroring failed. Rule {rule}: {failure}.");
-        Self::error(ErrorCode::MirrorFailed, &message, request)
+        let mut reply = Self::error(ErrorCode::MirrorFailed, &message, request);
+        if let Some(seconds) = failure.retry_after() {
+            reply.headers.add("retry-after", seconds.to_string());
+        }
+        reply
     }
 
     /// A redirect.

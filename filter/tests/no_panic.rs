@@ -678,7 +678,12 @@ impl Host {
                 }
                 Effect::Settle(lease, is_stored) => {
                     let now = Moment(self.now);
-                    self.engine.keep_settled(&lease, is_stored, &mut self.shared, now);
+                    pending.extend(self.engine.keep_settled(
+                        &lease,
+                        is_stored,
+                        &mut self.shared,
+                        now,
+                    ));
                 }
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Wake => self.woken = true,

@@ -185,6 +185,7 @@ fn mirror(bucket: SocketAddr, origin: SocketAddr) -> Setup {
     }]);
     let mut setup = Setup::new(rules, bucket, &[origin]);
     setup.path = Path::Streaming;
+    setup.is_unlimited = true;
     setup
 }
 

@@ -73,6 +73,7 @@ impl Bench {
     fn ours(&self, rules: Value, folder: &std::path::Path) -> String {
         let mut setup = Setup::new(rules, self.nginx.bucket, &[self.nginx.origin]);
         setup.path = Path::Streaming;
+        setup.is_unlimited = true;
         let bootstrap = streaming::bootstrap(&setup, folder);
         if self.protocol == Protocol::Http2 {
             // No deployment can say that of an origin without TLS, where it is the server's choice.

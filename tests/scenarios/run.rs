@@ -120,6 +120,7 @@ impl<'g> Bench<'g> {
             keys: None,
             signs_reads: false,
             negative_cache_ms: 0,
+            is_unlimited: false,
         };
         let gateway = Gateway::start(host, &setup);
         let failures = Vec::new();

@@ -164,6 +164,7 @@ fn setup(path: Path, store: &Store, origin: std::net::SocketAddr) -> Setup {
         Path::Callout => 256 << 20,
         Path::Streaming => 64 << 20,
     };
+    setup.is_unlimited = true;
     // S3's smallest parts, so that large objects have several.
     // A fetch of its own may bring a whole object, and many at once come to their end sooner.
     setup.limits = Some(json!({

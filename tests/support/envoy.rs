@@ -56,7 +56,7 @@ impl Envoy {
         folder: TempDir,
     ) -> Self {
         tool.arg(binary(&version()));
-        Self::launch(tool, 20 * DEADLINE, bootstrap, extension, folder)
+        Self::launch(tool, 1, 20 * DEADLINE, bootstrap, extension, folder)
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -67,11 +67,24 @@ impl Envoy {
         extension: &str,
         folder: TempDir,
     ) -> Result<Self, String> {
-        Self::launch(Command::new(binary(version)), DEADLINE, bootstrap, extension, folder)
+        Self::start_workers(version, 1, bootstrap, extension, folder)
+    }
+
+    /// The same with so many workers.
+    pub(crate) fn start_workers(
+        version: &str,
+        workers: u32,
+        bootstrap: &str,
+        extension: &str,
+        folder: TempDir,
+    ) -> Result<Self, String> {
+        let command = Command::new(binary(version));
+        Self::launch(command, workers, DEADLINE, bootstrap, extension, folder)
     }
 
     fn launch(
         mut command: Command,
+        workers: u32,
         patience: Duration,
         bootstrap: &str,
         extension: &str,
@@ -80,7 +93,7 @@ impl Envoy {
         let file = folder.path().join(format!("bootstrap.{extension}"));
         fs::write(&file, bootstrap).expect("a file in a folder of our own");
         let admin_file = folder.path().join("admin");
-        add_options(&mut command, &file);
+        add_options(&mut command, workers, &file);
         let mut process = command
             .arg("--admin-address-path")
             .arg(&admin_file)
@@ -179,7 +192,7 @@ pub(crate) fn validate(bootstrap: &str, folder: &Path) -> Result<(), String> {
     let file = folder.join("bootstrap.json");
     fs::write(&file, bootstrap).expect("a file in a folder of our own");
     let mut command = Command::new(binary(&version()));
-    add_options(&mut command, &file);
+    add_options(&mut command, 1, &file);
     let output = command.args(["--mode", "validate"]).output().expect("Envoy can be started");
     if output.status.success() {
         Ok(())
@@ -188,13 +201,13 @@ pub(crate) fn validate(bootstrap: &str, folder: &Path) -> Result<(), String> {
     }
 }
 
-fn add_options(command: &mut Command, bootstrap: &Path) {
+fn add_options(command: &mut Command, workers: u32, bootstrap: &Path) {
     command
         .arg("--config-path")
         .arg(bootstrap)
         .args([
             "--concurrency",
-            "1",
+            &workers.to_string(),
             "--log-level",
             "warning",
             "--component-log-level",

@@ -66,6 +66,8 @@ pub(crate) struct Setup {
     pub(crate) signs_reads: bool,
     /// Tests ask an origin each time but where they say so.
     pub(crate) negative_cache_ms: u64,
+    /// Whether as much is mirrored as there is, where the default is a limit.
+    pub(crate) is_unlimited: bool,
 }
 
 impl Setup {
@@ -83,6 +85,7 @@ impl Setup {
             keys: None,
             signs_reads: false,
             negative_cache_ms: 0,
+            is_unlimited: false,
         }
     }
 

@@ -25,22 +25,35 @@ impl Generated {
 
     /// The same with the certificates that HTTPS servers are trusted by.
     pub(crate) fn start_trusting(loaded: &Loaded, trusted: &Path) -> Self {
-        let started = Self::launch(&version(), Form::Envoy, loaded, trusted);
+        let started = Self::launch(&version(), 1, Form::Envoy, loaded, trusted);
+        started.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same with so many workers.
+    pub(crate) fn start_workers(loaded: &Loaded, workers: u32) -> Self {
+        let trusted = Path::new(Settings::TRUSTED);
+        let started = Self::launch(&version(), workers, Form::Envoy, loaded, trusted);
         started.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Any version, from the files that are for it or for another; the error, with Envoy's log, where
     /// it does not start.
     pub(crate) fn start_on(version: &str, form: Form, loaded: &Loaded) -> Result<Self, String> {
-        Self::launch(version, form, loaded, Path::new(Settings::TRUSTED))
+        Self::launch(version, 1, form, loaded, Path::new(Settings::TRUSTED))
     }
 
-    fn launch(version: &str, form: Form, loaded: &Loaded, trusted: &Path) -> Result<Self, String> {
+    fn launch(
+        version: &str,
+        workers: u32,
+        form: Form,
+        loaded: &Loaded,
+        trusted: &Path,
+    ) -> Result<Self, String> {
         let folder = tempfile::tempdir().expect("a folder for Envoy");
         let directory = folder.path().join("generated");
         write(loaded, &directory, form, trusted, None);
         let bootstrap = fs::read_to_string(directory.join(BOOTSTRAP)).expect("a bootstrap");
-        let envoy = Envoy::start_version(version, &bootstrap, "yaml", folder)?;
+        let envoy = Envoy::start_workers(version, workers, &bootstrap, "yaml", folder)?;
         Ok(Self { envoy, directory, form, trusted: trusted.to_owned() })
     }
 
@@ -99,6 +112,17 @@ pub(crate) fn load(text: &str, directory: &Path) -> Loaded {
 
 /// One bucket at a store, all of it mirrored from one origin; `more` are fields of the bucket.
 pub(crate) fn mirrored(store: SocketAddr, origin: SocketAddr, more: &str, folder: &Path) -> Loaded {
+    mirrored_by("streaming", store, origin, more, folder)
+}
+
+/// The same by a path.
+pub(crate) fn mirrored_by(
+    path: &str,
+    store: SocketAddr,
+    origin: SocketAddr,
+    more: &str,
+    folder: &Path,
+) -> Loaded {
     let rules = serde_json::json!([{
         "RuleNumber": 1,
         "Condition": { "HttpErrorCodeReturnedEquals": 404 },
@@ -106,7 +130,7 @@ pub(crate) fn mirrored(store: SocketAddr, origin: SocketAddr, more: &str, folder
     }]);
     fs::write(folder.join("rules.json"), rules.to_string()).expect("a folder of our own");
     let text = format!(
-        "buckets: [{{ name: examplebucket, endpoint: \"http://{store}\", rules: rules.json{more} }}]"
+        "path: {path}\nbuckets: [{{ name: examplebucket, endpoint: \"http://{store}\", rules: rules.json{more} }}]"
     );
     load(&text, folder)
 }

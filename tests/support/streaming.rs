@@ -62,6 +62,9 @@ pub(crate) fn document(setup: &Setup, folder: &Path) -> Value {
             if let Some(word) = setup.conditional_writes {
                 section["conditional_writes"] = word.into();
             }
+            if setup.is_unlimited {
+                section["mirror_limits"] = "none".into();
+            }
             if setup.signs_reads {
                 section["reads"] = "signed".into();
             }

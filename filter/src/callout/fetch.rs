@@ -8,12 +8,14 @@ use super::delivery::FirstClient;
 use super::fetches::FetchId;
 use super::{ANSWERS_PER_TURN, Callouts, Parts, Waiter};
 use crate::account::{Booking, Held, Taker};
+use crate::configuration::Configuration;
 use crate::digest::Mismatch;
 use crate::host::{Call, CallAnswer, CallId, DispatchError, StreamId, Turn};
 use crate::http::headers::Headers;
 use crate::metric::Metric;
 use crate::miss::Miss;
 use crate::origin::{self, Next, OriginRequest, Route, Verdict};
+use crate::quota::{Quotas, Whose};
 use crate::reason::{MirrorFailure, NotStored};
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
@@ -60,7 +62,7 @@ pub(super) enum State {
     Calling(CallId),
     /// As many as may be are under way already.
     Queued { since: Moment },
-    /// The host does not know the cluster, and is asked again.
+    /// The host does not know the cluster, or the quota has no room, and it is asked again.
     Unknown,
 }
 
@@ -139,13 +141,16 @@ impl Fetch {
         self.route.current()
     }
 
-    fn request(&self, method: Method, timeout: Duration) -> Call {
-        let origin = self.current();
+    fn request(&self, method: Method, configuration: &Configuration) -> Call {
+        let (miss, origin) = (&self.miss, self.current());
+        let quotas = Quotas::of(configuration, &miss.request.bucket, miss.rule, origin.rule());
+        let whose = if self.waiters.is_empty() { Whose::Buckets } else { Whose::Clients };
         Call {
             cluster: origin.cluster.clone(),
             headers: origin.call_headers(method.as_str()),
             body: None,
-            timeout: origin.timeout(timeout),
+            timeout: origin.timeout(configuration.timeouts.origin),
+            fare: Some(quotas.fare(whose, 0)),
             unless_written: None,
         }
     }
@@ -190,13 +195,9 @@ impl Callouts {
 
     /// Asks the origin; where another one has been asked before, its memory serves this one.
     fn call_origin(&mut self, at: FetchId, booking: Option<Booking>, turn: &mut Turn<'_>) {
-        let timeout = turn.configuration.timeouts.origin;
         let booking = booking.or_else(|| self.account.book(0, 0, Taker::InTurn));
         if let Some(fetch) = self.fetches.get_mut(at) {
-            if fetch.unknown.is_none() {
-                turn.count(Metric::Fetches);
-            }
-            let call = fetch.request(fetch.method, timeout);
+            let call = fetch.request(fetch.method, turn.configuration);
             let id = turn.calls.next();
             turn.send(id, call, booking);
             self.fetches.set(at, State::Calling(id));
@@ -326,7 +327,15 @@ impl Callouts {
             self.fetches.set(at, State::Unknown);
             return;
         }
+        // What nobody waits for waits itself.
+        if let (DispatchError::Limited(_), Some(fetch)) = (why, self.fetches.get(at))
+            && fetch.waiters.is_empty()
+        {
+            self.fetches.set(at, State::Unknown);
+            return;
+        }
         let failure = match why {
+            DispatchError::Limited(wait) => MirrorFailure::limited(wait),
             DispatchError::NoCluster => MirrorFailure::NoCluster,
             DispatchError::NoHost => MirrorFailure::NoAddress,
             DispatchError::Written => MirrorFailure::Unreachable,
@@ -335,9 +344,8 @@ impl Callouts {
     }
 
     fn ask_size(&mut self, at: FetchId, turn: &mut Turn<'_>) {
-        let timeout = turn.configuration.timeouts.origin;
         if let Some(fetch) = self.fetches.get(at) {
-            let call = turn.call(fetch.request(Method::Head, timeout));
+            let call = turn.call(fetch.request(Method::Head, turn.configuration));
             self.fetches.set(at, State::AskingSize(call));
         }
     }

@@ -43,6 +43,7 @@ impl Callouts {
                         headers: store::read(bucket, &request.key, "HEAD"),
                         body: None,
                         timeout: turn.configuration.timeouts.store,
+                        fare: None,
                         unless_written: None,
                     }));
                     true

@@ -200,6 +200,13 @@ impl Backfill {
         Asks::Call { id, cluster: origin.cluster.clone(), headers, answer }
     }
 
+    /// The range that was to be asked for is due after so long, and was not asked for yet.
+    pub(super) fn postpone(&mut self, wait: Duration, now: Moment) {
+        self.is_following = true;
+        self.route.postpone(wait);
+        self.state = State::Due(now.after(wait));
+    }
+
     /// Takes an answer, for which memory is booked.
     pub(super) fn on_answer(
         &mut self,

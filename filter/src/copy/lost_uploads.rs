@@ -124,7 +124,10 @@ impl LostUploads {
             };
             let cluster = bucket.store.cluster.clone();
             let timeout = configuration.timeouts.store;
-            Some((id, Call { cluster, headers, body: None, timeout, unless_written: None }))
+            Some((
+                id,
+                Call { cluster, headers, body: None, timeout, fare: None, unless_written: None },
+            ))
         })
     }
 

@@ -26,6 +26,7 @@ mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use self::lost_uploads::LostUploads;
 use self::object::Copied;
@@ -439,10 +440,14 @@ impl Copies {
         health: &mut Health,
         turn: &mut Turn<'_>,
     ) {
+        if let DispatchError::Limited(wait) = why {
+            return self.postpone(call, wait, turn.now);
+        }
         if let Some(UnderWay { copy, asks }) = self.calls.get(&call)
             && let Some(copy) = self.copies.get_mut(copy)
         {
             match (why, asks) {
+                (DispatchError::Limited(_), _) => {}
                 (DispatchError::NoCluster, Asked::Range | Asked::LateRange) => {
                     copy.lose(NotStored::OriginUnknown);
                 }
@@ -455,6 +460,18 @@ impl Copies {
             }
         }
         self.settle(call, CallAnswer::default(), None, health, turn);
+    }
+
+    /// A range is asked for later: the quota of mirroring has no room for it for so long.
+    fn postpone(&mut self, call: CallId, wait: Duration, now: Moment) {
+        let Some(UnderWay { copy: id, asks }) = self.calls.remove(&call) else { return };
+        if asks == Asked::Range {
+            self.ranges = self.ranges.saturating_sub(1);
+        }
+        self.touched.insert(id);
+        if let Some(backfill) = self.copies.get_mut(&id).and_then(|copy| copy.backfill.as_mut()) {
+            backfill.postpone(wait, now);
+        }
     }
 
     /// Hands an answer to whoever has asked.

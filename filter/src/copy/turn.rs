@@ -14,6 +14,7 @@ use crate::configuration::ConditionalWrites;
 use crate::host::{Call, CallId, Effect, Turn};
 use crate::lease::Lease;
 use crate::metric::Metric;
+use crate::quota::{Quotas, Whose};
 use crate::reason::NotStored;
 use crate::store::Target;
 use crate::store::part::Parts;
@@ -181,9 +182,13 @@ impl Copies {
             Asks::Call { id: call, cluster, headers, answer } => {
                 *ranges = ranges.saturating_add(1);
                 calls.insert(call, UnderWay { copy: id, asks: Asked::Range });
-                let timeout = copy.route.initial().timeout(turn.configuration.timeouts.origin);
-                turn.count(Metric::Fetches);
-                let request = Call { cluster, headers, body: None, timeout, unless_written: None };
+                let rule = copy.route.initial().rule();
+                let timeout = rule.timeout.unwrap_or(turn.configuration.timeouts.origin);
+                let Plan { bucket, report, .. } = &copy.plan;
+                let quotas = Quotas::of(turn.configuration, bucket, report.rule(), rule);
+                let fare = Some(quotas.fare(Whose::Buckets, answer.size().there as u64));
+                let request =
+                    Call { cluster, headers, body: None, timeout, fare, unless_written: None };
                 turn.send(call, request, Some(answer));
             }
         }

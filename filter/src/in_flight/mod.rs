@@ -12,6 +12,7 @@ use std::time::Duration;
 pub(crate) use self::proof::Proof;
 pub(crate) use self::returning::{AttemptId, Expected, Returning};
 use crate::conclusion::Conclusion;
+use crate::configuration::Configuration;
 use crate::copy::{Plan, backfill};
 use crate::digest::Check;
 use crate::host::Effect;
@@ -23,6 +24,7 @@ use crate::metric::Metric;
 use crate::miss::Miss;
 use crate::miss_route;
 use crate::origin::{Passed, Route, Unheard, Verdict};
+use crate::quota::{Quota, Quotas};
 use crate::reason::{MirrorFailure, NotStored};
 use crate::reply::{self, Reply};
 use crate::report::Outcome;
@@ -92,14 +94,22 @@ impl InFlight {
     }
 
     /// Makes it a request to the origin, from the root of this number. `standard` is how long its
-    /// answer may take where no rule says so.
-    pub(crate) fn send(self, returning: &mut Returning, root: u64, standard: Duration) -> Sent {
+    /// answer may take where no rule says so, `bits` the quota by which the gateway paces it.
+    pub(crate) fn send(
+        self,
+        returning: &mut Returning,
+        root: u64,
+        standard: Duration,
+        bits: Option<&Quota>,
+    ) -> Sent {
         let asked = Rc::new(self);
         let returns = asked.returns();
         let attempt =
             (!returns.is_empty()).then(|| returning.add(Expected::Origin(Rc::clone(&asked))));
         let name = attempt.map(|attempt| attempt.name(root));
-        let headers = asked.headers(name.as_deref(), &returns, standard);
+        let host = bits.map(|quota| miss_route::paced_host(quota.label()));
+        let host = host.as_deref().unwrap_or(miss_route::HOST);
+        let headers = asked.headers(host, name.as_deref(), &returns, standard);
         Sent { asked, attempt, headers }
     }
 
@@ -108,11 +118,17 @@ impl InFlight {
         self.route.returns(self.miss.request.range().is_some())
     }
 
-    /// What the gateway is told, and the origin asked. `attempt` is the name under which the request
+    /// What the gateway is told, and the origin asked. `host` is that of the miss route, `attempt` is the name under which the request
     /// comes back, where it may, and `returns` with which answers.
-    fn headers(&self, attempt: Option<&str>, returns: &str, standard: Duration) -> HeaderList {
+    fn headers(
+        &self,
+        host: &str,
+        attempt: Option<&str>,
+        returns: &str,
+        standard: Duration,
+    ) -> HeaderList {
         let (request, origin) = (&self.miss.request, self.route.current());
-        let mut headers = readdressed(&origin.call_headers(request.method.as_str()));
+        let mut headers = readdressed(host, &origin.call_headers(request.method.as_str()));
         if let Some(range) = request.range() {
             headers.add("range", range);
             if let Some(known) = request.headers.get("if-range") {
@@ -137,6 +153,12 @@ impl InFlight {
             headers.add(miss_route::IDLE, idle.as_millis().to_string());
         }
         headers
+    }
+
+    /// The quotas it is under.
+    pub(crate) fn quotas(&self, configuration: &Configuration) -> Quotas {
+        let rule = self.route.initial().rule();
+        Quotas::of(configuration, &self.miss.request.bucket, self.miss.rule, rule)
     }
 
     /// Which worker brings the object into the bucket.
@@ -375,11 +397,10 @@ impl InFlight {
     }
 }
 
-/// A request for a server, as it stays on the miss route until it goes there.
-pub(crate) fn readdressed(request: &HeaderList) -> HeaderList {
-    let mut headers = HeaderList::new()
-        .with(":authority", miss_route::HOST)
-        .with(miss_route::MISS, miss_route::READ);
+/// A request for a server, as it stays on the miss route of this host until it goes there.
+pub(crate) fn readdressed(host: &str, request: &HeaderList) -> HeaderList {
+    let mut headers =
+        HeaderList::new().with(":authority", host).with(miss_route::MISS, miss_route::READ);
     for (name, value) in request.iter() {
         match name {
             ":authority" => headers.add(miss_route::SERVER_HOST, value),

@@ -24,7 +24,10 @@ impl Proof {
         let request = &self.doubt.request;
         let bucket = configuration.bucket(&request.bucket)?;
         // A gateway knows a request by its method from the beginning to the end.
-        let mut headers = readdressed(&store::read(bucket, &request.key, request.method.as_str()));
+        let mut headers = readdressed(
+            miss_route::HOST,
+            &store::read(bucket, &request.key, request.method.as_str()),
+        );
         if request.method == Method::Get {
             headers.add("range", "bytes=0-0");
         }

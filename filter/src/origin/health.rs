@@ -73,6 +73,7 @@ impl Health {
             headers: request(place, USER_AGENT),
             body: None,
             timeout: first.timeout(turn.configuration.timeouts.origin),
+            fare: None,
             unless_written: None,
         }));
         match probe {

@@ -75,6 +75,11 @@ impl Route {
         self.since = now;
     }
 
+    /// What is asked now is asked so much later.
+    pub(crate) fn postpone(&mut self, wait: Duration) {
+        self.since = self.since.after(wait);
+    }
+
     /// Goes back to where the rule says.
     pub(crate) fn restart(&mut self) {
         self.moved = None;

@@ -148,6 +148,7 @@ impl OriginRequest {
                 | MirrorFailure::Unreachable => true,
                 MirrorFailure::Status(status) => fails(*status),
                 MirrorFailure::KeyClimbs
+                | MirrorFailure::Limited { .. }
                 | MirrorFailure::Loop
                 | MirrorFailure::MetadataTooLarge
                 | MirrorFailure::NoCluster

@@ -53,6 +53,9 @@ pub struct Mirror {
     pub idle_timeout: Option<Duration>,
     /// `MirrorOnServerError` (an extension): the rule also acts where the bucket fails with 5xx.
     pub on_server_error: bool,
+    /// `MirrorRequestsPerSecond` and `MirrorBitsPerSecond` (extensions), each in place of the
+    /// bucket's own.
+    pub limits: MirrorLimits,
     /// `MirrorFallThrough` (an extension): where the origin has nothing, later rules are tried.
     pub fall_through: bool,
     /// `MirrorProxyPass`: nothing is stored.
@@ -110,6 +113,15 @@ impl Mirror {
     pub fn urls(&self) -> impl Iterator<Item = &MirrorUrl> {
         std::iter::once(&self.url).chain(&self.alternates.urls)
     }
+}
+
+/// How much is mirrored in a second at most; without a number as much as there is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct MirrorLimits {
+    /// Requests to origins.
+    pub requests_per_second: Option<u64>,
+    /// Bits of their answers.
+    pub bits_per_second: Option<u64>,
 }
 
 /// Where an object may be that is not to be had at the MirrorURL.

@@ -153,6 +153,7 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_body(&mut self, size: usize, is_end: bool) -> Action {
+        self.miss.on_passing(&mut self.vm.engine.borrow_mut(), size, vm::now, &mut Shared);
         self.copy(size);
         if is_end {
             self.end();

@@ -151,7 +151,8 @@ impl Vm {
                 Effect::Resume(stream) => self.resume(stream),
                 Effect::Send(stream, headers) => self.send_on(stream, &headers),
                 Effect::Settle(lease, is_stored) => {
-                    self.engine.borrow().keep_settled(&lease, is_stored, &mut Shared, now());
+                    let mut engine = self.engine.borrow_mut();
+                    pending.extend(engine.keep_settled(&lease, is_stored, &mut Shared, now()));
                 }
                 Effect::Tick(period) => {
                     self.expect("set a timer", host::set_tick_period(period.unwrap_or_default()));
@@ -168,7 +169,14 @@ impl Vm {
                 return Err(DispatchError::Written);
             }
         }
-        host::dispatch(call)
+        if let Some(fare) = &call.fare {
+            fare.pay(now(), &mut Shared).map_err(DispatchError::Limited)?;
+        }
+        let sent = host::dispatch(call)?;
+        if call.fare.is_some() {
+            self.count(Metric::Fetches);
+        }
+        Ok(sent)
     }
 
     /// The object that a request writes or deletes, where it does.

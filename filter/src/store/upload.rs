@@ -141,6 +141,7 @@ impl Step {
             headers,
             body,
             timeout,
+            fare: None,
             unless_written: None,
         }
     }

@@ -34,6 +34,7 @@ use crate::metadata;
 use crate::metric::Metric;
 use crate::miss_route::{self, Said};
 use crate::origin::{Next, Unheard, Verdict};
+use crate::quota::Quota;
 use crate::reply::Reply;
 use crate::request::{Method, ObjectRequest};
 use crate::shared::SharedData;
@@ -49,6 +50,8 @@ pub struct MissStream {
     stream: Option<StreamId>,
     /// Its object, where others wait for that.
     leads: Option<Lease>,
+    /// The quota by which its answer is paced.
+    paced: Option<Quota>,
 }
 
 #[derive(Debug, Default)]
@@ -344,10 +347,14 @@ impl MissStream {
     }
 
     fn send(&mut self, arrival: &mut Arrival<'_>, asked: InFlight) -> RequestDecision {
-        let Arrival { engine, root, effects, .. } = arrival;
-        let Sent { asked, attempt, headers } = engine.send(asked, *root, effects);
-        self.state = State::Asked(asked, attempt);
-        RequestDecision::Send(headers)
+        let Arrival { engine, root, now, shared, effects } = arrival;
+        match engine.send(asked, *root, *now, *shared, effects) {
+            Ok(Sent { asked, attempt, headers }) => {
+                self.state = State::Asked(asked, attempt);
+                RequestDecision::Send(headers)
+            }
+            Err(conclusion) => self.conclude(conclusion, &mut arrival.effects),
+        }
     }
 
     /// The answer of an origin has come back, or the bucket's; `is_absent` where that says that it
@@ -449,6 +456,7 @@ impl MissStream {
                     Some(_) | None => unheard(),
                 };
                 let since = asked.since;
+                self.paced = asked.quotas(&engine.configuration()).bits;
                 self.leads = asked.leads.then(|| asked.lease());
                 let absent = asked.absent();
                 match Rc::unwrap_or_clone(asked).on_answer(answer, unheard) {
@@ -589,6 +597,19 @@ impl MissStream {
                 | State::Rereading(_)
                 | State::Waiting(_)
         )
+    }
+
+    /// So many bytes of an answer pass.
+    pub fn on_passing(
+        &self,
+        engine: &mut Engine,
+        bytes: usize,
+        now: impl FnOnce() -> Moment,
+        shared: &mut dyn SharedData,
+    ) {
+        if let Some(quota) = &self.paced {
+            engine.on_streamed(quota, bytes as u64, now, shared);
+        }
     }
 
     /// The copy of the body, where there is one.

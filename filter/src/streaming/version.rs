@@ -29,7 +29,8 @@ pub(super) fn ask(
     forwarded_proto: &str,
 ) -> Option<HeaderList> {
     let bucket = configuration.bucket(&request.bucket)?;
-    let mut headers = readdressed(&store::read(bucket, &request.key, request.method.as_str()));
+    let mut headers =
+        readdressed(miss_route::HOST, &store::read(bucket, &request.key, request.method.as_str()));
     if let Some(range) = request.range() {
         headers.add("range", range);
     }

@@ -180,6 +180,26 @@ fn limits() -> Vec<Row> {
                 &["asks o: GET http://o/k | still for 1.5s at most", GIVEN, STORED],
             )
             .the_same_on(&[DataPath::Callout], "a callout brings all of it or nothing"),
+        row("Redirect/MirrorRequestsPerSecond", "how often the rule asks origins in a second")
+            .mirror(json!({ "MirrorRequestsPerSecond": 1 }))
+            .get("/b/k")
+            .get("/b/k")
+            .sees(&[
+                "asks o: GET http://o/k",
+                GIVEN,
+                STORED,
+                "client 424 MirrorFailed | retry-after: 1",
+            ])
+            .usual(2),
+        row("Redirect/MirrorBitsPerSecond", "how fast the rule's objects stream")
+            .mirror(json!({ "MirrorBitsPerSecond": 8 }))
+            .get("/b/k")
+            .sees(&["asks o: GET http://o/k", GIVEN, STORED])
+            .streaming_sees(
+                "the gateway paces, by the host that it is told",
+                &["asks o: GET http://o/k | paced by 1.b", GIVEN, STORED],
+            )
+            .the_same_on(&[DataPath::Callout], "a callout brings all of it at once"),
         row("Redirect/MirrorMaxSize", "a larger object is the origin's to give")
             .mirror(json!({ "MirrorMaxSize": 3 }))
             .get("/b/k")

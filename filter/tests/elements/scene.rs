@@ -1,13 +1,13 @@
 //! The engine among a client, a bucket, origins and a store that are only lines: what each of them
 //! sees, in order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
 use back_to_origin::configuration::{Configuration, DataPath};
 use back_to_origin::engine::Engine;
-use back_to_origin::host::{Call, CallAnswer, Effect};
+use back_to_origin::host::{Call, CallAnswer, DispatchError, Effect};
 use back_to_origin::http::headers::{HeaderList, Headers};
 use back_to_origin::metadata::TAG_METADATA;
 use back_to_origin::miss_route;
@@ -77,6 +77,7 @@ pub(crate) fn play(rules: &[Value], row: &Row, path: DataPath) -> Vec<String> {
 pub(crate) struct Scene<'r> {
     row: &'r Row,
     pub(crate) engine: Engine,
+    pub(crate) shared: BTreeMap<String, (Vec<u8>, u32)>,
     pub(crate) lines: Vec<String>,
     woken: bool,
 }
@@ -121,7 +122,8 @@ impl<'r> Scene<'r> {
         });
         let configuration = Configuration::from_json(configuration.to_string().as_bytes());
         let configuration = configuration.unwrap_or_else(|findings| panic!("{row}: {findings:?}"));
-        Self { row, engine: Engine::new(Rc::new(configuration)), lines: Vec::new(), woken: false }
+        let engine = Engine::new(Rc::new(configuration));
+        Self { row, engine, shared: BTreeMap::new(), lines: Vec::new(), woken: false }
     }
 
     pub(crate) fn keeps(&mut self, status: u16) {
@@ -135,6 +137,12 @@ impl<'r> Scene<'r> {
             match effect {
                 Effect::Answer(_, reply) => self.lines.push(replied(&reply)),
                 Effect::Call(id, call) => {
+                    let paid = call.fare.as_ref().map(|fare| fare.pay(NOW, &mut self.shared));
+                    if let Some(Err(wait)) = paid {
+                        let refused = DispatchError::Limited(wait);
+                        effects.extend(self.engine.on_call_refused(id, refused, NOW));
+                        continue;
+                    }
                     let Heard { headers, body, .. } = self.call(&call);
                     let body_bytes = body.len() as u64;
                     let wanted = self.engine.wants_body(id, body_bytes);

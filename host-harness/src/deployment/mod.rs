@@ -30,8 +30,8 @@ pub use reference::reference;
 use section::section;
 pub(crate) use value::parse_duration;
 pub use value::{
-    Addressing, At, BucketName, ConditionalWrites, DataPath, Domain, Protocol, Reads, Region,
-    Variable, Wait,
+    Addressing, At, BucketName, ConditionalWrites, DataPath, Domain, OrNone, PerSecond, Protocol,
+    Reads, Region, Variable, Wait,
 };
 
 use back_to_origin::configuration::MULTIPART_TIMES;
@@ -136,6 +136,34 @@ impl Timeouts {
 }
 
 section! {
+    /// How much is mirrored into a bucket in a second at most, by all workers of a gateway together.
+    /// What the bucket has itself is never limited.
+    pub struct MirrorLimits as "mirror_limits" {
+        /// Requests to origins, of whatever kind; a second's worth may come at once. A client beyond
+        /// it gets `424 MirrorFailed` with `Retry-After`. What is fetched for the bucket alone waits,
+        /// and leaves clients the last tenth.
+        pub requests_per_second: OrNone<PerSecond> [Default "2000"],
+        /// With `path: streaming`, the bits of objects on their way to clients, which then slow down.
+        /// What is fetched for the bucket alone waits while clients take all of it.
+        pub bits_per_second: OrNone<PerSecond> [Default "2147483648"],
+    }
+}
+
+impl Bucket {
+    /// How much is mirrored into it, as rules have it.
+    #[must_use]
+    pub fn limits(&self) -> back_to_origin::rule::MirrorLimits {
+        let limit = |of: fn(&MirrorLimits) -> OrNone<PerSecond>| {
+            Some(of(self.mirror_limits.0.as_ref()?).0?.0)
+        };
+        back_to_origin::rule::MirrorLimits {
+            requests_per_second: limit(|limits| limits.requests_per_second),
+            bits_per_second: limit(|limits| limits.bits_per_second),
+        }
+    }
+}
+
+section! {
     /// The API by which clients of OSS and of S3 manage rules. `b2o admin` serves it.
     pub struct Api as "api" {
         /// The address it is served at. Without credentials it must be a loopback address.
@@ -182,6 +210,8 @@ section! {
         /// Authorization unchanged, so that the clients' own signatures hold. `signed`: signed
         /// with `credentials`, whoever the client is.
         pub reads: At<Reads> [Default "passthrough"],
+        /// How much is mirrored into it in a second at most. A rule may have its own.
+        pub mirror_limits: OrNone<MirrorLimits> [Computed "each field's own"],
         /// The file with the bucket's routing rules, relative to this file.
         pub rules: At<PathBuf> [Required],
     }

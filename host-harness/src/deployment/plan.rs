@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use back_to_origin::rule::CONNECT;
+use back_to_origin::rule::{CONNECT, MirrorLimits};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Bucket;
 use super::load::Loaded;
 use super::mirror_auth::Signers;
 use super::value::{Addressing, ConditionalWrites, DataPath, Protocol, Reads, parse_endpoint};
@@ -85,6 +86,7 @@ impl Plan {
                         | ConditionalWrites::Unconditional) => Some(other.as_str()),
                     },
                 },
+                mirror_limits: ConfiguredMirrorLimits::of(bucket),
                 routing_rules: with_ascii_hosts(&rules.json),
             });
             let reads = reads(bucket.reads.value, bucket.addressing);
@@ -258,8 +260,26 @@ struct ConfiguredBucket<'a> {
     again: Option<String>,
     negative_cache_ms: u128,
     store: ConfiguredStore<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirror_limits: Option<ConfiguredMirrorLimits>,
     #[serde(rename = "RoutingRules")]
     routing_rules: Value,
+}
+
+#[derive(Serialize)]
+struct ConfiguredMirrorLimits {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_per_second: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bits_per_second: Option<u64>,
+}
+
+impl ConfiguredMirrorLimits {
+    fn of(bucket: &Bucket) -> Option<Self> {
+        let MirrorLimits { requests_per_second, bits_per_second } = bucket.limits();
+        let is_limited = requests_per_second.is_some() || bits_per_second.is_some();
+        is_limited.then_some(Self { requests_per_second, bits_per_second })
+    }
 }
 
 #[derive(Serialize)]

@@ -150,6 +150,50 @@ impl Value for u64 {
     }
 }
 
+/// How much there may be of something in a second.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PerSecond(pub u64);
+
+impl Value for PerSecond {
+    fn shape() -> String {
+        "whole number, at least 1".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let expected = "a whole number from 1 to 9223372036854775807";
+        read_text(node, reading, expected, "2000", |text| {
+            // The filter takes no more.
+            text.parse()
+                .ok()
+                .filter(|number| (1..=i64::MAX.unsigned_abs()).contains(number))
+                .map(Self)
+        })
+    }
+}
+
+/// Something that `none` switches off.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OrNone<T>(pub Option<T>);
+
+impl<T: Value> Value for OrNone<T> {
+    fn shape() -> String {
+        format!("{}, or `none`", T::shape())
+    }
+
+    fn absent() -> Option<Self> {
+        T::absent().map(|value| Self(Some(value)))
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Text(text) if text == "none" => Some(Self(None)),
+            Kind::List(_) | Kind::Mapping(_) | Kind::Nothing | Kind::Text(_) => {
+                T::read(node, reading).map(|value| Self(Some(value)))
+            }
+        }
+    }
+}
+
 impl Value for bool {
     fn shape() -> String {
         "`true` or `false`".to_owned()

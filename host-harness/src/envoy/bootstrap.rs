@@ -10,7 +10,8 @@ use back_to_origin::rule::Action;
 use super::clusters::BUFFER;
 use super::yaml::{List, Map};
 use super::{
-    CLUSTERS, DataPath, FILTER, Form, LISTENERS, ROUTES, SINCE, Settings, attempts, filter, routes,
+    CLUSTERS, DataPath, FILTER, Form, LISTENERS, ROUTES, SINCE, Settings, attempts, filter, misses,
+    routes,
 };
 use crate::deployment::Loaded;
 use crate::gateway::{HOST_OF_HTTP_1_0, bounds};
@@ -194,7 +195,11 @@ fn filters(settings: &Settings) -> List {
         }
     };
     let refused = if form == Form::Envoy { REFUSED } else { "" };
-    List::new().with(filter.with("config_discovery", discovery)).remark(refused).with(router(form))
+    let mut filters = List::new().with(filter.with("config_discovery", discovery));
+    if settings.data_path == DataPath::Streaming {
+        filters = filters.remark(PACER).with(misses::pacer());
+    }
+    filters.remark(refused).with(router(form))
 }
 
 /// The last filter.
@@ -206,6 +211,9 @@ pub(super) fn router(form: Form) -> Map {
     let router = router.maybe("reject_connect_request_early_data", since);
     Map::new().with("name", "envoy.filters.http.router").with("typed_config", router)
 }
+
+/// What paces misses.
+const PACER: &str = "It paces what streams from origins; a hit never enters it either.";
 
 /// Why an Envoy that is too old does not start.
 const REFUSED: &str = "Its last field changes nothing, but an Envoy before 1.37, which would die of what the \

@@ -24,6 +24,12 @@ pub(super) fn on() -> Yaml {
     Map::new().with(NAME, on).shared("on")
 }
 
+/// The same, with what else is turned on there.
+pub(super) fn on_with(name: &str, config: Map) -> Yaml {
+    let on = Map::typed("envoy.config.route.v3.FilterConfig").with("config", Map::new());
+    Map::new().with(NAME, on).with(name, config).into()
+}
+
 pub(super) fn file(plan: &Plan, module: &[u8], settings: &Settings) -> String {
     let code = Map::new().with("local", Map::new().with("filename", settings.path(MODULE)));
     let machine = Map::new()

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use back_to_origin::miss_route::{
-    ATTEMPT, CLUSTER, FORWARDED_PROTO, HOST, IDLE, LOCATION, MISS, SERVER_HOST,
+    self, ATTEMPT, CLUSTER, FORWARDED_PROTO, HOST, IDLE, LOCATION, MISS, SERVER_HOST,
 };
+use back_to_origin::quota::{self, Quota};
 use back_to_origin::rule::{Action, Mirror};
 
 use super::bootstrap::seconds;
@@ -65,8 +66,69 @@ pub(super) fn first_turn(loaded: &Loaded) -> Map {
     policy(loaded, &[MISS])
 }
 
-/// The virtual host of misses.
-pub(super) fn host(loaded: &Loaded) -> Map {
+/// The filter that paces answers.
+const PACER: &str = "mirror-bandwidth";
+
+/// Its message.
+const BANDWIDTH: &str = "envoy.extensions.filters.http.bandwidth_limit.v3.BandwidthLimit";
+
+/// What paces answers, before any route says by how much.
+pub(super) fn pacer() -> Map {
+    let config = pace("DISABLED", 1);
+    Map::new().with("name", PACER).with("disabled", true).with("typed_config", config)
+}
+
+fn pace(mode: &str, kib: u64) -> Map {
+    Map::typed(BANDWIDTH)
+        .with("stat_prefix", "mirror")
+        .with("enable_mode", mode)
+        .with("limit_kbps", kib)
+}
+
+/// The quotas by which answers are paced.
+fn paced(loaded: &Loaded) -> Vec<Quota> {
+    let buckets = loaded.deployment.buckets.value.iter().zip(&loaded.rules);
+    buckets
+        .filter(|(_, rules)| rules.set.iter().next().is_some())
+        .flat_map(|(bucket, rules)| quota::paced(&bucket.name.value.0, bucket.limits(), &rules.set))
+        .collect()
+}
+
+/// The virtual hosts of misses: one for each quota by which answers are paced, to which the filter
+/// sends what is under it.
+pub(super) fn hosts(loaded: &Loaded) -> List {
+    let quotas = paced(loaded);
+    let routes = routes(loaded);
+    let host = |name: &str, domains: List, pace: Option<Map>| {
+        let filters = match pace {
+            Some(pace) => filter::on_with(PACER, pace),
+            None => filter::on(),
+        };
+        Map::new()
+            .with("name", name)
+            .with("domains", domains)
+            .with("typed_per_filter_config", filters)
+            .with("routes", routes.clone())
+    };
+    let idle = (!quotas.is_empty()).then(|| pace("DISABLED", 1));
+    let mut domains = List::new().with(HOST);
+    if !quotas.is_empty() {
+        // Of a quota that is not here yet, or no more.
+        domains = domains.with(format!("*.{HOST}"));
+    }
+    let mut hosts = List::new().remark(ABOUT).with(host("misses", domains, idle));
+    for (at, quota) in quotas.iter().enumerate() {
+        let name = format!("misses-{}", quota.label());
+        let kib = quota.per_second().div_ceil(8 * 1024);
+        let own = List::new().with(miss_route::paced_host(quota.label()));
+        let paced = host(&name, own, Some(pace("RESPONSE", kib)));
+        hosts = hosts.remark(if at == 0 { PACED } else { "" }).with(paced);
+    }
+    hosts
+}
+
+/// The routes of misses.
+fn routes(loaded: &Loaded) -> List {
     // A header that the answer lacks is taken off the request.
     let policy = policy(loaded, &[MISS, ATTEMPT, LOCATION, FORWARDED_PROTO]);
     let way = |idle: Option<Duration>| {
@@ -87,20 +149,21 @@ pub(super) fn host(loaded: &Loaded) -> Map {
             Map::new()
                 .with("name", format!("{NAME}-{idle}"))
                 .with("match", Map::new().with("prefix", "/").with("headers", headers))
-                .with("route", way(Some(time))),
+                .with("route", way(Some(time)))
+                .shared("patient-miss"),
         );
     }
     let matching = Map::new().with("prefix", "/").with("headers", List::new().with(is_miss));
     let route = Map::new().with("name", NAME).with("match", matching).with("route", way(None));
-    Map::new()
-        .with("name", "misses")
-        .with("domains", List::new().with(HOST))
-        .with("typed_per_filter_config", filter::on())
-        .with("routes", routes.with(route).apart())
+    routes.with(route.shared("miss")).apart()
 }
 
+/// What other miss routes are.
+const PACED: &str = "The same where answers are paced, in KiB a second. The filter names the host by the bucket, or \
+     by the rule where that has a limit of its own.";
+
 /// What the miss route is.
-pub(super) const ABOUT: &str = "The miss route. The filter is here alone: it sees the client's whole request and what the \
+const ABOUT: &str = "The miss route. The filter is here alone: it sees the client's whole request and what the \
      bucket said, finds the rule, and answers, or names the cluster, the Host and the path. No \
      client can say that it is a miss: such headers are taken off what clients send.";
 

@@ -50,7 +50,7 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
     let all: Vec<_> = buckets().collect();
     hosts = hosts.with(host("path", List::new().with("*"), &all, routes));
     if streams {
-        hosts = hosts.remark(misses::ABOUT).with(misses::host(loaded));
+        hosts = hosts.join(misses::hosts(loaded));
     }
     let routes = Map::typed("envoy.config.route.v3.RouteConfiguration")
         .with("name", NAME)

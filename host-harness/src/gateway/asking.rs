@@ -93,6 +93,7 @@ impl Exchange {
                     details: "via_upstream".to_owned(),
                     upstream,
                     patience: way.idle,
+                    pace: None,
                 })
             }
             Ok(Ok(Ok(_) | Err(Failure::Protocol))) => failed(

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::filtered::Source;
 use super::message;
+use super::pace::Pace;
 use crate::host::{Headers, LocalReply, Verdict};
 
 /// What of an answer that nobody wants is read, so that its connection can be used again.
@@ -62,6 +63,8 @@ pub(super) struct Draft {
     pub(super) upstream: Option<SocketAddr>,
     /// How long its body may stand still, where that is not as long as anything.
     pub(super) patience: Option<Duration>,
+    /// How fast its body streams, where that is bounded.
+    pub(super) pace: Option<Pace>,
 }
 
 impl Draft {
@@ -71,7 +74,17 @@ impl Draft {
         let end = reply.body.is_empty() || *method == Method::HEAD;
         let source = Source::Local((!end).then_some(reply.body));
         let (details, framing) = (reply.details, None);
-        Self { by, fields, end, source, details, framing, upstream: None, patience: None }
+        Self {
+            by,
+            fields,
+            end,
+            source,
+            details,
+            framing,
+            upstream: None,
+            patience: None,
+            pace: None,
+        }
     }
 
     pub(super) fn status(&self) -> u16 {

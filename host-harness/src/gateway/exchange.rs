@@ -172,7 +172,7 @@ impl Exchange {
         let stream = self.stream.clone().filter(|_| is_seen);
         let body = Filtered::new(draft.source, draft.end, stream);
         let patience = draft.patience.unwrap_or_else(|| self.idle());
-        let mut response = Response::new(ResponseBody::new(self, body, patience));
+        let mut response = Response::new(ResponseBody::new(self, body, patience, draft.pace));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response

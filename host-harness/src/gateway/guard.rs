@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use back_to_origin::configuration::{Bucket, Configuration};
+use back_to_origin::quota;
 use http::Method;
 
 use super::draft::{By, Draft};
@@ -34,6 +35,8 @@ pub(super) struct Guards(RefCell<Known>);
 struct Known {
     buckets: BTreeMap<String, Rc<Guard>>,
     idle: Duration,
+    /// How many bits of misses stream in a second, by the labels of quotas.
+    bits: BTreeMap<String, u64>,
 }
 
 impl Known {
@@ -43,7 +46,11 @@ impl Known {
             .map_err(|_| PluginError::Configuration)?;
         let guards = configuration.buckets.iter().map(Guard::new);
         let buckets = guards.map(|guard| (guard.name.clone(), Rc::new(guard))).collect();
-        Ok(Self { buckets, idle: configuration.timeouts.origin })
+        let paced =
+            |bucket: &Bucket| quota::paced(&bucket.name, bucket.mirror_limits, &bucket.rules);
+        let bits = configuration.buckets.iter().flat_map(paced);
+        let bits = bits.map(|quota| (quota.label().to_owned(), quota.per_second())).collect();
+        Ok(Self { buckets, idle: configuration.timeouts.origin, bits })
     }
 }
 
@@ -74,6 +81,13 @@ impl Guards {
     /// How long a body may stand still that an origin sends, where the filter does not say.
     pub(super) fn idle(&self) -> Duration {
         self.0.borrow().idle
+    }
+}
+
+impl Guards {
+    /// How many bits of misses stream in a second under the quota of this label.
+    pub(super) fn bits(&self, label: &str) -> Option<u64> {
+        self.0.borrow().bits.get(label).copied()
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use back_to_origin::miss_route::{
     ATTEMPT, ATTEMPT_TIMEOUT, ATTEMPTS, CLUSTER, FORWARDED_PROTO, HOST, IDLE, LOCATION, MISS,
-    ORIGINAL_HOST, ORIGINAL_PATH, ORIGINAL_URL, RETURNS, SERVER, SERVER_HOST, TIMEOUT, returns,
+    ORIGINAL_HOST, ORIGINAL_PATH, ORIGINAL_URL, RETURNS, SERVER, SERVER_HOST, TIMEOUT, paced_by,
+    returns,
 };
 
 use super::draft::{By, Draft};
@@ -26,7 +27,8 @@ const HELPERS: &[u8] = b"x-envoy-";
 
 /// Whether an authority is that of the miss route, where no client's request may come by itself.
 pub(super) fn is_reserved(authority: &str) -> bool {
-    authority.eq_ignore_ascii_case(HOST)
+    let authority = authority.to_ascii_lowercase();
+    authority == HOST || paced_by(&authority).is_some()
 }
 
 /// Takes off what only a gateway may say.
@@ -133,6 +135,8 @@ pub(super) struct Destination {
     pub(super) patience: Option<Duration>,
     /// How long its body may stand still.
     pub(super) idle: Option<Duration>,
+    /// The label of the quota by which its body is paced.
+    pub(super) paced: Option<String>,
 }
 
 impl Destination {
@@ -149,6 +153,7 @@ impl Destination {
             returns: text(RETURNS),
             patience: time(if is_attempt { ATTEMPT_TIMEOUT } else { TIMEOUT }),
             idle: time(IDLE),
+            paced: text(":authority").and_then(|host| paced_by(&host).map(str::to_owned)),
         };
         if let Some(host) = text(SERVER_HOST) {
             fields.set(b":authority", host.as_bytes());

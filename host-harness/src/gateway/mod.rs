@@ -13,6 +13,7 @@ mod filtered;
 mod guard;
 mod message;
 mod misses;
+mod pace;
 mod request_body;
 mod response_body;
 mod routing;
@@ -41,6 +42,7 @@ use tokio::task::JoinHandle;
 use self::admin::Pages;
 pub(crate) use self::connector::{Connector, Unresolved, is_inside};
 use self::guard::Guards;
+use self::pace::Budgets;
 pub use self::settings::{
     Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Protocol, Reach, Reads,
     Routes, Scheme, Secret, Settings, Timeouts,
@@ -225,12 +227,14 @@ impl Gateway {
         let listener = listener.into_std().map_err(StartError::Worker)?;
         let shared: Arc<Shared> = Arc::default();
         let configuration: Arc<str> = Arc::from(settings.plugin_configuration.as_str());
+        let budgets = Budgets::default();
         let mut workers = Vec::new();
         for number in 0..settings.workers.max(1) {
             let (started, outcome) = oneshot::channel();
             let own = listener.try_clone().map_err(StartError::Worker)?;
             let (settings, trust) = (settings.clone(), trust.clone());
             let (shared, configuration) = (Arc::clone(&shared), Arc::clone(&configuration));
+            let budgets = budgets.clone();
             let build = move || {
                 let upstreams = Upstreams::new(&settings.clusters, &trust);
                 let parts = PluginParts {
@@ -247,6 +251,7 @@ impl Gateway {
                     guards: guards(settings.path, &configuration)?,
                     plugin: Plugin::load(parts, configuration)?,
                     upstreams,
+                    budgets,
                     routes: settings.routes,
                     timeouts: settings.timeouts,
                     journal: settings.journal,

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::exchange::Exchange;
 use super::filtered::{Broken, Filtered};
+use super::pace::Pace;
 
 pub(super) struct ResponseBody {
     exchange: Exchange,
@@ -24,13 +25,41 @@ pub(super) struct ResponseBody {
     /// Runs while there is nothing to hand on; a client's own slowness is not counted.
     watch: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
+    pace: Option<Pace>,
+    /// Until when the next piece has to wait.
+    pause: Option<Pin<Box<Sleep>>>,
     /// What the body broke off by, until the client is told.
     broken: Option<Broken>,
 }
 
 impl ResponseBody {
-    pub(super) const fn new(exchange: Exchange, body: Filtered, idle: Duration) -> Self {
-        Self { exchange, body, idle, steps: 0, watch: None, is_waiting: false, broken: None }
+    pub(super) const fn new(
+        exchange: Exchange,
+        body: Filtered,
+        idle: Duration,
+        pace: Option<Pace>,
+    ) -> Self {
+        let (watch, pause, broken) = (None, None, None);
+        Self { exchange, body, idle, steps: 0, watch, is_waiting: false, pace, pause, broken }
+    }
+
+    /// Whether the pace has the next piece wait. Nothing is read meanwhile.
+    fn is_paused(&mut self, task: &mut Context<'_>) -> bool {
+        let Some(pause) = &mut self.pause else { return false };
+        let is_paused = !self.body.is_over() && pause.as_mut().poll(task).is_pending();
+        if !is_paused {
+            self.pause = None;
+        }
+        is_paused
+    }
+
+    /// So many bytes go to the client.
+    fn pass(&mut self, bytes: usize) {
+        self.exchange.passed_on(bytes);
+        let now = Instant::now();
+        let until = self.pace.as_ref().map(|pace| pace.spend(bytes, now.into_std()));
+        let until = until.map(Instant::from_std).filter(|until| *until > now);
+        self.pause = until.map(|until| Box::pin(sleep_until(until)));
     }
 
     /// Whether nothing has come for too long.
@@ -65,11 +94,15 @@ impl Body for ResponseBody {
         if let Some(broken) = self.broken.take() {
             return Poll::Ready(Some(Err(broken)));
         }
+        if self.is_paused(task) {
+            self.is_waiting = false;
+            return Poll::Pending;
+        }
         let polled = self.poll(task);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
-                self.exchange.passed_on(length);
+                self.pass(length);
             }
             Poll::Ready(Some(Err(broken))) => {
                 self.exchange.broke(*broken);

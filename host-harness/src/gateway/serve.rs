@@ -146,6 +146,7 @@ impl Exchange {
             };
             let Asked::Draft(mut draft) = asked else { return asked };
             if !to.is_returned(&draft) {
+                draft.pace = to.paced.as_deref().and_then(|label| self.worker().pace(label));
                 return Asked::Draft(draft);
             }
             if pass == MOST_PASSES {

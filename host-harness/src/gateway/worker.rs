@@ -24,6 +24,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use super::guard::Guards;
+use super::pace::{Budgets, Pace};
 use super::serve::{Connection, serve};
 use super::settings::{Cluster, Routes, Timeouts, bounds};
 use super::upstream::Upstreams;
@@ -43,6 +44,8 @@ pub(super) struct Worker {
     /// What makes a request a miss, where misses are requests of their own.
     pub(super) guards: Option<Guards>,
     pub(super) upstreams: Upstreams,
+    /// How fast misses may stream.
+    pub(super) budgets: Budgets,
     pub(super) routes: Routes,
     pub(super) timeouts: Timeouts,
     pub(super) journal: Arc<dyn Journal>,
@@ -65,6 +68,12 @@ impl Worker {
 }
 
 impl Worker {
+    /// The pace of an answer under the quota of this label.
+    pub(super) fn pace(&self, label: &str) -> Option<Pace> {
+        let bits = self.guards.as_ref()?.bits(label)?;
+        Some(self.budgets.pace(label, bits))
+    }
+
     /// Logs what is no request's.
     fn tell(&self, level: Level, message: String) {
         self.journal.log(LogRecord { level, worker: self.number, context: 0, message });

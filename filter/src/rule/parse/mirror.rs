@@ -10,7 +10,7 @@ use crate::finding::{Code, Finding, Place};
 use crate::http::location;
 use crate::json::{At, Fields};
 use crate::rule::{
-    Alternates, Keeping, KeyRewrite, Mirror, MirrorUrl, Statuses, TooLarge, element,
+    Alternates, Keeping, KeyRewrite, Mirror, MirrorLimits, MirrorUrl, Statuses, TooLarge, element,
 };
 
 /// The most entries of `MirrorMultiAlternates`.
@@ -48,6 +48,11 @@ pub(super) fn mirror(
     let idle_timeout = timeout("MirrorIdleTimeout");
     let timeout = timeout("MirrorTimeout");
     let max_bytes = number(fields, "MirrorMaxSize", MAX_OBJECT_BYTES, findings);
+    let mut limit = |name| number(fields, name, i64::MAX.unsigned_abs(), findings);
+    let limits = MirrorLimits {
+        requests_per_second: limit("MirrorRequestsPerSecond"),
+        bits_per_second: limit("MirrorBitsPerSecond"),
+    };
     let async_status = fields.get("MirrorAsyncStatus").and_then(|at| async_status(at, findings));
     let keeping = keeping(fields, findings);
     // What else is in it is not for the filter.
@@ -74,6 +79,7 @@ pub(super) fn mirror(
         transparent,
         too_large: too_large.unwrap_or(usual),
         max_bytes,
+        limits,
         timeout,
         connect_timeout,
         idle_timeout,

@@ -39,6 +39,7 @@ pub(super) fn missing(
         | MirrorFailure::Digest(_)
         | MirrorFailure::Inside
         | MirrorFailure::KeyClimbs
+        | MirrorFailure::Limited { .. }
         | MirrorFailure::Malformed
         | MirrorFailure::MetadataTooLarge
         | MirrorFailure::NoAddress

@@ -207,7 +207,7 @@ fn attempts_come_in_where_another_server_may_be_asked() {
 fn a_miss_has_one_route_whatever_the_rules() {
     let files = streamed(&mirror("404", ""), "");
     let misses = virtual_host(&files, "misses");
-    assert_eq!(misses["domains"], serde_json::json!([HOST]));
+    assert_eq!(misses["domains"], serde_json::json!([HOST, format!("*.{HOST}")]));
     assert!(misses["typed_per_filter_config"]["back-to-origin"]["config"].is_object());
     let routes = misses["routes"].as_array().unwrap();
     assert_eq!(routes.len(), 1);

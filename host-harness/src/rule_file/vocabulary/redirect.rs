@@ -264,6 +264,22 @@ pub(crate) const REDIRECT: &[Element] = &[
     .default("the deployment's")
     .limits("bytes, 5 TiB")
     .page(Page::Ours),
+    Element::new(
+        "MirrorRequestsPerSecond",
+        Shape::Integer(1, i64::MAX),
+        "How many requests the rule makes to origins in a second at most; a client beyond that gets \
+         424 with Retry-After.",
+    )
+    .default("the bucket's")
+    .page(Page::Ours),
+    Element::new(
+        "MirrorBitsPerSecond",
+        Shape::Integer(1, i64::MAX),
+        "How fast the rule's objects stream to clients, all of them together.",
+    )
+    .default("the bucket's")
+    .limits("bits")
+    .page(Page::Ours),
     Element::new("StorageClass", Shape::Token, "The storage class of the stored object.")
         .default("the bucket's")
         .page(Page::Ours),
