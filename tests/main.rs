@@ -51,8 +51,6 @@ mod mirror_auth;
 mod module;
 /// Which bucket a request names.
 mod naming;
-/// What origins were found to lack.
-mod negative_cache;
 /// Origins that are down.
 mod origins_down;
 /// Downloads in parts.

@@ -66,19 +66,11 @@ pub struct Bucket {
     pub store: Store,
     /// The cluster that asks the bucket once more, for what no rule covers. Streaming only.
     pub again: Option<String>,
-    /// How long nobody asks again for what its origins lack.
-    pub negative_cache: Duration,
     /// How much is mirrored into it in a second.
     pub mirror_limits: MirrorLimits,
     /// Its rules.
     pub rules: RuleSet,
 }
-
-/// How long that is where the configuration does not say.
-const NEGATIVE_CACHE: Duration = Duration::from_secs(30);
-
-/// The longest it may be, in milliseconds.
-const MAX_NEGATIVE_CACHE: u64 = 3_600_000;
 
 /// The store of a bucket, for the write-back.
 #[derive(Clone, Debug)]
@@ -323,8 +315,7 @@ fn bucket(
     findings: &mut Vec<Finding>,
 ) -> Option<Bucket> {
     let fields = at.object(findings)?;
-    let known = ["name", "store", "again", "negative_cache_ms", "mirror_limits", "RoutingRules"];
-    fields.only(&known, findings);
+    fields.only(&["name", "store", "again", "mirror_limits", "RoutingRules"], findings);
     let name = fields.require("name", findings).and_then(|at| {
         let name = at.text(findings)?;
         let valid = !name.is_empty() && !name.contains('/');
@@ -335,10 +326,6 @@ fn bucket(
     });
     let store = fields.require("store", findings).and_then(|at| store(at, findings));
     let again = fields.get("again").and_then(|at| at.text(findings)).map(str::to_owned);
-    let negative_cache = fields
-        .get("negative_cache_ms")
-        .and_then(|at| whole_number(at, 0..=MAX_NEGATIVE_CACHE, findings))
-        .map_or(NEGATIVE_CACHE, Duration::from_millis);
     let mirror_limits = fields.get("mirror_limits").map(|at| mirror_limits(at, findings));
     let rules = fields.require("RoutingRules", findings).map(|at| {
         let rules = RuleSet::read(at, findings);
@@ -351,20 +338,7 @@ fn bucket(
         }
         rules
     });
-    let mirror_limits = mirror_limits.unwrap_or_default();
-    Some(Bucket { name: name?, store: store?, again, negative_cache, mirror_limits, rules: rules? })
-}
-
-fn mirror_limits(at: &At<'_>, findings: &mut Vec<Finding>) -> MirrorLimits {
-    let Some(fields) = at.object(findings) else {
-        return MirrorLimits::default();
-    };
-    fields.only(&["requests_per_second", "bits_per_second"], findings);
-    let mut limit = |name| number(&fields, name, i64::MAX.unsigned_abs(), findings);
-    MirrorLimits {
-        requests_per_second: limit("requests_per_second"),
-        bits_per_second: limit("bits_per_second"),
-    }
+    fields.only(&["name", "store", "again", "mirror_limits", "RoutingRules"], findings);
 }
 
 fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {

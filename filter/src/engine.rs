@@ -7,14 +7,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::absence::Absence;
 use crate::account::Account;
 use crate::callout::{Callouts, Parts};
 use crate::coalescing::{self, Coalescing, Follower, Gone, Joined};
 use crate::conclusion::Conclusion;
 use crate::configuration::Configuration;
 use crate::copy::{Copies, CopyId, End, NotBegun, Plan};
-use crate::decision::{self, Decision, Doubt};
+use crate::decision::Doubt;
 use crate::host::{
     Booked, CallAnswer, CallId, Calls, DispatchError, Effect, StreamId, TICK, Turn, conclude,
 };
@@ -320,61 +319,6 @@ impl Engine {
     pub(crate) fn settle_alone(&mut self, led: Option<Lease>, effects: &mut Vec<Effect>) {
         if let Some(lease) = led {
             self.settle(lease, false, effects);
-        }
-    }
-
-    /// What becomes of a request, by what is known of objects that origins lack: where that is said of
-    /// this one, nobody is asked.
-    pub fn recall(
-        &self,
-        mut decision: Decision,
-        shared: &mut dyn SharedData,
-        now: Moment,
-        effects: &mut Vec<Effect>,
-    ) -> Decision {
-        loop {
-            let miss = match decision {
-                Decision::Mirror(miss) if self.is_absent(&miss, shared, now) => miss,
-                other @ (Decision::Answer(_)
-                | Decision::Fetch(..)
-                | Decision::Mirror(_)
-                | Decision::Pass(_)
-                | Decision::Prove(_)
-                | Decision::Tell(_)) => return other,
-            };
-            let next = if miss.origin.rule().fall_through {
-                decision::fall_through(&self.configuration, &miss)
-            } else {
-                None
-            };
-            match next {
-                Some(next) => {
-                    effects.push(Effect::Log(miss.fell_through(&miss.origin)));
-                    decision = next;
-                }
-                None => return Decision::Answer(miss.absent(&miss.origin, true)),
-            }
-        }
-    }
-
-    fn is_absent(&self, miss: &Miss, shared: &mut dyn SharedData, now: Moment) -> bool {
-        let bucket = self.configuration.bucket(&miss.request.bucket);
-        bucket.is_some_and(|bucket| !bucket.negative_cache.is_zero())
-            && miss.absence(now).is_known(shared, now)
-    }
-
-    /// Keeps for all workers that the origins of a bucket lack an object.
-    pub fn keep_absent(
-        &self,
-        bucket: &str,
-        absence: &Absence,
-        shared: &mut dyn SharedData,
-        now: Moment,
-    ) {
-        let bucket = self.configuration.bucket(bucket);
-        let patience = bucket.map_or(Duration::ZERO, |bucket| bucket.negative_cache);
-        if !patience.is_zero() {
-            absence.keep(shared, now.after(patience), now);
         }
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::absence::Absence;
 use crate::account::{Body, Booking};
 use crate::conclusion::Conclusion;
 use crate::configuration::Configuration;
@@ -35,8 +34,6 @@ impl CallId {
 /// Something for the host to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Effect {
-    /// Keep for all workers that the origins of a bucket lack an object.
-    Absent(String, Absence),
     /// Answer a client whose response is held.
     Answer(StreamId, Reply),
     /// Send a request. What comes of it is reported as an answer, or as a dispatch error.

@@ -56,7 +56,6 @@
 //! - `account`: the memory that objects take
 //! - `lease`: which worker copies an object
 //! - `shared`: what all workers of one host share
-//! - `absence`: what origins were found to lack
 //! - `quota`: how much is mirrored in a second
 //! - `reply`: what a client gets
 //! - `report`: the line on a request
@@ -88,7 +87,6 @@
     )
 )]
 
-pub mod absence;
 pub mod account;
 mod attempt;
 mod callout;

@@ -1,6 +1,5 @@
 //! A request whose object is to be mirrored.
 
-use crate::absence::Absence;
 use crate::matching::BucketResponse;
 use crate::origin::{OriginRequest, Route};
 use crate::reason::NotStored;
@@ -45,12 +44,6 @@ impl Miss {
     #[must_use]
     pub fn route(&self, now: Moment) -> Route {
         Route::new(self.origin.clone(), self.others.clone(), now)
-    }
-
-    /// What is known where none of its origins has the object, which a request wanted at `since`.
-    pub(crate) fn absence(&self, since: Moment) -> Absence {
-        let ObjectRequest { bucket, key, .. } = &self.request;
-        Absence::of(bucket, key, &self.origin.cluster, &self.origin.call_headers("GET"), since)
     }
 
     /// Whether two misses want the same of the same origin, and of the same bucket, to the same end.

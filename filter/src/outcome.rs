@@ -26,7 +26,7 @@ impl Miss {
         body: Option<&Rc<Held>>,
     ) -> Conclusion {
         match verdict {
-            Verdict::Absent => self.absent(asked, false),
+            Verdict::Absent => self.absent(asked),
             Verdict::Failed(failure) => self.failed(asked, failure),
             Verdict::Passed(answer) => self.passed(asked, answer, body),
             Verdict::TooLarge { limit } => self.too_large(asked, *limit),
@@ -37,12 +37,11 @@ impl Miss {
         }
     }
 
-    /// 404; `lately` where it was asked before, and not again.
-    pub(crate) fn absent(&self, asked: &OriginRequest, lately: bool) -> Conclusion {
+    fn absent(&self, asked: &OriginRequest) -> Conclusion {
         Conclusion {
             reply: Reply::absent(self.rule, &self.request),
             metric: Metric::Absent,
-            line: self.report.line(&Outcome::Absent { url: &asked.url(), lately }),
+            line: self.report.line(&Outcome::Absent { url: &asked.url() }),
         }
     }
 

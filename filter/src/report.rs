@@ -54,8 +54,6 @@ pub enum Outcome<'a> {
     Absent {
         /// The object's URL.
         url: &'a str,
-        /// Whether it was asked lately, and not again.
-        lately: bool,
     },
     /// Another request fetched the object, and the client got it from the bucket then.
     Coalesced {
@@ -141,9 +139,8 @@ pub enum Outcome<'a> {
 impl fmt::Display for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent { url, lately } => {
-                let when = if *lately { " lately" } else { "" };
-                write!(f, "Mirror, origin {url} answered 404{when}, client got 404 NoSuchKey")
+            Self::Absent { url } => {
+                write!(f, "Mirror, origin {url} answered 404, client got 404 NoSuchKey")
             }
             Self::Coalesced { url, status } => write!(
                 f,

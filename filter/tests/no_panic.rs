@@ -672,10 +672,6 @@ impl Host {
                         self.attempts.push(attempt.to_vec());
                     }
                 }
-                Effect::Absent(bucket, absence) => {
-                    let now = Moment(self.now);
-                    self.engine.keep_absent(&bucket, &absence, &mut self.shared, now);
-                }
                 Effect::Settle(lease, is_stored) => {
                     let now = Moment(self.now);
                     pending.extend(self.engine.keep_settled(

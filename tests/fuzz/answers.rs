@@ -330,7 +330,7 @@ impl World {
                 | Effect::Release(_)
                 | Effect::Resume(_)
                 | Effect::Send(..)
-                | Effect::Settle(..) | Effect::Absent(..) => {}
+                | Effect::Settle(..) => {}
             }
         }
         if is_woken {

@@ -119,7 +119,6 @@ impl<'g> Bench<'g> {
             conditional_writes: None,
             keys: None,
             signs_reads: false,
-            negative_cache_ms: 0,
             is_unlimited: false,
         };
         let gateway = Gateway::start(host, &setup);

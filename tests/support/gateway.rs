@@ -64,8 +64,6 @@ pub(crate) struct Setup {
     pub(crate) keys: Option<store::Keys>,
     /// Whether reads are signed with them too, whoever the client is (streaming path).
     pub(crate) signs_reads: bool,
-    /// Tests ask an origin each time but where they say so.
-    pub(crate) negative_cache_ms: u64,
     /// Whether as much is mirrored as there is, where the default is a limit.
     pub(crate) is_unlimited: bool,
 }
@@ -84,7 +82,6 @@ impl Setup {
             conditional_writes: None,
             keys: None,
             signs_reads: false,
-            negative_cache_ms: 0,
             is_unlimited: false,
         }
     }
@@ -118,7 +115,6 @@ impl Setup {
                 if let Some(word) = self.conditional_writes {
                     told["store"]["conditional_writes"] = word.into();
                 }
-                told["negative_cache_ms"] = self.negative_cache_ms.into();
                 if streams {
                     told["again"] = again(&bucket.name).into();
                 }

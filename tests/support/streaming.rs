@@ -55,7 +55,6 @@ pub(crate) fn document(setup: &Setup, folder: &Path) -> Value {
                 "endpoint": format!("http://{}", bucket.store),
                 "rules": rules,
             });
-            section["negative_cache"] = format!("{}ms", setup.negative_cache_ms).into();
             if let Some(credentials) = credentials {
                 section["credentials"] = credentials;
             }

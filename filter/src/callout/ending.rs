@@ -8,7 +8,7 @@ use super::{Callouts, Parts, Waiter};
 use crate::account::Held;
 use crate::copy::Copies;
 use crate::decision::{self, Decision};
-use crate::host::{Effect, StreamId, Turn};
+use crate::host::{StreamId, Turn};
 use crate::metric::Metric;
 use crate::origin::{OriginRequest, Verdict};
 use crate::reason::{MirrorFailure, NotStored};
@@ -32,10 +32,6 @@ impl Callouts {
             let (client, why) = (client.status(), why_not_stored(verdict));
             turn.count(Metric::NotStored);
             turn.log(miss.report.line(&Outcome::NotFetched { url: &url, client, why }));
-        }
-        if *verdict == Verdict::Absent {
-            let bucket = miss.request.bucket.clone();
-            turn.effects.push(Effect::Absent(bucket, miss.absence(route.since())));
         }
         let body = body.map(Rc::new);
         for waiter in waiters {

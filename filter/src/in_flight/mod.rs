@@ -166,11 +166,6 @@ impl InFlight {
         Lease::of(&self.miss.request.bucket, &self.miss.request.key)
     }
 
-    /// What all workers are to know where the origins have nothing.
-    pub(crate) fn absent(&self) -> Effect {
-        Effect::Absent(self.miss.request.bucket.clone(), self.miss.absence(self.since))
-    }
-
     /// What is told and counted of a request whose object another one has fetched.
     pub(crate) fn coalesced(&self, status: u16) -> [Effect; 2] {
         let outcome = Outcome::Coalesced { url: &self.route.initial().url(), status };

@@ -7,10 +7,11 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::{self, Buffer, Map};
-use super::vm::{self, Shared, Vm, Written};
+use super::vm::{self, Vm};
 use crate::conclusion::Conclusion;
 use crate::decision::{Decision, Exchange};
 use crate::host::{Effect, StreamId};
+use crate::lease::Lease;
 
 /// One request.
 pub(super) struct BucketStream {
@@ -18,7 +19,7 @@ pub(super) struct BucketStream {
     vm: Rc<Vm>,
     exchange: Option<Exchange>,
     /// What the request writes.
-    written: Option<Written>,
+    written: Option<Lease>,
 }
 
 impl BucketStream {
@@ -56,12 +57,7 @@ impl HttpContext for BucketStream {
         let Some(exchange) = &mut self.exchange else { return Action::Continue };
         let Ok(headers) = host::headers(Map::Response) else { return Action::Continue };
         self.vm.note_write(self.written.take(), &headers);
-        let decision = exchange.on_answer(&self.vm.configuration, &headers, || self.vm.source());
-        let mut effects = Vec::new();
-        let decision =
-            self.vm.engine.borrow().recall(decision, &mut Shared, vm::now(), &mut effects);
-        self.vm.perform(effects);
-        match decision {
+        match exchange.on_answer(&self.vm.configuration, &headers, || self.vm.source()) {
             Decision::Answer(conclusion) => self.answer(conclusion),
             Decision::Fetch(conclusion, miss) => {
                 self.vm.with_engine(|engine| engine.on_wanted(*miss));

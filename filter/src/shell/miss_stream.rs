@@ -7,7 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::host::{self, Buffer, Map};
-use super::vm::{self, Shared, Vm, Written};
+use super::vm::{self, Shared, Vm};
 use crate::engine::Engine;
 use crate::host::StreamId;
 use crate::http::headers::Headers;
@@ -26,7 +26,7 @@ pub(super) struct Stream {
     vm: Rc<Vm>,
     miss: MissStream,
     /// What the request writes.
-    written: Option<Written>,
+    written: Option<Lease>,
 }
 
 impl Stream {

@@ -8,7 +8,6 @@ use std::time::Duration;
 use proxy_wasm::types::LogLevel;
 
 use super::host;
-use crate::absence::{self, ObjectNumber};
 use crate::configuration::{BucketAnswers, Configuration};
 use crate::engine::Engine;
 use crate::host::{Call, CallId, DispatchError, Effect, StreamId};
@@ -38,12 +37,6 @@ pub(super) struct Vm {
     counters: Vec<u32>,
     /// Whether the host has said who made an answer, or it was told that it does not.
     is_told: Cell<bool>,
-}
-
-/// An object that a request writes or deletes.
-pub(super) struct Written {
-    lease: Lease,
-    object: ObjectNumber,
 }
 
 /// What the host's workers share.
@@ -123,10 +116,6 @@ impl Vm {
         let mut pending = VecDeque::from(effects);
         while let Some(effect) = pending.pop_front() {
             match effect {
-                Effect::Absent(bucket, absence) => {
-                    let engine = self.engine.borrow();
-                    engine.keep_absent(&bucket, &absence, &mut Shared, now());
-                }
                 Effect::Answer(stream, reply) => self.answer_stream(stream, &reply),
                 Effect::Call(id, call) => match self.send(&call) {
                     Ok(token) => {
@@ -180,23 +169,22 @@ impl Vm {
     }
 
     /// The object that a request writes or deletes, where it does.
-    pub(super) fn written(&self, request: &Headers) -> Option<Written> {
+    pub(super) fn written(&self, request: &Headers) -> Option<Lease> {
         if !self.configuration.serves(request.text(":authority").unwrap_or_default()) {
             return None;
         }
         let knows = |name: &str| self.configuration.bucket(name).is_some();
         let domain = self.configuration.domain.as_deref();
         let (bucket, key) = request::written(request, domain, knows)?;
-        Some(Written { lease: Lease::of(&bucket, &key), object: ObjectNumber::of(&bucket, &key) })
+        Some(Lease::of(&bucket, &key))
     }
 
     /// Keeps for all workers that a client has written an object. One that the store has refused
     /// says nothing: else anybody could keep objects out of the bucket.
-    pub(super) fn note_write(&self, written: Option<Written>, answer: &Headers) {
-        if let (Some(Written { lease, object }), Some(200..300)) = (written, answer.status()) {
+    pub(super) fn note_write(&self, written: Option<Lease>, answer: &Headers) {
+        if let (Some(lease), Some(200..300)) = (written, answer.status()) {
             let kept = host::set_shared_data(&lease.written(), &lease.write(now()), 0);
             self.expect("keep a write", kept);
-            absence::forget(&mut Shared, &lease, object);
         }
     }
 

@@ -245,10 +245,8 @@ impl MissStream {
             }
             Some(decision) => {
                 let since = arrival.now;
-                let Arrival { engine, now, shared, effects, .. } = &mut *arrival;
-                let decision = engine.recall(decision, *shared, *now, effects);
-                let came = Came { forwarded_proto: proto(headers), since, first: Some(headers) };
-                self.act(arrival, decision, came)
+                let origin = Came { forwarded_proto: proto(headers), since, first: Some(headers) };
+                self.act(arrival, decision, origin)
             }
         }
     }
@@ -395,14 +393,10 @@ impl MissStream {
             Next::Ask => self.send(arrival, asked),
             Next::End(verdict) => {
                 arrival.settle(&asked);
-                if verdict == Verdict::Absent {
-                    arrival.effects.push(asked.absent());
-                }
                 self.conclude(asked.last_word(&verdict), &mut arrival.effects)
             }
             Next::FallThrough => {
                 arrival.settle(&asked);
-                arrival.effects.push(asked.absent());
                 let configuration = arrival.engine.configuration();
                 match decision::fall_through(&configuration, &asked.miss) {
                     None | Some(Decision::Pass(_) | Decision::Prove(_) | Decision::Tell(_)) => {
@@ -410,9 +404,7 @@ impl MissStream {
                     }
                     Some(decision) => {
                         let line = asked.miss.fell_through(asked.route.initial());
-                        let Arrival { engine, now, shared, effects, .. } = &mut *arrival;
-                        effects.push(Effect::Log(line));
-                        let decision = engine.recall(decision, *shared, *now, effects);
+                        arrival.effects.push(Effect::Log(line));
                         let InFlight { since, forwarded_proto, .. } = asked;
                         let came = Came { forwarded_proto: &forwarded_proto, since, first: None };
                         self.act(arrival, decision, came)
@@ -458,10 +450,8 @@ impl MissStream {
                 let since = asked.since;
                 self.paced = asked.quotas(&engine.configuration()).bits;
                 self.leads = asked.leads.then(|| asked.lease());
-                let absent = asked.absent();
                 match Rc::unwrap_or_clone(asked).on_answer(answer, unheard) {
                     Answered::Concluded(conclusion, None) => {
-                        effects.extend((conclusion.metric == Metric::Absent).then_some(absent));
                         ResponseDecision::Answer(conclude(conclusion, &mut effects))
                     }
                     // The line on the object is the one on this request.

@@ -132,7 +132,7 @@ impl Bench {
             Effect::Answer(..) | Effect::Call(..) | Effect::Claim(_) => None,
             Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => None,
             Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,
-            Effect::Send(..) | Effect::Settle(..) | Effect::Absent(..) => None,
+            Effect::Send(..) | Effect::Settle(..) => None,
         };
         std::mem::take(&mut self.effects).into_iter().filter_map(line).collect()
     }

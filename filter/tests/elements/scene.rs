@@ -159,7 +159,6 @@ impl<'r> Scene<'r> {
                 | Effect::Resume(_)
                 | Effect::Send(..)
                 | Effect::Settle(..)
-                | Effect::Absent(..)
                 | Effect::Tick(_) => {}
             }
         }

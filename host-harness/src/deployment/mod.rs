@@ -109,11 +109,11 @@ section! {
         /// next, and what streams to it is copied. For so long nothing is fetched for the bucket
         /// alone behind a HEAD, nor behind a condition or a range that an object does not meet. `0s`
         /// fetches it at once, so that the origin sends it twice.
-        pub get_after_head: Wait<15> [Default "5s"],
+        pub get_after_head: Wait [Default "5s"],
         /// With `path: streaming`: how long a GET waits at most while another one brings the same
         /// object into the bucket. It goes to the origin itself at that time, and as soon as it
         /// shows that the object will not be there by then. `0s` sends every GET there at once.
-        pub coalesce: Wait<15> [Default "5s"],
+        pub coalesce: Wait [Default "5s"],
         /// With `path: streaming`: where the store did not confirm that it began a multipart upload,
         /// those that it lists of the object are looked at again after this time, and aborted if
         /// they have no part by then. Keep it longer than another client of the bucket, or worker,
@@ -193,10 +193,6 @@ section! {
         /// How long a connection to the store is kept without a request. Keep it below the time
         /// after which the store closes such a connection: a request that meets the closing fails.
         pub idle_timeout: Duration [Default "4s"],
-        /// How long a gateway asks no origin again for what the origins of a rule did not have (404).
-        /// A write of the object through the gateway ends it at once; one at the origin, or at the
-        /// store, is seen when it is over. `0s`: every miss asks.
-        pub negative_cache: Wait<3600> [Default "30s"],
         /// What requests to the store are signed with: a fetched object's write, with
         /// `reads: signed` also what clients ask for, and where a Mirror rule names 403 the question
         /// whether the object is missing.

@@ -69,7 +69,6 @@ impl Plan {
             };
             buckets.push(ConfiguredBucket {
                 name,
-                negative_cache_ms: bucket.negative_cache.0.as_millis(),
                 again: match path {
                     gateway::DataPath::Callout => None,
                     gateway::DataPath::Streaming => Some(again(name)),
@@ -258,7 +257,6 @@ struct ConfiguredBucket<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     again: Option<String>,
-    negative_cache_ms: u128,
     store: ConfiguredStore<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mirror_limits: Option<ConfiguredMirrorLimits>,

@@ -232,21 +232,23 @@ impl Value for Duration {
 
 /// How long something may be waited for, or not at all.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Wait<const SECONDS: u64>(pub Duration);
+pub struct Wait(pub Duration);
 
-impl<const SECONDS: u64> Value for Wait<SECONDS> {
+impl Wait {
+    /// The filter takes no more.
+    const MOST: Duration = Duration::from_secs(15);
+}
+
+impl Value for Wait {
     fn shape() -> String {
-        format!("duration of at most {SECONDS}s: a number and `ms`, `s` or `m`")
+        "duration of at most 15s: a number and `ms` or `s`".to_owned()
     }
 
     fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
-        let expected = format!(
-            "a duration of at most {SECONDS}s, with its unit, `ms`, `s` or `m`; `0s` is none at all"
-        );
-        let most = Duration::from_secs(SECONDS);
-        read_text(node, reading, &expected, "5s", |text| match text {
+        let expected = "a duration of at most 15s, with its unit, `ms` or `s`; `0s` is none at all";
+        read_text(node, reading, expected, "5s", |text| match text {
             "0s" | "0ms" => Some(Self(Duration::ZERO)),
-            text => parse_duration(text).filter(|wait| *wait <= most).map(Self),
+            text => parse_duration(text).filter(|wait| *wait <= Self::MOST).map(Self),
         })
     }
 }
@@ -545,10 +547,10 @@ mod tests {
     fn a_wait_may_be_none_and_is_short() {
         for (text, milliseconds) in [("0s", 0), ("0ms", 0), ("250ms", 250), ("15s", 15_000)] {
             let wait = Wait(Duration::from_millis(milliseconds));
-            assert_eq!(read::<Wait<15>>(text), Ok(wait), "{text}");
+            assert_eq!(read::<Wait>(text), Ok(wait), "{text}");
         }
         for text in ["0", "", "16s", "1m", "-1s", "off"] {
-            assert!(read::<Wait<15>>(text).is_err(), "{text}");
+            assert!(read::<Wait>(text).is_err(), "{text}");
         }
     }
 

@@ -121,7 +121,6 @@ impl Bench {
                 Effect::Claim(_) | Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
                 Effect::Log(line) => self.lines.push(line),
                 Effect::Resume(stream) => self.resumed.push(stream),
-                Effect::Absent(..) => {}
                 Effect::Send(..) | Effect::Settle(..) => panic!("nobody waits for another"),
                 Effect::Tick(period) => self.ticking = period.is_some(),
                 Effect::Wake => self.woken = true,

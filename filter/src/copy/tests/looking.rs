@@ -112,7 +112,7 @@ fn a_completion_has_more_time_than_a_part() {
             | Effect::Count(_)
             | Effect::Lease(_)
             | Effect::Release(_) => None,
-            Effect::Log(_) | Effect::Send(..) | Effect::Settle(..) | Effect::Absent(..) => None,
+            Effect::Log(_) | Effect::Send(..) | Effect::Settle(..) => None,
             Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,
         })
         .collect();
