@@ -9,7 +9,7 @@ use crate::finding::{Code, Finding, Place, Severity};
 use crate::http::Scheme;
 use crate::json::{At, Fields, Node};
 use crate::naming;
-use crate::rule::RuleSet;
+use crate::rule::{MAX_TIMEOUT, Mirror, RuleSet};
 
 /// What a proxy-wasm host holds of a callout's answer before it gives it up: Envoy's
 /// `http.async_response_buffer_limit`, 32 MiB unless raised.
@@ -66,6 +66,8 @@ pub struct Bucket {
     pub store: Store,
     /// The cluster that asks the bucket once more, for what no rule covers. Streaming only.
     pub again: Option<String>,
+    /// How long it is kept that no origin has an object, where a rule says nothing else.
+    pub negative_cache: Duration,
     /// Its rules.
     pub rules: RuleSet,
 }
@@ -155,6 +157,9 @@ pub struct Timeouts {
     pub coalesce: Duration,
 }
 
+/// How long it is kept that no origin has an object, where nothing is said.
+const NEGATIVE_CACHE: Duration = Duration::from_secs(30);
+
 /// The most of `get_after_head`, and of `coalesce`.
 const MAX_WAIT: u64 = 15_000;
 
@@ -194,6 +199,13 @@ impl Configuration {
     #[must_use]
     pub fn serves(&self, authority: &str) -> bool {
         self.hosts.is_empty() || naming::is_listed(authority, &self.hosts)
+    }
+
+    /// How long it is kept that no origin of a rule has an object.
+    #[must_use]
+    pub fn negative_cache(&self, bucket: &str, rule: &Mirror) -> Duration {
+        let of_bucket = || self.bucket(bucket).map_or(NEGATIVE_CACHE, |known| known.negative_cache);
+        rule.negative_cache.unwrap_or_else(of_bucket)
     }
 
     /// The cluster of an origin.
@@ -313,7 +325,8 @@ fn bucket(
     findings: &mut Vec<Finding>,
 ) -> Option<Bucket> {
     let fields = at.object(findings)?;
-    fields.only(&["name", "store", "again", "RoutingRules"], findings);
+    let known = ["name", "store", "again", "negative_cache_ms", "RoutingRules"];
+    fields.only(&known, findings);
     let name = fields.require("name", findings).and_then(|at| {
         let name = at.text(findings)?;
         let valid = !name.is_empty() && !name.contains('/');
@@ -324,6 +337,9 @@ fn bucket(
     });
     let store = fields.require("store", findings).and_then(|at| store(at, findings));
     let again = fields.get("again").and_then(|at| at.text(findings)).map(str::to_owned);
+    let negative_cache = fields
+        .get("negative_cache_ms")
+        .and_then(|at| whole_number(at, 0..=MAX_TIMEOUT, findings).map(Duration::from_millis));
     let rules = fields.require("RoutingRules", findings).map(|at| {
         let rules = RuleSet::read(at, findings);
         for origin in rules.servers().filter(|origin| cluster_of(origins, origin).is_none()) {
@@ -335,7 +351,13 @@ fn bucket(
         }
         rules
     });
-    Some(Bucket { name: name?, store: store?, again, rules: rules? })
+    Some(Bucket {
+        name: name?,
+        store: store?,
+        again,
+        negative_cache: negative_cache.unwrap_or(NEGATIVE_CACHE),
+        rules: rules?,
+    })
 }
 
 fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {

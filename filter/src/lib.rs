@@ -56,6 +56,7 @@
 //! - `account`: the memory that objects take
 //! - `lease`: which worker copies an object
 //! - `shared`: what all workers of one host share
+//! - `absence`: what origins were found to lack
 //! - `reply`: what a client gets
 //! - `report`: the line on a request
 //! - `conclusion`: the answer, the counter and the line of a request that ends
@@ -86,6 +87,7 @@
     )
 )]
 
+pub mod absence;
 pub mod account;
 mod attempt;
 mod callout;
