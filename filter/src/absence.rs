@@ -98,7 +98,7 @@ impl Absence {
     /// `since`. Where a client has written the object after that, it is not kept.
     pub fn keep(&self, since: Moment, now: Moment, shared: &mut dyn SharedData) {
         replace(&self.lease, shared, |kept| {
-            if kept.written >= millis(since) {
+            if kept.written != 0 && kept.written >= millis(since) {
                 return None;
             }
             let others = kept.entries.filter(|entry| !entry.starts_with(&self.fingerprint));

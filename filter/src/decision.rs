@@ -180,7 +180,8 @@ pub(crate) fn fall_through(configuration: &Configuration, miss: &Miss) -> Option
 
 /// What becomes of a request by what is known: rules whose origins were found lately to lack its
 /// object are as though they had been asked.
-pub(crate) fn without_absent(
+#[must_use]
+pub fn without_absent(
     configuration: &Configuration,
     mut decision: Decision,
     now: Moment,

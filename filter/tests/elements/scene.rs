@@ -1,7 +1,7 @@
 //! The engine among a client, a bucket, origins and a store that are only lines: what each of them
 //! sees, in order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -77,6 +77,8 @@ pub(crate) fn play(rules: &[Value], row: &Row, path: DataPath) -> Vec<String> {
 pub(crate) struct Scene<'r> {
     row: &'r Row,
     pub(crate) engine: Engine,
+    /// What all workers share.
+    pub(crate) shared: BTreeMap<String, (Vec<u8>, u32)>,
     pub(crate) lines: Vec<String>,
     woken: bool,
 }
@@ -121,7 +123,13 @@ impl<'r> Scene<'r> {
         });
         let configuration = Configuration::from_json(configuration.to_string().as_bytes());
         let configuration = configuration.unwrap_or_else(|findings| panic!("{row}: {findings:?}"));
-        Self { row, engine: Engine::new(Rc::new(configuration)), lines: Vec::new(), woken: false }
+        Self {
+            row,
+            engine: Engine::new(Rc::new(configuration)),
+            shared: BTreeMap::new(),
+            lines: Vec::new(),
+            woken: false,
+        }
     }
 
     pub(crate) fn keeps(&mut self, status: u16) {
@@ -133,6 +141,7 @@ impl<'r> Scene<'r> {
         let mut effects = VecDeque::from(effects);
         while let Some(effect) = effects.pop_front() {
             match effect {
+                Effect::Absent(absence, since) => absence.keep(since, NOW, &mut self.shared),
                 Effect::Answer(_, reply) => self.lines.push(replied(&reply)),
                 Effect::Call(id, call) => {
                     let Heard { headers, body, .. } = self.call(&call);

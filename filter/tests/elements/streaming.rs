@@ -1,6 +1,5 @@
 //! The streaming path: a gateway that does what the miss route says, and no more.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use back_to_origin::http::headers::{HeaderList, Headers};
@@ -33,8 +32,7 @@ impl Scene<'_> {
         let mut next = Some(headers);
         while let Some(headers) = next {
             let mut stream = MissStream::default();
-            let decided =
-                stream.on_request(&mut self.engine, headers, ROOT, NOW, &mut BTreeMap::new());
+            let decided = stream.on_request(&mut self.engine, headers, ROOT, NOW, &mut self.shared);
             next = match self.decide(&mut stream, decided) {
                 RequestDecision::Answer(reply) => {
                     self.lines.push(replied(&reply));
@@ -61,7 +59,7 @@ impl Scene<'_> {
         ];
         let headers = Headers::from_pairs(own.iter().chain(&asked.headers).copied());
         let mut stream = MissStream::default();
-        let decided = stream.on_request(&mut self.engine, headers, ROOT, NOW, &mut BTreeMap::new());
+        let decided = stream.on_request(&mut self.engine, headers, ROOT, NOW, &mut self.shared);
         let decision = self.decide(&mut stream, decided);
         assert!(matches!(decision, RequestDecision::Continue), "{decision:?}");
         self.bucket_answers(&mut stream, asked.bucket);
