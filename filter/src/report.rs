@@ -54,6 +54,8 @@ pub enum Outcome<'a> {
     Absent {
         /// The object's URL.
         url: &'a str,
+        /// When that was found.
+        found: Found,
     },
     /// Another request fetched the object, and the client got it from the bucket then.
     Coalesced {
@@ -73,6 +75,8 @@ pub enum Outcome<'a> {
     FellThrough {
         /// The object's URL.
         url: &'a str,
+        /// When that was found.
+        found: Found,
     },
     /// The client got the object, or a part of it, or its headers.
     Mirrored {
@@ -136,11 +140,29 @@ pub enum Outcome<'a> {
     },
 }
 
+/// When it was found that an origin does not have an object.
+#[derive(Clone, Copy, Debug)]
+pub enum Found {
+    /// By another request, as long ago as the negative cache keeps that at most.
+    Lately,
+    /// By this one.
+    Now,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lately => " lately and was not asked (negative cache)",
+            Self::Now => "",
+        })
+    }
+}
+
 impl fmt::Display for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent { url } => {
-                write!(f, "Mirror, origin {url} answered 404, client got 404 NoSuchKey")
+            Self::Absent { url, found } => {
+                write!(f, "Mirror, origin {url} answered 404{found}, client got 404 NoSuchKey")
             }
             Self::Coalesced { url, status } => write!(
                 f,
@@ -152,8 +174,8 @@ impl fmt::Display for Outcome<'_> {
             Self::Failed { url: None, failure } => {
                 write!(f, "Mirror, client got 424 MirrorFailed: {failure}")
             }
-            Self::FellThrough { url } => {
-                write!(f, "Mirror, origin {url} answered 404, the next rule is tried")
+            Self::FellThrough { url, found } => {
+                write!(f, "Mirror, origin {url} answered 404{found}, the next rule is tried")
             }
             Self::NotFetched { url, client, why } => {
                 write!(f, "Mirror, origin {url}, {}, not stored: {why}", Client(*client))

@@ -672,6 +672,9 @@ impl Host {
                         self.attempts.push(attempt.to_vec());
                     }
                 }
+                Effect::Absent(absence, since) => {
+                    absence.keep(since, Moment(self.now), &mut self.shared);
+                }
                 Effect::Settle(lease, is_stored) => {
                     let now = Moment(self.now);
                     pending.extend(self.engine.keep_settled(

@@ -157,7 +157,7 @@ impl World {
                     pending.extend(self.engine.on_lease(&lease, true));
                 }
                 Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) | Effect::Resume(_) => {}
-                Effect::Send(..) | Effect::Settle(..) => {}
+                Effect::Absent(..) | Effect::Send(..) | Effect::Settle(..) => {}
             }
         }
         if woken {

@@ -330,6 +330,7 @@ impl World {
                 | Effect::Release(_)
                 | Effect::Resume(_)
                 | Effect::Send(..)
+                | Effect::Absent(..)
                 | Effect::Settle(..) => {}
             }
         }

@@ -12,7 +12,7 @@ use crate::host::{StreamId, Turn};
 use crate::metric::Metric;
 use crate::origin::{OriginRequest, Verdict};
 use crate::reason::{MirrorFailure, NotStored};
-use crate::report::Outcome;
+use crate::report::{Found, Outcome};
 
 impl Callouts {
     /// Answers all who waited for an object that is not to be had.
@@ -27,6 +27,10 @@ impl Callouts {
         let Fetch { miss, route, waiters, wanted, .. } = fetch;
         // Who was asked last is told, not who was asked first.
         let asked = route.initial();
+        if *verdict == Verdict::Absent {
+            let kept = miss.kept_absence(&route, turn.configuration, route.since());
+            turn.effects.extend(kept);
+        }
         if let Some(Wanted { client, .. }) = wanted {
             let url = asked.url();
             let (client, why) = (client.status(), why_not_stored(verdict));
@@ -62,7 +66,7 @@ impl Callouts {
         let Waiter { stream, miss, .. } = waiter;
         let decision = decision::fall_through(turn.configuration, &miss);
         if decision.is_some() {
-            turn.log(miss.fell_through(asked));
+            turn.log(miss.fell_through(asked, Found::Now));
         }
         if !self.follow(stream, decision, copies, turn) {
             let reply = turn.conclude(miss.conclude(asked, &Verdict::Absent, None));

@@ -76,6 +76,8 @@ impl Storing {
 /// What becomes of an origin's answer.
 #[derive(Debug)]
 pub(crate) enum Answered {
+    /// No origin has the object.
+    Absent(Conclusion),
     /// The client gets something else, and the bucket perhaps the object all the same.
     Concluded(Conclusion, Option<Storing>),
     /// The client gets the body with these headers.
@@ -164,6 +166,11 @@ impl InFlight {
     /// Which worker brings the object into the bucket.
     pub(crate) fn lease(&self) -> Lease {
         Lease::of(&self.miss.request.bucket, &self.miss.request.key)
+    }
+
+    /// What is kept where its answer is that the object is nowhere.
+    pub(crate) fn absence(&self, configuration: &Configuration) -> Option<Effect> {
+        self.miss.kept_absence(&self.route, configuration, self.since)
     }
 
     /// What is told and counted of a request whose object another one has fetched.
@@ -384,7 +391,16 @@ impl InFlight {
     }
 
     fn conclude(&self, verdict: &Verdict) -> Answered {
-        Answered::Concluded(self.last_word(verdict), None)
+        let conclusion = self.last_word(verdict);
+        match verdict {
+            Verdict::Absent => Answered::Absent(conclusion),
+            Verdict::Failed(_)
+            | Verdict::Moved(_)
+            | Verdict::Object(_)
+            | Verdict::Passed(_)
+            | Verdict::TooLarge { .. }
+            | Verdict::Unknown => Answered::Concluded(conclusion, None),
+        }
     }
 
     fn fail(&self, failure: &MirrorFailure) -> Answered {

@@ -20,6 +20,8 @@ pub struct Route {
     others: Vec<OriginRequest>,
     hops: u32,
     since: Moment,
+    /// Whether somebody has been passed over who may have the object.
+    is_partial: bool,
 }
 
 /// What comes after a verdict.
@@ -37,7 +39,7 @@ impl Route {
     /// A way that begins at one origin, and goes on to others where that fails.
     #[must_use]
     pub const fn new(initial: OriginRequest, others: Vec<OriginRequest>, since: Moment) -> Self {
-        Self { initial, moved: None, others, hops: 0, since }
+        Self { initial, moved: None, others, hops: 0, since, is_partial: false }
     }
 
     /// When it was begun.
@@ -69,6 +71,12 @@ impl Route {
         !self.others.is_empty()
     }
 
+    /// Whether somebody has been passed over who may have the object.
+    #[must_use]
+    pub const fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
     /// What is asked now is asked for the first time.
     pub(crate) const fn begin(&mut self, now: Moment) {
         self.hops = 0;
@@ -93,7 +101,9 @@ impl Route {
         let mut candidates = vec![self.initial.clone()];
         candidates.append(&mut self.others);
         let mut candidates = health.sorted(candidates, now);
-        self.initial = candidates.remove(0);
+        let first = candidates.remove(0);
+        self.is_partial |= first != self.initial;
+        self.initial = first;
         self.others = candidates;
     }
 
@@ -126,6 +136,7 @@ impl Route {
             return Next::End(verdict);
         }
         self.initial = self.others.remove(0);
+        self.is_partial = true;
         self.moved = None;
         self.hops = 0;
         Next::Ask

@@ -106,6 +106,7 @@ pub const REDIRECT: &[Element] = &[
     element("MirrorIsExpressTunnel", Support::RefusedWhenOn(ALIBABAS_NETWORK), Kind::Mirror),
     element("MirrorMaxSize", Support::Extension, Kind::Mirror),
     element("MirrorMultiAlternates", Support::Honoured, Kind::Mirror),
+    element("MirrorNegativeCache", Support::Extension, Kind::Mirror),
     element("MirrorOnServerError", Support::Extension, Kind::Mirror),
     element("MirrorPassOriginalSlashes", Support::Honoured, Kind::Mirror),
     element("MirrorPassQueryString", Support::Honoured, Kind::Mirror),

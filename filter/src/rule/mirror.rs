@@ -15,6 +15,9 @@ use crate::reason::NotStored;
 /// connections.
 pub const CONNECT: &str = "connect-";
 
+/// The longest of a rule's times, in milliseconds.
+pub const MAX_TIMEOUT: u64 = 3_600_000;
+
 /// A mirror.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mirror {
@@ -51,6 +54,9 @@ pub struct Mirror {
     /// `MirrorIdleTimeout` (an extension): how long a body that streams may stand still, in place of
     /// the host's own bound.
     pub idle_timeout: Option<Duration>,
+    /// `MirrorNegativeCache` (an extension): how long it is kept that no origin has an object, in place
+    /// of the bucket's.
+    pub negative_cache: Option<Duration>,
     /// `MirrorOnServerError` (an extension): the rule also acts where the bucket fails with 5xx.
     pub on_server_error: bool,
     /// `MirrorRequestsPerSecond` and `MirrorBitsPerSecond` (extensions), each in place of the

@@ -17,7 +17,9 @@ mod tests;
 pub use condition::{Condition, IncludeHeader, Statuses};
 pub use keeping::Keeping;
 pub use key::KeyRewrite;
-pub use mirror::{Alternates, CONNECT, Mirror, MirrorHeaders, MirrorLimits, MirrorUrl, TooLarge};
+pub use mirror::{
+    Alternates, CONNECT, MAX_TIMEOUT, Mirror, MirrorHeaders, MirrorLimits, MirrorUrl, TooLarge,
+};
 pub use redirect::External;
 
 use std::sync::Arc;

@@ -57,7 +57,8 @@ impl HttpContext for BucketStream {
         let Some(exchange) = &mut self.exchange else { return Action::Continue };
         let Ok(headers) = host::headers(Map::Response) else { return Action::Continue };
         self.vm.note_write(self.written.take(), &headers);
-        match exchange.on_answer(&self.vm.configuration, &headers, || self.vm.source()) {
+        let decision = exchange.on_answer(&self.vm.configuration, &headers, || self.vm.source());
+        match self.vm.without_absent(decision) {
             Decision::Answer(conclusion) => self.answer(conclusion),
             Decision::Fetch(conclusion, miss) => {
                 self.vm.with_engine(|engine| engine.on_wanted(*miss));

@@ -8,7 +8,9 @@ use std::time::Duration;
 use proxy_wasm::types::LogLevel;
 
 use super::host;
+use crate::absence;
 use crate::configuration::{BucketAnswers, Configuration};
+use crate::decision::{self, Decision};
 use crate::engine::Engine;
 use crate::host::{Call, CallId, DispatchError, Effect, StreamId};
 use crate::http::headers::{HeaderList, Headers};
@@ -116,6 +118,7 @@ impl Vm {
         let mut pending = VecDeque::from(effects);
         while let Some(effect) = pending.pop_front() {
             match effect {
+                Effect::Absent(absence, since) => absence.keep(since, now(), &mut Shared),
                 Effect::Answer(stream, reply) => self.answer_stream(stream, &reply),
                 Effect::Call(id, call) => match self.send(&call) {
                     Ok(token) => {
@@ -183,9 +186,26 @@ impl Vm {
     /// says nothing: else anybody could keep objects out of the bucket.
     pub(super) fn note_write(&self, written: Option<Lease>, answer: &Headers) {
         if let (Some(lease), Some(200..300)) = (written, answer.status()) {
-            let kept = host::set_shared_data(&lease.written(), &lease.write(now()), 0);
+            let now = now();
+            absence::forget(&lease, now, &mut Shared);
+            let kept = host::set_shared_data(&lease.written(), &lease.write(now), 0);
             self.expect("keep a write", kept);
         }
+    }
+
+    /// What becomes of a request by what origins were found to lack. No borrow of the engine may be
+    /// held.
+    pub(super) fn without_absent(&self, decision: Decision) -> Decision {
+        let mut effects = Vec::new();
+        let decision = decision::without_absent(
+            &self.configuration,
+            decision,
+            now(),
+            &mut Shared,
+            &mut effects,
+        );
+        self.perform(effects);
+        decision
     }
 
     fn wake(&self) {

@@ -36,6 +36,7 @@ use crate::miss_route::{self, Said};
 use crate::origin::{Next, Unheard, Verdict};
 use crate::quota::Quota;
 use crate::reply::Reply;
+use crate::report::Found;
 use crate::request::{Method, ObjectRequest};
 use crate::shared::SharedData;
 use crate::time::Moment;
@@ -86,6 +87,11 @@ struct Arrival<'e> {
 }
 
 impl Arrival<'_> {
+    /// No origin has what a request was to bring.
+    fn keep_absence(&mut self, asked: &InFlight) {
+        self.effects.extend(asked.absence(&self.engine.configuration()));
+    }
+
     /// Nobody need wait for what a request was to bring.
     fn settle(&mut self, asked: &InFlight) {
         let lease = asked.leads.then(|| asked.lease());
@@ -260,7 +266,9 @@ impl MissStream {
     ) -> RequestDecision {
         let Came { forwarded_proto, since, first } = came;
         let now = arrival.now;
-        match decision {
+        let configuration = arrival.engine.configuration();
+        let Arrival { shared, effects, .. } = arrival;
+        match decision::without_absent(&configuration, decision, now, *shared, effects) {
             Decision::Answer(conclusion) => self.conclude(conclusion, &mut arrival.effects),
             Decision::Fetch(conclusion, miss) => {
                 let asked = InFlight::new(*miss, now, since, forwarded_proto.to_owned());
@@ -392,10 +400,14 @@ impl MissStream {
         match arrival.engine.next(&mut asked.route, verdict, arrival.now) {
             Next::Ask => self.send(arrival, asked),
             Next::End(verdict) => {
+                if verdict == Verdict::Absent {
+                    arrival.keep_absence(&asked);
+                }
                 arrival.settle(&asked);
                 self.conclude(asked.last_word(&verdict), &mut arrival.effects)
             }
             Next::FallThrough => {
+                arrival.keep_absence(&asked);
                 arrival.settle(&asked);
                 let configuration = arrival.engine.configuration();
                 match decision::fall_through(&configuration, &asked.miss) {
@@ -403,7 +415,7 @@ impl MissStream {
                         self.conclude(asked.last_word(&Verdict::Absent), &mut arrival.effects)
                     }
                     Some(decision) => {
-                        let line = asked.miss.fell_through(asked.route.initial());
+                        let line = asked.miss.fell_through(asked.route.initial(), Found::Now);
                         arrival.effects.push(Effect::Log(line));
                         let InFlight { since, forwarded_proto, .. } = asked;
                         let came = Came { forwarded_proto: &forwarded_proto, since, first: None };
@@ -450,7 +462,12 @@ impl MissStream {
                 let since = asked.since;
                 self.paced = asked.quotas(&engine.configuration()).bits;
                 self.leads = asked.leads.then(|| asked.lease());
+                let absence = asked.absence(&engine.configuration());
                 match Rc::unwrap_or_clone(asked).on_answer(answer, unheard) {
+                    Answered::Absent(conclusion) => {
+                        effects.extend(absence);
+                        ResponseDecision::Answer(conclude(conclusion, &mut effects))
+                    }
                     Answered::Concluded(conclusion, None) => {
                         ResponseDecision::Answer(conclude(conclusion, &mut effects))
                     }

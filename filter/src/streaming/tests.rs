@@ -129,7 +129,8 @@ impl Bench {
     fn lines(&mut self) -> Vec<String> {
         let line = |effect| match effect {
             Effect::Log(line) => Some(line),
-            Effect::Answer(..) | Effect::Call(..) | Effect::Claim(_) => None,
+            Effect::Absent(..) | Effect::Answer(..) => None,
+            Effect::Call(..) | Effect::Claim(_) => None,
             Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => None,
             Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,
             Effect::Send(..) | Effect::Settle(..) => None,

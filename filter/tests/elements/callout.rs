@@ -1,12 +1,12 @@
 //! The callout path: the filter stands between the client and the bucket.
 
-use back_to_origin::decision::{Decision, Exchange};
+use back_to_origin::decision::{self, Decision, Exchange};
 use back_to_origin::host::StreamId;
 use back_to_origin::http::headers::Headers;
 use back_to_origin::matching::Source;
 
 use crate::row::Asked;
-use crate::scene::{Scene, replied};
+use crate::scene::{NOW, Scene, replied};
 
 impl Scene<'_> {
     /// A client's request.
@@ -23,7 +23,12 @@ impl Scene<'_> {
         let answer = Headers::from_pairs([(":status", status.as_str())]);
         let stream = StreamId(1);
         let configuration = self.engine.configuration();
-        let effects = match exchange.on_answer(&configuration, &answer, || Source::Bucket) {
+        let decision = exchange.on_answer(&configuration, &answer, || Source::Bucket);
+        let mut told = Vec::new();
+        let shared = &mut self.shared;
+        let decision = decision::without_absent(&configuration, decision, NOW, shared, &mut told);
+        self.perform(told);
+        let effects = match decision {
             Decision::Answer(conclusion) => {
                 self.lines.push(replied(&conclusion.reply));
                 Vec::new()

@@ -10,6 +10,7 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 const STORED: &str = "stores /b/k of http://o/k: body";
+const ASKED: &str = "asks o: GET http://o/k";
 const GIVEN: &str = "client 200 of http://o/k: body";
 
 fn places() -> Vec<Row> {
@@ -200,6 +201,36 @@ fn limits() -> Vec<Row> {
                 &["asks o: GET http://o/k | paced by 1.b", GIVEN, STORED],
             )
             .the_same_on(&[DataPath::Callout], "a callout brings all of it at once"),
+        row("Redirect/MirrorNegativeCache", "0: what an origin lacks is asked for again each time")
+            .mirror(json!({ "MirrorNegativeCache": 0 }))
+            .get("/b/k")
+            .get("/b/k")
+            .origin("http://o/k", 404, &[])
+            .sees(&[ASKED, "client 404 NoSuchKey", ASKED, "client 404 NoSuchKey"])
+            .usual(30_000),
+        row("Redirect/MirrorNegativeCache", "what the origin is asked by is what it is about")
+            .mirror(json!({
+                "MirrorNegativeCache": 1, "PassQueryString": true,
+                "MirrorHeaders": { "Pass": ["x-a"] },
+            }))
+            .get("/b/k")
+            .get("/b/k?v=1")
+            .get("/b/k")
+            .with("x-a", "1")
+            .get("/b/k")
+            .with("x-other", "1")
+            .origin("http://o/k", 404, &[])
+            .sees(&[
+                ASKED,
+                "client 404 NoSuchKey",
+                "asks o: GET http://o/k?v=1",
+                "client 200 of http://o/k: body",
+                STORED,
+                "asks o: GET http://o/k | x-a: 1",
+                "client 404 NoSuchKey",
+                "client 404 NoSuchKey",
+            ])
+            .the_same("a bucket keeps it by itself"),
         row("Redirect/MirrorMaxSize", "a larger object is the origin's to give")
             .mirror(json!({ "MirrorMaxSize": 3 }))
             .get("/b/k")

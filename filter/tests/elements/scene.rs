@@ -77,6 +77,7 @@ pub(crate) fn play(rules: &[Value], row: &Row, path: DataPath) -> Vec<String> {
 pub(crate) struct Scene<'r> {
     row: &'r Row,
     pub(crate) engine: Engine,
+    /// What all workers share.
     pub(crate) shared: BTreeMap<String, (Vec<u8>, u32)>,
     pub(crate) lines: Vec<String>,
     woken: bool,
@@ -122,8 +123,13 @@ impl<'r> Scene<'r> {
         });
         let configuration = Configuration::from_json(configuration.to_string().as_bytes());
         let configuration = configuration.unwrap_or_else(|findings| panic!("{row}: {findings:?}"));
-        let engine = Engine::new(Rc::new(configuration));
-        Self { row, engine, shared: BTreeMap::new(), lines: Vec::new(), woken: false }
+        Self {
+            row,
+            engine: Engine::new(Rc::new(configuration)),
+            shared: BTreeMap::new(),
+            lines: Vec::new(),
+            woken: false,
+        }
     }
 
     pub(crate) fn keeps(&mut self, status: u16) {
@@ -135,6 +141,7 @@ impl<'r> Scene<'r> {
         let mut effects = VecDeque::from(effects);
         while let Some(effect) = effects.pop_front() {
             match effect {
+                Effect::Absent(absence, since) => absence.keep(since, NOW, &mut self.shared),
                 Effect::Answer(_, reply) => self.lines.push(replied(&reply)),
                 Effect::Call(id, call) => {
                     let paid = call.fare.as_ref().map(|fare| fare.pay(NOW, &mut self.shared));

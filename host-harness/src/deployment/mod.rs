@@ -30,8 +30,8 @@ pub use reference::reference;
 use section::section;
 pub(crate) use value::parse_duration;
 pub use value::{
-    Addressing, At, BucketName, ConditionalWrites, DataPath, Domain, OrNone, PerSecond, Protocol,
-    Reads, Region, Variable, Wait,
+    Addressing, At, BucketName, ConditionalWrites, DataPath, Domain, Lasting, OrNone, PerSecond,
+    Protocol, Reads, Region, Variable, Wait,
 };
 
 use back_to_origin::configuration::MULTIPART_TIMES;
@@ -202,6 +202,10 @@ section! {
         /// `head`: the object is looked for right before it is written, for stores that know neither;
         /// a moment is left. `none`: not at all. What stores know is listed below.
         pub conditional_writes: At<ConditionalWrites> [Default "if-none-match"],
+        /// How long it is kept that no origin of a rule has an object: whoever asks for it meanwhile gets
+        /// the 404 at once, and no origin is asked. A write of the object through the gateway ends that.
+        /// `0s` switches it off; a rule says otherwise by `MirrorNegativeCache`.
+        pub negative_cache: Lasting [Default "30s"],
         /// How clients' requests reach the store. `passthrough`: Host, path, query and
         /// Authorization unchanged, so that the clients' own signatures hold. `signed`: signed
         /// with `credentials`, whoever the client is.

@@ -73,6 +73,7 @@ impl Plan {
                     gateway::DataPath::Callout => None,
                     gateway::DataPath::Streaming => Some(again(name)),
                 },
+                negative_cache_ms: bucket.negative_cache.0.as_millis(),
                 store: ConfiguredStore {
                     cluster: cluster.name.clone(),
                     scheme: bucket.endpoint.scheme.as_str(),
@@ -257,6 +258,7 @@ struct ConfiguredBucket<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     again: Option<String>,
+    negative_cache_ms: u128,
     store: ConfiguredStore<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mirror_limits: Option<ConfiguredMirrorLimits>,

@@ -253,6 +253,25 @@ impl Value for Wait {
     }
 }
 
+/// How long something is kept, or not at all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Lasting(pub Duration);
+
+impl Value for Lasting {
+    fn shape() -> String {
+        "duration of at most an hour: a number and `ms`, `s` or `m`, or `0s`".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let expected =
+            "a duration of at most an hour, with its unit, `ms`, `s` or `m`; `0s` is none at all";
+        read_text(node, reading, expected, "30s", |text| match text {
+            "0s" | "0ms" | "0m" => Some(Self(Duration::ZERO)),
+            text => parse_duration(text).map(Self),
+        })
+    }
+}
+
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
@@ -540,6 +559,17 @@ mod tests {
             ["10", "s", "", "1h", "-1s", "1.5s", "0s", "61m", "99999999999999999999s", "1 s"]
         {
             assert!(read::<Duration>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_lasts_may_not_last_at_all() {
+        for (text, milliseconds) in [("0s", 0), ("0m", 0), ("30s", 30_000), ("60m", 3_600_000)] {
+            let lasting = Lasting(Duration::from_millis(milliseconds));
+            assert_eq!(read::<Lasting>(text), Ok(lasting), "{text}");
+        }
+        for text in ["0", "", "61m", "9223372036854775808s", "-1s", "off"] {
+            assert!(read::<Lasting>(text).is_err(), "{text}");
         }
     }
 

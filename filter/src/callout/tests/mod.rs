@@ -118,7 +118,8 @@ impl Bench {
                 Effect::Answer(stream, reply) => self.answers.push((stream, reply)),
                 Effect::Call(id, call) => self.calls.push((id, call)),
                 Effect::Count(Metric::NotStored) => self.not_stored += 1,
-                Effect::Claim(_) | Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
+                Effect::Absent(..) | Effect::Claim(_) | Effect::Count(_) => {}
+                Effect::Lease(_) | Effect::Release(_) => {}
                 Effect::Log(line) => self.lines.push(line),
                 Effect::Resume(stream) => self.resumed.push(stream),
                 Effect::Send(..) | Effect::Settle(..) => panic!("nobody waits for another"),

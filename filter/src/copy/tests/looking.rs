@@ -111,6 +111,7 @@ fn a_completion_has_more_time_than_a_part() {
             | Effect::Claim(_)
             | Effect::Count(_)
             | Effect::Lease(_)
+            | Effect::Absent(..)
             | Effect::Release(_) => None,
             Effect::Log(_) | Effect::Send(..) | Effect::Settle(..) => None,
             Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,

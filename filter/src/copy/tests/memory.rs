@@ -110,7 +110,11 @@ impl World {
                 }
                 Effect::Wake => woken = true,
                 Effect::Tick(period) => self.ticking = period.is_some(),
-                Effect::Answer(..) | Effect::Resume(_) | Effect::Send(..) | Effect::Settle(..) => {
+                Effect::Absent(..)
+                | Effect::Answer(..)
+                | Effect::Resume(_)
+                | Effect::Send(..)
+                | Effect::Settle(..) => {
                     panic!("a copy answers nobody")
                 }
                 Effect::Claim(lease) => {

@@ -125,7 +125,11 @@ impl Bench {
                 }
                 Effect::Count(Metric::HeadersUnkept) => self.unkept += 1,
                 Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
-                Effect::Answer(..) | Effect::Resume(_) | Effect::Send(..) | Effect::Settle(..) => {
+                Effect::Absent(..)
+                | Effect::Answer(..)
+                | Effect::Resume(_)
+                | Effect::Send(..)
+                | Effect::Settle(..) => {
                     panic!("a copy answers nobody")
                 }
             }

@@ -5,19 +5,17 @@ use std::time::Duration;
 
 use super::condition::statuses;
 use super::headers::{mirror_headers, return_headers, taggings};
-use super::{Findings, flag, number, text, word};
+use super::{Findings, flag, number, number_from, text, word};
 use crate::finding::{Code, Finding, Place};
 use crate::http::location;
 use crate::json::{At, Fields};
 use crate::rule::{
-    Alternates, Keeping, KeyRewrite, Mirror, MirrorLimits, MirrorUrl, Statuses, TooLarge, element,
+    Alternates, Keeping, KeyRewrite, MAX_TIMEOUT, Mirror, MirrorLimits, MirrorUrl, Statuses,
+    TooLarge, element,
 };
 
 /// The most entries of `MirrorMultiAlternates`.
 const MAX_ALTERNATES: usize = 8;
-
-/// The longest `MirrorTimeout`, and what else is one, in milliseconds.
-const MAX_TIMEOUT: u64 = 3_600_000;
 
 /// The largest object S3 knows.
 const MAX_OBJECT_BYTES: u64 = 5 << 40;
@@ -47,6 +45,8 @@ pub(super) fn mirror(
     let connect_timeout = timeout("MirrorConnectTimeout");
     let idle_timeout = timeout("MirrorIdleTimeout");
     let timeout = timeout("MirrorTimeout");
+    let negative_cache = number_from(0, fields, "MirrorNegativeCache", MAX_TIMEOUT, findings)
+        .map(Duration::from_millis);
     let max_bytes = number(fields, "MirrorMaxSize", MAX_OBJECT_BYTES, findings);
     let mut limit = |name| number(fields, name, i64::MAX.unsigned_abs(), findings);
     let limits = MirrorLimits {
@@ -83,6 +83,7 @@ pub(super) fn mirror(
         timeout,
         connect_timeout,
         idle_timeout,
+        negative_cache,
         async_status,
         keeping,
         signer,

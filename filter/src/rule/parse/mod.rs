@@ -245,11 +245,21 @@ fn word<T>(
 
 /// A number from 1.
 fn number(fields: &Fields<'_>, name: &str, most: u64, findings: &mut Findings) -> Option<u64> {
+    number_from(1, fields, name, most, findings)
+}
+
+fn number_from(
+    least: u64,
+    fields: &Fields<'_>,
+    name: &str,
+    most: u64,
+    findings: &mut Findings,
+) -> Option<u64> {
     let at = fields.get(name)?;
     let given = at.integer(findings)?;
-    let number = u64::try_from(given).ok().filter(|number| (1..=most).contains(number));
+    let number = u64::try_from(given).ok().filter(|number| (least..=most).contains(number));
     if number.is_none() {
-        findings.push(at.wrong(Code::BadLimit, &format!("a number from 1 to {most}")));
+        findings.push(at.wrong(Code::BadLimit, &format!("a number from {least} to {most}")));
     }
     number
 }

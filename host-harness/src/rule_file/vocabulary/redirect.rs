@@ -128,6 +128,14 @@ pub(crate) const REDIRECT: &[Element] = &[
     .limits("8 are honoured")
     .page(Page::Sdk),
     Element::new(
+        "MirrorNegativeCache",
+        Shape::Integer(0, 3_600_000),
+        "How long it is kept that no origin of the rule has an object, in place of the bucket's `negative_cache`. 0 switches it off.",
+    )
+    .default("the bucket's")
+    .limits("milliseconds, an hour")
+    .page(Page::Ours),
+    Element::new(
         "MirrorTimeout",
         Shape::Integer(1, 3_600_000),
         "How long the origin's whole answer may take, in place of `timeouts.origin`.",
