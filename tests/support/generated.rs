@@ -99,6 +99,17 @@ pub(crate) fn load(text: &str, directory: &Path) -> Loaded {
 
 /// One bucket at a store, all of it mirrored from one origin; `more` are fields of the bucket.
 pub(crate) fn mirrored(store: SocketAddr, origin: SocketAddr, more: &str, folder: &Path) -> Loaded {
+    mirrored_by("", store, origin, more, folder)
+}
+
+/// The same with fields of the deployment before the bucket.
+pub(crate) fn mirrored_by(
+    fields: &str,
+    store: SocketAddr,
+    origin: SocketAddr,
+    more: &str,
+    folder: &Path,
+) -> Loaded {
     let rules = serde_json::json!([{
         "RuleNumber": 1,
         "Condition": { "HttpErrorCodeReturnedEquals": 404 },
@@ -106,7 +117,7 @@ pub(crate) fn mirrored(store: SocketAddr, origin: SocketAddr, more: &str, folder
     }]);
     fs::write(folder.join("rules.json"), rules.to_string()).expect("a folder of our own");
     let text = format!(
-        "buckets: [{{ name: examplebucket, endpoint: \"http://{store}\", rules: rules.json{more} }}]"
+        "{fields}buckets: [{{ name: examplebucket, endpoint: \"http://{store}\", rules: rules.json{more} }}]"
     );
     load(&text, folder)
 }
