@@ -25,8 +25,12 @@ const MARGIN: Duration = Duration::from_secs(30);
 pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
     let deployment = &loaded.deployment;
     let streams = settings.data_path == DataPath::Streaming;
-    let admin =
-        deployment.admin.as_ref().map(|admin| Map::new().with("address", address(admin.value)));
+    let admin = deployment.admin.as_ref().map(|admin| {
+        Map::new()
+            .with("address", address(admin.value))
+            // Whoever ends Envoy in order must get through to it.
+            .with("ignore_global_conn_limit", true)
+    });
     let listener = Map::new()
         .with("name", "gateway")
         .with("address", address(deployment.listen.value))
