@@ -43,6 +43,8 @@ mod greedy_clients;
 mod hostile;
 /// Origins whose names lead to the inside of a network.
 mod inside;
+/// How clients connect: TLS, proxies before the gateway, bounds, the end.
+mod listener;
 /// Buckets that answer a miss with more than anybody wants to hold.
 mod long_answers;
 /// Rules that change time and again, each time to another origin.

@@ -163,5 +163,5 @@ impl Bench {
 }
 
 fn load(path: &str, store: &Store, origin: &Server, more: &str, folder: &Path) -> Loaded {
-    mirrored_by(path, store.address(), origin.address, more, folder)
+    mirrored_by(&format!("path: {path}\n"), store.address(), origin.address, more, folder)
 }

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::deployment::{Deployment, Plan};
+use crate::deployment::{Loaded, Plan};
 use crate::gateway::{
-    Cluster, Credentials, DataPath, Gateway, Routes, Settings, StartError, Timeouts,
+    Cluster, Credentials, DataPath, Gateway, Listener, Routes, Settings, StartError, Timeouts,
     without_signature,
 };
 use crate::host::{Access, Identity, Journal, Level, LogRecord, Program, ProgramError, Touch};
@@ -75,6 +75,7 @@ struct Fixed {
 struct Place {
     listen: SocketAddr,
     admin: Option<SocketAddr>,
+    listener: Listener,
     workers: usize,
     drain: Duration,
 }
@@ -102,16 +103,18 @@ impl fmt::Debug for Launched {
 ///
 /// When its address is taken or the filter refuses its configuration.
 pub async fn gateway(
-    deployment: &Deployment,
+    loaded: &Loaded,
     plan: &Plan,
     trusted: Option<PathBuf>,
     line: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<Launched, LaunchError> {
+    let deployment = &loaded.deployment;
     let program = Program::compile(crate::FILTER_WASM).map_err(LaunchError::Program)?;
     let domain = plan.routes.domain.clone();
     let settings = Settings {
         listen: deployment.listen.value,
         admin: deployment.admin.as_ref().map(|admin| admin.value),
+        listener: listener(loaded),
         workers: deployment.workers.get(),
         program,
         identity: Identity::default(),
@@ -128,8 +131,19 @@ pub async fn gateway(
         journal: Arc::new(Lines { domain, line }),
     };
     let gateway = Gateway::start(settings).await.map_err(LaunchError::Start)?;
-    let (fixed, place) = (Fixed::of(plan), Place::of(deployment));
+    let (fixed, place) = (Fixed::of(plan), Place::of(loaded));
     Ok(Launched { gateway, fixed, place, signers: signers(plan) })
+}
+
+/// How clients connect.
+fn listener(loaded: &Loaded) -> Listener {
+    let deployment = &loaded.deployment;
+    Listener {
+        tls: loaded.tls.clone(),
+        proxy_protocol: deployment.proxy_protocol,
+        trusted_hops: deployment.trusted_hops.map(|hops| hops.0),
+        connections: deployment.connections.0,
+    }
 }
 
 /// The stores of a plan.
@@ -152,10 +166,12 @@ impl Fixed {
 }
 
 impl Place {
-    fn of(deployment: &Deployment) -> Self {
+    fn of(loaded: &Loaded) -> Self {
+        let deployment = &loaded.deployment;
         Self {
             listen: deployment.listen.value,
             admin: deployment.admin.as_ref().map(|admin| admin.value),
+            listener: listener(loaded),
             workers: deployment.workers.get(),
             drain: deployment.timeouts.drain,
         }
@@ -166,6 +182,10 @@ impl Place {
         [
             ("listen", self.listen != other.listen),
             ("admin", self.admin != other.admin),
+            ("tls", self.listener.tls != other.listener.tls),
+            ("proxy_protocol", self.listener.proxy_protocol != other.listener.proxy_protocol),
+            ("trusted_hops", self.listener.trusted_hops != other.listener.trusted_hops),
+            ("connections", self.listener.connections != other.listener.connections),
             ("workers", self.workers != other.workers),
             ("timeouts.drain", self.drain != other.drain),
         ]
@@ -180,6 +200,12 @@ impl Launched {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.gateway.address()
+    }
+
+    /// By what clients speak to it.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        if self.place.listener.tls.is_some() { "https" } else { "http" }
     }
 
     /// Where metrics and readiness are served.
@@ -203,7 +229,7 @@ impl Launched {
     /// has changed.
     pub async fn reconfigure(
         &mut self,
-        deployment: &Deployment,
+        loaded: &Loaded,
         plan: &Plan,
     ) -> Result<Taken, LaunchError> {
         if Fixed::of(plan) != self.fixed {
@@ -213,10 +239,7 @@ impl Launched {
         let taken = self.gateway.reconfigure(configuration, &plan.clusters).await;
         taken.map_err(LaunchError::Start)?;
         let signers = std::mem::replace(&mut self.signers, signers(plan));
-        Ok(Taken {
-            keys: signers != self.signers,
-            waiting: self.place.changed(&Place::of(deployment)),
-        })
+        Ok(Taken { keys: signers != self.signers, waiting: self.place.changed(&Place::of(loaded)) })
     }
 
     /// Stops it once the requests under way are answered, though not for long.
@@ -332,7 +355,7 @@ mod tests {
         let loaded = crate::deployment::load(&file).unwrap();
         let (lines, mut told) = tokio::sync::mpsc::unbounded_channel();
         let keep = move |line: &str| drop(lines.send(line.to_owned()));
-        let launched = gateway(&loaded.deployment, &Plan::new(&loaded), None, keep).await.unwrap();
+        let launched = gateway(&loaded, &Plan::new(&loaded), None, keep).await.unwrap();
         for (key, lines) in [
             ("k", "(15 bytes), client got 200, stored in the bucket"),
             ("k", "GET examplebucket/k: bucket 200 (15 bytes)"),

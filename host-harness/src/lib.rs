@@ -5,6 +5,7 @@
 
 mod address;
 pub mod admin;
+pub mod certificate;
 pub mod cli;
 pub mod demo;
 pub mod deployment;

@@ -40,7 +40,7 @@ impl Deployed {
                 };
                 let plan = Plan::new(loaded);
                 let trusted = trusted.map(Path::to_owned);
-                let launched = launch::gateway(&loaded.deployment, &plan, trusted, keep);
+                let launched = launch::gateway(loaded, &plan, trusted, keep);
                 let launched = runtime().block_on(launched).expect("the gateway starts");
                 let address = launched.address();
                 Self { address, running: Running::Harness(Box::new(Some(launched)), lines) }
@@ -58,8 +58,7 @@ impl Deployed {
         match &mut self.running {
             Running::Harness(launched, _) => {
                 let launched = launched.as_mut().as_mut().expect("it runs until it is dropped");
-                let changed = runtime()
-                    .block_on(launched.reconfigure(&loaded.deployment, &Plan::new(loaded)));
+                let changed = runtime().block_on(launched.reconfigure(loaded, &Plan::new(loaded)));
                 changed.expect("rules that are right");
             }
             Running::Envoy(generated) => generated.change(loaded),

@@ -112,12 +112,12 @@ pub(crate) fn load(text: &str, directory: &Path) -> Loaded {
 
 /// One bucket at a store, all of it mirrored from one origin; `more` are fields of the bucket.
 pub(crate) fn mirrored(store: SocketAddr, origin: SocketAddr, more: &str, folder: &Path) -> Loaded {
-    mirrored_by("streaming", store, origin, more, folder)
+    mirrored_by("", store, origin, more, folder)
 }
 
-/// The same by a path.
+/// The same with fields of the deployment before the bucket.
 pub(crate) fn mirrored_by(
-    path: &str,
+    fields: &str,
     store: SocketAddr,
     origin: SocketAddr,
     more: &str,
@@ -130,7 +130,7 @@ pub(crate) fn mirrored_by(
     }]);
     fs::write(folder.join("rules.json"), rules.to_string()).expect("a folder of our own");
     let text = format!(
-        "path: {path}\nbuckets: [{{ name: examplebucket, endpoint: \"http://{store}\", rules: rules.json{more} }}]"
+        "{fields}buckets: [{{ name: examplebucket, endpoint: \"http://{store}\", rules: rules.json{more} }}]"
     );
     load(&text, folder)
 }

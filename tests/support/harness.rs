@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use b2o::gateway::{
-    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Gateway, Reads, Routes,
-    Secret, Settings, Timeouts,
+    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Gateway, Listener, Reads,
+    Routes, Secret, Settings, Timeouts,
 };
 use b2o::host::{Access, Identity, Journal, Level, LogRecord, Program};
 
@@ -116,6 +116,7 @@ fn settings(setup: &Setup, kept: &Arc<Kept>) -> Settings {
     Settings {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         admin: None,
+        listener: Listener::default(),
         workers: 1,
         program: program(),
         identity: Identity::default(),

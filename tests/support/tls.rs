@@ -44,6 +44,14 @@ impl Authority {
         self.folder.path().join("authority.pem")
     }
 
+    /// A certificate and its key for a name, in PEM.
+    pub(crate) fn pair(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let parameters = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let certificate = parameters.signed_by(&key, &self.issuer).expect("a certificate");
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// A certificate and its key for a name, until the end of a year.
     fn vouch(
         &self,

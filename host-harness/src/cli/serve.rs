@@ -50,9 +50,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))?;
     let (loaded, mut watched) = read(&path)?;
     let line = |line: &str| print(&format!("{line}\n"));
-    let gateway = launch::gateway(&loaded.deployment, &Plan::new(&loaded), trust, line).await;
+    let gateway = launch::gateway(&loaded, &Plan::new(&loaded), trust, line).await;
     let mut gateway = gateway.map_err(|error| refused(&error))?;
-    print(&format!("gateway  http://{}  {}\n", gateway.address(), path.display()));
+    let (scheme, address) = (gateway.scheme(), gateway.address());
+    print(&format!("gateway  {scheme}://{address}  {}\n", path.display()));
     if let Some(admin) = gateway.admin_address() {
         print(&format!("admin    http://{admin}\n"));
     }
@@ -103,7 +104,7 @@ fn read(path: &Path) -> Result<(Loaded, Watched), Failure> {
 async fn reload(path: &Path, gateway: &mut Launched) -> Option<Watched> {
     let result = match read(path) {
         Ok((loaded, watched)) => {
-            let taken = gateway.reconfigure(&loaded.deployment, &Plan::new(&loaded)).await;
+            let taken = gateway.reconfigure(&loaded, &Plan::new(&loaded)).await;
             taken.map(|taken| (taken, watched)).map_err(|error| refused(&error))
         }
         Err(failure) => Err(failure),

@@ -121,7 +121,7 @@ impl Demo {
         let origin = origin.map_err(|source| DemoError::Origin { address, source })?;
         let loaded =
             deployment(directory.path(), settings.gateway, store.address(), origin.address())?;
-        let gateway = launch::gateway(&loaded.deployment, &Plan::new(&loaded), None, line).await;
+        let gateway = launch::gateway(&loaded, &Plan::new(&loaded), None, line).await;
         let gateway = gateway.map_err(DemoError::Gateway)?;
         Ok(Self { gateway, store, origin, directory })
     }

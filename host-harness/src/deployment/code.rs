@@ -3,6 +3,8 @@
 use crate::rule_file::code::codes;
 
 codes! {
+    /// The certificate that clients are to be shown, or its key, cannot be used.
+    BadCertificate = "bad-certificate";
     /// A limit or a time is outside what the filter can honour.
     BadLimit = "bad-limit";
     /// Two things of a deployment that exclude each other, such as the same address twice.

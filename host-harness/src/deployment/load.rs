@@ -22,6 +22,7 @@ use super::secrets;
 use super::section::Reading;
 use super::value::{Addressing, At, ConditionalWrites, DataPath, Reads, Value};
 use super::{Api, Bucket, Credentials, Deployment, Limits};
+use crate::certificate::{Pair, Part};
 use crate::diagnostics::{self, Document, Problem, Report, Weight};
 use crate::rule_file::{self, Asks, Home, OriginAt, Surroundings};
 use crate::secrecy::Hidden;
@@ -42,6 +43,8 @@ pub struct Loaded {
     pub document: Document,
     /// Where its buckets' fields stand in it.
     pub places: Places,
+    /// The certificate that clients are shown.
+    pub tls: Option<Pair>,
 }
 
 /// The rules of one bucket.
@@ -177,6 +180,7 @@ fn parse_with(
     let mut rules = Vec::new();
     if let Some(deployment) = &deployment {
         check(deployment, &mut reading);
+        check_tls(deployment, directory, &mut reading);
         for bucket in &deployment.buckets.value {
             rules.extend(read_rules(
                 bucket,
@@ -205,7 +209,8 @@ fn parse_with(
             let shown = masked(&document, &reading.hidden);
             reports.splice(0..0, own_report(&document, reading));
             let places = Places::of(&root);
-            Ok(Loaded { deployment, rules, warnings: reports, document: shown, places })
+            let tls = deployment.tls.as_ref().map(|tls| tls.pair(directory));
+            Ok(Loaded { deployment, rules, warnings: reports, document: shown, places, tls })
         }
         Some(_) | None => {
             reports.splice(0..0, own_report(&document, reading));
@@ -362,6 +367,22 @@ fn check_origins(deployment: &Deployment, reading: &mut Reading<'_>) {
     }
 }
 
+/// Whether the certificate can be shown to clients.
+fn check_tls(deployment: &Deployment, directory: &Path, reading: &mut Reading<'_>) {
+    let Some(tls) = &deployment.tls else { return };
+    let Err(error) = tls.pair(directory).read() else { return };
+    let (span, help) = match (error.part(), error.is_missing()) {
+        (Part::Certificate, true) => (&tls.certificate.span, RELATIVE),
+        (Part::Key, true) => (&tls.key.span, RELATIVE),
+        (Part::Certificate, false) => (&tls.certificate.span, "give a certificate in PEM"),
+        (Part::Key, false) => (&tls.key.span, "give the certificate's own key, in PEM"),
+    };
+    reading.refuse(Code::BadCertificate, span, error.to_string(), help);
+}
+
+/// Where files are looked for.
+const RELATIVE: &str = "the path is relative to the deployment file";
+
 /// Whether the API is safe where it is served.
 fn check_api(api: &Api, reading: &mut Reading<'_>) {
     if matches!(api.credentials.value, Credentials::None) && !api.listen.value.ip().is_loopback() {
@@ -418,8 +439,7 @@ fn read_rules(
 
 fn unreadable(path: &Path, span: &Range<usize>, error: &io::Error, reading: &mut Reading<'_>) {
     let message = format!("cannot read the rule file {}: {error}", path.display());
-    let help = "the path is relative to the deployment file";
-    reading.refuse(Code::UnreadableRules, span, message, help);
+    reading.refuse(Code::UnreadableRules, span, message, RELATIVE);
 }
 
 /// Reads the rule files of a deployment that is not right itself, as far as it names them, so that

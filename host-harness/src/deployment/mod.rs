@@ -19,7 +19,7 @@ mod value;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use credentials::{Credentials, Environment, Inline};
@@ -30,12 +30,13 @@ pub use reference::reference;
 use section::section;
 pub(crate) use value::parse_duration;
 pub use value::{
-    Addressing, At, BucketName, ConditionalWrites, DataPath, Domain, Lasting, OrNone, PerSecond,
-    Protocol, Reads, Region, Variable, Wait,
+    Addressing, At, BucketName, ConditionalWrites, Connections, DataPath, Domain, Hops, Lasting,
+    OrNone, PerSecond, Protocol, Reads, Region, Variable, Wait,
 };
 
 use back_to_origin::configuration::MULTIPART_TIMES;
 
+use crate::certificate::Pair;
 use crate::gateway::Endpoint;
 
 section! {
@@ -43,6 +44,20 @@ section! {
     pub struct Deployment as "deployment" {
         /// The address clients connect to.
         pub listen: At<SocketAddr> [Default "127.0.0.1:8080"],
+        /// TLS for clients; without it nothing is encrypted. HTTP/2 and HTTP/1.1 are offered either way.
+        pub tls: Option<Tls> [Optional],
+        /// Whether each connection begins with a header of the PROXY protocol, version 1 or 2, as
+        /// load balancers send it to say who the client is. A connection without one is closed, so
+        /// nobody else may reach `listen`.
+        pub proxy_protocol: bool [Default "false"],
+        /// How many proxies before the gateway are trusted to say who the client is. With `0` or more
+        /// the gateway adds the peer to `X-Forwarded-For`, takes for the client whom the outermost
+        /// trusted proxy has written there (with `0` the peer), and says the scheme in
+        /// `X-Forwarded-Proto`. Without it both pass as they came.
+        pub trusted_hops: Option<Hops> [Optional],
+        /// How many connections of clients may be open at once, of all workers; further ones are
+        /// closed at once.
+        pub connections: Connections [Default "20000"],
         /// The address of the administration interface; without it there is none.
         pub admin: Option<At<SocketAddr>> [Optional],
         /// The domain below which `<bucket>.<domain>`, as the Host of a request, names a bucket.
@@ -70,6 +85,30 @@ section! {
         pub api: Api [Computed "each field's own"],
         /// The buckets, at least one.
         pub buckets: At<Vec<Bucket>> [Required],
+    }
+}
+
+section! {
+    /// The certificate that clients are shown. Both files are read again when they are renewed, and
+    /// no connection is lost; a pair that does not fit, or is gone, leaves the old one, and the log
+    /// says so. Envoy sees a file that is moved into its place, not one that is written to.
+    pub struct Tls as "tls" {
+        /// The file with the certificate, and behind it those between it and one that clients trust,
+        /// in PEM, relative to this file.
+        pub certificate: At<PathBuf> [Required],
+        /// The file with its key, in PEM, relative to this file.
+        pub key: At<PathBuf> [Required],
+    }
+}
+
+impl Tls {
+    /// The files, found from the deployment's directory.
+    #[must_use]
+    pub fn pair(&self, directory: &Path) -> Pair {
+        Pair {
+            certificate: directory.join(&self.certificate.value),
+            key: directory.join(&self.key.value),
+        }
     }
 }
 

@@ -46,7 +46,8 @@ impl Within {
             Self::Credentials => text != "none",
             Self::Environment => !is_variable(text),
             Self::Inline | Self::Secret => true,
-            Self::Open => is_secret_url(text),
+            // A key itself, where the name of its file belongs.
+            Self::Open => is_secret_url(text) || text.contains("PRIVATE KEY"),
         }
     }
 

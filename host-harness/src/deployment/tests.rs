@@ -76,6 +76,31 @@ fn a_small_file_has_every_default() {
 }
 
 #[test]
+fn how_clients_connect_is_bounded_and_a_key_is_not_shown() {
+    let Loaded { deployment, tls, .. } = loaded(SMALL);
+    assert_eq!((deployment.connections.0, deployment.trusted_hops, tls), (20_000, None, None));
+    for (field, expected) in [
+        ("connections: 0", "expected a whole number from 1 to 1000000"),
+        ("connections: 9223372036854775808", "expected a whole number from 1 to 1000000"),
+        ("trusted_hops: 17", "expected a whole number of at most 16"),
+        ("trusted_hops: -1", "expected a whole number of at most 16"),
+        ("proxy_protocol: v2", "expected true or false"),
+        ("tls: { certificate: none.pem }", "tls has no `key`"),
+        (
+            "tls: { certificate: none.pem, key: k.pem }",
+            "error[bad-certificate]: the certificate in",
+        ),
+        ("tls: { certificate: rules.json, key: k.pem }", "there is no certificate in PEM in"),
+    ] {
+        let said = refused(&format!("{field}\n{SMALL}"));
+        assert!(said.contains(expected), "{field}: {said}");
+    }
+    let key = "tls: { certificate: [], key: '-----BEGIN PRIVATE KEY----- MIIEv' }";
+    let said = refused(&format!("{key}\n{SMALL}"));
+    assert!(!said.contains("MIIEv"), "{said}");
+}
+
+#[test]
 fn a_plan_names_clusters_and_configures_the_filter() {
     let text = format!("domain: S3.localhost\n{SMALL}");
     let text = format!(

@@ -204,6 +204,50 @@ impl Value for bool {
     }
 }
 
+/// How many proxies are trusted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Hops(pub u8);
+
+impl Hops {
+    /// Nobody has more proxies in a row.
+    const MOST: u8 = 16;
+}
+
+impl Value for Hops {
+    fn shape() -> String {
+        format!("whole number, at most {}", Self::MOST)
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let expected = format!("a whole number of at most {}", Self::MOST);
+        read_text(node, reading, &expected, "1", |text| {
+            text.parse().ok().filter(|hops| *hops <= Self::MOST).map(Self)
+        })
+    }
+}
+
+/// How many connections there may be at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Connections(pub u32);
+
+impl Connections {
+    /// More than a machine has ports and files for.
+    const MOST: u32 = 1_000_000;
+}
+
+impl Value for Connections {
+    fn shape() -> String {
+        format!("whole number, 1 to {}", Self::MOST)
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let expected = format!("a whole number from 1 to {}", Self::MOST);
+        read_text(node, reading, &expected, "20000", |text| {
+            text.parse().ok().filter(|most| (1..=Self::MOST).contains(most)).map(Self)
+        })
+    }
+}
+
 /// How many workers there are.
 impl Value for NonZeroUsize {
     fn shape() -> String {

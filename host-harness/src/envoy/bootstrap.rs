@@ -11,7 +11,7 @@ use super::clusters::BUFFER;
 use super::yaml::{List, Map};
 use super::{
     CLUSTERS, DataPath, FILTER, Form, LISTENERS, ROUTES, SINCE, Settings, attempts, filter, misses,
-    routes,
+    routes, tls,
 };
 use crate::deployment::Loaded;
 use crate::gateway::{HOST_OF_HTTP_1_0, bounds};
@@ -25,14 +25,25 @@ const MARGIN: Duration = Duration::from_secs(30);
 pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
     let deployment = &loaded.deployment;
     let streams = settings.data_path == DataPath::Streaming;
-    let admin =
-        deployment.admin.as_ref().map(|admin| Map::new().with("address", address(admin.value)));
+    let admin = deployment.admin.as_ref().map(|admin| {
+        Map::new()
+            .with("address", address(admin.value))
+            // Whoever ends Envoy in order must get through to it.
+            .with("ignore_global_conn_limit", true)
+    });
     let listener = Map::new()
         .with("name", "gateway")
         .with("address", address(deployment.listen.value))
         .remark("Bytes that wait for a slow client, in place of the default of 1 MiB.")
         .with("per_connection_buffer_limit_bytes", BUFFER)
-        .with("filter_chains", chain(gateway(idle(loaded), settings)));
+        .maybe("listener_filters", deployment.proxy_protocol.then(proxied))
+        .maybe(
+            "listener_filters_timeout",
+            deployment
+                .proxy_protocol
+                .then(|| seconds(Duration::from_secs(bounds::ARRIVAL_SECONDS))),
+        )
+        .with("filter_chains", clients(loaded, settings));
     let mut watched = Map::new();
     if streams {
         watched = watched.with("lds_config", source(LISTENERS, settings));
@@ -44,7 +55,7 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .maybe("admin", admin)
         .maybe("bootstrap_extensions", streams.then(|| List::new().with(attempts::extension())))
         .remark("Connections of clients at once; further ones are closed.")
-        .with("overload_manager", overload())
+        .with("overload_manager", overload(deployment.connections.0))
         .with("static_resources", Map::new().with("listeners", List::new().with(listener)))
         .with("dynamic_resources", watched)
         .document(&settings.heading(&format!(
@@ -95,10 +106,36 @@ fn idle(loaded: &Loaded) -> Duration {
 
 /// A listener's only filter chain.
 pub(super) fn chain(manager: Map) -> List {
-    let manager = Map::new()
+    List::new().with(Map::new().with("filters", List::new().with(manager_filter(manager))))
+}
+
+fn manager_filter(manager: Map) -> Map {
+    Map::new()
         .with("name", "envoy.filters.network.http_connection_manager")
-        .with("typed_config", manager);
-    List::new().with(Map::new().with("filters", List::new().with(manager)))
+        .with("typed_config", manager)
+}
+
+/// How clients' connections are taken.
+fn clients(loaded: &Loaded, settings: &Settings) -> List {
+    let manager = manager_filter(gateway(loaded, settings));
+    let mut chain = Map::new().with("filters", List::new().with(manager));
+    if loaded.tls.is_some() {
+        chain = chain.with("transport_socket", tls::socket(settings)).with(
+            "transport_socket_connect_timeout",
+            seconds(Duration::from_secs(bounds::ARRIVAL_SECONDS)),
+        );
+    }
+    List::new().with(chain)
+}
+
+/// Each connection says first for whom it is.
+fn proxied() -> List {
+    let config = Map::typed("envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol");
+    List::new().with(
+        Map::new()
+            .with("name", "envoy.filters.listener.proxy_protocol")
+            .with("typed_config", config),
+    )
 }
 
 /// What is the same wherever requests come in.
@@ -118,11 +155,11 @@ pub(super) fn manager(name: &str) -> Map {
 }
 
 /// What is bounded for all clients together.
-fn overload() -> Map {
+fn overload(connections: u32) -> Map {
     let bound = Map::typed(
         "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
     )
-    .with("max_active_downstream_connections", u64::from(bounds::CONNECTIONS));
+    .with("max_active_downstream_connections", u64::from(connections));
     let monitor = Map::new()
         .with("name", "envoy.resource_monitors.global_downstream_max_connections")
         .with("typed_config", bound);
@@ -153,14 +190,20 @@ fn bounded(manager: Map) -> Map {
         )
         .with(
             "common_http_protocol_options",
-            Map::new().with("max_headers_count", u64::from(bounds::HEADERS)),
+            Map::new()
+                .with("max_headers_count", u64::from(bounds::HEADERS))
+                .with("idle_timeout", seconds(Duration::from_secs(bounds::IDLE_SECONDS))),
         )
         .with("max_request_headers_kb", u64::from(bounds::HEAD_KIB))
         .with("request_headers_timeout", seconds(Duration::from_secs(bounds::HEAD_SECONDS)))
 }
 
-fn gateway(idle: Duration, settings: &Settings) -> Map {
+fn gateway(loaded: &Loaded, settings: &Settings) -> Map {
+    let hops = loaded.deployment.trusted_hops.map(|hops| hops.0);
     bounded(manager("gateway"))
+        .remark("The peer is added to X-Forwarded-For, and so many before it are believed.")
+        .maybe("use_remote_address", hops.map(|_| true))
+        .maybe("xff_num_trusted_hops", hops.filter(|hops| *hops > 0).map(u64::from))
         .remark(
             "From a client, x-envoy-retry-on and its like would multiply requests or choose the \
              server. A route would remove them too late.",
@@ -170,7 +213,7 @@ fn gateway(idle: Duration, settings: &Settings) -> Map {
             "The last resort, longer than a fetch may take: should the module fail, what it holds \
              ends after this.",
         )
-        .with("stream_idle_timeout", seconds(idle))
+        .with("stream_idle_timeout", seconds(idle(loaded)))
         .with("http_filters", filters(settings))
         .with(
             "rds",
@@ -230,7 +273,7 @@ fn strip() -> Map {
 }
 
 /// A watched file as the source of a resource.
-fn source(name: &str, settings: &Settings) -> Map {
+pub(super) fn source(name: &str, settings: &Settings) -> Map {
     Map::new().with("resource_api_version", "V3").with("path_config_source", settings.watched(name))
 }
 

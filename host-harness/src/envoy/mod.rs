@@ -18,6 +18,7 @@ mod scripts;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod way;
 mod yaml;
 
@@ -39,6 +40,8 @@ pub const SINCE: &str = "1.37";
 
 /// The bootstrap; Envoy reads it once.
 pub const BOOTSTRAP: &str = "envoy.yaml";
+/// The certificate that clients are shown; Envoy watches it, and the files that it names.
+const CERTIFICATE: &str = "certificate.yaml";
 /// The servers; Envoy watches it.
 const CLUSTERS: &str = "clusters.yaml";
 /// The keys that stand in the deployment file, for Envoy's signing.
@@ -175,6 +178,9 @@ pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<
     let mut files = vec![File { name: MODULE, bytes: module.to_vec(), private: false }];
     if let Some(text) = credentials::file(loaded, &plan).map_err(FilesError::Credentials)? {
         files.push(File { name: CREDENTIALS, bytes: text.into_bytes(), private: true });
+    }
+    if let Some(pair) = &loaded.tls {
+        files.push(public(CERTIFICATE, tls::file(pair, settings)));
     }
     if settings.data_path == DataPath::Streaming {
         files.push(public(LISTENERS, attempts::file(loaded, settings)));

@@ -52,9 +52,12 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
     if streams {
         hosts = hosts.join(misses::hosts(loaded));
     }
+    let added = ["x-envoy-internal", "x-envoy-external-address"].into_iter().collect::<List>();
     let routes = Map::typed("envoy.config.route.v3.RouteConfiguration")
         .with("name", NAME)
         .maybe("ignore_port_in_host_matching", deployment.domain.is_some().then_some(true))
+        .remark("What Envoy adds where it says who the client is; no server is to see it.")
+        .maybe("request_headers_to_remove", deployment.trusted_hops.map(|_| added))
         .with("virtual_hosts", hosts);
     Map::new()
         .with("resources", List::new().with(routes))

@@ -6,9 +6,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::certificate::Pair;
 use crate::deployment::{Loaded, parse};
 use crate::diagnostics::Document;
 
@@ -98,6 +99,42 @@ buckets:
     endpoint: http://127.0.0.1:9000
     rules: rules.json
 ";
+
+#[test]
+fn how_clients_connect_stands_in_the_bootstrap() {
+    let bucket = "buckets: [{ name: bucket0, endpoint: 'http://s', rules: rules.json }]\n";
+    let plain = yaml(&written(bucket), BOOTSTRAP);
+    let listener = |bootstrap: &Value| bootstrap["static_resources"]["listeners"][0].clone();
+    let chain = &listener(&plain)["filter_chains"][0];
+    assert_eq!(chain["transport_socket"], Value::Null);
+    assert_eq!(chain["filters"][0]["typed_config"]["use_remote_address"], Value::Null);
+    assert_eq!(listener(&plain)["listener_filters"], Value::Null);
+
+    let (_directory, mut loaded) =
+        loaded(&format!("proxy_protocol: true\ntrusted_hops: 2\nconnections: 7\n{bucket}"));
+    let pair = |key: &str| Pair { certificate: "/tls/tls.crt".into(), key: key.into() };
+    for (key, watched) in [("/tls/tls.key", json!("/tls")), ("/other/tls.key", Value::Null)] {
+        loaded.tls = Some(pair(key));
+        let files = files(&loaded, b"module", &settings()).unwrap();
+        let bootstrap = yaml(&files, BOOTSTRAP);
+        let chain = &listener(&bootstrap)["filter_chains"][0];
+        let manager = &chain["filters"][0]["typed_config"];
+        assert_eq!(manager["use_remote_address"], true);
+        assert_eq!(manager["xff_num_trusted_hops"], 2);
+        let name = &listener(&bootstrap)["listener_filters"][0]["name"];
+        assert_eq!(*name, "envoy.filters.listener.proxy_protocol");
+        let monitor = &bootstrap["overload_manager"]["resource_monitors"][0]["typed_config"];
+        assert_eq!(monitor["max_active_downstream_connections"], 7);
+        let tls = &chain["transport_socket"]["typed_config"]["common_tls_context"];
+        assert_eq!(tls["alpn_protocols"], json!(["h2", "http/1.1"]));
+        // By a watched resource: what is in the bootstrap is read once.
+        let source = &tls["tls_certificate_sds_secret_configs"][0]["sds_config"];
+        assert_eq!(source["path_config_source"]["path"], "/etc/gateway/certificate.yaml");
+        let secret = &yaml(&files, CERTIFICATE)["resources"][0]["tls_certificate"];
+        assert_eq!(secret["private_key"]["filename"], key);
+        assert_eq!(secret["watched_directory"]["path"], watched);
+    }
+}
 
 #[test]
 fn keys_stand_in_one_private_file_and_nowhere_else() {

@@ -63,7 +63,7 @@ impl Target {
 }
 
 /// The fields of a request as the filter sees them.
-pub(super) fn request_fields(head: &mut request::Parts, target: &Target) -> Headers {
+pub(super) fn request_fields(head: &mut request::Parts, target: &Target, scheme: &str) -> Headers {
     strip(&mut head.headers);
     head.headers.remove(HOST);
     // The gateway itself says "100 Continue" as soon as it reads the body.
@@ -72,7 +72,7 @@ pub(super) fn request_fields(head: &mut request::Parts, target: &Target) -> Head
         (":authority", target.authority.as_str()),
         (":path", target.path.as_str()),
         (":method", head.method.as_str()),
-        (":scheme", "http"),
+        (":scheme", scheme),
     ];
     Headers::from_http(&pseudo, &head.headers)
 }

@@ -95,7 +95,8 @@ impl Miss {
         fields.remove(b"content-length");
         let proto = fields.first(FORWARDED_PROTO.as_bytes()).map(<[u8]>::to_vec);
         if proto.is_none() {
-            fields.add(FORWARDED_PROTO.as_bytes(), b"http");
+            let scheme = fields.first(b":scheme").unwrap_or(b"http").to_vec();
+            fields.add(FORWARDED_PROTO.as_bytes(), &scheme);
         }
         Self { fields, proto }
     }

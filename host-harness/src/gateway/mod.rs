@@ -1,15 +1,18 @@
 //! A reverse proxy with the filter in it.
 //!
 //! Clients connect to a [`Gateway`]; each of its workers is a thread with its own virtual machine
-//! and its own pools of connections to the clusters. HTTP/1.1 and HTTP/2 without TLS are served on
-//! one port. Paths travel byte for byte: nothing is decoded, merged or resolved.
+//! and its own pools of connections to the clusters. HTTP/1.1 and HTTP/2, with TLS or without,
+//! are served on one port. Paths travel byte for byte: nothing is decoded, merged or resolved.
 
 mod admin;
+mod arrival;
 mod asking;
 mod connector;
 mod draft;
+mod encryption;
 mod exchange;
 mod filtered;
+mod forwarded;
 mod guard;
 mod message;
 mod misses;
@@ -40,18 +43,22 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::admin::Pages;
+use self::arrival::Arrivals;
 pub(crate) use self::connector::{Connector, Unresolved, is_inside};
+pub(crate) use self::encryption::PROTOCOLS;
+use self::encryption::Shown;
 use self::guard::Guards;
 use self::pace::Budgets;
 pub use self::settings::{
-    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Protocol, Reach, Reads,
-    Routes, Scheme, Secret, Settings, Timeouts,
+    Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Listener, Protocol, Reach,
+    Reads, Routes, Scheme, Secret, Settings, Timeouts,
 };
 pub(crate) use self::settings::{HOST_OF_HTTP_1_0, bounds};
 pub(crate) use self::signing::{Payload, sign_request, without_signature};
 use self::upstream::Upstreams;
 pub(crate) use self::upstream::{is_framed, trust as client_trust};
-use self::worker::{Change, Handle, Order, Worker};
+use self::worker::{Change, Crowd, Handle, Order, Worker};
+use crate::certificate::Unusable;
 use crate::host::{Plugin, PluginError, PluginParts, Shared, try_configuration};
 
 /// How many connections may wait to be accepted.
@@ -93,6 +100,8 @@ pub enum StartError {
         /// Why.
         error: io::Error,
     },
+    /// What clients are to be shown cannot be.
+    Tls(Unusable),
     /// The filter does not start, or refuses its configuration.
     Filter(PluginError),
     /// A thread cannot be started, or ended at once.
@@ -123,6 +132,7 @@ impl fmt::Display for StartError {
             Self::Certificates { file: None, error } => {
                 write!(f, "the system's certificates cannot be read: {error}")
             }
+            Self::Tls(error) => error.fmt(f),
             Self::Filter(error) => error.fmt(f),
             Self::Worker(error) => write!(f, "a worker cannot be started: {error}"),
         }
@@ -144,6 +154,8 @@ pub struct Gateway {
     shared: Arc<Shared>,
     address: SocketAddr,
     admin: Option<(SocketAddr, JoinHandle<()>)>,
+    /// Looks after the certificate that clients are shown.
+    renewal: Option<JoinHandle<()>>,
     /// The settings as the page shows them.
     shown: Arc<Mutex<serde_json::Value>>,
     is_stopping: Arc<AtomicBool>,
@@ -221,6 +233,12 @@ impl Gateway {
         check(&settings)?;
         rehearse(&settings, &settings.clusters, &settings.plugin_configuration)?;
         let trust = trust(&settings, &settings.clusters)?;
+        let certificate = settings.listener.tls.as_ref().map(Shown::read).transpose();
+        let certificate = certificate.map_err(StartError::Tls)?;
+        let encryption = certificate.as_ref().map(Shown::acceptor).transpose();
+        let encryption = encryption.map_err(StartError::Worker)?;
+        let arrivals = Arrivals { proxied: settings.listener.proxy_protocol, encryption };
+        let crowd = Arc::new(Crowd::new(settings.listener.connections));
         let listener = listen(settings.listen)?;
         let admin = settings.admin.map(listen).transpose()?;
         let address = listener.local_addr().map_err(StartError::Worker)?;
@@ -235,6 +253,7 @@ impl Gateway {
             let (settings, trust) = (settings.clone(), trust.clone());
             let (shared, configuration) = (Arc::clone(&shared), Arc::clone(&configuration));
             let budgets = budgets.clone();
+            let (arrivals, crowd) = (arrivals.clone(), Arc::clone(&crowd));
             let build = move || {
                 let upstreams = Upstreams::new(&settings.clusters, &trust);
                 let parts = PluginParts {
@@ -256,6 +275,9 @@ impl Gateway {
                     timeouts: settings.timeouts,
                     journal: settings.journal,
                     address,
+                    arrivals,
+                    trusted_hops: settings.listener.trusted_hops,
+                    crowd,
                     connections: Cell::new(0),
                     open: Rc::default(),
                     is_cut: watch::Sender::new(false),
@@ -270,8 +292,10 @@ impl Gateway {
         }
         let is_stopping = Arc::new(AtomicBool::new(false));
         let shown = Arc::new(Mutex::new(admin::describe(&settings, &settings.clusters)));
+        let renewal =
+            certificate.map(|shown| tokio::spawn(shown.watch(Arc::clone(&settings.journal))));
         let mut gateway =
-            Self { settings, workers, shared, address, admin: None, shown, is_stopping };
+            Self { settings, workers, shared, address, admin: None, renewal, shown, is_stopping };
         if let Some(listener) = admin {
             gateway.serve_admin(listener).map_err(StartError::Worker)?;
         }
@@ -377,7 +401,8 @@ impl Drop for Gateway {
         for worker in &self.workers {
             let _ = worker.orders.send(Order::Stop);
         }
-        if let Some((_, task)) = &self.admin {
+        let admin = self.admin.as_ref().map(|(_, task)| task);
+        for task in admin.into_iter().chain(&self.renewal) {
             task.abort();
         }
     }

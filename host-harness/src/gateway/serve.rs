@@ -16,6 +16,7 @@ use hyper::body::{Body as _, Incoming};
 use super::draft::{Asked, By, Draft, Word, unavailable};
 use super::exchange::{Exchange, Unfiltered};
 use super::filtered::Broken;
+use super::forwarded;
 use super::message::{self, Target};
 use super::misses::{self, Destination, MOST_PASSES, Miss};
 use super::response_body::ResponseBody;
@@ -27,7 +28,10 @@ use crate::host::{Headers, LocalReply, RequestFacts, Verdict};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connection {
     pub(super) number: u64,
+    /// Who connected, or for whom a balancer did.
     pub(super) peer: SocketAddr,
+    /// What requests on it are sent by.
+    pub(super) scheme: &'static str,
 }
 
 const fn protocol(version: http::Version) -> &'static str {
@@ -45,6 +49,10 @@ pub(super) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Broken> {
     let (mut head, body) = request.into_parts();
+    let Connection { peer, scheme, .. } = connection;
+    let source = worker
+        .trusted_hops
+        .map_or(peer, |trusted| forwarded::note(&mut head.headers, peer, scheme, trusted));
     let target = Target::of(&head);
     let mut exchange = Exchange::new(&worker, &head, &target);
     let method = head.method.clone();
@@ -64,7 +72,7 @@ pub(super) async fn serve(
         return Ok(exchange.refuse(LocalReply::text(404, "route_not_found", ""), &method));
     };
     let facts = RequestFacts {
-        source: connection.peer,
+        source,
         destination: worker.address,
         protocol: protocol(head.version),
         connection: connection.number,
@@ -72,7 +80,7 @@ pub(super) async fn serve(
         started: exchange.started(),
         time: SystemTime::now(),
     };
-    let mut fields = message::request_fields(&mut head, &target);
+    let mut fields = message::request_fields(&mut head, &target, scheme);
     if streams {
         misses::strip(&mut fields);
     }

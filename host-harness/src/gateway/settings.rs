@@ -13,6 +13,7 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::{Parts, PathAndQuery};
 
+use crate::certificate::Pair;
 use crate::host::{Identity, Journal, Program};
 
 pub use back_to_origin::http::Scheme;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where metrics and readiness are served, if at all.
     pub admin: Option<SocketAddr>,
+    /// How clients connect.
+    pub listener: Listener,
     /// How many threads serve, each with a virtual machine of its own; at least one.
     pub workers: usize,
     /// The compiled filter.
@@ -46,6 +49,30 @@ pub struct Settings {
     pub journal: Arc<dyn Journal>,
 }
 
+/// How clients connect.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listener {
+    /// What they are shown; without it nothing is encrypted.
+    pub tls: Option<Pair>,
+    /// Whether each connection begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// How many proxies before the gateway are believed; `None` leaves what they say as it is.
+    pub trusted_hops: Option<u8>,
+    /// Connections at once.
+    pub connections: u32,
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            proxy_protocol: false,
+            trusted_hops: None,
+            connections: bounds::CONNECTIONS,
+        }
+    }
+}
+
 /// What one connection of a client's may take, in Envoy and here: without these, one client that asks
 /// for much and reads nothing would have a hundred objects held for it.
 pub(crate) mod bounds {
@@ -61,7 +88,12 @@ pub(crate) mod bounds {
     pub(crate) const HEAD_KIB: u32 = 60;
     /// How long they may take, in seconds.
     pub(crate) const HEAD_SECONDS: u64 = 30;
-    /// Connections at once.
+    /// How long all that stands before the first request may take, in seconds: the header of the PROXY
+    /// protocol, and the handshake of TLS.
+    pub(crate) const ARRIVAL_SECONDS: u64 = 15;
+    /// How long a connection is kept without a request, in seconds.
+    pub(crate) const IDLE_SECONDS: u64 = 300;
+    /// Connections at once, where nothing else is said.
     pub(crate) const CONNECTIONS: u32 = 20_000;
 }
 
@@ -116,7 +148,7 @@ impl Default for Timeouts {
         Self {
             response: Duration::from_secs(60),
             write: Duration::from_secs(300),
-            idle: Duration::from_secs(300),
+            idle: Duration::from_secs(bounds::IDLE_SECONDS),
             drain: Duration::from_secs(10),
             reload: Duration::from_secs(1),
         }

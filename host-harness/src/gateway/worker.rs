@@ -9,20 +9,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
+use super::arrival::{Arrivals, Arrived};
 use super::guard::Guards;
 use super::pace::{Budgets, Pace};
 use super::serve::{Connection, serve};
@@ -50,11 +53,55 @@ pub(super) struct Worker {
     pub(super) timeouts: Timeouts,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) address: SocketAddr,
+    /// What connections begin with.
+    pub(super) arrivals: Arrivals,
+    /// How many proxies before the gateway are believed; `None` leaves what they say as it is.
+    pub(super) trusted_hops: Option<u8>,
+    /// The connections of all workers.
+    pub(super) crowd: Arc<Crowd>,
     pub(super) connections: Cell<u64>,
     /// Each open connection holds one.
     pub(super) open: Rc<()>,
     /// Whether connections are cut.
     pub(super) is_cut: watch::Sender<bool>,
+}
+
+/// How many connections there are, and may be.
+pub(super) struct Crowd {
+    open: AtomicU32,
+    most: u32,
+    is_full: AtomicBool,
+}
+
+/// A connection that is counted for as long as this lives.
+struct Counted(Arc<Crowd>);
+
+enum Entered {
+    In(Counted),
+    /// `is_first` since there was room.
+    Full {
+        is_first: bool,
+    },
+}
+
+impl Crowd {
+    pub(super) const fn new(most: u32) -> Self {
+        Self { open: AtomicU32::new(0), most, is_full: AtomicBool::new(false) }
+    }
+
+    /// Counts one more, if it may be.
+    fn enter(self: &Arc<Self>) -> Entered {
+        let counted = Counted(Arc::clone(self));
+        let has_room = self.open.fetch_add(1, Ordering::Relaxed) < self.most;
+        let was_full = self.is_full.swap(!has_room, Ordering::Relaxed);
+        if has_room { Entered::In(counted) } else { Entered::Full { is_first: !was_full } }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Worker {
@@ -230,11 +277,51 @@ fn connect(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, graceful: &
     let number = worker.connections.get() + 1;
     worker.connections.set(number);
     // As Envoy has it: who comes too late is let go at once.
+    let counted = match worker.crowd.enter() {
+        Entered::In(counted) => counted,
+        Entered::Full { is_first } => {
+            if is_first {
+                let most = worker.crowd.most;
+                worker.tell(
+                    Level::Warn,
+                    format!("{most} connections are open; further ones are closed"),
+                );
+            }
+            return;
+        }
+    };
     let open = Rc::clone(&worker.open);
-    if Rc::strong_count(&open) > bounds::CONNECTIONS as usize + 1 {
-        return;
-    }
-    let connection = Connection { number, peer };
+    let watcher = graceful.watcher();
+    let worker = Rc::clone(worker);
+    let mut is_cut = worker.is_cut.subscribe();
+    spawn_local(async move {
+        let served = async {
+            // Who is no client of this listener's is let go without a word.
+            let Ok((arrived, peer)) = worker.arrivals.take(stream, peer).await else { return };
+            match arrived {
+                Arrived::Plain(stream) => {
+                    let connection = Connection { number, peer, scheme: "http" };
+                    requests(&worker, stream, connection, watcher).await;
+                }
+                Arrived::Encrypted(stream) => {
+                    let connection = Connection { number, peer, scheme: "https" };
+                    requests(&worker, stream, connection, watcher).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = served => {}
+            _ = is_cut.wait_for(|is_cut| *is_cut) => {}
+        }
+        drop((open, counted));
+    });
+}
+
+/// Serves the requests of one connection. How it ends is the client's affair; each request has a record.
+async fn requests<S>(worker: &Rc<Worker>, stream: S, connection: Connection, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let service = {
         let worker = Rc::clone(worker);
         service_fn(move |request| serve(Rc::clone(&worker), connection, request))
@@ -255,14 +342,5 @@ fn connect(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, graceful: &
         .max_send_buf_size(bounds::STREAM_WINDOW as usize)
         .max_header_list_size(LARGEST_HEAD);
     let served = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    let served = graceful.watch(served);
-    let mut is_cut = worker.is_cut.subscribe();
-    spawn_local(async move {
-        tokio::select! {
-            // How a connection ends is the client's affair; each of its requests has a record.
-            _ = served => {}
-            _ = is_cut.wait_for(|is_cut| *is_cut) => {}
-        }
-        drop(open);
-    });
+    let _ = watcher.watch(served).await;
 }

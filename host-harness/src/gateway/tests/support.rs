@@ -14,8 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use wiremock::MockServer;
 
 use crate::gateway::{
-    BucketRoute, Cluster, DataPath, Endpoint, Gateway, Reads, Routes, Settings, StartError,
-    Timeouts,
+    BucketRoute, Cluster, DataPath, Endpoint, Gateway, Listener, Reads, Routes, Settings,
+    StartError, Timeouts,
 };
 use crate::host::{Access, Identity, Journal, LogRecord, Program};
 
@@ -71,6 +71,7 @@ pub(super) fn settings(program: Program, store: Endpoint) -> (Settings, Arc<Reco
     let settings = Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         admin: None,
+        listener: Listener::default(),
         workers: 1,
         program,
         identity: Identity::default(),
