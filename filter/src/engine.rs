@@ -13,6 +13,7 @@ use crate::coalescing::{self, Coalescing, Follower, Gone, Joined};
 use crate::configuration::Configuration;
 use crate::copy::{Copies, CopyId, End, NotBegun, Plan};
 use crate::decision::Doubt;
+use crate::gauges::Gauges;
 use crate::host::{Booked, CallAnswer, CallId, Calls, DispatchError, Effect, StreamId, TICK, Turn};
 use crate::http::headers::HeaderList;
 use crate::in_flight::{AttemptId, Expected, InFlight, Returning, Sent, comes_back};
@@ -33,6 +34,7 @@ pub struct Engine {
     callouts: Callouts,
     coalescing: Coalescing,
     copies: Copies,
+    gauges: Gauges,
     health: Health,
     returning: Returning,
     /// Routes whose origin is to be probed.
@@ -56,6 +58,7 @@ impl Engine {
             coalescing: Coalescing::default(),
             copies: Copies::new(account.clone()),
             account,
+            gauges: Gauges::default(),
             health: Health::default(),
             returning: Returning::default(),
             probing: Vec::new(),
@@ -104,6 +107,7 @@ impl Engine {
 
     /// A stream's response is held for an object.
     pub fn on_miss(&mut self, stream: StreamId, miss: Miss) -> Vec<Effect> {
+        self.gauges.on_miss(&miss.request.bucket);
         self.callouts.on_miss(stream, miss)
     }
 
@@ -114,6 +118,7 @@ impl Engine {
 
     /// An object is to be fetched by a callout, for which nobody waits.
     pub fn on_wanted(&mut self, miss: Miss) -> Vec<Effect> {
+        self.gauges.on_miss(&miss.request.bucket);
         self.callouts.on_wanted(miss)
     }
 
@@ -121,6 +126,7 @@ impl Engine {
     pub fn on_stream_end(&mut self, stream: StreamId) -> Vec<Effect> {
         self.callouts.on_stream_end(stream);
         let mut effects = Vec::new();
+        self.gauges.on_held(&self.account, &mut effects);
         self.relieve(&mut effects);
         effects
     }
@@ -187,6 +193,7 @@ impl Engine {
             }
         });
         drop(booked);
+        self.gauges.on_held(&self.account, &mut effects);
         self.relieve(&mut effects);
         effects
     }
@@ -228,7 +235,7 @@ impl Engine {
             Err(NotBegun::Because(why)) => {
                 let line = Effect::Log(plan.not_stored(why));
                 let release = Effect::Release(plan.lease());
-                Err(vec![Effect::Count(Metric::NotStored), line, release])
+                Err(vec![Effect::Measure(plan.ended(Err(why)), 1), line, release])
             }
             Err(NotBegun::Known) => Err(vec![Effect::Log(plan.shared())]),
         }
@@ -307,7 +314,7 @@ impl Engine {
             return;
         }
         for (stream, follower) in self.coalescing.release(&lease) {
-            self.go(stream, follower, is_stored, effects);
+            self.go(stream, follower, is_stored, None, effects);
         }
         effects.push(Effect::Settle(lease, is_stored));
     }
@@ -338,7 +345,7 @@ impl Engine {
             self.settle(lease, false, &mut effects);
         }
         for (stream, follower, is_stored) in self.coalescing.due(now, shared) {
-            self.go(stream, follower, is_stored, &mut effects);
+            self.go(stream, follower, is_stored, Some(now), &mut effects);
         }
         self.keep_time(&mut effects);
         effects
@@ -350,6 +357,7 @@ impl Engine {
         stream: StreamId,
         follower: Follower,
         is_stored: bool,
+        now: Option<Moment>,
         effects: &mut Vec<Effect>,
     ) {
         let Follower { asked, again, root, .. } = follower;
@@ -357,6 +365,7 @@ impl Engine {
             let (asked, attempt, headers) = self.ask_bucket(asked, again, root);
             (Gone::ToBucket(asked, attempt), headers)
         } else {
+            let asked = InFlight { sent: now, ..asked };
             let Sent { asked, attempt, headers } = self.send(asked, root, effects);
             (Gone::ToOrigin(asked, attempt), headers)
         };
@@ -378,9 +387,15 @@ impl Engine {
         (asked, attempt, again)
     }
 
+    /// A request has come to the miss route that its bucket could not answer.
+    pub(crate) fn on_missed(&mut self, bucket: &str, now: Moment) -> Option<Effect> {
+        self.gauges.on_miss_at(bucket, now)
+    }
+
     /// Makes a request one to its origin.
     pub(crate) fn send(&mut self, asked: InFlight, root: u64, effects: &mut Vec<Effect>) -> Sent {
-        effects.push(Effect::Count(Metric::Fetches));
+        let fetches = asked.miss.of_origin(Metric::Fetches, asked.route.current());
+        effects.push(Effect::Measure(fetches, 1));
         asked.send(&mut self.returning, root, self.configuration.timeouts.origin)
     }
 
@@ -432,6 +447,7 @@ impl Engine {
         for (lease, is_stored) in self.copies.take_over() {
             self.settle(lease, is_stored, &mut effects);
         }
+        self.gauges.on_turn(now, &self.account, &mut effects);
         self.keep_time(&mut effects);
         self.relieve(&mut effects);
         effects

@@ -8,7 +8,7 @@ use crate::conclusion::Conclusion;
 use crate::http::error_document::ErrorCode;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
-use crate::metric::Metric;
+use crate::metric::{self, Series};
 use crate::miss::Miss;
 use crate::origin::{OriginRequest, Passed, Verdict};
 use crate::reason::MirrorFailure;
@@ -40,7 +40,7 @@ impl Miss {
     fn absent(&self, asked: &OriginRequest) -> Conclusion {
         Conclusion {
             reply: Reply::absent(self.rule, &self.request),
-            metric: Metric::Absent,
+            series: self.ended(metric::Outcome::Absent),
             line: self.report.line(&Outcome::Absent { url: &asked.url() }),
         }
     }
@@ -50,7 +50,7 @@ impl Miss {
         let outcome = Outcome::Failed { url: Some(&asked.url()), failure };
         Conclusion {
             reply: Reply::failed(self.rule, failure, &self.request),
-            metric: Metric::MirrorFailed,
+            series: failed(failure, &self.request.bucket, self.rule),
             line: self.report.line(&outcome),
         }
     }
@@ -62,7 +62,7 @@ impl Miss {
                 let location = asked.location();
                 Conclusion {
                     reply: Reply::redirect(302, &location, &self.request),
-                    metric: Metric::TooLarge,
+                    series: self.ended(metric::Outcome::TooLarge),
                     line: self.report.line(&Outcome::TooLarge { location: &location }),
                 }
             }
@@ -90,7 +90,7 @@ impl Miss {
         self.request.sign_off(&mut headers);
         Conclusion {
             reply: Reply { status: answer.status, headers, body },
-            metric: Metric::Mirrored,
+            series: self.ended(metric::Outcome::Mirrored),
             line: self.report.line(&outcome),
         }
     }
@@ -103,7 +103,7 @@ impl Miss {
             reply.headers.add("content-range", range);
         }
         let outcome = Outcome::Unsatisfiable { url: &asked.url() };
-        Conclusion { reply, metric: Metric::Mirrored, line: self.report.line(&outcome) }
+        Conclusion { reply, series: self.ended(metric::Outcome::Mirrored), line: self.report.line(&outcome) }
     }
 
     /// The client is sent to the origin, and the object is fetched for itself.
@@ -112,7 +112,7 @@ impl Miss {
         let outcome = Outcome::Sent { code, location: &location, storing: self.storing() };
         Conclusion {
             reply: Reply::redirect(code, &location, &self.request),
-            metric: Metric::Redirected,
+            series: self.ended(metric::Outcome::Redirected),
             line: self.report.line(&outcome),
         }
     }
@@ -126,6 +126,12 @@ impl Miss {
     pub(crate) fn fell_through(&self, asked: &OriginRequest) -> String {
         self.report.line(&Outcome::FellThrough { url: &asked.url() })
     }
+}
+
+/// The number of requests that failed so.
+pub(crate) fn failed(failure: &MirrorFailure, bucket: &str, rule: u32) -> Series {
+    let reason = failure.label();
+    Series { reason, ..Series::request(metric::Outcome::MirrorFailed, bucket, rule) }
 }
 
 impl Object {

@@ -21,6 +21,11 @@ impl Report {
         Self { method: request.method, object: request.name(), status, rule }
     }
 
+    /// The number of the rule.
+    pub(crate) const fn rule(&self) -> u32 {
+        self.rule
+    }
+
     /// The object's name.
     #[must_use]
     pub fn object(&self) -> &str {

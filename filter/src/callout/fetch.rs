@@ -11,7 +11,7 @@ use crate::account::{Booking, Held, Taker};
 use crate::digest::Mismatch;
 use crate::host::{Call, CallAnswer, CallId, DispatchError, StreamId, Turn};
 use crate::http::headers::Headers;
-use crate::metric::Metric;
+use crate::metric::{self, Metric};
 use crate::miss::Miss;
 use crate::origin::{self, Next, OriginRequest, Route, Verdict};
 use crate::reason::{MirrorFailure, NotStored};
@@ -34,6 +34,8 @@ pub(super) struct Fetch {
     /// Who wanted it and does not wait.
     pub(super) wanted: Option<Wanted>,
     pub(super) state: State,
+    /// When its call under way was sent.
+    sent: Moment,
     /// Since when the host does not know its cluster.
     unknown: Option<Moment>,
 }
@@ -81,7 +83,7 @@ impl Fetch {
     fn of(miss: Miss, method: Method, wanted: Option<Wanted>, now: Moment) -> Self {
         let route = miss.route(now);
         let state = State::Queued { since: now };
-        Self { miss, route, waiters: Vec::new(), method, wanted, state, unknown: None }
+        Self { miss, route, waiters: Vec::new(), method, wanted, state, sent: now, unknown: None }
     }
 
     /// Whether what comes of it answers a miss: an object answers a HEAD too.
@@ -139,6 +141,18 @@ impl Fetch {
         self.route.current()
     }
 
+    /// Its origin has answered, or has been given up.
+    fn measure(&self, headers: &Headers, body_bytes: u64, turn: &mut Turn<'_>) {
+        // What has no status is no answer.
+        if headers.status().is_some() {
+            let asked = self.current();
+            turn.measure(self.miss.first_byte(asked), turn.now.millis_since(self.sent));
+            if body_bytes > 0 {
+                turn.measure(self.miss.of_origin(Metric::FetchedBytes, asked), body_bytes);
+            }
+        }
+    }
+
     fn request(&self, method: Method, timeout: Duration) -> Call {
         let origin = self.current();
         Call {
@@ -194,8 +208,9 @@ impl Callouts {
         let booking = booking.or_else(|| self.account.book(0, 0, Taker::InTurn));
         if let Some(fetch) = self.fetches.get_mut(at) {
             if fetch.unknown.is_none() {
-                turn.count(Metric::Fetches);
+                turn.count(fetch.miss.of_origin(Metric::Fetches, fetch.current()));
             }
+            fetch.sent = turn.now;
             let call = fetch.request(fetch.method, timeout);
             let id = turn.calls.next();
             turn.send(id, call, booking);
@@ -236,6 +251,7 @@ impl Callouts {
         turn: &mut Turn<'_>,
     ) {
         let Some(fetch) = self.fetches.get(at) else { return };
+        fetch.measure(&answer.headers, answer.body_bytes, turn);
         let limit = fetch.current().limit(&turn.configuration.limits);
         let verdict = fetch.current().judge(&answer.headers, answer.body_bytes, limit);
         self.guess.learn(answer.body_bytes);
@@ -263,7 +279,7 @@ impl Callouts {
                     let origin = fetch.route.initial();
                     if let Some(line) = fetch.miss.unkept(origin, &found.unkept) {
                         turn.log(line);
-                        turn.count(Metric::HeadersUnkept);
+                        turn.count(fetch.miss.series(Metric::HeadersUnkept));
                     }
                     let object = Rc::new(Object {
                         body: Rc::new(body),
@@ -352,6 +368,7 @@ impl Callouts {
         turn: &mut Turn<'_>,
     ) {
         let Some(fetch) = self.fetches.get(at) else { return };
+        fetch.measure(headers, 0, turn);
         let limit = fetch.current().limit(&turn.configuration.limits);
         let found = match fetch.current().judge_head(headers, limit) {
             Verdict::Object(found) => found,
@@ -374,7 +391,7 @@ impl Callouts {
         for waiter in waiters {
             let reply = Reply::unmet(&found.validators, &own, &tag, &waiter.miss.request)
                 .unwrap_or_else(|| Reply::head(&own, &tag, length, &waiter.miss.request));
-            turn.count(Metric::Mirrored);
+            turn.count(waiter.miss.ended(metric::Outcome::Mirrored));
             if waiter.first {
                 client = FirstClient::Answered(reply.status);
             } else {

@@ -340,6 +340,15 @@ impl Upload {
         }
     }
 
+    /// Whether there is an upload in the store that is neither an object nor gone.
+    pub(crate) const fn is_open(&self) -> bool {
+        match self {
+            Self::Aborting { .. } | Self::Completing { .. } | Self::Open { .. } => true,
+            Self::Checking { id, .. } | Self::Looking { id, .. } => id.is_some(),
+            Self::Absent | Self::Creating(_) | Self::Over(_) | Self::Putting(_) => false,
+        }
+    }
+
     /// Whether an upload may come to be whose id nobody knows yet.
     pub(crate) const fn is_creating(&self) -> bool {
         matches!(self, Self::Creating(_))
