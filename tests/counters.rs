@@ -96,8 +96,8 @@ fn missing(gateway: &Gateway, path: Path) -> Vec<String> {
     let mut missing = Vec::new();
     for metric in Metric::ALL {
         // Neither has anything to do here: a callout brings all of an object at once.
-        let is_elsewhere =
-            matches!(metric, Metric::OpenUploads) || matches!((metric, path), (Metric::WaitingBackfills, _));
+        let is_elsewhere = matches!(metric, Metric::OpenUploads)
+            || matches!((metric, path), (Metric::WaitingBackfills, _));
         let of = |name: &str| match metric.kind() {
             Kind::Counter | Kind::Gauge | Kind::Moment => name == metric.name(),
             Kind::Histogram => name.strip_suffix("_count") == Some(metric.name()),
@@ -121,7 +121,10 @@ fn missing(gateway: &Gateway, path: Path) -> Vec<String> {
         }
     }
     for reason in ["status", "undelimited"] {
-        if !samples.iter().any(|(_, labels, _)| labels.get("reason").is_some_and(|own| own == reason)) {
+        if !samples
+            .iter()
+            .any(|(_, labels, _)| labels.get("reason").is_some_and(|own| own == reason))
+        {
             missing.push(reason.to_owned());
         }
     }

@@ -84,7 +84,13 @@ impl Bench {
         assert!(matches!(decided.decision, RequestDecision::Send(_)));
         let size = size.to_string();
         let answer = Headers::from_pairs([(":status", "200"), ("content-length", &size)]);
-        let decided = stream.on_response(&mut self.engine, &answer, || Source::Bucket, || None, Moment::default);
+        let decided = stream.on_response(
+            &mut self.engine,
+            &answer,
+            || Source::Bucket,
+            || None,
+            Moment::default,
+        );
         assert!(matches!(decided.decision, ResponseDecision::Stream(_)));
         let effects = stream.on_lease(&mut self.engine, true);
         self.take(effects);

@@ -53,10 +53,9 @@ impl Gauges {
     /// Memory may have been taken or given back.
     pub(crate) fn on_held(&mut self, account: &Account, effects: &mut Vec<Effect>) {
         let used = account.used();
-        for (place, told, now) in [
-            ("module", &mut self.held.here, used.here),
-            ("host", &mut self.held.there, used.there),
-        ] {
+        for (place, told, now) in
+            [("module", &mut self.held.here, used.here), ("host", &mut self.held.there, used.there)]
+        {
             let is_told = told.abs_diff(now) < GRAIN && (now > 0 || *told == 0);
             if !is_told {
                 let series = Series { word: place, ..Series::of(Metric::HeldBytes, "", 0) };

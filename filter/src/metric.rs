@@ -239,7 +239,8 @@ pub fn read(name: &str) -> (Vec<(&str, &str)>, &str) {
 /// Every label that there is, in their order.
 #[must_use]
 pub fn labels() -> Vec<&'static str> {
-    let mut labels: Vec<&str> = Metric::ALL.iter().flat_map(|metric| metric.labels()).copied().collect();
+    let mut labels: Vec<&str> =
+        Metric::ALL.iter().flat_map(|metric| metric.labels()).copied().collect();
     labels.sort_unstable();
     labels.dedup();
     labels
@@ -276,7 +277,8 @@ mod tests {
         let lost = Series::request(Outcome::MirrorFailed, "", 0);
         assert_eq!(lost.name(), "outcome=.=mirror_failed;.;back_to_origin_requests_total");
         let series = Series::not_stored("busy", "b", 1);
-        let other = "bucket=.=other;.;result=.=not_stored;.;reason=.=busy;.;back_to_origin_copies_total";
+        let other =
+            "bucket=.=other;.;result=.=not_stored;.;reason=.=busy;.;back_to_origin_copies_total";
         assert_eq!(series.anonymous().name(), other);
     }
 }

@@ -103,7 +103,11 @@ impl Miss {
             reply.headers.add("content-range", range);
         }
         let outcome = Outcome::Unsatisfiable { url: &asked.url() };
-        Conclusion { reply, series: self.ended(metric::Outcome::Mirrored), line: self.report.line(&outcome) }
+        Conclusion {
+            reply,
+            series: self.ended(metric::Outcome::Mirrored),
+            line: self.report.line(&outcome),
+        }
     }
 
     /// The client is sent to the origin, and the object is fetched for itself.

@@ -539,7 +539,8 @@ impl Host {
                 let Some(at) = self.place(stream) else { return };
                 let (miss, attempt, _) = &mut self.streams[at];
                 *attempt = None;
-                let decided = miss.on_response(&mut self.engine, &headers, source, why, Moment::default);
+                let decided =
+                    miss.on_response(&mut self.engine, &headers, source, why, Moment::default);
                 match self.decide(at, decided, ours) {
                     ResponseDecision::Answer(reply) => check_reply(&reply),
                     ResponseDecision::Stream(headers) => check_values(&headers),

@@ -245,8 +245,8 @@ impl Gateway {
             let (name, labels) = series.split_once('{').unwrap_or((series, ""));
             let labels = labels.trim_end_matches('}').split("\",");
             let labels = labels.filter_map(|label| label.split_once("=\""));
-            let labels =
-                labels.map(|(label, value)| (label.to_owned(), value.trim_end_matches('"').to_owned()));
+            let labels = labels
+                .map(|(label, value)| (label.to_owned(), value.trim_end_matches('"').to_owned()));
             let is_own = name.starts_with("back_to_origin_");
             is_own.then_some(())?;
             Some((name.to_owned(), labels.collect(), value.parse().ok()?))

@@ -113,7 +113,8 @@ impl Copied {
             return None;
         }
         let backfill = self.backfill.as_mut()?;
-        let fetched = Series { origin: backfill.server(), ..self.plan.series(Metric::FetchedBytes) };
+        let fetched =
+            Series { origin: backfill.server(), ..self.plan.series(Metric::FetchedBytes) };
         turn.measure(fetched, answer.body_bytes);
         let (parts, headers) = (&mut self.parts, &mut self.plan.headers);
         let fetched = backfill.on_answer(answer, booked, parts, headers, health, turn);

@@ -155,7 +155,10 @@ impl InFlight {
     /// What is told and counted of a request whose object another one has fetched.
     pub(crate) fn coalesced(&self, status: u16) -> [Effect; 2] {
         let outcome = Outcome::Coalesced { url: &self.route.initial().url(), status };
-        [Effect::Log(self.miss.report.line(&outcome)), Effect::Measure(self.miss.ended(Ended::Coalesced), 1)]
+        [
+            Effect::Log(self.miss.report.line(&outcome)),
+            Effect::Measure(self.miss.ended(Ended::Coalesced), 1),
+        ]
     }
 
     /// What becomes of the origin's answer, or of the gateway's in its place.

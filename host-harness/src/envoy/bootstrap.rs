@@ -124,7 +124,8 @@ pub(super) fn manager(name: &str) -> Map {
 
 /// How the labels of the module's metrics are found in their names.
 fn tags() -> List {
-    let tag = |label: &str| Map::new().with("tag_name", label).with("regex", metric::pattern(label));
+    let tag =
+        |label: &str| Map::new().with("tag_name", label).with("regex", metric::pattern(label));
     metric::labels().into_iter().map(tag).collect()
 }
 

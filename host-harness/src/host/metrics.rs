@@ -106,7 +106,8 @@ impl Metrics {
         let mut families: BTreeMap<String, Vec<(String, Kind, Vec<Sample>)>> = BTreeMap::new();
         for ((name, kind), value) in &*self.values() {
             let (labels, name) = metric::read(name);
-            let labels = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value)));
+            let labels =
+                labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value)));
             let samples = samples(labels.collect(), *kind, value);
             let family = families.entry(sanitized(name)).or_default();
             family.push((name.to_owned(), *kind, samples));
@@ -119,7 +120,9 @@ impl Metrics {
                 let _ = writeln!(text, "# HELP {family} {}", known.description().trim());
             }
             let _ = writeln!(text, "# TYPE {family} {}", kind.name());
-            for Sample { suffix, labels, value } in series.iter().flat_map(|(_, _, samples)| samples) {
+            for Sample { suffix, labels, value } in
+                series.iter().flat_map(|(_, _, samples)| samples)
+            {
                 let _ = match labels.is_empty() {
                     true => writeln!(text, "{family}{suffix} {value}"),
                     false => writeln!(text, "{family}{suffix}{{{}}} {value}", labels.join(",")),

@@ -123,7 +123,9 @@ impl Bench {
                 Effect::Claim(lease) => {
                     pending.extend(self.engine.on_lease(&lease, true));
                 }
-                Effect::Measure(series, _) if series.metric == Metric::HeadersUnkept => self.unkept += 1,
+                Effect::Measure(series, _) if series.metric == Metric::HeadersUnkept => {
+                    self.unkept += 1
+                }
                 Effect::Measure(..) | Effect::Lease(_) | Effect::Release(_) => {}
                 Effect::Answer(..) | Effect::Resume(_) | Effect::Send(..) | Effect::Settle(..) => {
                     panic!("a copy answers nobody")
