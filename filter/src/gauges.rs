@@ -14,6 +14,8 @@ const GRAIN: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Gauges {
     held: Usage,
+    /// Whether anything has been told of that.
+    is_begun: bool,
     /// The second of the last miss of each bucket.
     missed: BTreeMap<String, u64>,
     /// Buckets of which misses have come whose time is not known yet.
@@ -53,11 +55,12 @@ impl Gauges {
     /// Memory may have been taken or given back.
     pub(crate) fn on_held(&mut self, account: &Account, effects: &mut Vec<Effect>) {
         let used = account.used();
+        let is_first = !std::mem::replace(&mut self.is_begun, true);
         for (place, told, now) in
             [("module", &mut self.held.here, used.here), ("host", &mut self.held.there, used.there)]
         {
             let is_told = told.abs_diff(now) < GRAIN && (now > 0 || *told == 0);
-            if !is_told {
+            if is_first || !is_told {
                 let series = Series { word: place, ..Series::of(Metric::HeldBytes, "", 0) };
                 effects.push(Effect::Measure(series, difference(*told, now)));
                 *told = now;
@@ -101,7 +104,9 @@ mod tests {
             (effects.len(), sum)
         };
         let small = account.book(1, 0, crate::account::Taker::InTurn).unwrap();
-        assert_eq!(tell(&account), (0, 0));
+        // The first time the series come to be.
+        assert_eq!(tell(&account), (2, 1));
+        assert_eq!(tell(&account), (0, 1));
         let large = account.book(GRAIN, 2 * GRAIN, crate::account::Taker::InTurn).unwrap();
         assert_eq!(tell(&account), (2, 3 * i64::try_from(GRAIN).unwrap() + 1));
         drop(large);
