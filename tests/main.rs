@@ -55,6 +55,8 @@ mod mirror_auth;
 mod module;
 /// Which bucket a request names.
 mod naming;
+/// What operators see: metrics, a dashboard, alerts.
+mod observability;
 /// Origins that are down.
 mod origins_down;
 /// Downloads in parts.

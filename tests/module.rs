@@ -31,6 +31,7 @@ const PROXY: &[&str] = &[
     "http_call",
     "increment_metric",
     "log",
+    "record_metric",
     "register_shared_queue",
     "remove_header_map_value",
     "replace_header_map_value",

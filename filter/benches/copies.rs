@@ -63,7 +63,7 @@ impl Bench {
                     let effects = self.engine.on_lease(&lease, true);
                     self.take(effects);
                 }
-                Effect::Answer(..) | Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) => {}
+                Effect::Answer(..) | Effect::Measure(..) | Effect::Lease(_) | Effect::Log(_) => {}
                 Effect::Release(_) | Effect::Resume(_) | Effect::Tick(_) => {}
                 Effect::Absent(..) | Effect::Send(..) | Effect::Settle(..) => {}
             }
@@ -84,7 +84,13 @@ impl Bench {
         assert!(matches!(decided.decision, RequestDecision::Send(_)));
         let size = size.to_string();
         let answer = Headers::from_pairs([(":status", "200"), ("content-length", &size)]);
-        let decided = stream.on_response(&mut self.engine, &answer, || Source::Bucket, || None);
+        let decided = stream.on_response(
+            &mut self.engine,
+            &answer,
+            || Source::Bucket,
+            || None,
+            Moment::default,
+        );
         assert!(matches!(decided.decision, ResponseDecision::Stream(_)));
         let effects = stream.on_lease(&mut self.engine, true);
         self.take(effects);
@@ -201,7 +207,7 @@ impl Held {
                     self.engine.on_call_answer(id, answer, NOW)
                 }
                 Effect::Wake => self.engine.on_wake(NOW),
-                Effect::Answer(..) | Effect::Call(..) | Effect::Claim(_) | Effect::Count(_) => {
+                Effect::Answer(..) | Effect::Call(..) | Effect::Claim(_) | Effect::Measure(..) => {
                     continue;
                 }
                 Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => continue,

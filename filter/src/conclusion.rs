@@ -1,7 +1,7 @@
 //! How a request ends that gets no object: all of it at once, so that no answer goes uncounted or
 //! untold.
 
-use crate::metric::Metric;
+use crate::metric::Series;
 use crate::reply::Reply;
 
 /// An answer in place of the bucket's, or of an origin's.
@@ -10,7 +10,7 @@ pub struct Conclusion {
     /// What the client gets.
     pub reply: Reply,
     /// The counter that goes up.
-    pub metric: Metric,
+    pub series: Series,
     /// The line for the log.
     pub line: String,
 }

@@ -17,9 +17,10 @@ use crate::host::Effect;
 use crate::http::headers::{HeaderList, Headers};
 use crate::matching::{self, BucketResponse, Source};
 use crate::metadata::{self, TAG_METADATA};
-use crate::metric::Metric;
+use crate::metric::{self, Series};
 use crate::miss::{Miss, Sequence};
 use crate::origin::OriginRequest;
+use crate::outcome;
 use crate::reason::{MirrorFailure, Pass};
 use crate::reply::Reply;
 use crate::report::{Found, Outcome, Report};
@@ -222,7 +223,7 @@ fn act(
             let outcome = Outcome::Redirected { code: external.code, location: &location };
             Decision::Answer(Conclusion {
                 reply: Reply::redirect(external.code, &location, &request),
-                metric: Metric::Redirected,
+                series: Series::request(metric::Outcome::Redirected, &request.bucket, rule.number),
                 line: report.line(&outcome),
             })
         }
@@ -244,7 +245,7 @@ fn act(
 fn fail(report: &Report, rule: u32, failure: &MirrorFailure, request: &ObjectRequest) -> Decision {
     Decision::Answer(Conclusion {
         reply: Reply::failed(rule, failure, request),
-        metric: Metric::MirrorFailed,
+        series: outcome::failed(failure, &request.bucket, rule),
         line: report.line(&Outcome::Failed { url: None, failure }),
     })
 }

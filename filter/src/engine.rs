@@ -14,6 +14,7 @@ use crate::conclusion::Conclusion;
 use crate::configuration::Configuration;
 use crate::copy::{Copies, CopyId, End, NotBegun, Plan};
 use crate::decision::Doubt;
+use crate::gauges::Gauges;
 use crate::host::{
     Booked, CallAnswer, CallId, Calls, DispatchError, Effect, StreamId, TICK, Turn, conclude,
 };
@@ -38,6 +39,7 @@ pub struct Engine {
     callouts: Callouts,
     coalescing: Coalescing,
     copies: Copies,
+    gauges: Gauges,
     health: Health,
     returning: Returning,
     streamed: Streamed,
@@ -62,6 +64,7 @@ impl Engine {
             coalescing: Coalescing::default(),
             copies: Copies::new(account.clone()),
             account,
+            gauges: Gauges::default(),
             health: Health::default(),
             returning: Returning::default(),
             streamed: Streamed::default(),
@@ -111,6 +114,7 @@ impl Engine {
 
     /// A stream's response is held for an object.
     pub fn on_miss(&mut self, stream: StreamId, miss: Miss) -> Vec<Effect> {
+        self.gauges.on_miss(&miss.request.bucket);
         self.callouts.on_miss(stream, miss)
     }
 
@@ -121,6 +125,7 @@ impl Engine {
 
     /// An object is to be fetched by a callout, for which nobody waits.
     pub fn on_wanted(&mut self, miss: Miss) -> Vec<Effect> {
+        self.gauges.on_miss(&miss.request.bucket);
         self.callouts.on_wanted(miss)
     }
 
@@ -128,6 +133,7 @@ impl Engine {
     pub fn on_stream_end(&mut self, stream: StreamId) -> Vec<Effect> {
         self.callouts.on_stream_end(stream);
         let mut effects = Vec::new();
+        self.gauges.on_held(&self.account, &mut effects);
         self.relieve(&mut effects);
         effects
     }
@@ -194,6 +200,7 @@ impl Engine {
             }
         });
         drop(booked);
+        self.gauges.on_held(&self.account, &mut effects);
         self.relieve(&mut effects);
         effects
     }
@@ -235,7 +242,7 @@ impl Engine {
             Err(NotBegun::Because(why)) => {
                 let line = Effect::Log(plan.not_stored(why));
                 let release = Effect::Release(plan.lease());
-                Err(vec![Effect::Count(Metric::NotStored), line, release])
+                Err(vec![Effect::Measure(plan.ended(Err(why)), 1), line, release])
             }
             Err(NotBegun::Known) => Err(vec![Effect::Log(plan.shared())]),
         }
@@ -369,6 +376,7 @@ impl Engine {
             let (asked, attempt, headers) = self.ask_bucket(asked, again, root);
             (Gone::ToBucket(asked, attempt), headers)
         } else {
+            let asked = InFlight { sent: Some(now), ..asked };
             match self.send(asked, root, now, shared, effects) {
                 Ok(Sent { asked, attempt, headers }) => (Gone::ToOrigin(asked, attempt), headers),
                 Err(conclusion) => {
@@ -395,6 +403,11 @@ impl Engine {
         (asked, attempt, again)
     }
 
+    /// A request has come to the miss route that its bucket could not answer.
+    pub(crate) fn on_missed(&mut self, bucket: &str, now: Moment) -> Option<Effect> {
+        self.gauges.on_miss_at(bucket, now)
+    }
+
     /// Makes a request one to its origin.
     ///
     /// # Errors
@@ -415,7 +428,8 @@ impl Engine {
             self.settle_alone(lease, effects);
             return Err(asked.last_word(&Verdict::Failed(MirrorFailure::limited(wait))));
         }
-        effects.push(Effect::Count(Metric::Fetches));
+        let fetches = asked.miss.of_origin(Metric::Fetches, asked.route.current());
+        effects.push(Effect::Measure(fetches, 1));
         let standard = self.configuration.timeouts.origin;
         Ok(asked.send(&mut self.returning, root, standard, bits.as_ref()))
     }
@@ -479,6 +493,7 @@ impl Engine {
         for (lease, is_stored) in self.copies.take_over() {
             self.settle(lease, is_stored, &mut effects);
         }
+        self.gauges.on_turn(now, &self.account, &mut effects);
         self.keep_time(&mut effects);
         self.relieve(&mut effects);
         effects

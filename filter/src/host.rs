@@ -10,7 +10,7 @@ use crate::conclusion::Conclusion;
 use crate::configuration::Configuration;
 use crate::http::headers::{HeaderList, Headers};
 use crate::lease::Lease;
-use crate::metric::Metric;
+use crate::metric::Series;
 use crate::quota::Fare;
 use crate::reply::Reply;
 use crate::time::Moment;
@@ -43,12 +43,12 @@ pub enum Effect {
     Call(CallId, Call),
     /// Take a lease, and tell `Engine::on_lease` whether it is ours.
     Claim(Lease),
-    /// Increment a counter.
-    Count(Metric),
     /// Renew a lease, if it is still ours.
     Lease(Lease),
     /// Write a line to the log, at info.
     Log(String),
+    /// Add so much to a series, or set or observe it, as its metric is.
+    Measure(Series, i64),
     /// Give a lease back, if it is still ours.
     Release(Lease),
     /// Let a held response go to its client as it is.
@@ -74,9 +74,10 @@ pub struct Call {
     pub body: Option<Body>,
     /// How long its answer may take.
     pub timeout: Duration,
-    /// What it is paid with where it goes to an origin for an object; it is counted then. It is not
-    /// sent beyond the quota.
+    /// What it is paid with where it goes to an origin for an object. It is not sent beyond the quota.
     pub fare: Option<Fare>,
+    /// What goes up by one when it has been sent.
+    pub counted: Option<Series>,
     /// It makes an object visible whose copy has begun then: it is not sent if a client has written
     /// that since.
     pub unless_written: Option<(Lease, Moment)>,
@@ -181,8 +182,13 @@ impl Turn<'_> {
         self.effects.push(Effect::Call(id, call));
     }
 
-    pub(crate) fn count(&mut self, metric: Metric) {
-        self.effects.push(Effect::Count(metric));
+    pub(crate) fn count(&mut self, series: Series) {
+        self.measure(series, 1);
+    }
+
+    /// Measures a size, a count or a time.
+    pub(crate) fn measure(&mut self, series: Series, value: u64) {
+        self.effects.push(measured(series, value));
     }
 
     pub(crate) fn log(&mut self, line: String) {
@@ -199,9 +205,14 @@ impl Turn<'_> {
     }
 }
 
+/// A size, a count or a time. Hosts count in signed numbers.
+pub(crate) fn measured(series: Series, value: u64) -> Effect {
+    Effect::Measure(series, i64::try_from(value).unwrap_or(i64::MAX))
+}
+
 /// Counts and tells how a request ends; returns what its client gets.
 pub(crate) fn conclude(conclusion: Conclusion, effects: &mut Vec<Effect>) -> Reply {
-    effects.push(Effect::Count(conclusion.metric));
+    effects.push(Effect::Measure(conclusion.series, 1));
     effects.push(Effect::Log(conclusion.line));
     conclusion.reply
 }

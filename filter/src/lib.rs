@@ -41,7 +41,7 @@
 //! - `time`: a moment, which hosts tell
 //! - `index`: pairs of numbers in their order
 //! - `finding`: what is wrong with a document, and where
-//! - `metric`: the names of the counters
+//! - `metric`: what is measured, and the names of that
 //! - `http`: headers, encodings, queries, ranges, locations
 //! - `json`: a document, read with all its findings
 //! - `digest`: what is announced of an object's bytes, and whether these are they
@@ -62,6 +62,7 @@
 //! - `report`: the line on a request
 //! - `conclusion`: the answer, the counter and the line of a request that ends
 //! - `host`: effects, callouts and their answers
+//! - `gauges`: what the host has been told of memory and of misses
 //! - `attempt`: one request, made again where it fails
 //! - `origin`: what an origin is asked, what its answer amounts to, who is asked next
 //! - `miss`: a request whose object is to be mirrored
@@ -101,6 +102,7 @@ pub mod digest;
 pub mod engine;
 pub mod explain;
 pub mod finding;
+mod gauges;
 pub mod host;
 pub mod http;
 mod in_flight;

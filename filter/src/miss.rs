@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 use crate::absence::Absence;
 use crate::lease::Lease;
 use crate::matching::BucketResponse;
+use crate::metric::{Metric, Outcome, Series};
 use crate::miss_route;
 use crate::origin::{OriginRequest, Route};
 use crate::reason::NotStored;
@@ -74,6 +75,31 @@ impl Miss {
             add(&[]);
         }
         Absence::new(Lease::of(bucket, key), hash.finalize().into())
+    }
+
+    /// A series of its bucket and rule.
+    pub(crate) fn series(&self, metric: Metric) -> Series {
+        Series::of(metric, &self.request.bucket, self.rule)
+    }
+
+    /// The number of requests that ended so.
+    pub(crate) fn ended(&self, outcome: Outcome) -> Series {
+        Series::request(outcome, &self.request.bucket, self.rule)
+    }
+
+    /// The number of objects that are not stored for that reason.
+    pub(crate) fn not_stored(&self, why: NotStored) -> Series {
+        Series::not_stored(why.label(), &self.request.bucket, self.rule)
+    }
+
+    /// A series of one who is asked for the object.
+    pub(crate) fn of_origin(&self, metric: Metric, asked: &OriginRequest) -> Series {
+        Series { origin: asked.server(), ..self.series(metric) }
+    }
+
+    /// How long an origin took to begin its answer.
+    pub(crate) fn first_byte(&self, asked: &OriginRequest) -> Series {
+        Series { rule: 0, ..self.of_origin(Metric::FirstByte, asked) }
     }
 
     /// Whether two misses want the same of the same origin, and of the same bucket, to the same end.

@@ -10,7 +10,7 @@ use crate::host::Effect;
 use crate::http::error_document::ErrorCode;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
-use crate::metric::Metric;
+use crate::metric::{self, Series};
 use crate::miss::Miss;
 use crate::origin::{OriginRequest, Passed, Route, Verdict};
 use crate::reason::MirrorFailure;
@@ -44,7 +44,7 @@ impl Miss {
     pub(crate) fn absent(&self, asked: &OriginRequest, found: Found) -> Conclusion {
         Conclusion {
             reply: Reply::absent(self.rule, &self.request),
-            metric: Metric::Absent,
+            series: self.ended(metric::Outcome::Absent),
             line: self.report.line(&Outcome::Absent { url: &asked.url(), found }),
         }
     }
@@ -54,7 +54,7 @@ impl Miss {
         let outcome = Outcome::Failed { url: Some(&asked.url()), failure };
         Conclusion {
             reply: Reply::failed(self.rule, failure, &self.request),
-            metric: Metric::MirrorFailed,
+            series: failed(failure, &self.request.bucket, self.rule),
             line: self.report.line(&outcome),
         }
     }
@@ -66,7 +66,7 @@ impl Miss {
                 let location = asked.location();
                 Conclusion {
                     reply: Reply::redirect(302, &location, &self.request),
-                    metric: Metric::TooLarge,
+                    series: self.ended(metric::Outcome::TooLarge),
                     line: self.report.line(&Outcome::TooLarge { location: &location }),
                 }
             }
@@ -94,7 +94,7 @@ impl Miss {
         self.request.sign_off(&mut headers);
         Conclusion {
             reply: Reply { status: answer.status, headers, body },
-            metric: Metric::Mirrored,
+            series: self.ended(metric::Outcome::Mirrored),
             line: self.report.line(&outcome),
         }
     }
@@ -107,7 +107,11 @@ impl Miss {
             reply.headers.add("content-range", range);
         }
         let outcome = Outcome::Unsatisfiable { url: &asked.url() };
-        Conclusion { reply, metric: Metric::Mirrored, line: self.report.line(&outcome) }
+        Conclusion {
+            reply,
+            series: self.ended(metric::Outcome::Mirrored),
+            line: self.report.line(&outcome),
+        }
     }
 
     /// The client is sent to the origin, and the object is fetched for itself.
@@ -116,7 +120,7 @@ impl Miss {
         let outcome = Outcome::Sent { code, location: &location, storing: self.storing() };
         Conclusion {
             reply: Reply::redirect(code, &location, &self.request),
-            metric: Metric::Redirected,
+            series: self.ended(metric::Outcome::Redirected),
             line: self.report.line(&outcome),
         }
     }
@@ -143,6 +147,12 @@ impl Miss {
     pub(crate) fn fell_through(&self, asked: &OriginRequest, found: Found) -> String {
         self.report.line(&Outcome::FellThrough { url: &asked.url(), found })
     }
+}
+
+/// The number of requests that failed so.
+pub(crate) fn failed(failure: &MirrorFailure, bucket: &str, rule: u32) -> Series {
+    let reason = failure.label();
+    Series { reason, ..Series::request(metric::Outcome::MirrorFailed, bucket, rule) }
 }
 
 impl Object {

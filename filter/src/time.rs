@@ -16,6 +16,16 @@ impl Moment {
         self.0.saturating_sub(other.0)
     }
 
+    /// The same in milliseconds.
+    pub(crate) fn millis_since(self, other: Self) -> u64 {
+        u64::try_from(self.since(other).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The same in seconds.
+    pub(crate) const fn seconds(self) -> u64 {
+        self.0.as_secs()
+    }
+
     /// The same in microseconds.
     pub(crate) fn micros(self) -> u64 {
         u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX)

@@ -539,7 +539,8 @@ impl Host {
                 let Some(at) = self.place(stream) else { return };
                 let (miss, attempt, _) = &mut self.streams[at];
                 *attempt = None;
-                let decided = miss.on_response(&mut self.engine, &headers, source, why);
+                let decided =
+                    miss.on_response(&mut self.engine, &headers, source, why, Moment::default);
                 match self.decide(at, decided, ours) {
                     ResponseDecision::Answer(reply) => check_reply(&reply),
                     ResponseDecision::Stream(headers) => check_values(&headers),
@@ -689,7 +690,7 @@ impl Host {
                 Effect::Claim(lease) => {
                     pending.extend(self.engine.on_lease(&lease, true));
                 }
-                Effect::Count(_) | Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => {}
+                Effect::Measure(..) | Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => {}
             }
         }
     }

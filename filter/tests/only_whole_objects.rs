@@ -156,7 +156,8 @@ impl World {
                 Effect::Claim(lease) => {
                     pending.extend(self.engine.on_lease(&lease, true));
                 }
-                Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) | Effect::Resume(_) => {}
+                Effect::Measure(..) | Effect::Lease(_) | Effect::Release(_) | Effect::Resume(_) => {
+                }
                 Effect::Absent(..) | Effect::Send(..) | Effect::Settle(..) => {}
             }
         }
@@ -228,8 +229,13 @@ impl World {
             headers.push(("content-md5", digest));
         }
         let answer = Headers::from_pairs(headers);
-        let decided =
-            self.stream.on_response(&mut self.engine, &answer, || Source::Bucket, || None);
+        let decided = self.stream.on_response(
+            &mut self.engine,
+            &answer,
+            || Source::Bucket,
+            || None,
+            Moment::default,
+        );
         let decision = self.decide(decided);
         assert!(matches!(decision, ResponseDecision::Stream(_)), "{decision:?}");
         assert!(self.stream.copy().is_some(), "the first of its key is copied");

@@ -225,7 +225,7 @@ impl World {
     fn answer(&mut self, answer: &Answer, is_whole: bool) {
         self.attempt = None;
         let decided =
-            self.stream.on_response(&mut self.engine, &answer.headers, || Source::Bucket, || None);
+            self.stream.on_response(&mut self.engine, &answer.headers, || Source::Bucket, || None, Moment::default);
         match self.decide(decided) {
             ResponseDecision::Stream(_) => {}
             ResponseDecision::Answer(_) | ResponseDecision::Continue => return,
@@ -324,7 +324,7 @@ impl World {
                 Effect::Claim(lease) => {
                     pending.extend(self.engine.on_lease(&lease, true));
                 }
-                Effect::Count(_)
+                Effect::Measure(..)
                 | Effect::Lease(_)
                 | Effect::Log(_)
                 | Effect::Release(_)

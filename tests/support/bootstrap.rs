@@ -30,6 +30,9 @@ pub(crate) fn bootstrap(setup: &Setup, folder: &Path) -> String {
         clusters.push(cluster(&origin_cluster(*origin), *origin, &[strip()]));
     }
     json!({
+        "stats_config": { "stats_tags": back_to_origin::metric::labels().iter().map(|label| {
+            json!({ "tag_name": label, "regex": back_to_origin::metric::pattern(label) })
+        }).collect::<Vec<_>>() },
         "admin": { "address": address(([127, 0, 0, 1], 0).into()) },
         "static_resources": { "listeners": [listener(setup, &module)], "clusters": clusters },
     })

@@ -53,6 +53,17 @@ impl Deployed {
         }
     }
 
+    /// Where its administration interface is.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        match &self.running {
+            Running::Harness(launched, _) => {
+                let launched = launched.as_ref().as_ref().expect("it runs until it is dropped");
+                launched.admin_address().expect("the deployment has one")
+            }
+            Running::Envoy(generated) => generated.envoy.admin_address(),
+        }
+    }
+
     /// Gives a running one other rules, by a deployment that is else the same.
     pub(crate) fn change(&mut self, loaded: &Loaded) {
         match &mut self.running {

@@ -211,24 +211,50 @@ impl Gateway {
 
     /// What the filter has counted so far.
     pub(crate) fn counters(&self) -> Counters {
-        let text = match &self.running {
-            Running::Harness(harness) => harness.metrics(),
-            Running::Envoy(envoy) => envoy.admin("/stats?filter=back_to_origin"),
-            Running::Served(served) => served.metrics(),
-        };
         let mut counters = Counters::new();
-        for line in text.lines() {
-            // Each host says in its own way where the name and the number are.
-            let Some((name, count)) = line.rsplit_once(' ') else { continue };
-            let Some((_, name)) = name.trim_end_matches(':').split_once("back_to_origin") else {
-                continue;
+        for (name, labels, value) in self.samples() {
+            let word = |label| labels.get(label).cloned();
+            let name = match name.as_str() {
+                "back_to_origin_requests_total" => word("outcome"),
+                "back_to_origin_copies_total" => word("result"),
+                // How many bytes come of what nobody waits for is left to chance.
+                name if name.ends_with("bytes_total") => None,
+                name => name
+                    .strip_prefix("back_to_origin_")
+                    .and_then(|name| name.strip_suffix("_total"))
+                    .map(str::to_owned),
             };
-            if let Ok(count) = count.parse::<u64>() {
-                *counters.entry(name.trim_start_matches(['.', '_']).to_owned()).or_default() +=
-                    count;
+            if let Some(name) = name {
+                *counters.entry(name).or_default() += value;
             }
         }
         counters
+    }
+
+    /// Everything that the module measures, in the text form of Prometheus.
+    pub(crate) fn metrics(&self) -> String {
+        match &self.running {
+            Running::Harness(harness) => harness.metrics(),
+            Running::Envoy(envoy) => envoy.admin("/stats/prometheus?filter=back_to_origin"),
+            Running::Served(served) => served.metrics(),
+        }
+    }
+
+    /// The same, each sample by its name, its labels and its value.
+    pub(crate) fn samples(&self) -> Vec<(String, BTreeMap<String, String>, u64)> {
+        let text = self.metrics();
+        let read = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            let labels = labels.trim_end_matches('}').split("\",");
+            let labels = labels.filter_map(|label| label.split_once("=\""));
+            let labels = labels
+                .map(|(label, value)| (label.to_owned(), value.trim_end_matches('"').to_owned()));
+            let is_own = name.starts_with("back_to_origin_");
+            is_own.then_some(())?;
+            Some((name.to_owned(), labels.collect(), value.parse().ok()?))
+        };
+        text.lines().filter_map(read).collect()
     }
 
     /// What its host counts as a failure of the module: empty when there was none.

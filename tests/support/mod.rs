@@ -11,6 +11,7 @@ pub(crate) mod harness;
 pub(crate) mod node;
 pub(crate) mod origin;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod python;
 pub(crate) mod rules;
 pub(crate) mod served;

@@ -11,7 +11,7 @@ use crate::account::Taker;
 use crate::copy::{Copies, CopyId, Ended, Plan};
 use crate::digest::Check;
 use crate::host::{StreamId, Turn};
-use crate::metric::Metric;
+use crate::metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::Verdict;
 use crate::reason::NotStored;
@@ -144,7 +144,7 @@ impl Callouts {
             Ok(copy) => State::Copied(copy),
             Err(why) => {
                 if !why.is_meant() {
-                    turn.count(Metric::NotStored);
+                    turn.count(miss.not_stored(why));
                 }
                 self.settled(Err(why), turn.now)
             }
@@ -271,7 +271,7 @@ impl Callouts {
 /// The first one of those who wait gets an answer; returns who that is.
 fn give(delivery: &mut Delivery, reply: &Reply, turn: &mut Turn<'_>) -> Option<StreamId> {
     let waiter = delivery.waiters.pop_front()?;
-    turn.count(Metric::Mirrored);
+    turn.count(waiter.miss.ended(metric::Outcome::Mirrored));
     if waiter.first {
         delivery.first_client = FirstClient::Answered(reply.status);
     } else {

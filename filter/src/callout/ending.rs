@@ -9,7 +9,6 @@ use crate::account::Held;
 use crate::copy::Copies;
 use crate::decision::{self, Decision};
 use crate::host::{StreamId, Turn};
-use crate::metric::Metric;
 use crate::origin::{OriginRequest, Verdict};
 use crate::reason::{MirrorFailure, NotStored};
 use crate::report::{Found, Outcome};
@@ -34,7 +33,7 @@ impl Callouts {
         if let Some(Wanted { client, .. }) = wanted {
             let url = asked.url();
             let (client, why) = (client.status(), why_not_stored(verdict));
-            turn.count(Metric::NotStored);
+            turn.count(miss.not_stored(why));
             turn.log(miss.report.line(&Outcome::NotFetched { url: &url, client, why }));
         }
         let body = body.map(Rc::new);

@@ -12,7 +12,7 @@ use crate::configuration::Configuration;
 use crate::digest::Mismatch;
 use crate::host::{Call, CallAnswer, CallId, DispatchError, StreamId, Turn};
 use crate::http::headers::Headers;
-use crate::metric::Metric;
+use crate::metric::{self, Metric};
 use crate::miss::Miss;
 use crate::origin::{self, Next, OriginRequest, Route, Verdict};
 use crate::quota::{Quotas, Whose};
@@ -36,6 +36,8 @@ pub(super) struct Fetch {
     /// Who wanted it and does not wait.
     pub(super) wanted: Option<Wanted>,
     pub(super) state: State,
+    /// When its call under way was sent.
+    sent: Moment,
     /// Since when the host does not know its cluster.
     unknown: Option<Moment>,
 }
@@ -83,7 +85,7 @@ impl Fetch {
     fn of(miss: Miss, method: Method, wanted: Option<Wanted>, now: Moment) -> Self {
         let route = miss.route(now);
         let state = State::Queued { since: now };
-        Self { miss, route, waiters: Vec::new(), method, wanted, state, unknown: None }
+        Self { miss, route, waiters: Vec::new(), method, wanted, state, sent: now, unknown: None }
     }
 
     /// Whether what comes of it answers a miss: an object answers a HEAD too.
@@ -141,6 +143,18 @@ impl Fetch {
         self.route.current()
     }
 
+    /// Its origin has answered, or has been given up.
+    fn measure(&self, headers: &Headers, body_bytes: u64, turn: &mut Turn<'_>) {
+        // What has no status is no answer.
+        if headers.status().is_some() {
+            let asked = self.current();
+            turn.measure(self.miss.first_byte(asked), turn.now.millis_since(self.sent));
+            if body_bytes > 0 {
+                turn.measure(self.miss.of_origin(Metric::FetchedBytes, asked), body_bytes);
+            }
+        }
+    }
+
     fn request(&self, method: Method, configuration: &Configuration) -> Call {
         let (miss, origin) = (&self.miss, self.current());
         let quotas = Quotas::of(configuration, &miss.request.bucket, miss.rule, origin.rule());
@@ -150,6 +164,7 @@ impl Fetch {
             headers: origin.call_headers(method.as_str()),
             body: None,
             timeout: origin.timeout(configuration.timeouts.origin),
+            counted: Some(miss.of_origin(Metric::Fetches, origin)),
             fare: Some(quotas.fare(whose, 0)),
             unless_written: None,
         }
@@ -197,6 +212,7 @@ impl Callouts {
     fn call_origin(&mut self, at: FetchId, booking: Option<Booking>, turn: &mut Turn<'_>) {
         let booking = booking.or_else(|| self.account.book(0, 0, Taker::InTurn));
         if let Some(fetch) = self.fetches.get_mut(at) {
+            fetch.sent = turn.now;
             let call = fetch.request(fetch.method, turn.configuration);
             let id = turn.calls.next();
             turn.send(id, call, booking);
@@ -237,6 +253,7 @@ impl Callouts {
         turn: &mut Turn<'_>,
     ) {
         let Some(fetch) = self.fetches.get(at) else { return };
+        fetch.measure(&answer.headers, answer.body_bytes, turn);
         let limit = fetch.current().limit(&turn.configuration.limits);
         let verdict = fetch.current().judge(&answer.headers, answer.body_bytes, limit);
         self.guess.learn(answer.body_bytes);
@@ -264,7 +281,7 @@ impl Callouts {
                     let origin = fetch.route.initial();
                     if let Some(line) = fetch.miss.unkept(origin, &found.unkept) {
                         turn.log(line);
-                        turn.count(Metric::HeadersUnkept);
+                        turn.count(fetch.miss.series(Metric::HeadersUnkept));
                     }
                     let object = Rc::new(Object {
                         body: Rc::new(body),
@@ -360,6 +377,7 @@ impl Callouts {
         turn: &mut Turn<'_>,
     ) {
         let Some(fetch) = self.fetches.get(at) else { return };
+        fetch.measure(headers, 0, turn);
         let limit = fetch.current().limit(&turn.configuration.limits);
         let found = match fetch.current().judge_head(headers, limit) {
             Verdict::Object(found) => found,
@@ -382,7 +400,7 @@ impl Callouts {
         for waiter in waiters {
             let reply = Reply::unmet(&found.validators, &own, &tag, &waiter.miss.request)
                 .unwrap_or_else(|| Reply::head(&own, &tag, length, &waiter.miss.request));
-            turn.count(Metric::Mirrored);
+            turn.count(waiter.miss.ended(metric::Outcome::Mirrored));
             if waiter.first {
                 client = FirstClient::Answered(reply.status);
             } else {

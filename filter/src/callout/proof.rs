@@ -44,6 +44,7 @@ impl Callouts {
                         body: None,
                         timeout: turn.configuration.timeouts.store,
                         fare: None,
+                        counted: None,
                         unless_written: None,
                     }));
                     true

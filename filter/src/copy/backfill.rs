@@ -138,7 +138,12 @@ impl Backfill {
         }
     }
 
-    /// The server that is asked.
+    /// The origin that is asked, in metrics.
+    pub(super) fn server(&self) -> String {
+        self.route.current().server()
+    }
+
+    /// The cluster that is asked.
     pub(super) fn cluster(&self) -> &str {
         &self.route.current().cluster
     }

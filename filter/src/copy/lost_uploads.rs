@@ -126,7 +126,15 @@ impl LostUploads {
             let timeout = configuration.timeouts.store;
             Some((
                 id,
-                Call { cluster, headers, body: None, timeout, fare: None, unless_written: None },
+                Call {
+                    cluster,
+                    headers,
+                    body: None,
+                    timeout,
+                    fare: None,
+                    counted: None,
+                    unless_written: None,
+                },
             ))
         })
     }

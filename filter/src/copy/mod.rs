@@ -37,7 +37,7 @@ use crate::configuration::ConditionalWrites;
 use crate::host::{CallAnswer, CallId, DispatchError, Effect, Turn};
 use crate::index::Index;
 use crate::lease::Lease;
-use crate::metric::Metric;
+use crate::metric::{Metric, Series};
 use crate::origin::{Health, Route};
 use crate::reason::NotStored;
 use crate::report::Outcome;
@@ -135,6 +135,8 @@ pub(crate) struct Copies {
     ended: Vec<Ended>,
     /// Objects whose copies have ended, and whether the bucket has them.
     over: Vec<(Lease, bool)>,
+    /// What is to be told of gauges.
+    measured: Vec<Effect>,
 }
 
 impl Copies {
@@ -162,6 +164,7 @@ impl Copies {
             rests: Rests::default(),
             ended: Vec::new(),
             over: Vec::new(),
+            measured: Vec::new(),
         }
     }
 
@@ -195,7 +198,7 @@ impl Copies {
         // The stream brings what a fetch of its own would have to.
         let forgotten = self.waiting.forget(&plan);
         self.forgotten.extend(forgotten.map(|forgotten| forgotten.shared()));
-        self.add(Copied::new(plan, parts, route, Flow::Flowing, Lease::renewal(now)))
+        self.add(Copied::new(plan, parts, route, Flow::Flowing, Lease::renewal(now)), now)
     }
 
     /// An object is there whole. Whoever fetched it tells of it, by [`Self::take_ended`].
@@ -212,7 +215,7 @@ impl Copies {
     ) -> Result<CopyId, NotStored> {
         let parts = Parts::whole(&self.account, bytes)?;
         self.admit(&plan, now)?;
-        let id = self.add(Copied::new(plan, parts, route, Flow::Whole, Lease::renewal(now)));
+        let id = self.add(Copied::new(plan, parts, route, Flow::Whole, Lease::renewal(now)), now);
         self.touched.insert(id);
         Ok(id)
     }
@@ -295,7 +298,10 @@ impl Copies {
         vec![Effect::Wake]
     }
 
-    fn add(&mut self, copy: Copied) -> CopyId {
+    fn add(&mut self, copy: Copied, begun: Moment) -> CopyId {
+        let copy = Copied { begun, ..copy };
+        let under_way = Series::of(Metric::CopiesUnderWay, &copy.plan.bucket, 0);
+        self.measured.push(Effect::Measure(under_way, 1));
         self.last_id = self.last_id.saturating_add(1);
         let id = CopyId(self.last_id);
         self.objects.insert(copy.plan.lease().object(), id.0);
@@ -565,5 +571,6 @@ fn not_fetched(plan: &Plan, why: NotStored) -> Vec<Effect> {
     let (url, client) = (plan.url.as_str(), plan.client);
     let line = plan.report.line(&Outcome::NotFetched { url, client, why });
     let lease = plan.lease();
-    vec![Effect::Count(Metric::NotStored), Effect::Log(line), Effect::Release(lease)]
+    let counted = Effect::Measure(plan.ended(Err(why)), 1);
+    vec![counted, Effect::Log(line), Effect::Release(lease)]
 }

@@ -5,7 +5,7 @@ use super::plan::Plan;
 use crate::account::Booking;
 use crate::host::{CallAnswer, CallId, Turn};
 use crate::http::headers::Headers;
-use crate::metric::Metric;
+use crate::metric::{Metric, Series};
 use crate::origin::{Health, Route};
 use crate::reason::NotStored;
 use crate::report::Outcome;
@@ -20,11 +20,15 @@ pub(super) struct Copied {
     pub(super) plan: Plan,
     pub(super) parts: Parts,
     pub(super) flow: Flow,
+    /// When the first of it came, or was asked for.
+    pub(super) begun: Moment,
     /// Where it comes from.
     pub(super) route: Route,
     /// The fetch of its own, where there is one.
     pub(super) backfill: Option<Backfill>,
     pub(super) upload: Upload,
+    /// Whether that has been told to be open.
+    pub(super) has_upload: bool,
     /// When its lease is to be renewed.
     pub(super) renewal: Moment,
     /// When time brings it on.
@@ -49,7 +53,9 @@ impl Copied {
             flow,
             route,
             backfill: None,
+            begun: renewal,
             upload: Upload::Absent,
+            has_upload: false,
             renewal,
             timer: renewal,
             wanted: 0,
@@ -107,6 +113,9 @@ impl Copied {
             return None;
         }
         let backfill = self.backfill.as_mut()?;
+        let fetched =
+            Series { origin: backfill.server(), ..self.plan.series(Metric::FetchedBytes) };
+        turn.measure(fetched, answer.body_bytes);
         let (parts, headers) = (&mut self.parts, &mut self.plan.headers);
         let fetched = backfill.on_answer(answer, booked, parts, headers, health, turn);
         let origin = backfill.origin();
@@ -115,7 +124,7 @@ impl Copied {
         if !names.is_empty() {
             let outcome = Outcome::Unkept { url: &self.plan.url, names: &names };
             turn.log(self.plan.report.line(&outcome));
-            turn.count(Metric::HeadersUnkept);
+            turn.count(self.plan.series(Metric::HeadersUnkept));
         }
         match fetched {
             Fetched::More => None,

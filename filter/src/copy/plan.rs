@@ -3,6 +3,7 @@
 use crate::digest::Check;
 use crate::http::headers::HeaderList;
 use crate::lease::Lease;
+use crate::metric::{Metric, Series};
 use crate::reason::NotStored;
 use crate::report::{Outcome, Report};
 
@@ -70,6 +71,20 @@ impl Plan {
             client: self.client,
             stored: Some(Err(why)),
         })
+    }
+
+    /// A series of its bucket and rule.
+    pub(crate) fn series(&self, metric: Metric) -> Series {
+        Series::of(metric, &self.bucket, self.report.rule())
+    }
+
+    /// The number of copies that end so.
+    pub(crate) fn ended(&self, result: Result<(), NotStored>) -> Series {
+        let (bucket, rule) = (&self.bucket, self.report.rule());
+        match result {
+            Ok(()) => Series::stored(bucket, rule),
+            Err(why) => Series::not_stored(why.label(), bucket, rule),
+        }
     }
 
     /// The lease without which the object is not copied.

@@ -13,7 +13,7 @@ use crate::account::{Taker, Usage};
 use crate::configuration::ConditionalWrites;
 use crate::host::{Call, CallId, Effect, Turn};
 use crate::lease::Lease;
-use crate::metric::Metric;
+use crate::metric::{Metric, Series};
 use crate::quota::{Quotas, Whose};
 use crate::reason::NotStored;
 use crate::store::Target;
@@ -60,6 +60,8 @@ impl Copies {
         let (configuration, now) = (turn.configuration, turn.now);
         let search = lost.advance(is_creating, is_copied, configuration, now, || calls.next());
         self.lost_uploads = lost;
+        turn.effects.append(&mut self.measured);
+        turn.effects.extend(self.waiting.take_measured());
         if let Some((id, call)) = search {
             turn.send(id, call, None);
         }
@@ -187,8 +189,17 @@ impl Copies {
                 let Plan { bucket, report, .. } = &copy.plan;
                 let quotas = Quotas::of(turn.configuration, bucket, report.rule(), rule);
                 let fare = Some(quotas.fare(Whose::Buckets, answer.size().there as u64));
-                let request =
-                    Call { cluster, headers, body: None, timeout, fare, unless_written: None };
+                let origin = backfill.server();
+                let counted = Some(Series { origin, ..copy.plan.series(Metric::Fetches) });
+                let request = Call {
+                    cluster,
+                    headers,
+                    body: None,
+                    timeout,
+                    fare,
+                    counted,
+                    unless_written: None,
+                };
                 turn.send(call, request, Some(answer));
             }
         }
@@ -265,7 +276,7 @@ impl Copies {
                 to_send.remove(&id);
                 calls.insert(call, UnderWay { copy: id, asks: Asked::Store });
                 if copy.is_repeated(call) {
-                    turn.count(Metric::StoreRetries);
+                    turn.count(copy.plan.series(Metric::StoreRetries));
                 }
                 let Plan { key, headers, tag, .. } = &copy.plan;
                 let target = Target { bucket, key, headers, tag };
@@ -281,6 +292,11 @@ impl Copies {
     /// Notes when time brings a copy on, or lets go of it.
     fn file(&mut self, id: CopyId, turn: &mut Turn<'_>) {
         let Some(copy) = self.copies.get_mut(&id) else { return };
+        let is_open = copy.upload.is_open();
+        if is_open != std::mem::replace(&mut copy.has_upload, is_open) {
+            let series = Series::of(Metric::OpenUploads, &copy.plan.bucket, 0);
+            self.measured.push(Effect::Measure(series, if is_open { 1 } else { -1 }));
+        }
         if copy.upload.is_over(copy.flow).is_some() {
             return self.end(id, turn);
         }
@@ -308,7 +324,7 @@ impl Copies {
                     let backfill = Some(Backfill::new(route.clone()));
                     // Its lease may have ended while it waited.
                     let copy = Copied::new(plan, parts, route, Flow::Backfilling, turn.now);
-                    let id = self.add(Copied { backfill, ..copy });
+                    let id = self.add(Copied { backfill, ..copy }, turn.now);
                     self.new.insert(id);
                     self.touched.insert(id);
                 }
@@ -320,6 +336,8 @@ impl Copies {
     /// Tells of a copy that is over, or puts on the list what a fetch of its own can still bring.
     fn end(&mut self, id: CopyId, turn: &mut Turn<'_>) {
         let Some(copy) = self.copies.remove(&id) else { return };
+        let under_way = Series::of(Metric::CopiesUnderWay, &copy.plan.bucket, 0);
+        self.measured.push(Effect::Measure(under_way, -1));
         self.timers.remove(copy.timer.micros(), id.0);
         self.objects.remove(copy.plan.lease().object(), id.0);
         let Self { backfilling, new, to_fetch, to_go_on, to_send, .. } = self;
@@ -350,10 +368,13 @@ impl Copies {
                 turn.effects.push(Effect::Release(copy.plan.lease()));
             }
         }
-        turn.count(match result {
-            Ok(()) => Metric::Stored,
-            Err(_) => Metric::NotStored,
-        });
+        turn.count(copy.plan.ended(result));
+        if result.is_ok() {
+            let bytes = copy.parts.received();
+            turn.measure(copy.plan.series(Metric::StoredBytes), bytes);
+            let time = Series::of(Metric::CopyTime, &copy.plan.bucket, 0);
+            turn.measure(time, turn.now.millis_since(copy.begun));
+        }
         if copy.told_elsewhere {
             self.ended.push(Ended { id, result });
         } else {

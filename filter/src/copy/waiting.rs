@@ -11,8 +11,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::Plan;
+use crate::host::Effect;
 use crate::index::Index;
 use crate::lease::Lease;
+use crate::metric::{Metric, Series};
 use crate::origin::Route;
 use crate::time::Moment;
 
@@ -58,6 +60,10 @@ impl Waiting {
     }
 }
 
+fn measured(waiting: &Waiting, by: i64) -> Effect {
+    Effect::Measure(Series::of(Metric::WaitingBackfills, &waiting.plan.bucket, 0), by)
+}
+
 /// Objects that wait, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -70,6 +76,8 @@ pub(super) struct Queue {
     due: Vec<(String, VecDeque<u64>)>,
     /// Those that are awaited, by their times in microseconds.
     awaited: Index,
+    /// What is to be told of how many there are.
+    measured: Vec<Effect>,
 }
 
 impl Queue {
@@ -110,7 +118,13 @@ impl Queue {
             State::Claiming => {}
             State::Due => self.add_due(waiting.server().to_owned(), self.last),
         }
+        self.measured.push(measured(&waiting, 1));
         self.waiting.insert(self.last, waiting);
+    }
+
+    /// What is to be told of how many there are, since the last time.
+    pub(super) fn take_measured(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.measured)
     }
 
     fn add_due(&mut self, server: String, at: u64) {
@@ -122,6 +136,7 @@ impl Queue {
 
     fn remove(&mut self, at: u64) -> Option<Waiting> {
         let waiting = self.waiting.remove(&at)?;
+        self.measured.push(measured(&waiting, -1));
         self.objects.remove(waiting.plan.lease().object(), at);
         if let State::Awaited(until) = waiting.state {
             self.awaited.remove(until.micros(), at);

@@ -15,12 +15,12 @@ use crate::conclusion::Conclusion;
 use crate::configuration::Configuration;
 use crate::copy::{Plan, backfill};
 use crate::digest::Check;
-use crate::host::Effect;
+use crate::host::{Effect, measured};
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
 use crate::http::range::ContentRange;
 use crate::lease::Lease;
-use crate::metric::Metric;
+use crate::metric::{Metric, Outcome as Ended};
 use crate::miss::Miss;
 use crate::miss_route;
 use crate::origin::{Passed, Route, Unheard, Verdict};
@@ -42,6 +42,8 @@ pub(crate) struct InFlight {
     pub(crate) forwarded_proto: String,
     /// Whether others wait for what it brings.
     pub(crate) leads: bool,
+    /// When it was sent, where that is known.
+    pub(crate) sent: Option<Moment>,
 }
 
 /// A request on its way to an origin.
@@ -84,7 +86,7 @@ pub(crate) enum Answered {
     Streams {
         headers: HeaderList,
         storing: Option<Storing>,
-        /// What is told and counted at once, [`Answered::COUNTED`] aside.
+        /// What is told and counted at once.
         effects: Vec<Effect>,
     },
 }
@@ -92,7 +94,7 @@ pub(crate) enum Answered {
 impl InFlight {
     pub(crate) fn new(miss: Miss, now: Moment, since: Moment, forwarded_proto: String) -> Self {
         let route = miss.route(now);
-        Self { miss, route, since, forwarded_proto, leads: false }
+        Self { miss, route, since, forwarded_proto, leads: false, sent: None }
     }
 
     /// Makes it a request to the origin, from the root of this number. `standard` is how long its
@@ -173,10 +175,19 @@ impl InFlight {
         self.miss.kept_absence(&self.route, configuration, self.since)
     }
 
+    /// How long its origin took to begin an answer that has just come.
+    pub(crate) fn first_byte(&self, now: Moment) -> Option<Effect> {
+        let time = now.millis_since(self.sent?);
+        Some(measured(self.miss.first_byte(self.route.current()), time))
+    }
+
     /// What is told and counted of a request whose object another one has fetched.
     pub(crate) fn coalesced(&self, status: u16) -> [Effect; 2] {
         let outcome = Outcome::Coalesced { url: &self.route.initial().url(), status };
-        [Effect::Log(self.miss.report.line(&outcome)), Effect::Count(Metric::Coalesced)]
+        [
+            Effect::Log(self.miss.report.line(&outcome)),
+            Effect::Measure(self.miss.ended(Ended::Coalesced), 1),
+        ]
     }
 
     /// What becomes of the origin's answer, or of the gateway's in its place.
@@ -278,10 +289,10 @@ impl InFlight {
                 headers.add(name, value);
             }
         }
-        let mut effects = Vec::new();
+        let mut effects = vec![Effect::Measure(self.miss.ended(Ended::Mirrored), 1)];
         if let Some(line) = self.miss.unkept(origin, &found.unkept) {
             effects.push(Effect::Log(line));
-            effects.push(Effect::Count(Metric::HeadersUnkept));
+            effects.push(Effect::Measure(self.miss.series(Metric::HeadersUnkept), 1));
         }
         // What ends with its connection is not copied on its way. Where the origin knows ranges, they
         // bring it with its length.
@@ -301,7 +312,7 @@ impl InFlight {
             };
             effects.push(Effect::Log(self.miss.report.line(&outcome)));
             if !why.is_meant() {
-                effects.push(Effect::Count(Metric::NotStored));
+                effects.push(Effect::Measure(self.miss.not_stored(why), 1));
             }
             return Answered::Streams { headers, storing: None, effects };
         }
@@ -324,7 +335,8 @@ impl InFlight {
             stored: Some(self.miss.storing()),
         };
         let line = self.miss.report.line(&outcome);
-        let conclusion = Conclusion { reply, metric: Metric::Mirrored, line };
+        let series = self.miss.ended(Ended::Mirrored);
+        let conclusion = Conclusion { reply, series, line };
         Answered::Concluded(conclusion, self.awaited(client))
     }
 
@@ -339,7 +351,9 @@ impl InFlight {
                 }
                 self.miss.request.sign_off(&mut headers);
                 let outcome = Outcome::Passed { url: &self.route.initial().url(), status };
-                let effects = vec![Effect::Log(self.miss.report.line(&outcome))];
+                let line = self.miss.report.line(&outcome);
+                let ended = self.miss.ended(Ended::Mirrored);
+                let effects = vec![Effect::Measure(ended, 1), Effect::Log(line)];
                 Answered::Streams { headers, storing: None, effects }
             }
             verdict @ (Verdict::Absent
@@ -432,9 +446,4 @@ fn by_attempts(headers: &mut HeaderList, cluster: &str, timeout: Duration) {
 pub(crate) fn comes_back(headers: &mut HeaderList, attempt: &str, returns: &str) {
     headers.add(miss_route::ATTEMPT, attempt);
     headers.add(miss_route::RETURNS, returns);
-}
-
-impl Answered {
-    /// The counter that goes up, where the conclusion has none.
-    pub(crate) const COUNTED: Metric = Metric::Mirrored;
 }

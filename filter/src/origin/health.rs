@@ -74,6 +74,7 @@ impl Health {
             body: None,
             timeout: first.timeout(turn.configuration.timeouts.origin),
             fare: None,
+            counted: None,
             unless_written: None,
         }));
         match probe {

@@ -192,6 +192,15 @@ impl OriginRequest {
         self.place.origin()
     }
 
+    /// The origin in metrics: its server, where a rule names it. Where redirects lead is without end.
+    pub(crate) fn server(&self) -> String {
+        let origin = self.place.origin();
+        match self.rule.urls().any(|url| url.origin() == origin) {
+            true => self.place.authority.clone(),
+            false => "other".to_owned(),
+        }
+    }
+
     /// The object's URL, without the query: it may be one client's secret, and the URL is kept
     /// beside the object.
     #[must_use]

@@ -29,8 +29,8 @@ impl BucketStream {
 
     /// Answers in place of the bucket; its own answer is better than none.
     fn answer(&self, conclusion: Conclusion) -> Action {
-        let Conclusion { reply, metric, line } = conclusion;
-        self.vm.perform(vec![Effect::Log(line), Effect::Count(metric)]);
+        let Conclusion { reply, series, line } = conclusion;
+        self.vm.perform(vec![Effect::Log(line), Effect::Measure(series, 1)]);
         match vm::answer(&reply) {
             Ok(()) => Action::Pause,
             Err(error) => {

@@ -13,6 +13,7 @@ use proxy_wasm::types::{LogLevel, Status};
 
 use crate::host::{Call, DispatchError};
 use crate::http::headers::{HeaderList, Headers};
+use crate::metric::Kind;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -51,6 +52,7 @@ unsafe extern "C" {
         cas: *mut u32,
     ) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_log(level: u32, text: *const u8, text_len: usize) -> u32;
     fn proxy_register_shared_queue(name: *const u8, name_len: usize, queue: *mut u32) -> u32;
     fn proxy_send_local_response(
@@ -120,7 +122,6 @@ pub(super) enum Buffer {
 
 const REQUEST_STREAM: u32 = 0;
 const RESPONSE_STREAM: u32 = 1;
-const COUNTER: u32 = 0;
 const BAD_ARGUMENT: u32 = 2;
 
 fn check(status: u32) -> Result<()> {
@@ -246,16 +247,28 @@ pub(super) fn now() -> Result<Duration> {
     Ok(Duration::from_nanos(nanos))
 }
 
-pub(super) fn define_counter(name: &str) -> Result<u32> {
+pub(super) fn define_metric(kind: Kind, name: &str) -> Result<u32> {
+    let kind: u32 = match kind {
+        Kind::Counter => 0,
+        Kind::Gauge | Kind::Moment => 1,
+        Kind::Histogram => 2,
+    };
     let mut id = 0;
     // SAFETY: the host reads the name, and the pointer is valid for the call.
-    check(unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) })?;
+    check(unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) })?;
     Ok(id)
 }
 
-pub(super) fn increment(counter: u32) -> Result<()> {
+/// Adds to a counter or a gauge.
+pub(super) fn increment(metric: u32, by: i64) -> Result<()> {
     // SAFETY: no memory is involved.
-    check(unsafe { proxy_increment_metric(counter, 1) })
+    check(unsafe { proxy_increment_metric(metric, by) })
+}
+
+/// Sets a gauge, or adds a value to a histogram.
+pub(super) fn record(metric: u32, value: i64) -> Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { proxy_record_metric(metric, value.cast_unsigned()) })
 }
 
 pub(super) fn register_queue(name: &str) -> Result<u32> {

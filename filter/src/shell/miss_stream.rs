@@ -137,7 +137,7 @@ impl HttpContext for Stream {
         self.vm.note_write(self.written.take(), &headers);
         let vm = Rc::clone(&self.vm);
         let decision = self.decide(|miss, engine| {
-            miss.on_response(engine, &headers, || vm.source(), || unheard(status))
+            miss.on_response(engine, &headers, || vm.source(), || unheard(status), vm::now)
         });
         match decision {
             ResponseDecision::Answer(reply) => self.answer(&reply),
@@ -154,6 +154,7 @@ impl HttpContext for Stream {
 
     fn on_http_response_body(&mut self, size: usize, is_end: bool) -> Action {
         self.miss.on_passing(&mut self.vm.engine.borrow_mut(), size, vm::now, &mut Shared);
+        self.miss.on_body(size);
         self.copy(size);
         if is_end {
             self.end();

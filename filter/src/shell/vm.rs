@@ -16,7 +16,7 @@ use crate::host::{Call, CallId, DispatchError, Effect, StreamId};
 use crate::http::headers::{HeaderList, Headers};
 use crate::lease::Lease;
 use crate::matching::Source;
-use crate::metric::Metric;
+use crate::metric::{Kind, Series};
 use crate::reply::{Body, Reply};
 use crate::request;
 use crate::shared::SharedData;
@@ -36,7 +36,8 @@ pub(super) struct Vm {
     calls: RefCell<BTreeMap<u32, CallId>>,
     /// Whether the host waits for this root to be done.
     leaving: Cell<bool>,
-    counters: Vec<u32>,
+    /// The host's number of each series.
+    series: RefCell<BTreeMap<Series, u32>>,
     /// Whether the host has said who made an answer, or it was told that it does not.
     is_told: Cell<bool>,
 }
@@ -54,6 +55,9 @@ impl SharedData for Shared {
     }
 }
 
+/// Series of one VM; what comes then goes by the name `other`. A host never forgets one.
+const MAX_SERIES: usize = 10_000;
+
 /// What is said of a host that does not say who made an answer.
 const UNTOLD: &str = "the host did not say who made an error (property response.code_details), so no \
     rule was applied; if it never does, say `bucket_answers: assumed` in this configuration";
@@ -68,10 +72,6 @@ impl Vm {
         let owner = random();
         let name = format!("back-to-origin-{owner:016x}");
         let queue = host::register_queue(&name)?;
-        let counters = Metric::ALL
-            .iter()
-            .map(|metric| host::define_counter(metric.name()))
-            .collect::<Result<_, _>>()?;
         let mut engine = Engine::new(Rc::clone(&configuration));
         engine.count_from(owner);
         Ok(Self {
@@ -83,7 +83,7 @@ impl Vm {
             woken: Cell::new(false),
             calls: RefCell::new(BTreeMap::new()),
             leaving: Cell::new(false),
-            counters,
+            series: RefCell::new(BTreeMap::new()),
             is_told: Cell::new(false),
         })
     }
@@ -134,11 +134,11 @@ impl Vm {
                     let more = self.engine.borrow_mut().on_lease(&lease, is_ours);
                     pending.extend(more);
                 }
-                Effect::Count(metric) => self.count(metric),
                 Effect::Lease(lease) => {
                     let _: bool = self.claim(&lease);
                 }
                 Effect::Log(line) => host::log(LogLevel::Info, &line),
+                Effect::Measure(series, value) => self.measure(series, value),
                 Effect::Release(lease) => self.release(&lease),
                 Effect::Resume(stream) => self.resume(stream),
                 Effect::Send(stream, headers) => self.send_on(stream, &headers),
@@ -165,8 +165,8 @@ impl Vm {
             fare.pay(now(), &mut Shared).map_err(DispatchError::Limited)?;
         }
         let sent = host::dispatch(call)?;
-        if call.fare.is_some() {
-            self.count(Metric::Fetches);
+        if let Some(series) = &call.counted {
+            self.measure(series.clone(), 1);
         }
         Ok(sent)
     }
@@ -247,11 +247,33 @@ impl Vm {
         self.perform(effects);
     }
 
-    fn count(&self, metric: Metric) {
-        let at = Metric::ALL.iter().position(|known| *known == metric);
-        if let Some(counter) = at.and_then(|at| self.counters.get(at)) {
-            self.expect("count", host::increment(*counter));
+    /// Adds to a series, or sets or observes it.
+    fn measure(&self, series: Series, value: i64) {
+        let kind = series.metric.kind();
+        // A host refuses to add nothing.
+        if value == 0 && kind == Kind::Counter {
+            return;
         }
+        let measured = self.defined(series).and_then(|id| match kind {
+            Kind::Counter | Kind::Gauge => host::increment(id, value),
+            Kind::Histogram | Kind::Moment => host::record(id, value),
+        });
+        self.expect("measure", measured);
+    }
+
+    /// The host's number of a series, which it gets when it is first needed.
+    fn defined(&self, series: Series) -> Result<u32, host::HostError> {
+        let mut known = self.series.borrow_mut();
+        if let Some(id) = known.get(&series) {
+            return Ok(*id);
+        }
+        let series = if known.len() < MAX_SERIES { series } else { series.anonymous() };
+        if let Some(id) = known.get(&series) {
+            return Ok(*id);
+        }
+        let id = host::define_metric(series.metric.kind(), &series.name())?;
+        known.insert(series, id);
+        Ok(id)
     }
 
     /// Takes a lease, or renews it. False while it is another worker's.

@@ -142,6 +142,7 @@ impl Step {
             body,
             timeout,
             fare: None,
+            counted: None,
             unless_written: None,
         }
     }
@@ -338,6 +339,15 @@ impl Upload {
             }
             Self::Aborting { .. } | Self::Checking { .. } | Self::Looking { .. } => false,
             Self::Absent | Self::Open { .. } | Self::Over(_) => false,
+        }
+    }
+
+    /// Whether there is an upload in the store that is neither an object nor gone.
+    pub(crate) const fn is_open(&self) -> bool {
+        match self {
+            Self::Aborting { .. } | Self::Completing { .. } | Self::Open { .. } => true,
+            Self::Checking { id, .. } | Self::Looking { id, .. } => id.is_some(),
+            Self::Absent | Self::Creating(_) | Self::Over(_) | Self::Putting(_) => false,
         }
     }
 

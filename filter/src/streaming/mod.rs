@@ -25,13 +25,13 @@ use crate::conclusion::Conclusion;
 use crate::copy::{CopyId, End};
 use crate::decision::{self, Decision, Exchange};
 use crate::engine::Engine;
-use crate::host::{Effect, StreamId, conclude};
+use crate::host::{Effect, StreamId, conclude, measured};
 use crate::http::headers::{HeaderList, Headers};
 use crate::in_flight::{Answered, AttemptId, Expected, InFlight, Proof, Sent, Storing};
 use crate::lease::Lease;
 use crate::matching::{BucketResponse, Source};
 use crate::metadata;
-use crate::metric::Metric;
+use crate::metric::{Metric, Outcome as Ended, Series};
 use crate::miss_route::{self, Said};
 use crate::origin::{Next, Unheard, Verdict};
 use crate::quota::Quota;
@@ -53,6 +53,8 @@ pub struct MissStream {
     leads: Option<Lease>,
     /// The quota by which its answer is paced.
     paced: Option<Quota>,
+    /// The bytes of its body so far, where they come from an origin.
+    fetched: Option<(Series, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -266,6 +268,9 @@ impl MissStream {
     ) -> RequestDecision {
         let Came { forwarded_proto, since, first } = came;
         let now = arrival.now;
+        if let (Decision::Fetch(_, miss) | Decision::Mirror(miss), Some(_)) = (&decision, first) {
+            arrival.effects.extend(arrival.engine.on_missed(&miss.request.bucket, now));
+        }
         let configuration = arrival.engine.configuration();
         let Arrival { shared, effects, .. } = arrival;
         match decision::without_absent(&configuration, decision, now, *shared, effects) {
@@ -354,6 +359,7 @@ impl MissStream {
 
     fn send(&mut self, arrival: &mut Arrival<'_>, asked: InFlight) -> RequestDecision {
         let Arrival { engine, root, now, shared, effects } = arrival;
+        let asked = InFlight { sent: Some(*now), ..asked };
         match engine.send(asked, *root, *now, *shared, effects) {
             Ok(Sent { asked, attempt, headers }) => {
                 self.state = State::Asked(asked, attempt);
@@ -392,10 +398,12 @@ impl MissStream {
         };
         let Some(asked) = asked else {
             let line = "an answer came back of which nothing is known any more".to_owned();
-            let (reply, metric) = (Reply::lost(headers), Metric::MirrorFailed);
-            return self.conclude(Conclusion { reply, metric, line }, &mut arrival.effects);
+            let series = Series::request(Ended::MirrorFailed, "", 0);
+            let conclusion = Conclusion { reply: Reply::lost(headers), series, line };
+            return self.conclude(conclusion, &mut arrival.effects);
         };
         let mut asked = Rc::unwrap_or_clone(asked);
+        arrival.effects.extend(asked.first_byte(arrival.now));
         let verdict = judge(&asked);
         match arrival.engine.next(&mut asked.route, verdict, arrival.now) {
             Next::Ask => self.send(arrival, asked),
@@ -427,13 +435,14 @@ impl MissStream {
     }
 
     /// A response begins. `source` says of a bucket's who made it, `unheard` why an origin was not
-    /// heard where the gateway has answered in its place; neither is asked where it does not matter.
+    /// heard where the gateway has answered in its place, `now` the time; none is asked where it does not matter.
     pub fn on_response(
         &mut self,
         engine: &mut Engine,
         answer: &Headers,
         source: impl FnOnce() -> Source,
         unheard: impl FnOnce() -> Option<Unheard>,
+        now: impl FnOnce() -> Moment,
     ) -> Decided<ResponseDecision> {
         let mut effects = Vec::new();
         self.go_on(engine);
@@ -459,6 +468,10 @@ impl MissStream {
                     Some(..400) => None,
                     Some(_) | None => unheard(),
                 };
+                if unheard.is_none() {
+                    effects.extend(asked.first_byte(now()));
+                }
+                let bytes = asked.miss.of_origin(Metric::FetchedBytes, asked.route.current());
                 let since = asked.since;
                 self.paced = asked.quotas(&engine.configuration()).bits;
                 self.leads = asked.leads.then(|| asked.lease());
@@ -474,13 +487,13 @@ impl MissStream {
                     // The line on the object is the one on this request.
                     Answered::Concluded(conclusion, Some(storing)) => {
                         self.keep(engine, Some(storing), since, &mut effects);
-                        effects.push(Effect::Count(conclusion.metric));
+                        effects.push(Effect::Measure(conclusion.series, 1));
                         ResponseDecision::Answer(conclusion.reply)
                     }
                     Answered::Streams { headers, storing, effects: mut told } => {
                         self.keep(engine, storing, since, &mut effects);
                         effects.append(&mut told);
-                        effects.push(Effect::Count(Answered::COUNTED));
+                        self.fetched = Some((bytes, 0));
                         ResponseDecision::Stream(headers)
                     }
                 }
@@ -635,6 +648,13 @@ impl MissStream {
         }
     }
 
+    /// Bytes of the body have come.
+    pub const fn on_body(&mut self, bytes: usize) {
+        if let Some((_, sum)) = &mut self.fetched {
+            *sum = sum.saturating_add(bytes as u64);
+        }
+    }
+
     /// The last byte has passed.
     pub fn on_end(&mut self, engine: &mut Engine) -> Vec<Effect> {
         self.end(engine, End::Whole)
@@ -660,6 +680,8 @@ impl MissStream {
         now: impl FnOnce() -> Moment,
     ) -> Decided<()> {
         let mut effects = self.end(engine, End::Broken);
+        let fetched = self.fetched.take().filter(|(_, bytes)| *bytes > 0);
+        effects.extend(fetched.map(|(series, bytes)| measured(series, bytes)));
         self.go_on(engine);
         let expected = match std::mem::replace(&mut self.state, State::Settled) {
             State::Asked(asked, attempt) => Some((Some(asked), attempt)),

@@ -120,8 +120,9 @@ impl Bench {
         // A protocol that tells an end from a break.
         let framing = (miss_route::FRAMING, "HTTP/2 -");
         let answer = Headers::from_pairs(answer.iter().copied().chain([framing]));
-        let decided =
-            self.miss.on_response(&mut self.engine, &answer, || Source::Bucket, || unheard);
+        let now = self.now;
+        let (source, unheard) = (|| Source::Bucket, || unheard);
+        let decided = self.miss.on_response(&mut self.engine, &answer, source, unheard, || now);
         self.effects.extend(decided.effects);
         decided.decision
     }
@@ -131,7 +132,7 @@ impl Bench {
             Effect::Log(line) => Some(line),
             Effect::Absent(..) | Effect::Answer(..) => None,
             Effect::Call(..) | Effect::Claim(_) => None,
-            Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => None,
+            Effect::Measure(..) | Effect::Lease(_) | Effect::Release(_) => None,
             Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,
             Effect::Send(..) | Effect::Settle(..) => None,
         };
@@ -501,7 +502,11 @@ fn an_origin_that_is_not_heard_is_a_failure_that_is_counted_and_told() {
         let decision = bench.answer_unless(&[(":status", "503")], Some(unheard));
         let ResponseDecision::Answer(reply) = decision else { panic!("{decision:?}") };
         assert_eq!(reply.status, 424);
-        assert!(bench.effects.contains(&Effect::Count(Metric::MirrorFailed)));
+        let is_counted = |effect: &Effect| {
+            matches!(effect, Effect::Measure(series, 1)
+                if series.word == "mirror_failed" && series.reason == why.label())
+        };
+        assert!(bench.effects.iter().any(is_counted), "{:?}", bench.effects);
         let line = bench.lines().pop().unwrap();
         assert!(line.ends_with(&why.to_string()), "{line}");
     }

@@ -159,7 +159,7 @@ impl<'r> Scene<'r> {
                 }
                 Effect::Claim(lease) => effects.extend(self.engine.on_lease(&lease, true)),
                 Effect::Wake => self.woken = true,
-                Effect::Count(_)
+                Effect::Measure(..)
                 | Effect::Lease(_)
                 | Effect::Log(_)
                 | Effect::Release(_)

@@ -69,7 +69,13 @@ impl Scene<'_> {
     /// The bucket's own answer.
     fn bucket_answers(&mut self, stream: &mut MissStream, status: u16) {
         let answer = Headers::from_pairs([(":status", status.to_string())]);
-        let decided = stream.on_response(&mut self.engine, &answer, || Source::Bucket, || None);
+        let decided = stream.on_response(
+            &mut self.engine,
+            &answer,
+            || Source::Bucket,
+            || None,
+            back_to_origin::time::Moment::default,
+        );
         match self.decide(stream, decided) {
             ResponseDecision::Answer(reply) => self.lines.push(replied(&reply)),
             ResponseDecision::Continue => self.keeps(status),
@@ -102,8 +108,13 @@ impl Scene<'_> {
             let kept = sent.iter().filter(|(name, _)| *name != miss_route::MISS);
             return Some(Headers::from_pairs(kept.chain(said)));
         }
-        let decided =
-            stream.on_response(&mut self.engine, &heard.headers, || Source::Bucket, || None);
+        let decided = stream.on_response(
+            &mut self.engine,
+            &heard.headers,
+            || Source::Bucket,
+            || None,
+            back_to_origin::time::Moment::default,
+        );
         match self.decide(stream, decided) {
             ResponseDecision::Answer(reply) => self.lines.push(replied(&reply)),
             ResponseDecision::Continue => panic!("an origin's answer is nobody's as it is"),

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use back_to_origin::metric;
 use back_to_origin::rule::Action;
 
 use super::clusters::BUFFER;
@@ -54,6 +55,11 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .with("node", Map::new().with("id", "back-to-origin").with("cluster", "back-to-origin"))
         .maybe("admin", admin)
         .maybe("bootstrap_extensions", streams.then(|| List::new().with(attempts::extension())))
+        .remark(
+            "The module's metrics have their labels in their names; /stats/prometheus shows them as \
+             labels (envoy/observability/README.md).",
+        )
+        .with("stats_config", Map::new().with("stats_tags", tags()))
         .remark("Connections of clients at once; further ones are closed.")
         .with("overload_manager", overload(deployment.connections.0))
         .with("static_resources", Map::new().with("listeners", List::new().with(listener)))
@@ -152,6 +158,13 @@ pub(super) fn manager(name: &str) -> Map {
         .remark("A hit keeps the Server header of the store, which has identifiers of its own.")
         .with("generate_request_id", false)
         .with("server_header_transformation", "PASS_THROUGH")
+}
+
+/// How the labels of the module's metrics are found in their names.
+fn tags() -> List {
+    let tag =
+        |label: &str| Map::new().with("tag_name", label).with("regex", metric::pattern(label));
+    metric::labels().into_iter().map(tag).collect()
 }
 
 /// What is bounded for all clients together.

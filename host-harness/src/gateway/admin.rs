@@ -102,7 +102,7 @@ impl Pages {
             "/ready" => {
                 page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "a worker has ended\n".to_owned())
             }
-            "/stats/prometheus" => page(
+            "/metrics" | "/stats/prometheus" => page(
                 StatusCode::OK,
                 "text/plain; version=0.0.4",
                 self.shared.metrics().prometheus(),
@@ -114,7 +114,7 @@ impl Pages {
             _ => page(
                 StatusCode::NOT_FOUND,
                 TEXT,
-                "there are /ready, /stats/prometheus and /config\n".to_owned(),
+                "there are /ready, /metrics and /config\n".to_owned(),
             ),
         }
     }

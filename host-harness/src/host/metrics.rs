@@ -1,10 +1,13 @@
 //! The metrics a filter defines: one set for all virtual machines, by name.
 //!
-//! Owns values and their text form. The numbers by which one machine knows them are its own.
+//! Owns values and their text form, with the names, labels and buckets that Envoy gives them. The
+//! numbers by which one machine knows them are its own.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use back_to_origin::metric::{self, Metric};
 
 use super::status::Status;
 
@@ -30,12 +33,57 @@ impl Kind {
             _ => None,
         }
     }
+
+    /// Its name in the text form of Prometheus.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
 }
+
+/// The bounds of a histogram's buckets: Envoy's own.
+const BOUNDS: [(&str, u64); 19] = [
+    ("0.5", 0),
+    ("1", 1),
+    ("5", 5),
+    ("10", 10),
+    ("25", 25),
+    ("50", 50),
+    ("100", 100),
+    ("250", 250),
+    ("500", 500),
+    ("1000", 1_000),
+    ("2500", 2_500),
+    ("5000", 5_000),
+    ("10000", 10_000),
+    ("30000", 30_000),
+    ("60000", 60_000),
+    ("300000", 300_000),
+    ("600000", 600_000),
+    ("1800000", 1_800_000),
+    ("3600000", 3_600_000),
+];
 
 #[derive(Debug, Default)]
 struct Value {
     current: u64,
     samples: u64,
+    /// How many are no larger than each bound, and larger than the one before.
+    buckets: [u64; BOUNDS.len()],
+}
+
+impl Value {
+    fn observe(&mut self, value: u64) {
+        self.current = self.current.saturating_add(value);
+        self.samples += 1;
+        let fitting = BOUNDS.iter().zip(&mut self.buckets).find(|((_, bound), _)| value <= *bound);
+        if let Some((_, bucket)) = fitting {
+            *bucket += 1;
+        }
+    }
 }
 
 /// All metrics of one gateway.
@@ -55,27 +103,76 @@ impl Metrics {
     /// Everything in the text form of Prometheus.
     #[must_use]
     pub fn prometheus(&self) -> String {
-        let mut text = String::new();
+        let mut families: BTreeMap<String, Vec<(String, Kind, Vec<Sample>)>> = BTreeMap::new();
         for ((name, kind), value) in &*self.values() {
-            let name: String = name
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == ':' { c } else { '_' })
-                .collect();
-            // Writing to a String cannot fail.
-            let _ = match kind {
-                Kind::Counter => {
-                    writeln!(text, "# TYPE {name} counter\n{name} {}", value.current)
-                }
-                Kind::Gauge => writeln!(text, "# TYPE {name} gauge\n{name} {}", value.current),
-                Kind::Histogram => writeln!(
-                    text,
-                    "# TYPE {name} summary\n{name}_sum {}\n{name}_count {}",
-                    value.current, value.samples
-                ),
-            };
+            let (labels, name) = metric::read(name);
+            let labels =
+                labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value)));
+            let samples = samples(labels.collect(), *kind, value);
+            let family = families.entry(sanitized(name)).or_default();
+            family.push((name.to_owned(), *kind, samples));
+        }
+        let mut text = String::new();
+        for (family, series) in families {
+            let Some((name, kind, _)) = series.first() else { continue };
+            if let Some(known) = Metric::ALL.iter().find(|known| known.name() == name) {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "# HELP {family} {}", known.description().trim());
+            }
+            let _ = writeln!(text, "# TYPE {family} {}", kind.name());
+            for Sample { suffix, labels, value } in
+                series.iter().flat_map(|(_, _, samples)| samples)
+            {
+                let _ = match labels.is_empty() {
+                    true => writeln!(text, "{family}{suffix} {value}"),
+                    false => writeln!(text, "{family}{suffix}{{{}}} {value}", labels.join(",")),
+                };
+            }
         }
         text
     }
+}
+
+/// A line of the text form.
+struct Sample {
+    suffix: &'static str,
+    labels: Vec<String>,
+    value: u64,
+}
+
+/// The lines of one series.
+fn samples(labels: Vec<String>, kind: Kind, value: &Value) -> Vec<Sample> {
+    let current = value.current;
+    match kind {
+        Kind::Counter | Kind::Gauge => vec![Sample { suffix: "", labels, value: current }],
+        Kind::Histogram => {
+            let mut sum = 0;
+            let bounds = BOUNDS.iter().zip(value.buckets).map(|((bound, _), count)| {
+                sum += count;
+                (*bound, sum)
+            });
+            let bounds: Vec<_> = bounds.chain([("+Inf", value.samples)]).collect();
+            let buckets = bounds.into_iter().map(|(bound, value)| {
+                let mut labels = labels.clone();
+                labels.push(format!("le=\"{bound}\""));
+                Sample { suffix: "_bucket", labels, value }
+            });
+            let mut samples: Vec<_> = buckets.collect();
+            samples.push(Sample { suffix: "_sum", labels: labels.clone(), value: current });
+            samples.push(Sample { suffix: "_count", labels, value: value.samples });
+            samples
+        }
+    }
+}
+
+fn sanitized(name: &str) -> String {
+    let may_stay = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    name.chars().map(|c| if may_stay(c) { c } else { '_' }).collect()
+}
+
+/// A label's value as the text form quotes it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// The metrics one virtual machine has defined, by the numbers it was given.
@@ -115,10 +212,7 @@ impl Defined {
         all.with(key, |value| match key.1 {
             Kind::Counter => value.current = value.current.saturating_add(recorded),
             Kind::Gauge => value.current = recorded,
-            Kind::Histogram => {
-                value.current = value.current.saturating_add(recorded);
-                value.samples += 1;
-            }
+            Kind::Histogram => value.observe(recorded),
         });
         Ok(())
     }
@@ -170,5 +264,45 @@ mod tests {
         let gauge = defined.define(&all, Kind::Gauge, "b2o.fetches".to_owned());
         defined.record(&all, gauge, 7).unwrap();
         assert_eq!(all.prometheus(), "# TYPE b2o_fetches gauge\nb2o_fetches 7\n");
+    }
+
+    #[test]
+    fn labels_stand_behind_the_name_and_a_family_is_told_once() {
+        let all = Metrics::default();
+        let mut defined = Defined::default();
+        for (bucket, count) in [("a.b-c", 2), ("b", 1)] {
+            let name = format!("bucket=.={bucket};.;rule=.=1;.;back_to_origin_fetches_total");
+            let id = defined.define(&all, Kind::Counter, name);
+            defined.increment(&all, id, count).unwrap();
+        }
+        assert_eq!(
+            all.prometheus(),
+            "# HELP back_to_origin_fetches_total Requests sent to origins.\n\
+             # TYPE back_to_origin_fetches_total counter\n\
+             back_to_origin_fetches_total{bucket=\"a.b-c\",rule=\"1\"} 2\n\
+             back_to_origin_fetches_total{bucket=\"b\",rule=\"1\"} 1\n"
+        );
+    }
+
+    #[test]
+    fn a_histogram_has_a_line_for_each_bound() {
+        let all = Metrics::default();
+        let mut defined = Defined::default();
+        let id = defined.define(&all, Kind::Histogram, "x=.=1;.;t".to_owned());
+        for value in [0, 5, 6, 4_000_000] {
+            defined.record(&all, id, value).unwrap();
+        }
+        let text = all.prometheus();
+        for line in [
+            "# TYPE t histogram",
+            "t_bucket{x=\"1\",le=\"0.5\"} 1",
+            "t_bucket{x=\"1\",le=\"5\"} 2",
+            "t_bucket{x=\"1\",le=\"3600000\"} 3",
+            "t_bucket{x=\"1\",le=\"+Inf\"} 4",
+            "t_sum{x=\"1\"} 4000011",
+            "t_count{x=\"1\"} 4",
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line}: {text}");
+        }
     }
 }

@@ -117,8 +117,8 @@ impl Bench {
             match effect {
                 Effect::Answer(stream, reply) => self.answers.push((stream, reply)),
                 Effect::Call(id, call) => self.calls.push((id, call)),
-                Effect::Count(Metric::NotStored) => self.not_stored += 1,
-                Effect::Absent(..) | Effect::Claim(_) | Effect::Count(_) => {}
+                Effect::Measure(series, _) if series.word == "not_stored" => self.not_stored += 1,
+                Effect::Absent(..) | Effect::Claim(_) | Effect::Measure(..) => {}
                 Effect::Lease(_) | Effect::Release(_) => {}
                 Effect::Log(line) => self.lines.push(line),
                 Effect::Resume(stream) => self.resumed.push(stream),
@@ -631,7 +631,7 @@ fn a_header_that_cannot_be_kept_keeps_no_object_out() {
     ]);
     let answer = CallAnswer { headers, body_bytes: 1, body: b"x".to_vec() };
     let effects = bench.engine.on_call_answer(id, answer, Moment(bench.now));
-    let is_count = |effect: &Effect| matches!(effect, Effect::Count(Metric::HeadersUnkept));
+    let is_count = |effect: &Effect| matches!(effect, Effect::Measure(series, _) if series.metric == Metric::HeadersUnkept);
     assert!(effects.iter().any(is_count));
     bench.take(effects);
     assert_eq!(bench.answer(stream).0, 200);

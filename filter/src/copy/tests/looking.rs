@@ -109,7 +109,7 @@ fn a_completion_has_more_time_than_a_part() {
             Effect::Call(_, call) => Some(call.timeout),
             Effect::Answer(..)
             | Effect::Claim(_)
-            | Effect::Count(_)
+            | Effect::Measure(..)
             | Effect::Lease(_)
             | Effect::Absent(..)
             | Effect::Release(_) => None,

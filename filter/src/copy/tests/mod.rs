@@ -123,8 +123,10 @@ impl Bench {
                 Effect::Claim(lease) => {
                     pending.extend(self.engine.on_lease(&lease, true));
                 }
-                Effect::Count(Metric::HeadersUnkept) => self.unkept += 1,
-                Effect::Count(_) | Effect::Lease(_) | Effect::Release(_) => {}
+                Effect::Measure(series, _) if series.metric == Metric::HeadersUnkept => {
+                    self.unkept += 1;
+                }
+                Effect::Measure(..) | Effect::Lease(_) | Effect::Release(_) => {}
                 Effect::Absent(..)
                 | Effect::Answer(..)
                 | Effect::Resume(_)

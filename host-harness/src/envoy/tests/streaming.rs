@@ -277,11 +277,16 @@ fn each_form_takes_what_its_envoy_has() {
     for word in ["ExtensionWithMatcher", ":body()", "reject_connect_request_early_data"] {
         assert!(stock.contains(word) && !istio.contains(word), "{word}");
     }
-    for text in [stock, istio] {
+    for text in [stock, istio].map(|text| without_tags(&text)) {
         for word in ["custom_response", "CustomResponse", "regex", "safe_", "cluster_specifier"] {
             assert!(!text.contains(word), "{word}");
         }
     }
+}
+
+/// Files without the patterns of labels: those are about names of metrics, not about requests.
+fn without_tags(text: &str) -> String {
+    text.lines().filter(|line| !line.contains("tag_name:")).collect::<Vec<_>>().join("\n")
 }
 
 /// The files of the four examples, as they are kept.
@@ -303,7 +308,7 @@ fn the_examples_can_be_read() {
         for line in text.lines() {
             assert!(line.chars().count() <= 160, "{path}: {line}");
         }
-        assert!(!text.contains("regex"), "{path}");
+        assert!(!without_tags(&text).contains("regex"), "{path}");
     }
     assert!(lines < 1_200, "{lines} lines");
 }
