@@ -23,6 +23,8 @@ mod counters;
 mod doctor;
 /// What an origin sends for each byte that the bucket gets.
 mod egress;
+/// Stores of several servers.
+mod endpoints;
 /// What a miss and a store that closes connections cost a streaming Envoy.
 mod envoy_connections;
 /// What `b2o envoy` writes, taken by Envoy.
@@ -31,6 +33,8 @@ mod envoy_files;
 mod envoy_folder;
 /// Rules changed under a running Envoy.
 mod envoy_reload;
+/// Traces, and whose requests are in them.
+mod envoy_traces;
 /// The Envoys that people run, a short table on each.
 mod envoy_versions;
 /// Buckets that answer 403 for what they lack.
@@ -39,6 +43,8 @@ mod forbidden;
 mod golden;
 /// Clients that ask for much and read nothing.
 mod greedy_clients;
+/// What probes are told.
+mod health;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
 /// Origins whose names lead to the inside of a network.

@@ -76,6 +76,7 @@ struct Place {
     listen: SocketAddr,
     admin: Option<SocketAddr>,
     listener: Listener,
+    health: Option<SocketAddr>,
     workers: usize,
     drain: Duration,
 }
@@ -115,6 +116,7 @@ pub async fn gateway(
         listen: deployment.listen.value,
         admin: deployment.admin.as_ref().map(|admin| admin.value),
         listener: listener(loaded),
+        health: deployment.health.as_ref().map(|health| health.value),
         workers: deployment.workers.get(),
         program,
         identity: Identity::default(),
@@ -172,6 +174,7 @@ impl Place {
             listen: deployment.listen.value,
             admin: deployment.admin.as_ref().map(|admin| admin.value),
             listener: listener(loaded),
+            health: deployment.health.as_ref().map(|health| health.value),
             workers: deployment.workers.get(),
             drain: deployment.timeouts.drain,
         }
@@ -186,6 +189,7 @@ impl Place {
             ("proxy_protocol", self.listener.proxy_protocol != other.listener.proxy_protocol),
             ("trusted_hops", self.listener.trusted_hops != other.listener.trusted_hops),
             ("connections", self.listener.connections != other.listener.connections),
+            ("health", self.health != other.health),
             ("workers", self.workers != other.workers),
             ("timeouts.drain", self.drain != other.drain),
         ]
@@ -212,6 +216,12 @@ impl Launched {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.gateway.admin_address()
+    }
+
+    /// Where probes find readiness alone.
+    #[must_use]
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.gateway.health_address()
     }
 
     /// How long requests under way have when it stops.

@@ -64,6 +64,16 @@ impl Deployed {
         }
     }
 
+    /// Where probes ask, if it has that.
+    pub(crate) fn health(&self) -> Option<SocketAddr> {
+        match &self.running {
+            Running::Harness(launched, _) => {
+                launched.as_ref().as_ref().and_then(Launched::health_address)
+            }
+            Running::Envoy(generated) => Some(generated.envoy.listener("health")),
+        }
+    }
+
     /// Gives a running one other rules, by a deployment that is else the same.
     pub(crate) fn change(&mut self, loaded: &Loaded) {
         match &mut self.running {

@@ -131,7 +131,20 @@ impl Envoy {
     pub(crate) fn address(&self) -> SocketAddr {
         let answer = self.admin("/listeners?format=json");
         let listeners: Value = serde_json::from_str(&answer).expect("Envoy lists in JSON");
-        let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
+        self.address_of(&listeners["listener_statuses"][0], &answer)
+    }
+
+    /// The address that a listener got, by its name.
+    pub(crate) fn listener(&self, name: &str) -> SocketAddr {
+        let answer = self.admin("/listeners?format=json");
+        let listeners: Value = serde_json::from_str(&answer).expect("Envoy lists in JSON");
+        let mut all = listeners["listener_statuses"].as_array().into_iter().flatten();
+        let found = all.find(|listener| listener["name"] == name);
+        self.address_of(found.unwrap_or(&Value::Null), &answer)
+    }
+
+    fn address_of(&self, listener: &Value, answer: &str) -> SocketAddr {
+        let socket = &listener["local_address"]["socket_address"];
         let (Some(host), Some(port)) = (socket["address"].as_str(), socket["port_value"].as_u64())
         else {
             panic!("Envoy has no listener: {answer}\n{}", self.log());

@@ -117,6 +117,7 @@ fn settings(setup: &Setup, kept: &Arc<Kept>) -> Settings {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         admin: None,
         listener: Listener::default(),
+        health: None,
         workers: 1,
         program: program(),
         identity: Identity::default(),

@@ -279,7 +279,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A port that refuses connections for as long as this lives: bound, and never listened on.
 pub(crate) struct ClosedPort {
     pub(crate) address: SocketAddr,
-    _socket: socket2::Socket,
+    socket: socket2::Socket,
 }
 
 impl ClosedPort {
@@ -289,7 +289,12 @@ impl ClosedPort {
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
         let address = socket.local_addr().expect("a bound socket has an address");
         let address = address.as_socket().expect("an IPv4 socket has an IPv4 address");
-        Self { address, _socket: socket }
+        Self { address, socket }
+    }
+
+    /// Takes connections from now on, and says nothing on them.
+    pub(crate) fn listen(&self) {
+        self.socket.listen(16).expect("a queue");
     }
 }
 

@@ -49,6 +49,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut signals = Signals::listen()
         .map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))?;
     let (loaded, mut watched) = read(&path)?;
+    if loaded.deployment.tracing.is_some() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: `tracing` is for Envoy; this gateway sends no traces\n  help: `traceparent` \
+             reaches the bucket as clients send it"
+        );
+    }
     let line = |line: &str| print(&format!("{line}\n"));
     let gateway = launch::gateway(&loaded, &Plan::new(&loaded), trust, line).await;
     let mut gateway = gateway.map_err(|error| refused(&error))?;
@@ -56,6 +63,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     print(&format!("gateway  {scheme}://{address}  {}\n", path.display()));
     if let Some(admin) = gateway.admin_address() {
         print(&format!("admin    http://{admin}\n"));
+    }
+    if let Some(health) = gateway.health_address() {
+        print(&format!("health   http://{health}/ready\n"));
     }
     print("ready\n");
     loop {
@@ -136,7 +146,7 @@ fn refused(error: &LaunchError) -> Failure {
     let failure = Failure::new(error.to_string());
     match error {
         LaunchError::Start(StartError::Listen { .. }) => failure
-            .help("stop what listens there, or change `listen` or `admin` in the deployment file"),
+            .help("stop what listens there, or change `listen`, `admin` or `health` in the deployment file"),
         LaunchError::Start(StartError::Protocol { .. }) => {
             failure.help("leave out the bucket's `protocol`, or run the deployment in Envoy")
         }

@@ -227,16 +227,22 @@ fn own_report(document: &Document, reading: Reading<'_>) -> Option<Report> {
 
 /// What several fields mean together.
 fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
-    let Deployment { listen, admin, api, limits, buckets, .. } = deployment;
+    let Deployment { listen, admin, health, api, limits, buckets, .. } = deployment;
     check_origins(deployment, reading);
     check_memory(deployment, reading);
-    if let Some(admin) = admin.as_ref().filter(|admin| same_port(admin, listen)) {
-        let message = format!("`admin` and `listen` are both {}", admin.value);
-        reading.refuse(Code::Conflict, &admin.span, message, "give one of them another port");
+    let own = [("listen", Some(listen)), ("admin", admin.as_ref()), ("health", health.as_ref())];
+    let own = own.map(|(name, address)| address.map(|address| (name, address)));
+    let own: Vec<_> = own.into_iter().flatten().collect();
+    for (at, (name, address)) in own.iter().enumerate().rev() {
+        let before = own.iter().take(at).find(|(_, before)| same_port(before, address));
+        if let Some((other, _)) = before {
+            let message = format!("`{name}` and `{other}` are both {}", address.value);
+            reading.refuse(Code::Conflict, &address.span, message, "give one of them another port");
+        }
     }
     check_api(api, reading);
-    for (name, other) in [("listen", Some(listen)), ("admin", admin.as_ref())] {
-        if let Some(other) = other.filter(|other| same_port(other, &api.listen)) {
+    for (name, other) in own {
+        if same_port(other, &api.listen) {
             // One that is not written is no mistake of the file's.
             let place = if api.listen.span.is_empty() { &other.span } else { &api.listen.span };
             let message = format!("`{name}` and the API's `listen` are both {}", other.value);
@@ -489,6 +495,7 @@ fn surroundings(bucket: &Bucket, deployment: &Deployment) -> Surroundings {
         managed: deployment
             .admin
             .iter()
+            .chain(&deployment.health)
             .chain([&deployment.api.listen])
             .map(|address| address.value)
             .filter(|address| address.port() != 0)

@@ -30,8 +30,8 @@ pub use reference::reference;
 use section::section;
 pub(crate) use value::parse_duration;
 pub use value::{
-    Addressing, At, BucketName, ConditionalWrites, Connections, DataPath, Domain, Hops, Lasting,
-    OrNone, PerSecond, Protocol, Reads, Region, Variable, Wait,
+    Addressing, At, BucketName, ConditionalWrites, Connections, DataPath, Domain, Endpoints, Hops,
+    Lasting, OrNone, PerSecond, Protocol, Reads, Region, Share, Variable, Wait,
 };
 
 use back_to_origin::configuration::MULTIPART_TIMES;
@@ -60,6 +60,10 @@ section! {
         pub connections: Connections [Default "20000"],
         /// The address of the administration interface; without it there is none.
         pub admin: Option<At<SocketAddr>> [Optional],
+        /// The address of a listener for probes alone, plain HTTP: `/live` and `/ready`, as `admin` has
+        /// them too. In `b2o serve` `/ready` says of each bucket whether its servers were reachable
+        /// lately; Envoy's says that it serves.
+        pub health: Option<At<SocketAddr>> [Optional],
         /// The domain below which `<bucket>.<domain>`, as the Host of a request, names a bucket.
         /// Under any other Host, `/<bucket>/<key>` does: MISSES.md has the rule.
         pub domain: Option<Domain> [Optional],
@@ -83,6 +87,8 @@ section! {
         pub allow_internal_origins: bool [Default "false"],
         /// Where `b2o admin` takes rules.
         pub api: Api [Computed "each field's own"],
+        /// Whom Envoy sends traces to; without it there are none. `b2o serve` sends none.
+        pub tracing: Option<Tracing> [Optional],
         /// The buckets, at least one.
         pub buckets: At<Vec<Bucket>> [Required],
     }
@@ -214,12 +220,26 @@ section! {
 }
 
 section! {
+    /// Traces of requests, by OpenTelemetry's protocol. A request that comes with a `traceparent` is
+    /// traced where that says so, and goes on to bucket and origin with one.
+    pub struct Tracing as "tracing" {
+        /// The collector. gRPC is spoken with port 4317, and HTTP with any other, mostly 4318.
+        pub otlp: Endpoint [Required],
+        /// Which share of the other requests is traced.
+        pub sampled: Share [Default "1%"],
+    }
+}
+
+section! {
     /// A bucket of an S3-compatible store, and its rules.
     pub struct Bucket as "bucket" {
         /// Its name, in requests and in the store.
         pub name: At<BucketName> [Required],
-        /// The store's endpoint. The port is the scheme's own where there is none.
-        pub endpoint: Endpoint [Required],
+        /// The store's endpoint. The port is the scheme's own where there is none. A list names several
+        /// servers of one store, which have the same objects: requests go to each in turn, and to none
+        /// that cannot be reached while others can. By the first one's name the store goes, in signed
+        /// requests and in the filter's own.
+        pub endpoint: Endpoints [Required],
         /// The region that signatures name.
         pub region: Region [Default "us-east-1"],
         /// Where the store expects the bucket's name: in the path (`/bucket/key`) or in the host

@@ -59,7 +59,8 @@ impl Plan {
         let mut origins = BTreeMap::new();
         for (bucket, rules) in deployment.buckets.value.iter().zip(&loaded.rules) {
             let name = &bucket.name.value.0;
-            let mut cluster = Cluster::new(&format!("store-{name}"), bucket.endpoint.clone());
+            let mut cluster = Cluster::new(&format!("store-{name}"), bucket.endpoint.first.clone());
+            cluster.others.clone_from(&bucket.endpoint.others);
             cluster.signer = bucket.credentials.keys(&bucket.region);
             cluster.idle_timeout = bucket.idle_timeout;
             cluster.protocol = match bucket.protocol {

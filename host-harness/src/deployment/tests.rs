@@ -415,6 +415,14 @@ fn what_fields_mean_together_is_checked() {
             format!("listen: 127.0.0.1:1\nadmin: 127.0.0.1:1\nbuckets:\n{}", bucket("")),
             "`admin` and `listen` are both 127.0.0.1:1",
         ),
+        (
+            format!("health: 127.0.0.1:8090\nadmin: 127.0.0.1:8090\nbuckets:\n{}", bucket("")),
+            "`health` and `admin` are both 127.0.0.1:8090",
+        ),
+        (
+            format!("health: 127.0.0.1:8080\nbuckets:\n{}", bucket("")),
+            "`health` and `listen` are both 127.0.0.1:8080",
+        ),
         (format!("buckets:\n{}{}", bucket(""), bucket("")), "the bucket `abc` is there twice"),
         (
             format!("buckets:\n{}", bucket("    reads: signed\n")),
@@ -451,6 +459,43 @@ fn what_fields_mean_together_is_checked() {
     for (text, message) in cases {
         let refused = refused(&text);
         assert!(refused.contains(message), "{message} is not in:\n{refused}");
+    }
+}
+
+#[test]
+fn the_servers_of_a_store_go_together() {
+    let of = |servers: &str| {
+        format!("buckets:\n  - {{ name: abc, endpoint: {servers}, rules: rules.json }}\n")
+    };
+    for (servers, message) in [
+        ("[]", "the list of servers is empty"),
+        ("[ 'http://a', 'http://a:80' ]", "the server http://a is there twice"),
+        ("[ 'http://a', 'https://b' ]", "http://a and https://b do not go together"),
+        ("[ 'http://a', 'b' ]", "expected `http://` or `https://`, a host and perhaps a port"),
+    ] {
+        let refused = refused(&of(servers));
+        assert!(refused.contains(message), "{message} is not in:\n{refused}");
+    }
+    let plan = Plan::new(&loaded(&of("[ 'http://a', 'http://b:81' ]")));
+    let servers = plan.clusters[0].endpoints().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(servers, ["http://a", "http://b:81"]);
+    // By the first one's name it is signed for.
+    assert!(plan.configuration.contains(r#""authority": "a""#), "{}", plan.configuration);
+}
+
+#[test]
+fn a_share_is_a_percentage() {
+    let of = |share: &str| {
+        let tracing = format!("tracing: {{ otlp: 'http://c:4318', sampled: {share} }}\n");
+        format!("{tracing}{SMALL}")
+    };
+    for (share, millionths) in [("1%", 10_000), ("0%", 0), ("0.001%", 10), ("100.0%", 1_000_000)] {
+        let tracing = loaded(&of(share)).deployment.tracing.expect("it is written");
+        assert_eq!(tracing.sampled.millionths(), millionths, "{share}");
+    }
+    for share in ["1", "'%'", "101%", "0.0001%", "-1%", "1.%", "one"] {
+        let refused = refused(&of(share));
+        assert!(refused.contains("expected a percentage of at most 100%"), "{share}: {refused}");
     }
 }
 

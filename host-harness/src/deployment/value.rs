@@ -430,6 +430,92 @@ impl Value for Endpoint {
     }
 }
 
+/// Which share of requests, in thousandths of a percent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Share(u32);
+
+impl Share {
+    const ALL: u32 = 100_000;
+
+    /// In millionths.
+    #[must_use]
+    pub const fn millionths(self) -> u32 {
+        self.0 * 10
+    }
+}
+
+impl Value for Share {
+    fn shape() -> String {
+        "percentage".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let expected = "a percentage of at most 100%, with three places at most";
+        read_text(node, reading, expected, "1%", |text| {
+            let (whole, places) = match text.strip_suffix('%')?.split_once('.') {
+                Some((whole, places)) if (1..=3).contains(&places.len()) => (whole, places),
+                Some(_) => return None,
+                None => (text.strip_suffix('%')?, ""),
+            };
+            let digits = format!("{whole}{places:0<3}");
+            let is_number = !whole.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            let share = is_number.then(|| digits.parse().ok()).flatten()?;
+            (share <= Self::ALL).then_some(Self(share))
+        })
+    }
+}
+
+/// The servers of a store, all of which have the same objects.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endpoints {
+    /// By whose name the store goes, in Host headers and signatures.
+    pub first: Endpoint,
+    /// Further ones.
+    pub others: Vec<Endpoint>,
+}
+
+impl Deref for Endpoints {
+    type Target = Endpoint;
+
+    fn deref(&self) -> &Endpoint {
+        &self.first
+    }
+}
+
+impl Value for Endpoints {
+    fn shape() -> String {
+        format!("{}; or a list of such", Endpoint::shape())
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let Kind::List(_) = &node.kind else {
+            return Endpoint::read(node, reading).map(|first| Self { first, others: Vec::new() });
+        };
+        let mut all = Vec::<At<Endpoint>>::read(node, reading)?.into_iter();
+        let Some(first) = all.next() else {
+            let help = "name one server at least";
+            reading.refuse(Code::WrongValue, &node.span, "the list of servers is empty", help);
+            return None;
+        };
+        let mut others: Vec<Endpoint> = Vec::new();
+        let mut is_right = true;
+        for other in all {
+            if other.value == first.value || others.contains(&other.value) {
+                let message = format!("the server {} is there twice", other.value);
+                reading.refuse(Code::Conflict, &other.span, message, "leave one of them out");
+                is_right = false;
+            } else if other.scheme != first.scheme {
+                let message = format!("{} and {} do not go together", first.value, other.value);
+                let help = "all servers of a store are spoken to by `http`, or all by `https`";
+                reading.refuse(Code::Conflict, &other.span, message, help);
+                is_right = false;
+            }
+            others.push(other.value);
+        }
+        is_right.then_some(Self { first: first.value, others })
+    }
+}
+
 impl Value for Secret {
     fn shape() -> String {
         "text".to_owned()

@@ -30,7 +30,7 @@ pub(super) fn cluster(name: &str, breakers: Map, options: Yaml) -> Map {
         .with("name", name)
         .with("per_connection_buffer_limit_bytes", BUFFER)
         .with("circuit_breakers", breakers)
-        .with("load_assignment", assignment(name, Map::new().with("endpoint", address)))
+        .with("load_assignment", assignment(name, [Map::new().with("endpoint", address)]))
         .with("typed_extension_protocol_options", options)
 }
 
@@ -68,7 +68,7 @@ fn listener() -> Map {
     let filters = List::new()
         .with(Map::new().with("name", "timeout").with("typed_config", timeout))
         .with(bootstrap::router(Form::Istio));
-    let manager = bootstrap::manager(ATTEMPTS)
+    let manager = bootstrap::manager(ATTEMPTS, false)
         .with("skip_xff_append", true)
         .with("stream_idle_timeout", "0s")
         .with("local_reply_config", Map::new().with("mappers", List::new().with(told())))

@@ -11,8 +11,8 @@ use back_to_origin::rule::Action;
 use super::clusters::BUFFER;
 use super::yaml::{List, Map};
 use super::{
-    CLUSTERS, DataPath, FILTER, Form, LISTENERS, ROUTES, SINCE, Settings, attempts, filter, misses,
-    routes, tls,
+    CLUSTERS, DataPath, FILTER, Form, LISTENERS, ROUTES, SINCE, Settings, attempts, filter, health,
+    misses, routes, tls, tracing,
 };
 use crate::deployment::Loaded;
 use crate::gateway::{HOST_OF_HTTP_1_0, bounds};
@@ -45,6 +45,10 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
                 .then(|| seconds(Duration::from_secs(bounds::ARRIVAL_SECONDS))),
         )
         .with("filter_chains", clients(loaded, settings));
+    let mut listeners = List::new().with(listener);
+    if let Some(address) = &deployment.health {
+        listeners = listeners.remark(health::ABOUT).with(health::listener(address.value));
+    }
     let mut watched = Map::new();
     if streams {
         watched = watched.with("lds_config", source(LISTENERS, settings));
@@ -62,7 +66,12 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .with("stats_config", Map::new().with("stats_tags", tags()))
         .remark("Connections of clients at once; further ones are closed.")
         .with("overload_manager", overload(deployment.connections.0))
-        .with("static_resources", Map::new().with("listeners", List::new().with(listener)))
+        .with(
+            "static_resources",
+            Map::new()
+                .with("listeners", listeners)
+                .maybe("clusters", tracing::cluster(loaded, settings)),
+        )
         .with("dynamic_resources", watched)
         .document(&settings.heading(&format!(
             "{} Envoy reads this file once, and watches those it names.",
@@ -145,7 +154,7 @@ fn proxied() -> List {
 }
 
 /// What is the same wherever requests come in.
-pub(super) fn manager(name: &str) -> Map {
+pub(super) fn manager(name: &str, generates_ids: bool) -> Map {
     Map::typed("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager")
         .with("stat_prefix", name)
         .remark(
@@ -156,7 +165,7 @@ pub(super) fn manager(name: &str) -> Map {
         .with("merge_slashes", false)
         .with("path_with_escaped_slashes_action", "KEEP_UNCHANGED")
         .remark("A hit keeps the Server header of the store, which has identifiers of its own.")
-        .with("generate_request_id", false)
+        .with("generate_request_id", generates_ids)
         .with("server_header_transformation", "PASS_THROUGH")
 }
 
@@ -180,7 +189,7 @@ fn overload(connections: u32) -> Map {
 }
 
 /// What one connection of a client's may take.
-fn bounded(manager: Map) -> Map {
+pub(super) fn bounded(manager: Map) -> Map {
     let http2 = Map::new()
         .with("max_concurrent_streams", u64::from(bounds::STREAMS))
         .with("initial_stream_window_size", u64::from(bounds::STREAM_WINDOW))
@@ -213,7 +222,8 @@ fn bounded(manager: Map) -> Map {
 
 fn gateway(loaded: &Loaded, settings: &Settings) -> Map {
     let hops = loaded.deployment.trusted_hops.map(|hops| hops.0);
-    bounded(manager("gateway"))
+    // By the id of a request Envoy decides whether it is traced.
+    bounded(manager("gateway", loaded.deployment.tracing.is_some()))
         .remark("The peer is added to X-Forwarded-For, and so many before it are believed.")
         .maybe("use_remote_address", hops.map(|_| true))
         .maybe("xff_num_trusted_hops", hops.filter(|hops| *hops > 0).map(u64::from))
@@ -227,6 +237,7 @@ fn gateway(loaded: &Loaded, settings: &Settings) -> Map {
              ends after this.",
         )
         .with("stream_idle_timeout", seconds(idle(loaded)))
+        .maybe("tracing", loaded.deployment.tracing.as_ref().map(tracing::manager))
         .with("http_filters", filters(settings))
         .with(
             "rds",
@@ -290,7 +301,7 @@ pub(super) fn source(name: &str, settings: &Settings) -> Map {
     Map::new().with("resource_api_version", "V3").with("path_config_source", settings.watched(name))
 }
 
-fn address(address: SocketAddr) -> Map {
+pub(super) fn address(address: SocketAddr) -> Map {
     socket(&address.ip().to_string(), address.port())
 }
 

@@ -190,14 +190,19 @@ fn cluster(
     kind: &'static str,
     settings: &Settings,
 ) -> Map {
-    let endpoint = &server.endpoint;
-    let host = endpoint.host.trim_matches(['[', ']']);
-    let is_address = host.parse::<IpAddr>().is_ok();
+    let is_address = server.endpoints().all(|endpoint| as_address(host(endpoint)));
     let lookup = (!is_address).then_some("V4_PREFERRED");
-    let place =
-        Map::new().with("endpoint", Map::new().with("address", socket(host, endpoint.port)));
     let encryption =
-        is_encrypted(endpoint).then(|| encryption(host, is_address, settings).shared("tls"));
+        is_encrypted(&server.endpoint).then(|| encryption(server, settings).shared("tls"));
+    let places = server.endpoints().map(|endpoint| {
+        let address = socket(host(endpoint), endpoint.port);
+        Map::new().with("endpoint", Map::new().with("address", address))
+    });
+    let is_one = server.others.is_empty();
+    let (checks, ejection) = match is_one {
+        true => (None, None),
+        false => (Some(List::new().with(check(server))), Some(ejection())),
+    };
     Map::typed("envoy.config.cluster.v3.Cluster")
         .with("name", name)
         .maybe("type", (!is_address).then_some("STRICT_DNS"))
@@ -209,14 +214,69 @@ fn cluster(
             "circuit_breakers",
             breakers(requests).shared(if requests == WRITES { "writes" } else { "requests" }),
         )
-        .with("load_assignment", assignment(name, place))
+        .maybe("health_checks", checks)
+        .remark(if is_one { "" } else { EJECTED })
+        .maybe("outlier_detection", ejection)
+        .with("load_assignment", assignment(name, places))
         .maybe("transport_socket", encryption)
         .with("typed_extension_protocol_options", protocol(server, filters).shared(kind))
 }
 
-/// The one place where a cluster's server is.
-pub(super) fn assignment(name: &str, place: Map) -> Map {
-    let places = Map::new().with("lb_endpoints", List::new().with(place)).shared("server");
+/// The name of a server, or its address.
+pub(super) fn host(endpoint: &Endpoint) -> &str {
+    endpoint.host.trim_matches(['[', ']'])
+}
+
+fn as_address(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok()
+}
+
+/// Why a server among others is left alone for a while.
+const EJECTED: &str = "A server that cannot be connected to twice in a row is left alone at once, until the next \
+                       look finds it well. What a store answers is no reason to.";
+
+/// How one of several servers is found to be well: by an answer to `/`, be it a refusal.
+fn check(server: &Cluster) -> Map {
+    let statuses = Map::new().with("start", 100_u64).with("end", 500_u64);
+    let http = Map::new()
+        .with("host", server.endpoint.authority())
+        .with("path", "/")
+        .with("expected_statuses", List::new().with(statuses));
+    let (http, protocols) = match server.protocol {
+        Protocol::Http2 => (http.with("codec_client_type", "HTTP2"), None),
+        // The check speaks HTTP/1.1, whatever the server would choose.
+        Protocol::Auto | Protocol::Http1 => {
+            let protocols = Map::new().with("alpn_protocols", List::new().with("http/1.1"));
+            (http, is_encrypted(&server.endpoint).then_some(protocols))
+        }
+    };
+    Map::new()
+        .with("timeout", "2s")
+        .with("interval", "5s")
+        .with("no_traffic_interval", "5s")
+        .with("unhealthy_threshold", 2_u64)
+        .with("healthy_threshold", 1_u64)
+        .with("http_health_check", http)
+        .maybe("tls_options", protocols)
+}
+
+/// When one of several servers is left alone before that.
+fn ejection() -> Map {
+    Map::new()
+        .with("interval", "1s")
+        .with("base_ejection_time", "10s")
+        .with("max_ejection_percent", 50_u64)
+        .with("split_external_local_origin_errors", true)
+        .with("consecutive_local_origin_failure", 2_u64)
+        .with("enforcing_consecutive_5xx", 0_u64)
+        .with("enforcing_success_rate", 0_u64)
+        .with("enforcing_local_origin_success_rate", 0_u64)
+}
+
+/// The places where a cluster's servers are.
+pub(super) fn assignment(name: &str, places: impl IntoIterator<Item = Map>) -> Map {
+    let places: List = places.into_iter().collect();
+    let places = Map::new().with("lb_endpoints", places).shared("server");
     Map::new().with("cluster_name", name).with("endpoints", List::new().with(places))
 }
 
@@ -272,17 +332,23 @@ fn with_codec(filters: List) -> Option<List> {
 }
 
 /// TLS, with a certificate that somebody trusted has signed for this very server.
-fn encryption(host: &str, is_address: bool, settings: &Settings) -> Map {
-    let name = Map::new()
-        .with("san_type", if is_address { "IP_ADDRESS" } else { "DNS" })
-        .with("matcher", Map::new().with("exact", host));
+pub(super) fn encryption(server: &Cluster, settings: &Settings) -> Map {
+    let names = server.endpoints().map(|endpoint| {
+        let host = host(endpoint);
+        Map::new()
+            .with("san_type", if as_address(host) { "IP_ADDRESS" } else { "DNS" })
+            .with("matcher", Map::new().with("exact", host))
+    });
+    // An address is no server name.
+    let has_names = server.endpoints().any(|endpoint| !as_address(host(endpoint)));
+    let is_one = server.others.is_empty();
     let trusted = settings.trusted.display().to_string();
     let validation = Map::new()
         .with("trusted_ca", Map::new().with("filename", trusted))
-        .with("match_typed_subject_alt_names", List::new().with(name));
+        .with("match_typed_subject_alt_names", names.collect::<List>());
     let context = Map::typed("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext")
-        // An address is no server name.
-        .maybe("sni", (!is_address).then_some(host))
+        .maybe("sni", (is_one && has_names).then(|| host(&server.endpoint)))
+        .maybe("auto_host_sni", (!is_one && has_names).then_some(true))
         // Without these two Envoy would take any certificate.
         .with("common_tls_context", Map::new().with("validation_context", validation));
     Map::new().with("name", "envoy.transport_sockets.tls").with("typed_config", context)

@@ -9,6 +9,7 @@ mod clusters;
 mod credentials;
 mod directory;
 mod filter;
+mod health;
 mod json;
 mod misses;
 mod renewal;
@@ -19,6 +20,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tracing;
 mod way;
 mod yaml;
 

@@ -121,13 +121,15 @@ impl Way<'_> {
         let server = if is_signed { clusters::signed(name) } else { clusters::read(name) };
         let route = Map::new().with("match", matching);
         let Some(Misses { loaded, rules }) = self.misses.filter(|_| is_missed) else {
-            return route.with("route", Map::new().with("cluster", server).with("timeout", "0s"));
+            let way = Map::new().with("cluster", server).with("timeout", "0s");
+            return route.with("route", way.maybe("retry_policy", self.elsewhere()));
         };
         let is_heard = hears(rules);
         let cluster = if is_heard { ATTEMPTS_AT_BUCKETS } else { &server };
         let way = Map::new()
             .with("cluster", cluster)
             .with("timeout", "0s")
+            .maybe("retry_policy", self.elsewhere().filter(|_| !is_heard))
             .with("internal_redirect_policy", misses::first_turn(loaded).shared("first-turn"));
         let told = Map::new().with("bucket", &**name).with("misses", misses(rules));
         let told = told.maybe("heard", is_heard.then_some(true));
@@ -138,6 +140,22 @@ impl Way<'_> {
             .with("metadata", metadata)
             .maybe("typed_per_filter_config", rules.has_any_status().then(filter::on))
             .maybe("request_headers_to_add", server)
+    }
+
+    /// Another of the bucket's servers, where one cannot be connected to.
+    fn elsewhere(self) -> Option<Map> {
+        let others = self.bucket.endpoint.others.len();
+        let kind = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate";
+        let other = Map::new()
+            .with("name", "envoy.retry_host_predicates.previous_hosts")
+            .with("typed_config", Map::typed(kind));
+        (others > 0).then(|| {
+            Map::new()
+                .with("retry_on", "connect-failure")
+                .with("num_retries", others as u64)
+                .with("retry_host_predicate", List::new().with(other))
+                .with("host_selection_retry_max_attempts", 3_u64)
+        })
     }
 
     /// Host and path by which a signed request names its bucket to the store.

@@ -1,4 +1,4 @@
-//! What an operator may look at: readiness, metrics, the configuration without its secrets.
+//! What an operator may look at: health, metrics, the configuration without its secrets.
 //!
 //! Owns these pages and nothing of the traffic.
 
@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::health::Health;
 use super::settings::{Cluster, Reads, Settings};
 use crate::host::Shared;
 use crate::rule_file::MASK;
@@ -25,7 +26,16 @@ use crate::server::ACCEPT_PAUSE;
 pub(super) struct Pages {
     pub(super) shared: Arc<Shared>,
     pub(super) configuration: Arc<Mutex<Value>>,
-    pub(super) is_ready: Box<dyn Fn() -> bool + Send + Sync>,
+    pub(super) health: Arc<Health>,
+}
+
+/// Which of them an address has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Scope {
+    /// All.
+    All,
+    /// What a probe asks for.
+    Health,
 }
 
 /// The settings as a page, with the clusters there are now, and without secrets.
@@ -36,6 +46,7 @@ pub(super) fn describe(settings: &Settings, clusters: &[Cluster]) -> Value {
             json!({
                 "name": cluster.name,
                 "endpoint": cluster.endpoint.to_string(),
+                "others": cluster.others.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "signed_as": cluster.signer.as_ref().map(|signer| &signer.access_key_id),
                 "region": cluster.signer.as_ref().map(|signer| &signer.region),
             })
@@ -92,36 +103,44 @@ fn page(status: StatusCode, kind: &'static str, text: String) -> Response<Full<B
 }
 
 impl Pages {
-    fn get(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn get(&self, request: Request<Incoming>, scope: Scope) -> Response<Full<Bytes>> {
         const TEXT: &str = "text/plain; charset=utf-8";
+        const JSON: &str = "application/json";
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".to_owned());
         }
-        match request.uri().path() {
-            "/ready" if (self.is_ready)() => page(StatusCode::OK, TEXT, "LIVE\n".to_owned()),
-            "/ready" => {
-                page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "a worker has ended\n".to_owned())
+        match (request.uri().path(), scope) {
+            ("/live", Scope::All | Scope::Health) => {
+                let (status, told) = self.health.live();
+                page(status, JSON, format!("{told:#}\n"))
             }
-            "/metrics" | "/stats/prometheus" => page(
+            ("/ready", Scope::All | Scope::Health) => {
+                let (status, told) = self.health.ready().await;
+                page(status, JSON, format!("{told:#}\n"))
+            }
+            ("/metrics" | "/stats/prometheus", Scope::All) => page(
                 StatusCode::OK,
                 "text/plain; version=0.0.4",
                 self.shared.metrics().prometheus(),
             ),
-            "/config" => {
+            ("/config", Scope::All) => {
                 let shown = self.configuration.lock().unwrap_or_else(PoisonError::into_inner);
-                page(StatusCode::OK, "application/json", format!("{:#}\n", *shown))
+                page(StatusCode::OK, JSON, format!("{:#}\n", *shown))
             }
-            _ => page(
+            (_, Scope::Health) => {
+                page(StatusCode::NOT_FOUND, TEXT, "there are /live and /ready\n".to_owned())
+            }
+            (_, Scope::All) => page(
                 StatusCode::NOT_FOUND,
                 TEXT,
-                "there are /ready, /metrics and /config\n".to_owned(),
+                "there are /live, /ready, /metrics and /config\n".to_owned(),
             ),
         }
     }
 }
 
 /// Serves the pages for as long as it is polled.
-pub(super) async fn serve(listener: TcpListener, pages: Arc<Pages>) {
+pub(super) async fn serve(listener: TcpListener, pages: Arc<Pages>, scope: Scope) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -130,8 +149,8 @@ pub(super) async fn serve(listener: TcpListener, pages: Arc<Pages>) {
         let pages = Arc::clone(&pages);
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let response = pages.get(&request);
-                async move { Ok::<_, Infallible>(response) }
+                let pages = Arc::clone(&pages);
+                async move { Ok::<_, Infallible>(pages.get(request, scope).await) }
             });
             // A reader that leaves early has seen what it wanted.
             let _ = auto::Builder::new(TokioExecutor::new())

@@ -117,6 +117,7 @@ impl Exchange {
                 failed(413, "request_payload_too_large", "Payload Too Large")
             }
             Ok(Err(Ending::Whole | Ending::Stopped)) => {
+                way.upstream.is_late();
                 failed(504, "upstream_response_timeout", TIMED_OUT)
             }
             Err(verdict) => Asked::prevented(verdict, method),

@@ -9,6 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
 
+use super::servers::Server;
 use super::settings::Reach;
 use crate::address::inside;
 
@@ -60,11 +62,19 @@ pub(crate) struct Connector<R = GaiResolver> {
     inner: HttpsConnector<HttpConnector<Resolver<R>>>,
     limit: Duration,
     reach: Reach,
+    /// Those that stand in for each other; none where there is one alone.
+    among: Arc<[Arc<Server>]>,
 }
 
 impl Connector {
     pub(crate) fn new(trust: ClientConfig, limit: Duration, reach: Reach) -> Self {
         Self::by(GaiResolver::new(), trust, limit, reach)
+    }
+
+    /// Connects to another one of these where one cannot be connected to.
+    pub(super) fn among(self, servers: Arc<[Arc<Server>]>) -> Self {
+        let among = if servers.len() > 1 { servers } else { Arc::default() };
+        Self { among, ..self }
     }
 
     /// A client that connects so, and keeps a silent connection for `idle`.
@@ -94,14 +104,16 @@ impl<R> Connector<R> {
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
-        Self { inner, limit, reach }
+        Self { inner, limit, reach, among: Arc::default() }
     }
 }
 
 impl<R> Service<Uri> for Connector<R>
 where
-    HttpsConnector<HttpConnector<Resolver<R>>>:
-        Service<Uri, Response = Stream, Error = Failure, Future: Send + 'static>,
+    HttpsConnector<HttpConnector<Resolver<R>>>: Clone
+        + Send
+        + Service<Uri, Response = Stream, Error = Failure, Future: Send + 'static>
+        + 'static,
 {
     type Response = Stream;
     type Error = Failure;
@@ -117,8 +129,34 @@ where
         if address.is_some_and(|address| !self.reach.has(address)) {
             return Box::pin(std::future::ready(Err(Inside.into())));
         }
-        let connected = timeout(self.limit, self.inner.call(uri));
-        Box::pin(async { connected.await? })
+        let connected = timeout(self.limit, self.inner.call(uri.clone()));
+        if self.among.is_empty() {
+            return Box::pin(async { connected.await? });
+        }
+        let (mut inner, limit, among) = (self.inner.clone(), self.limit, Arc::clone(&self.among));
+        Box::pin(async move {
+            let (first, others): (Vec<_>, Vec<_>) =
+                among.iter().partition(|server| server.is_at(&uri));
+            let error = match connected.await.map_err(Failure::from).flatten() {
+                Ok(stream) => {
+                    first.iter().for_each(|server| server.answers());
+                    return Ok(stream);
+                }
+                Err(error) => error,
+            };
+            first.iter().for_each(|server| server.fails());
+            for server in others {
+                let connected = timeout(limit, inner.call(server.endpoint.uri("/")?)).await;
+                match connected.map_err(Failure::from).flatten() {
+                    Ok(stream) => {
+                        server.answers();
+                        return Ok(stream);
+                    }
+                    Err(_) => server.fails(),
+                }
+            }
+            Err(error)
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 mod admin;
 mod arrival;
 mod asking;
+mod balance;
 mod connector;
 mod draft;
 mod encryption;
@@ -14,6 +15,7 @@ mod exchange;
 mod filtered;
 mod forwarded;
 mod guard;
+mod health;
 mod message;
 mod misses;
 mod pace;
@@ -21,6 +23,7 @@ mod request_body;
 mod response_body;
 mod routing;
 mod serve;
+mod servers;
 mod settings;
 mod signing;
 #[cfg(test)]
@@ -42,13 +45,15 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use self::admin::Pages;
+use self::admin::{Pages, Scope};
 use self::arrival::Arrivals;
 pub(crate) use self::connector::{Connector, Unresolved, is_inside};
 pub(crate) use self::encryption::PROTOCOLS;
 use self::encryption::Shown;
 use self::guard::Guards;
+use self::health::Health;
 use self::pace::Budgets;
+use self::servers::Servers;
 pub use self::settings::{
     Addressing, BucketRoute, Cluster, Credentials, DataPath, Endpoint, Listener, Protocol, Reach,
     Reads, Routes, Scheme, Secret, Settings, Timeouts,
@@ -156,6 +161,8 @@ pub struct Gateway {
     admin: Option<(SocketAddr, JoinHandle<()>)>,
     /// Looks after the certificate that clients are shown.
     renewal: Option<JoinHandle<()>>,
+    probes: Option<(SocketAddr, JoinHandle<()>)>,
+    health: Arc<Health>,
     /// The settings as the page shows them.
     shown: Arc<Mutex<serde_json::Value>>,
     is_stopping: Arc<AtomicBool>,
@@ -241,9 +248,11 @@ impl Gateway {
         let crowd = Arc::new(Crowd::new(settings.listener.connections));
         let listener = listen(settings.listen)?;
         let admin = settings.admin.map(listen).transpose()?;
+        let probes = settings.health.map(listen).transpose()?;
         let address = listener.local_addr().map_err(StartError::Worker)?;
         let listener = listener.into_std().map_err(StartError::Worker)?;
         let shared: Arc<Shared> = Arc::default();
+        let servers: Arc<Servers> = Arc::default();
         let configuration: Arc<str> = Arc::from(settings.plugin_configuration.as_str());
         let budgets = Budgets::default();
         let mut workers = Vec::new();
@@ -254,8 +263,9 @@ impl Gateway {
             let (shared, configuration) = (Arc::clone(&shared), Arc::clone(&configuration));
             let budgets = budgets.clone();
             let (arrivals, crowd) = (arrivals.clone(), Arc::clone(&crowd));
+            let servers = Arc::clone(&servers);
             let build = move || {
-                let upstreams = Upstreams::new(&settings.clusters, &trust);
+                let upstreams = Upstreams::new(&settings.clusters, &trust, servers);
                 let parts = PluginParts {
                     worker: number,
                     program: settings.program,
@@ -294,26 +304,38 @@ impl Gateway {
         let shown = Arc::new(Mutex::new(admin::describe(&settings, &settings.clusters)));
         let renewal =
             certificate.map(|shown| tokio::spawn(shown.watch(Arc::clone(&settings.journal))));
-        let mut gateway =
-            Self { settings, workers, shared, address, admin: None, renewal, shown, is_stopping };
-        if let Some(listener) = admin {
-            gateway.serve_admin(listener).map_err(StartError::Worker)?;
-        }
+        let orders: Vec<_> = workers.iter().map(|worker| worker.orders.clone()).collect();
+        let running = move || orders.iter().filter(|orders| !orders.is_closed()).count();
+        let stopping = Arc::clone(&is_stopping);
+        let health = Health::new(servers, stopping, workers.len(), Box::new(running));
+        health.take(&settings.plugin_configuration, &settings.clusters);
+        let mut gateway = Self {
+            settings,
+            workers,
+            shared,
+            address,
+            admin: None,
+            probes: None,
+            renewal,
+            health: Arc::new(health),
+            shown,
+            is_stopping,
+        };
+        gateway.admin = admin.map(|admin| gateway.serve_pages(admin, Scope::All)).transpose()?;
+        gateway.probes =
+            probes.map(|probes| gateway.serve_pages(probes, Scope::Health)).transpose()?;
         Ok(gateway)
     }
 
-    fn serve_admin(&mut self, listener: TcpListener) -> io::Result<()> {
-        let address = listener.local_addr()?;
-        let orders: Vec<_> = self.workers.iter().map(|worker| worker.orders.clone()).collect();
-        let is_stopping = Arc::clone(&self.is_stopping);
-        let is_ready = Box::new(move || {
-            !is_stopping.load(Ordering::Relaxed) && orders.iter().all(|orders| !orders.is_closed())
-        });
+    fn serve_pages(
+        &self,
+        listener: TcpListener,
+        scope: Scope,
+    ) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
+        let address = listener.local_addr().map_err(StartError::Worker)?;
         let (shared, configuration) = (Arc::clone(&self.shared), Arc::clone(&self.shown));
-        let pages = Pages { shared, configuration, is_ready };
-        let task = tokio::spawn(admin::serve(listener, Arc::new(pages)));
-        self.admin = Some((address, task));
-        Ok(())
+        let pages = Pages { shared, configuration, health: Arc::clone(&self.health) };
+        Ok((address, tokio::spawn(admin::serve(listener, Arc::new(pages), scope))))
     }
 
     /// Where clients connect.
@@ -326,6 +348,12 @@ impl Gateway {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|(address, _)| *address)
+    }
+
+    /// Where probes find readiness alone.
+    #[must_use]
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.probes.as_ref().map(|(address, _)| *address)
     }
 
     /// What the workers share, with the filter's metrics.
@@ -377,6 +405,7 @@ impl Gateway {
                 cluster.clone_from(other);
             }
         }
+        self.health.take(&self.settings.plugin_configuration, &change.clusters);
         let shown = admin::describe(&self.settings, &change.clusters);
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
         outcome.map_err(StartError::Filter)
@@ -401,8 +430,8 @@ impl Drop for Gateway {
         for worker in &self.workers {
             let _ = worker.orders.send(Order::Stop);
         }
-        let admin = self.admin.as_ref().map(|(_, task)| task);
-        for task in admin.into_iter().chain(&self.renewal) {
+        let pages = self.admin.iter().chain(&self.probes).map(|(_, task)| task);
+        for task in pages.chain(&self.renewal) {
             task.abort();
         }
     }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// How clients connect.
     pub listener: Listener,
+    /// Where readiness alone is, for probes.
+    pub health: Option<SocketAddr>,
     /// How many threads serve, each with a virtual machine of its own; at least one.
     pub workers: usize,
     /// The compiled filter.
@@ -162,6 +164,8 @@ pub struct Cluster {
     pub name: String,
     /// Where it is.
     pub endpoint: Endpoint,
+    /// Further servers, which answer as that one does, under its name.
+    pub others: Vec<Endpoint>,
     /// With what the filter's calls to it, and the gateway's own requests, are signed.
     pub signer: Option<Credentials>,
     /// How long a connection to it may take to be made, the handshake of TLS included.
@@ -209,12 +213,20 @@ impl Cluster {
         Self {
             name: name.to_owned(),
             endpoint,
+            others: Vec::new(),
             signer: None,
             connect_timeout: Self::CONNECT_TIMEOUT,
             idle_timeout: Self::IDLE_TIMEOUT,
             protocol: Protocol::Http1,
             reach: Reach::Anywhere,
         }
+    }
+}
+
+impl Cluster {
+    /// All its servers.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        std::iter::once(&self.endpoint).chain(&self.others)
     }
 }
 

@@ -8,6 +8,7 @@ use std::error::Error as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use back_to_origin::miss_route::FRAMING;
@@ -27,9 +28,11 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
+use super::balance::Balance;
 use super::connector::{Connector, is_inside};
 use super::message;
 use super::request_body::BrokenOff;
+use super::servers::Servers;
 use super::settings::{Cluster, Scheme};
 use super::signing::{Payload, sign_request};
 use crate::host::{Answer, Callout, Callouts, Headers, LARGEST_ANSWER, Pending};
@@ -53,6 +56,7 @@ pub(super) enum Failure {
 /// One cluster and the connections to it.
 pub(super) struct Upstream {
     pub(super) cluster: Cluster,
+    balance: Balance,
     client: Client<Connector, UpstreamBody>,
     /// Whether calls to it are given up.
     is_left: watch::Sender<bool>,
@@ -60,7 +64,10 @@ pub(super) struct Upstream {
 
 /// The clusters of one worker.
 #[derive(Clone)]
-pub(super) struct Upstreams(Rc<RefCell<BTreeMap<String, Known>>>);
+pub(super) struct Upstreams {
+    known: Rc<RefCell<BTreeMap<String, Known>>>,
+    servers: Arc<Servers>,
+}
 
 /// A cluster, and since when nothing names it any more.
 struct Known {
@@ -109,8 +116,8 @@ fn roots(file: &Path) -> std::io::Result<RootCertStore> {
 }
 
 impl Upstreams {
-    pub(super) fn new(clusters: &[Cluster], trust: &ClientConfig) -> Self {
-        let upstreams = Self(Rc::default());
+    pub(super) fn new(clusters: &[Cluster], trust: &ClientConfig, servers: Arc<Servers>) -> Self {
+        let upstreams = Self { known: Rc::default(), servers };
         upstreams.add(clusters, trust);
         upstreams
     }
@@ -118,7 +125,7 @@ impl Upstreams {
     /// Adds clusters that were not there. Those that were stay, with their connections, as long as
     /// anything may still be sent to them.
     pub(super) fn add(&self, clusters: &[Cluster], trust: &ClientConfig) {
-        let mut upstreams = self.0.borrow_mut();
+        let mut upstreams = self.known.borrow_mut();
         let now = Instant::now();
         for cluster in clusters {
             // One that is the same but for where it may be would keep what it is connected to; one
@@ -127,7 +134,8 @@ impl Upstreams {
                 .get(&cluster.name)
                 .is_some_and(|known| known.upstream.cluster == *cluster);
             if !is_there {
-                let upstream = Rc::new(Upstream::new(cluster.clone(), trust.clone()));
+                let upstream =
+                    Rc::new(Upstream::new(cluster.clone(), trust.clone(), &self.servers));
                 upstreams.insert(cluster.name.clone(), Known { upstream, retired: None });
             }
         }
@@ -141,7 +149,7 @@ impl Upstreams {
     /// Gives up all calls to clusters but these, and sends no more: the gateway ends, and what is to
     /// be fetched yet would only keep it.
     pub(super) fn leave_all_but(&self, stores: &[&str]) {
-        self.0.borrow_mut().retain(|name, known| {
+        self.known.borrow_mut().retain(|name, known| {
             let stays = stores.contains(&name.as_str());
             if !stays {
                 known.upstream.is_left.send_replace(true);
@@ -151,7 +159,7 @@ impl Upstreams {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Rc<Upstream>> {
-        self.0.borrow().get(name).map(|known| Rc::clone(&known.upstream))
+        self.known.borrow().get(name).map(|known| Rc::clone(&known.upstream))
     }
 }
 
@@ -161,17 +169,31 @@ pub(super) fn peer<B>(response: &Response<B>) -> Option<SocketAddr> {
 }
 
 impl Upstream {
-    fn new(cluster: Cluster, trust: ClientConfig) -> Self {
+    fn new(cluster: Cluster, trust: ClientConfig, servers: &Servers) -> Self {
+        let balance = Balance::new(cluster.endpoints().map(|server| servers.at(server)).collect());
         let connector = Connector::new(trust, cluster.connect_timeout, cluster.reach);
+        let connector = connector.among(balance.all());
         let client = connector.client(cluster.idle_timeout);
-        Self { cluster, client, is_left: watch::Sender::new(false) }
+        Self { cluster, balance, client, is_left: watch::Sender::new(false) }
     }
 
     pub(super) async fn send(
         &self,
         request: Request<UpstreamBody>,
     ) -> Result<Response<Incoming>, Failure> {
-        self.client.request(request).await.map_err(|error| failure(&error))
+        let server = self.balance.next();
+        let request = server.addressed(request);
+        let answer = self.client.request(request).await.map_err(|error| failure(&error));
+        match answer {
+            Ok(_) | Err(Failure::Protocol) => self.balance.answered(&server),
+            Err(Failure::Connect | Failure::Inside | Failure::Lost) => server.fails(),
+        }
+        answer
+    }
+
+    /// No answer came in time.
+    pub(super) fn is_late(&self) {
+        self.balance.is_late();
     }
 
     /// Makes a call of the filter a request. One that cannot be sent at all is none.
@@ -211,7 +233,10 @@ impl Upstream {
             Some(Err(Failure::Connect)) => return Answer::no_connection(),
             Some(Err(Failure::Inside)) => return Answer::refused(),
             Some(Err(Failure::Lost)) => return Answer::connection_lost(),
-            None => return Answer::timed_out(),
+            None => {
+                self.is_late();
+                return Answer::timed_out();
+            }
         };
         let framing = framing(&response);
         let (mut head, body) = response.into_parts();
@@ -302,7 +327,7 @@ async fn read(mut body: Incoming) -> Option<(Bytes, Headers)> {
 
 impl Callouts for Upstreams {
     fn knows(&self, cluster: &str) -> bool {
-        self.0.borrow().contains_key(cluster)
+        self.known.borrow().contains_key(cluster)
     }
 
     fn send(&self, callout: Callout) -> Pending {
@@ -326,12 +351,12 @@ mod tests {
     #[test]
     fn a_cluster_goes_once_nothing_uses_it() {
         let trust = trust(&[], None).unwrap();
-        let upstreams = Upstreams::new(&clusters(&["a", "used", "idle"]), &trust);
+        let upstreams = Upstreams::new(&clusters(&["a", "used", "idle"]), &trust, Arc::default());
         let used = upstreams.get("used").unwrap();
         upstreams.add(&clusters(&["a"]), &trust);
         assert!(upstreams.knows("idle"), "a copy may be between two of its requests");
         let age = |name: &str| {
-            let mut known = upstreams.0.borrow_mut();
+            let mut known = upstreams.known.borrow_mut();
             known.get_mut(name).unwrap().retired = Instant::now().checked_sub(PAUSE);
         };
         for name in ["used", "idle"] {
@@ -353,7 +378,7 @@ mod tests {
     #[test]
     fn a_cluster_that_may_be_elsewhere_now_keeps_no_connection() {
         let trust = trust(&[], None).unwrap();
-        let upstreams = Upstreams::new(&clusters(&["a"]), &trust);
+        let upstreams = Upstreams::new(&clusters(&["a"]), &trust, Arc::default());
         let before = upstreams.get("a").unwrap();
         let outside = clusters(&["a"]).into_iter().map(|a| Cluster { reach: Reach::Outside, ..a });
         upstreams.add(&outside.collect::<Vec<_>>(), &trust);

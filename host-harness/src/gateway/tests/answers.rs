@@ -1,5 +1,6 @@
 //! Answers that are not the store's: of the gateway, of the filter, of what the filter made of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -175,7 +176,7 @@ async fn fields_that_cannot_be_sent_are_left_out_and_logged() {
 async fn call(endpoint: Endpoint) -> Answer {
     let connect_timeout = Duration::from_millis(500);
     let clusters = [Cluster { connect_timeout, ..Cluster::new("c", endpoint) }];
-    let upstreams = Upstreams::new(&clusters, &trust(&clusters, None).unwrap());
+    let upstreams = Upstreams::new(&clusters, &trust(&clusters, None).unwrap(), Arc::default());
     let fields = [(":method", "GET"), (":path", "/k"), (":authority", "o.test")];
     let callout = Callout {
         cluster: "c".to_owned(),
@@ -230,7 +231,7 @@ async fn answers_over_the_limit_are_none() {
 #[tokio::test]
 async fn what_no_call_can_carry_is_a_reset() {
     let clusters = [Cluster::new("c", nowhere().await)];
-    let upstreams = Upstreams::new(&clusters, &trust(&clusters, None).unwrap());
+    let upstreams = Upstreams::new(&clusters, &trust(&clusters, None).unwrap(), Arc::default());
     for fields in [
         [(":method", "G T"), (":path", "/k"), (":authority", "o")],
         [(":method", "GET"), (":path", "/a b"), (":authority", "o")],

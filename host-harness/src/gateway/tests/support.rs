@@ -72,6 +72,7 @@ pub(super) fn settings(program: Program, store: Endpoint) -> (Settings, Arc<Reco
         listen: "127.0.0.1:0".parse().unwrap(),
         admin: None,
         listener: Listener::default(),
+        health: None,
         workers: 1,
         program,
         identity: Identity::default(),
