@@ -57,8 +57,8 @@ impl Stream {
 
     fn claim(&mut self, lease: &Lease) {
         let is_ours = self.vm.claim(lease);
-        let miss = &mut self.miss;
-        self.vm.with_engine(|engine| miss.on_lease(engine, is_ours));
+        let effects = self.miss.on_lease(&mut self.vm.engine.borrow_mut(), is_ours);
+        self.perform(effects);
     }
 
     /// Answers in place of a server. A stream that could not be answered must not wait for ever: it
