@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use crate::support::client::{connect, get, request};
 use crate::support::gateway::{Gateway, HOSTS, Host, Path, Setup};
 use crate::support::server::{Reply, Server};
 use crate::support::store::Files;
-use crate::support::wait::until;
+use crate::support::wait::{DEADLINE, until, within};
 
 /// The keys of a crawl. The harness, unoptimized, takes its time.
 const fn keys(host: Host) -> usize {
@@ -22,21 +23,32 @@ const fn keys(host: Host) -> usize {
 
 const CLIENTS: usize = 8;
 
+/// Clients that miss one key at once.
+const AT_ONCE: usize = 40;
+
 /// A gateway before an origin that lacks everything, and how often it was asked for what.
 struct Bench {
     gateway: Gateway,
     store: Files,
     asked: Arc<Mutex<BTreeMap<Vec<u8>, usize>>>,
+    /// Clients that have sent their request.
+    sent: Arc<AtomicUsize>,
     _origin: Server,
 }
 
 impl Bench {
     fn start((host, path): (Host, Path), more: Value) -> Self {
         let asked: Arc<Mutex<BTreeMap<Vec<u8>, usize>>> = Arc::default();
-        let counted = Arc::clone(&asked);
+        let sent: Arc<AtomicUsize> = Arc::default();
+        let (counted, waits) = (Arc::clone(&asked), Arc::clone(&sent));
         let origin = Server::start(move |request| {
             let mut asked = counted.lock().unwrap_or_else(PoisonError::into_inner);
             *asked.entry(request.target.clone()).or_default() += 1;
+            drop(asked);
+            if request.path() == b"/slow" {
+                // Until all have asked, so that others wait for the first.
+                within(DEADLINE, || (waits.load(Ordering::SeqCst) >= AT_ONCE).then_some(()));
+            }
             Reply::new(404, &[], "none").keep()
         });
         let store = Files::start(&["examplebucket"], None);
@@ -51,7 +63,7 @@ impl Bench {
             "Redirect": redirect,
         }]);
         let setup = Setup { path, ..Setup::new(rules, store.address(), &[origin.address]) };
-        Self { gateway: Gateway::start(host, &setup), store, asked, _origin: origin }
+        Self { gateway: Gateway::start(host, &setup), store, asked, sent, _origin: origin }
     }
 
     fn asked(&self, key: &str) -> usize {
@@ -138,6 +150,30 @@ fn a_write_forgets_that_the_origins_lack_an_object() {
         let before = bench.asked("k");
         assert_eq!(bench.status("GET", "k"), 404, "{at}");
         assert_eq!(bench.asked("k"), before + 1, "{at}: its origin is asked once more");
+    }
+}
+
+#[test]
+fn clients_that_miss_it_at_once_all_get_the_404() {
+    for (host, path) in HOSTS {
+        let at = format!("{host:?} {path:?}");
+        let bench = Bench::start((host, path), json!({}));
+        let address = bench.gateway.address;
+        std::thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(|| {
+                    let mut wire = connect(address).expect("the gateway accepts");
+                    let request = request("GET", "/examplebucket/slow").addressed(address);
+                    wire.write(&request.to_bytes()).expect("the gateway reads");
+                    bench.sent.fetch_add(1, Ordering::SeqCst);
+                    let answer = wire.read_response("GET").expect("the gateway answers");
+                    let text = String::from_utf8_lossy(&answer.body);
+                    let is_right = answer.status == 404 && text.contains("<Code>NoSuchKey</Code>");
+                    assert!(is_right, "{at}: {answer:?}");
+                });
+            }
+        });
+        assert_eq!(bench.gateway.vm_failures(), Vec::<String>::new(), "{at}");
     }
 }
 

@@ -9,7 +9,7 @@ use proxy_wasm::types::Action;
 use super::host::{self, Buffer, Map};
 use super::vm::{self, Shared, Vm};
 use crate::engine::Engine;
-use crate::host::StreamId;
+use crate::host::{Effect, StreamId};
 use crate::http::headers::Headers;
 use crate::lease::Lease;
 use crate::origin::Unheard;
@@ -37,17 +37,28 @@ impl Stream {
     /// Has the engine decide, and performs what comes before the decision.
     fn decide<D>(&mut self, act: impl FnOnce(&mut MissStream, &mut Engine) -> Decided<D>) -> D {
         let decided = act(&mut self.miss, &mut self.vm.engine.borrow_mut());
-        self.vm.perform(decided.effects);
+        self.perform(decided.effects);
         if let Some(lease) = decided.lease {
             self.claim(&lease);
         }
         decided.decision
     }
 
+    /// Performs effects, some of which are about other streams.
+    fn perform(&self, effects: Vec<Effect>) {
+        let leads_elsewhere = effects.iter().any(|effect| matches!(effect, Effect::Settle(..)));
+        self.vm.perform(effects);
+        // They leave the host in the root, and what follows is about this one. Of a stream that has
+        // ended nothing does.
+        if leads_elsewhere {
+            let _ = host::set_effective_context(self.id.0);
+        }
+    }
+
     fn claim(&mut self, lease: &Lease) {
         let is_ours = self.vm.claim(lease);
-        let miss = &mut self.miss;
-        self.vm.with_engine(|engine| miss.on_lease(engine, is_ours));
+        let effects = self.miss.on_lease(&mut self.vm.engine.borrow_mut(), is_ours);
+        self.perform(effects);
     }
 
     /// Answers in place of a server. A stream that could not be answered must not wait for ever: it
