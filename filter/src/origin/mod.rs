@@ -43,6 +43,28 @@ pub struct OriginRequest {
     headers: HeaderList,
 }
 
+/// By which a request says where it has been (RFC 8586). Nobody may take it off, or the loop goes on.
+const CDN_LOOP: &str = "cdn-loop";
+
+/// What a request says of where it has been when it goes on from the gateway of this name.
+///
+/// # Errors
+///
+/// It has been here.
+fn passed_on(request: &Headers, id: &str) -> Result<String, MirrorFailure> {
+    let own = format!("back-to-origin;id={id}");
+    let mut passed = String::new();
+    let values = request.iter().filter(|(name, _)| *name == CDN_LOOP.as_bytes());
+    for value in values.filter_map(|(_, value)| std::str::from_utf8(value).ok()) {
+        if value.split(',').any(|known| known.trim() == own) {
+            return Err(MirrorFailure::BeenHere);
+        }
+        field::add(&mut passed, ", ", value);
+    }
+    field::add(&mut passed, ", ", &own);
+    Ok(passed)
+}
+
 impl OriginRequest {
     /// What a rule makes of a client's request, at its MirrorURL.
     ///
@@ -91,7 +113,12 @@ impl OriginRequest {
     ) -> Result<Self, MirrorFailure> {
         let server = mirror.server(url.origin());
         let cluster = configuration.cluster_of(&server).ok_or(MirrorFailure::NoCluster)?;
-        Self::build_at(url, mirror, request, cluster)
+        let mut built = Self::build_at(url, mirror, request, cluster)?;
+        if let Some(id) = &configuration.loop_id {
+            built.headers.remove(CDN_LOOP);
+            built.headers.add(CDN_LOOP, passed_on(&request.headers, id)?);
+        }
+        Ok(built)
     }
 
     fn build_at(

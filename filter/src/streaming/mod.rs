@@ -50,6 +50,8 @@ pub struct MissStream {
     leads: Option<Lease>,
     /// The quota by which its answer is paced.
     paced: Option<Quota>,
+    /// The origin that has failed it last, until that is told with the time.
+    failed: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -436,6 +438,12 @@ impl MissStream {
                 let since = asked.since;
                 self.paced = asked.quotas(&engine.configuration()).bits;
                 self.leads = asked.leads.then(|| asked.lease());
+                let origin = asked.route.current().origin();
+                match asked.is_well(answer, unheard) {
+                    Some(true) => engine.on_heard(&origin, true, since),
+                    Some(false) => self.failed = Some(origin),
+                    None => {}
+                }
                 match Rc::unwrap_or_clone(asked).on_answer(answer, unheard) {
                     Answered::Concluded(conclusion, None) => {
                         ResponseDecision::Answer(conclude(conclusion, &mut effects))
@@ -617,6 +625,11 @@ impl MissStream {
     ) -> Decided<()> {
         let mut effects = self.end(engine, End::Broken);
         self.go_on(engine);
+        if let Some(origin) = self.failed.take() {
+            // It has been answered, and waits for nothing.
+            engine.on_heard(&origin, false, now());
+            return Decided { effects, lease: self.lease(), decision: () };
+        }
         let expected = match std::mem::replace(&mut self.state, State::Settled) {
             State::Asked(asked, attempt) => Some((Some(asked), attempt)),
             State::Proving(attempt) => Some((None, Some(attempt))),
