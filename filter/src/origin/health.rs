@@ -189,3 +189,86 @@ fn request(place: &Place, user_agent: &str) -> HeaderList {
         .with("accept", "*/*")
         .with("user-agent", user_agent)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BREAKER: Breaker = Breaker { failures: 3, open_for: Duration::from_secs(10) };
+
+    fn at(seconds: u64) -> Moment {
+        Moment(Duration::from_secs(1_000 + seconds))
+    }
+
+    fn fail(health: &mut Health, times: usize, now: Moment) {
+        for _ in 0..times {
+            health.on_verdict("o", Some(false), Some(BREAKER), now);
+        }
+    }
+
+    #[test]
+    fn who_keeps_failing_is_left_alone_and_tried_by_one_request() {
+        let mut health = Health::default();
+        fail(&mut health, 2, at(0));
+        assert_eq!(health.admit("o", at(0)), Ok(()));
+        fail(&mut health, 1, at(0));
+        assert_eq!(health.admit("o", at(1)), Err(Duration::from_secs(9)));
+        assert_eq!(health.admit("p", at(1)), Ok(()), "another origin");
+        // Requests that were under way fail too.
+        fail(&mut health, 5, at(2));
+        assert_eq!(health.admit("o", at(2)), Err(Duration::from_secs(8)));
+        assert_eq!(health.admit("o", at(10)), Ok(()), "one looks");
+        assert_eq!(health.admit("o", at(10)), Err(Duration::from_secs(10)), "and no other");
+        // It fails: twice as long, up to a minute.
+        for (now, lasts) in [(10, 20), (30, 40), (70, 60), (130, 60)] {
+            let _ = health.admit("o", at(now));
+            fail(&mut health, 1, at(now));
+            assert_eq!(health.admit("o", at(now)), Err(Duration::from_secs(lasts)));
+        }
+        assert_eq!(health.admit("o", at(190)), Ok(()));
+        health.on_verdict("o", Some(true), Some(BREAKER), at(190));
+        assert_eq!(health.admit("o", at(190)), Ok(()), "it is well again");
+        fail(&mut health, 2, at(190));
+        assert_eq!(health.admit("o", at(190)), Ok(()), "and begins anew");
+    }
+
+    #[test]
+    fn only_failures_in_a_row_count_and_only_where_a_breaker_is() {
+        let mut health = Health::default();
+        for _ in 0..10 {
+            fail(&mut health, 2, at(0));
+            health.on_verdict("o", None, Some(BREAKER), at(0));
+            health.on_verdict("o", Some(true), Some(BREAKER), at(0));
+        }
+        assert_eq!(health.admit("o", at(0)), Ok(()));
+        for _ in 0..10 {
+            health.on_verdict("o", Some(false), None, at(0));
+        }
+        assert_eq!(health.admit("o", at(0)), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_keeps_nobody_alone_for_longer() {
+        let mut health = Health::default();
+        fail(&mut health, 3, at(3_600));
+        assert_eq!(health.admit("o", at(0)), Err(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn what_a_client_can_bring_about_is_no_failure_of_an_origins() {
+        use crate::origin::Verdict;
+        use crate::reason::MirrorFailure as F;
+        for (verdict, expected) in [
+            (Verdict::Absent, Some(true)),
+            (Verdict::Failed(F::Status(403)), Some(true)),
+            (Verdict::Failed(F::Status(503)), Some(false)),
+            (Verdict::Failed(F::Unreachable), Some(false)),
+            (Verdict::Failed(F::TimedOut), Some(false)),
+            (Verdict::Failed(F::Overloaded), None),
+            (Verdict::Failed(F::Limited { retry_after: 1 }), None),
+            (Verdict::TooLarge { limit: 1 }, Some(true)),
+        ] {
+            assert_eq!(verdict.is_well(), expected, "{verdict:?}");
+        }
+    }
+}

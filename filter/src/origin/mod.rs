@@ -296,6 +296,18 @@ mod tests {
     }
 
     #[test]
+    fn a_request_says_where_it_has_been_and_does_not_come_twice() {
+        let of = |values: &[&str]| {
+            passed_on(&Headers::from_pairs(values.iter().map(|value| ("cdn-loop", *value))), "a1")
+        };
+        assert_eq!(of(&[]), Ok("back-to-origin;id=a1".to_owned()));
+        assert_eq!(of(&["x, y", "z"]), Ok("x, y, z, back-to-origin;id=a1".to_owned()));
+        let other = "back-to-origin;id=a12, back-to-origin;id=b";
+        assert_eq!(of(&[other]), Ok(format!("{other}, back-to-origin;id=a1")));
+        assert_eq!(of(&["x", "y,back-to-origin;id=a1 , z"]), Err(MirrorFailure::BeenHere));
+    }
+
+    #[test]
     fn the_same_server_is_reached_as_before_and_another_without_a_signature() {
         let signed = request("a", r#", "MirrorAuth": {"Signer": "s"}"#);
         let rule = signed.rule();
