@@ -13,6 +13,8 @@ mod architecture;
 mod bad_rules;
 /// Signed requests of boto3 through both hosts.
 mod boto3;
+/// Origins that keep failing, and origins that lead back.
+mod breaker;
 /// Every S3 tool, with its defaults, on objects that the bucket lacks.
 mod clients;
 /// Many clients that miss one key at once, and clients that leave.

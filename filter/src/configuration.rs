@@ -35,6 +35,19 @@ pub struct Configuration {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// When an origin that keeps failing is left alone; never without it.
+    pub breaker: Option<Breaker>,
+    /// By which name this gateway knows requests that have been here (RFC 8586).
+    pub loop_id: Option<String>,
+}
+
+/// When an origin is left alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Breaker {
+    /// Behind so many failures in a row.
+    pub failures: u64,
+    /// For how long at first; for twice as long each time that the next request fails too.
+    pub open_for: Duration,
 }
 
 /// How an answer of the bucket's is told from one that the host makes itself.
@@ -237,8 +250,18 @@ impl Configuration {
 }
 
 fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
-    let known =
-        ["path", "domain", "hosts", "bucket_answers", "buckets", "origins", "limits", "timeouts"];
+    let known = [
+        "path",
+        "domain",
+        "hosts",
+        "bucket_answers",
+        "buckets",
+        "origins",
+        "limits",
+        "timeouts",
+        "breaker",
+        "loop_id",
+    ];
     fields.only(&known, findings);
     let path = fields.get("path").and_then(|at| match at.text(findings)? {
         "callout" => Some(DataPath::Callout),
@@ -265,6 +288,8 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
         .unwrap_or_default();
     let limits = fields.get("limits").map(|at| limits(at, findings)).unwrap_or_default();
     let timeouts = fields.get("timeouts").map(|at| timeouts(at, findings)).unwrap_or_default();
+    let breaker = fields.get("breaker").and_then(|at| breaker(at, findings));
+    let loop_id = fields.get("loop_id").and_then(|at| at.text(findings)).map(str::to_owned);
     Configuration {
         path: path.unwrap_or_default(),
         domain,
@@ -274,7 +299,19 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
         origins,
         limits,
         timeouts,
+        breaker,
+        loop_id,
     }
+}
+
+fn breaker(at: &At<'_>, findings: &mut Vec<Finding>) -> Option<Breaker> {
+    let fields = at.object(findings)?;
+    fields.only(&["failures", "open_for_ms"], findings);
+    let mut read = |name, most| {
+        fields.require(name, findings).and_then(|at| whole_number(at, 1..=most, findings))
+    };
+    let (failures, open_for) = (read("failures", 1_000), read("open_for_ms", 3_600_000));
+    Some(Breaker { failures: failures?, open_for: Duration::from_millis(open_for?) })
 }
 
 /// Hosts, each of which may begin with `*.`. One with a port would never be met.

@@ -415,7 +415,7 @@ impl Engine {
     /// It is not sent there: what its client gets.
     pub(crate) fn send(
         &mut self,
-        asked: InFlight,
+        mut asked: InFlight,
         root: u64,
         now: Moment,
         shared: &mut dyn SharedData,
@@ -423,15 +423,25 @@ impl Engine {
     ) -> Result<Sent, Conclusion> {
         let quotas = asked.quotas(&self.configuration);
         let bits = quotas.bits.clone();
-        if let Err(wait) = quotas.fare(Whose::Clients, 0).pay(now, shared) {
+        let admitted = asked.route.admit(&mut self.health, now).and_then(|()| {
+            let paid = quotas.fare(Whose::Clients, 0).pay(now, shared);
+            paid.map_err(MirrorFailure::limited)
+        });
+        if let Err(failure) = admitted {
             let lease = asked.leads.then(|| asked.lease());
             self.settle_alone(lease, effects);
-            return Err(asked.last_word(&Verdict::Failed(MirrorFailure::limited(wait))));
+            return Err(asked.last_word(&Verdict::Failed(failure)));
         }
         let fetches = asked.miss.of_origin(Metric::Fetches, asked.route.current());
         effects.push(Effect::Measure(fetches, 1));
         let standard = self.configuration.timeouts.origin;
         Ok(asked.send(&mut self.returning, root, standard, bits.as_ref()))
+    }
+
+    /// What an answer that did not come back, or its absence, says of its origin.
+    pub(crate) fn on_heard(&mut self, origin: &str, is_well: bool, now: Moment) {
+        let breaker = self.configuration.breaker;
+        self.health.on_verdict(origin, Some(is_well), breaker, now);
     }
 
     /// Bytes have streamed from an origin to a client.

@@ -61,6 +61,11 @@ impl fmt::Display for Pass {
 /// Why an object could not be mirrored: each of these is a 424 MirrorFailed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum MirrorFailure {
+    /// The origin has failed several times in a row, and is left alone.
+    BreakerOpen {
+        /// When it is asked again, in seconds.
+        retry_after: u64,
+    },
     /// The answer broke off, or was more than the host holds, and the origin does not say which.
     Broken,
     /// The bytes are not those whose digest the origin announced.
@@ -71,6 +76,8 @@ pub enum MirrorFailure {
     KeyClimbs,
     /// The origin redirected more often than is followed.
     Loop,
+    /// The request has been here before: the origin is this gateway, or leads to it.
+    BeenHere,
     /// As many requests as the quota of mirroring allows have been made.
     Limited {
         /// When there is room for another one, in seconds.
@@ -118,6 +125,8 @@ impl MirrorFailure {
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self {
+            Self::BeenHere => "been_here",
+            Self::BreakerOpen { .. } => "breaker_open",
             Self::Broken => "broken",
             Self::Digest(_) => "digest",
             Self::Inside => "inside",
@@ -148,12 +157,19 @@ impl MirrorFailure {
         Self::Limited { retry_after: whole_seconds(wait) }
     }
 
+    /// The origin is left alone for so long.
+    #[must_use]
+    pub const fn breaker_open(wait: Duration) -> Self {
+        Self::BreakerOpen { retry_after: whole_seconds(wait) }
+    }
+
     /// After how many seconds it is worth to ask again, where that is known.
     #[must_use]
     pub const fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Limited { retry_after } => Some(*retry_after),
-            Self::Broken
+            Self::BreakerOpen { retry_after } | Self::Limited { retry_after } => Some(*retry_after),
+            Self::BeenHere
+            | Self::Broken
             | Self::Digest(_)
             | Self::Inside
             | Self::KeyClimbs
@@ -201,11 +217,12 @@ impl From<&MirrorFailure> for NotStored {
             MirrorFailure::TimedOut => Self::OriginLate,
             MirrorFailure::TooLarge { limit } => Self::TooLarge { limit: *limit },
             MirrorFailure::UnknownOrigin(_) => Self::SentElsewhere,
-            MirrorFailure::Unreachable => Self::Unreachable,
+            MirrorFailure::BreakerOpen { .. } | MirrorFailure::Unreachable => Self::Unreachable,
             // What climbs is asked of nobody.
-            MirrorFailure::Broken | MirrorFailure::KeyClimbs | MirrorFailure::Malformed => {
-                Self::Broken
-            }
+            MirrorFailure::BeenHere
+            | MirrorFailure::Broken
+            | MirrorFailure::KeyClimbs
+            | MirrorFailure::Malformed => Self::Broken,
         }
     }
 }
@@ -215,6 +232,14 @@ const INSIDE: &str = "the origin's name leads to the inside of a network, and it
 
 /// What is said of an origin that sends on for ever.
 const LOOP: &str = "the origin redirected more than 10 times";
+
+/// What is said of a request that goes round.
+const BEEN_HERE: &str =
+    "the request has been at this gateway before: its origin leads back to it (CDN-Loop)";
+
+/// What is said of an origin that is left alone.
+const BREAKER_OPEN: &str =
+    "the origin has failed several times in a row, and is not asked for a while";
 
 /// What is said beyond the quota: OSS's own words, and what they mean.
 const LIMITED: &str = "Mirror request is rejected by QoS, as many requests to origins as the quota \
@@ -244,6 +269,8 @@ const NO_ADDRESS: &str = "the origin's name leads nowhere, or to the inside of a
 impl fmt::Display for MirrorFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::BeenHere => f.write_str(BEEN_HERE),
+            Self::BreakerOpen { .. } => f.write_str(BREAKER_OPEN),
             Self::Broken => {
                 f.write_str("the origin's answer broke off, or is larger than the gateway can hold")
             }

@@ -183,7 +183,7 @@ impl Callouts {
                 parts.health.probe_beside(&fetch.route, turn);
                 fetch.route.prefer_well(parts.health, turn.now);
             }
-            self.call_origin(at, Some(booking), turn);
+            self.call_origin(at, Some(booking), parts, turn);
         }
     }
 
@@ -209,7 +209,18 @@ impl Callouts {
     }
 
     /// Asks the origin; where another one has been asked before, its memory serves this one.
-    fn call_origin(&mut self, at: FetchId, booking: Option<Booking>, turn: &mut Turn<'_>) {
+    fn call_origin(
+        &mut self,
+        at: FetchId,
+        booking: Option<Booking>,
+        parts: &mut Parts<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let admitted =
+            self.fetches.get_mut(at).map(|fetch| fetch.route.admit(parts.health, turn.now));
+        if let Some(Err(failure)) = admitted {
+            return self.end_fetch(at, &Verdict::Failed(failure), None, turn);
+        }
         let booking = booking.or_else(|| self.account.book(0, 0, Taker::InTurn));
         if let Some(fetch) = self.fetches.get_mut(at) {
             fetch.sent = turn.now;
@@ -278,6 +289,7 @@ impl Callouts {
                 (None, None) => Verdict::TooLarge { limit },
                 (None, Some(body)) => {
                     let Some(fetch) = self.fetches.remove(at) else { return };
+                    parts.health.on_verdict(&fetch.current().origin(), Some(true), None, turn.now);
                     let origin = fetch.route.initial();
                     if let Some(line) = fetch.miss.unkept(origin, &found.unkept) {
                         turn.log(line);
@@ -389,6 +401,7 @@ impl Callouts {
             | Verdict::Unknown) => return self.conclude(at, verdict, None, None, parts, turn),
         };
         let Some(fetch) = self.fetches.remove(at) else { return };
+        parts.health.on_verdict(&fetch.current().origin(), Some(true), None, turn.now);
         let Fetch { miss, route, mut waiters, .. } = fetch;
         let origin = route.initial();
         let length = headers.content_length();
@@ -443,7 +456,7 @@ impl Callouts {
                     Some(booking) => Some(booking),
                     None => self.room_for_answer(at, parts, turn),
                 };
-                self.call_origin(at, booking, turn);
+                self.call_origin(at, booking, parts, turn);
             }
             Next::FallThrough => self.fall_through(at, parts, turn),
             Next::End(verdict) => self.end_fetch(at, &verdict, body, turn),

@@ -235,6 +235,12 @@ impl Backfill {
                 Err(failure) => Fetched::Lost(NotStored::from(&failure)),
             };
         }
+        let current = self.route.current();
+        let is_well = match status {
+            0 | 500.. => current.judge(headers, answer.body_bytes, u64::MAX).is_well(),
+            _ => Some(true),
+        };
+        health.on_verdict(&current.origin(), is_well, configuration.breaker, now);
         let is_first = parts.is_untouched();
         if is_first && self.route.has_others() && !matches!(status, 200 | 206 | 416) {
             let verdict = self.route.current().judge(headers, answer.body_bytes, u64::MAX);

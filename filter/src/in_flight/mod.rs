@@ -190,6 +190,21 @@ impl InFlight {
         ]
     }
 
+    /// Whether the origin is well, by its answer, or by the gateway's in its place; `None` where that
+    /// says nothing.
+    pub(crate) fn is_well(&self, answer: &Headers, unheard: Option<Unheard>) -> Option<bool> {
+        if let Some(unheard) = unheard {
+            return Verdict::Failed(unheard.into()).is_well();
+        }
+        if answer.get(miss_route::MISS).is_some() {
+            return None;
+        }
+        match answer.status().unwrap_or_default() {
+            status @ 500.. => self.route.current().judge_status(status, answer).is_well(),
+            _ => Some(true),
+        }
+    }
+
     /// What becomes of the origin's answer, or of the gateway's in its place.
     pub(crate) fn on_answer(self, answer: &Headers, unheard: Option<Unheard>) -> Answered {
         if let Some(unheard) = unheard {

@@ -43,6 +43,28 @@ pub struct OriginRequest {
     headers: HeaderList,
 }
 
+/// By which a request says where it has been (RFC 8586). Nobody may take it off, or the loop goes on.
+const CDN_LOOP: &str = "cdn-loop";
+
+/// What a request says of where it has been when it goes on from the gateway of this name.
+///
+/// # Errors
+///
+/// It has been here.
+fn passed_on(request: &Headers, id: &str) -> Result<String, MirrorFailure> {
+    let own = format!("back-to-origin;id={id}");
+    let mut passed = String::new();
+    let values = request.iter().filter(|(name, _)| *name == CDN_LOOP.as_bytes());
+    for value in values.filter_map(|(_, value)| std::str::from_utf8(value).ok()) {
+        if value.split(',').any(|known| known.trim() == own) {
+            return Err(MirrorFailure::BeenHere);
+        }
+        field::add(&mut passed, ", ", value);
+    }
+    field::add(&mut passed, ", ", &own);
+    Ok(passed)
+}
+
 impl OriginRequest {
     /// What a rule makes of a client's request, at its MirrorURL.
     ///
@@ -91,7 +113,12 @@ impl OriginRequest {
     ) -> Result<Self, MirrorFailure> {
         let server = mirror.server(url.origin());
         let cluster = configuration.cluster_of(&server).ok_or(MirrorFailure::NoCluster)?;
-        Self::build_at(url, mirror, request, cluster)
+        let mut built = Self::build_at(url, mirror, request, cluster)?;
+        if let Some(id) = &configuration.loop_id {
+            built.headers.remove(CDN_LOOP);
+            built.headers.add(CDN_LOOP, passed_on(&request.headers, id)?);
+        }
+        Ok(built)
     }
 
     fn build_at(
@@ -275,6 +302,18 @@ mod tests {
         ] {
             assert_eq!(request(key, elements).url(), expected, "{key}{elements}");
         }
+    }
+
+    #[test]
+    fn a_request_says_where_it_has_been_and_does_not_come_twice() {
+        let of = |values: &[&str]| {
+            passed_on(&Headers::from_pairs(values.iter().map(|value| ("cdn-loop", *value))), "a1")
+        };
+        assert_eq!(of(&[]), Ok("back-to-origin;id=a1".to_owned()));
+        assert_eq!(of(&["x, y", "z"]), Ok("x, y, z, back-to-origin;id=a1".to_owned()));
+        let other = "back-to-origin;id=a12, back-to-origin;id=b";
+        assert_eq!(of(&[other]), Ok(format!("{other}, back-to-origin;id=a1")));
+        assert_eq!(of(&["x", "y,back-to-origin;id=a1 , z"]), Err(MirrorFailure::BeenHere));
     }
 
     #[test]

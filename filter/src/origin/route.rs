@@ -115,6 +115,8 @@ impl Route {
         health: &mut Health,
         now: Moment,
     ) -> Next {
+        let origin = self.current().origin();
+        health.on_verdict(&origin, verdict.is_well(), configuration.breaker, now);
         let verdict = match verdict {
             Verdict::Moved(location) => match self.follow(&location, configuration, now) {
                 Ok(()) => return Next::Ask,
@@ -135,11 +137,35 @@ impl Route {
         if !self.is_in_time(configuration.timeouts.origin, now) {
             return Next::End(verdict);
         }
+        self.go_on();
+        Next::Ask
+    }
+
+    /// The next one is asked. False where there is none.
+    fn go_on(&mut self) -> bool {
+        if self.others.is_empty() {
+            return false;
+        }
         self.initial = self.others.remove(0);
         self.is_partial = true;
         self.moved = None;
         self.hops = 0;
-        Next::Ask
+        true
+    }
+
+    /// Goes on to the first that may be asked: those that keep failing are left alone.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub(crate) fn admit(&mut self, health: &mut Health, now: Moment) -> Result<(), MirrorFailure> {
+        loop {
+            match health.admit(&self.current().origin(), now) {
+                Ok(()) => return Ok(()),
+                Err(wait) if !self.go_on() => return Err(MirrorFailure::breaker_open(wait)),
+                Err(_) => {}
+            }
+        }
     }
 
     /// Goes where a redirect says, if the configuration names that place.

@@ -147,7 +147,9 @@ impl OriginRequest {
                 | MirrorFailure::TimedOut
                 | MirrorFailure::Unreachable => true,
                 MirrorFailure::Status(status) => fails(*status),
-                MirrorFailure::KeyClimbs
+                MirrorFailure::BeenHere
+                | MirrorFailure::BreakerOpen { .. }
+                | MirrorFailure::KeyClimbs
                 | MirrorFailure::Limited { .. }
                 | MirrorFailure::Loop
                 | MirrorFailure::MetadataTooLarge
@@ -164,6 +166,45 @@ impl OriginRequest {
             | Verdict::Object(_)
             | Verdict::TooLarge { .. }
             | Verdict::Unknown => false,
+        }
+    }
+}
+
+impl Verdict {
+    /// Whether the origin is well, by this; `None` where it says nothing of that. An error that a
+    /// client can bring about, such as a 404 or a 403, is none of the origin's.
+    pub(crate) const fn is_well(&self) -> Option<bool> {
+        match self {
+            Self::Failed(failure) => match failure {
+                MirrorFailure::Broken
+                | MirrorFailure::Malformed
+                | MirrorFailure::NoAddress
+                | MirrorFailure::Status(500..)
+                | MirrorFailure::TimedOut
+                | MirrorFailure::Unreachable => Some(false),
+                MirrorFailure::BeenHere
+                | MirrorFailure::BreakerOpen { .. }
+                | MirrorFailure::Inside
+                | MirrorFailure::KeyClimbs
+                | MirrorFailure::Limited { .. }
+                | MirrorFailure::NoCluster
+                | MirrorFailure::Overloaded => None,
+                MirrorFailure::Digest(_)
+                | MirrorFailure::Loop
+                | MirrorFailure::MetadataTooLarge
+                | MirrorFailure::NoUrl
+                | MirrorFailure::Partial
+                | MirrorFailure::Short { .. }
+                | MirrorFailure::Status(_)
+                | MirrorFailure::TooLarge { .. }
+                | MirrorFailure::UnknownOrigin(_) => Some(true),
+            },
+            Self::Absent
+            | Self::Moved(_)
+            | Self::Object(_)
+            | Self::Passed(_)
+            | Self::TooLarge { .. } => Some(true),
+            Self::Unknown => None,
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct MissStream {
     paced: Option<Quota>,
     /// The bytes of its body so far, where they come from an origin.
     fetched: Option<(Series, u64)>,
+    /// The origin that has failed it last, until that is told with the time.
+    failed: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -476,6 +478,12 @@ impl MissStream {
                 self.paced = asked.quotas(&engine.configuration()).bits;
                 self.leads = asked.leads.then(|| asked.lease());
                 let absence = asked.absence(&engine.configuration());
+                let origin = asked.route.current().origin();
+                match asked.is_well(answer, unheard) {
+                    Some(true) => engine.on_heard(&origin, true, since),
+                    Some(false) => self.failed = Some(origin),
+                    None => {}
+                }
                 match Rc::unwrap_or_clone(asked).on_answer(answer, unheard) {
                     Answered::Absent(conclusion) => {
                         effects.extend(absence);
@@ -683,6 +691,11 @@ impl MissStream {
         let fetched = self.fetched.take().filter(|(_, bytes)| *bytes > 0);
         effects.extend(fetched.map(|(series, bytes)| measured(series, bytes)));
         self.go_on(engine);
+        if let Some(origin) = self.failed.take() {
+            // It has been answered, and waits for nothing.
+            engine.on_heard(&origin, false, now());
+            return Decided { effects, lease: self.lease(), decision: () };
+        }
         let expected = match std::mem::replace(&mut self.state, State::Settled) {
             State::Asked(asked, attempt) => Some((Some(asked), attempt)),
             State::Proving(attempt) => Some((None, Some(attempt))),

@@ -78,6 +78,9 @@ section! {
         pub limits: Limits [Computed "each field's own"],
         /// How long the filter waits, and the gateway at its end.
         pub timeouts: Timeouts [Computed "each field's own"],
+        /// When an origin that keeps failing is left alone. Its slave and alternates are asked
+        /// meanwhile; where there are none, clients get `424 MirrorFailed` with `Retry-After`.
+        pub breaker: OrNone<Breaker> [Computed "each field's own"],
         /// Servers beside those of the rules that an origin may redirect a fetch to. Any other
         /// redirect is not followed.
         pub origins: Option<Vec<At<Endpoint>>> [Optional],
@@ -205,6 +208,18 @@ impl Bucket {
             requests_per_second: limit(|limits| limits.requests_per_second),
             bits_per_second: limit(|limits| limits.bits_per_second),
         }
+    }
+}
+
+section! {
+    /// When a worker leaves an origin alone: an address that takes no connection, drops it, does not
+    /// answer in time, or answers 5xx. A 404 or 403 is no failure.
+    pub struct Breaker as "breaker" {
+        /// Behind so many failures in a row; at most 1000.
+        pub failures: NonZeroUsize [Default "5"],
+        /// For so long. Then one request tries it, and where that fails, it is left alone for twice
+        /// as long, up to a minute.
+        pub open_for: Duration [Default "10s"],
     }
 }
 

@@ -11,10 +11,10 @@ use back_to_origin::rule::{CONNECT, MirrorLimits};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Bucket;
 use super::load::Loaded;
 use super::mirror_auth::Signers;
 use super::value::{Addressing, ConditionalWrites, DataPath, Protocol, Reads, parse_endpoint};
+use super::{Bucket, Deployment};
 use crate::gateway::{self, BucketRoute, Cluster, Endpoint, Reach, Routes, Scheme};
 
 /// A deployment, worked out.
@@ -137,6 +137,11 @@ impl Plan {
                 get_after_head_ms: deployment.timeouts.get_after_head.0.as_millis(),
                 coalesce_ms: deployment.timeouts.coalesce.0.as_millis(),
             },
+            breaker: deployment.breaker.0.as_ref().map(|breaker| ConfiguredBreaker {
+                failures: breaker.failures.get().min(1_000),
+                open_for_ms: breaker.open_for.as_millis(),
+            }),
+            loop_id: loop_id(deployment),
         };
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
         let configuration = serde_json::to_string_pretty(&configuration).unwrap_or_default();
@@ -149,6 +154,17 @@ impl Plan {
 #[must_use]
 pub fn again(bucket: &str) -> String {
     format!("again-{bucket}")
+}
+
+/// By which name a deployment knows requests that have been there: all who run it have the same.
+fn loop_id(deployment: &Deployment) -> String {
+    let buckets = deployment.buckets.value.iter();
+    let named = buckets.map(|bucket| format!(" {}@{}", bucket.name.value, bucket.endpoint));
+    let text = format!("{}{}", deployment.listen.value, named.collect::<String>());
+    let digest = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    format!("{digest:016x}")
 }
 
 /// The path that a deployment says.
@@ -252,6 +268,15 @@ struct Configuration<'a> {
     origins: &'a BTreeMap<String, String>,
     limits: ConfiguredLimits,
     timeouts: ConfiguredTimeouts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<ConfiguredBreaker>,
+    loop_id: String,
+}
+
+#[derive(Serialize)]
+struct ConfiguredBreaker {
+    failures: usize,
+    open_for_ms: u128,
 }
 
 #[derive(Serialize)]

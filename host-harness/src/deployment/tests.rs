@@ -112,6 +112,8 @@ fn a_plan_names_clusters_and_configures_the_filter() {
     assert_eq!(names, ["store-examplebucket", "store-other", "origin-https-www.example.com-443"]);
     let configuration: serde_json::Value = serde_json::from_str(&plan.configuration).unwrap();
     let rules: serde_json::Value = serde_json::from_str(RULES).unwrap();
+    let limits =
+        serde_json::json!({ "requests_per_second": 2000, "bits_per_second": 2147483648_u64 });
     let expected = serde_json::json!({
         "path": "streaming",
         "domain": "s3.localhost",
@@ -126,6 +128,7 @@ fn a_plan_names_clusters_and_configures_the_filter() {
                     "authority": "127.0.0.1:9000",
                     "addressing": "path",
                 },
+                "mirror_limits": limits,
                 "RoutingRules": rules["RoutingRules"],
             },
             {
@@ -138,6 +141,7 @@ fn a_plan_names_clusters_and_configures_the_filter() {
                     "authority": "s3.example.com",
                     "addressing": "virtual",
                 },
+                "mirror_limits": limits,
                 "RoutingRules": rules["RoutingRules"],
             },
         ],
@@ -150,8 +154,11 @@ fn a_plan_names_clusters_and_configures_the_filter() {
             "origin_ms": 10000, "store_ms": 30000, "unconfirmed_upload_ms": 600000,
             "get_after_head_ms": 5000, "coalesce_ms": 5000,
         },
+        "breaker": { "failures": 5, "open_for_ms": 10000 },
+        "loop_id": configuration["loop_id"],
     });
     assert_eq!(configuration, expected);
+    assert_eq!(configuration["loop_id"].as_str().map(str::len), Some(16));
     assert_eq!(plan.path, crate::gateway::DataPath::Streaming);
     let callout = Plan::new(&loaded(&format!("path: callout\n{SMALL}")));
     assert_eq!(callout.path, crate::gateway::DataPath::Callout);
@@ -621,5 +628,35 @@ fn the_sample_deployment_loads() {
     match load(&path) {
         Ok(loaded) => assert_eq!(loaded.warnings, Vec::<Report>::new()),
         Err(error) => panic!("{}", rendered(&error)),
+    }
+}
+
+#[test]
+fn limits_can_be_lifted_and_are_never_nothing() {
+    let configured = |more: &str| -> serde_json::Value {
+        let text = format!("{SMALL}    mirror_limits: {more}\nbreaker: none\n");
+        serde_json::from_str(&Plan::new(&loaded(&text)).configuration).unwrap()
+    };
+    let bucket = |more: &str| configured(more)["buckets"][0]["mirror_limits"].clone();
+    assert_eq!(bucket("none"), serde_json::Value::Null);
+    assert_eq!(
+        bucket("{ requests_per_second: none, bits_per_second: none }"),
+        serde_json::Value::Null
+    );
+    let most = i64::MAX;
+    for (given, requests, bits) in [
+        ("{ requests_per_second: none }".to_owned(), None, Some(2_147_483_648)),
+        ("{ bits_per_second: none }".to_owned(), Some(2_000), None),
+        (format!("{{ requests_per_second: {most}, bits_per_second: 1 }}"), Some(most), Some(1)),
+    ] {
+        let limits = bucket(&given);
+        assert_eq!(limits["requests_per_second"].as_i64(), requests, "{given}");
+        assert_eq!(limits["bits_per_second"].as_i64(), bits, "{given}");
+    }
+    assert_eq!(configured("none")["breaker"], serde_json::Value::Null);
+    for wrong in ["0", "-1", "9223372036854775808", "many"] {
+        let text = format!("{SMALL}    mirror_limits: {{ requests_per_second: {wrong} }}\n");
+        let document = Document::new("d.yaml".to_owned(), text.as_bytes());
+        assert!(parse(document, Path::new(""), &|_| None).is_err(), "{wrong}");
     }
 }

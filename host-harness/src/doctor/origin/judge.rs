@@ -35,7 +35,9 @@ pub(super) fn missing(
         MirrorFailure::UnknownOrigin(origin) => {
             Finding::Redirect(Redirect::Unknown(origin.clone()))
         }
-        MirrorFailure::Broken
+        MirrorFailure::BeenHere
+        | MirrorFailure::BreakerOpen { .. }
+        | MirrorFailure::Broken
         | MirrorFailure::Digest(_)
         | MirrorFailure::Inside
         | MirrorFailure::KeyClimbs

@@ -310,7 +310,7 @@ fn the_examples_can_be_read() {
         }
         assert!(!without_tags(&text).contains("regex"), "{path}");
     }
-    assert!(lines < 1_200, "{lines} lines");
+    assert!(lines < 1_300, "{lines} lines");
 }
 
 #[test]
@@ -331,5 +331,5 @@ fn twenty_rules_and_three_buckets_can_be_read() {
         .map(|file| std::str::from_utf8(&file.bytes).unwrap_or_default().lines().count())
         .sum();
     // Forty of them are the script that asks nobody on the inside of a network.
-    assert!(lines < 600, "{lines} lines");
+    assert!(lines < 620, "{lines} lines");
 }
