@@ -8,7 +8,7 @@ use serde_json::json;
 use back_to_origin::metric::{Kind, Metric, Outcome};
 
 use crate::support::client::get;
-use crate::support::gateway::{Gateway, HOSTS, Path, Setup};
+use crate::support::gateway::{Gateway, HOSTS, Setup};
 use crate::support::server::{Reply, Server};
 use crate::support::store::{Store, error};
 use crate::support::wait::{DEADLINE, until, within};

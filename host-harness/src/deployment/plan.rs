@@ -159,7 +159,7 @@ pub fn again(bucket: &str) -> String {
 /// By which name a deployment knows requests that have been there: all who run it have the same.
 fn loop_id(deployment: &Deployment) -> String {
     let buckets = deployment.buckets.value.iter();
-    let named = buckets.map(|bucket| format!(" {}@{}", bucket.name.value, bucket.endpoint));
+    let named = buckets.map(|bucket| format!(" {}@{}", bucket.name.value, bucket.endpoint.first));
     let text = format!("{}{}", deployment.listen.value, named.collect::<String>());
     let digest = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
