@@ -9,7 +9,7 @@ use proxy_wasm::types::Action;
 use super::host::{self, Buffer, Map};
 use super::vm::{self, Shared, Vm};
 use crate::engine::Engine;
-use crate::host::StreamId;
+use crate::host::{Effect, StreamId};
 use crate::http::headers::Headers;
 use crate::lease::Lease;
 use crate::origin::Unheard;
@@ -38,6 +38,7 @@ impl Stream {
     fn decide<D>(&mut self, act: impl FnOnce(&mut MissStream, &mut Engine) -> Decided<D>) -> D {
         let decided = act(&mut self.miss, &mut self.vm.engine.borrow_mut());
         self.vm.perform(decided.effects);
+        self.vm.come_back(self.id);
         if let Some(lease) = decided.lease {
             self.claim(&lease);
         }
@@ -46,8 +47,13 @@ impl Stream {
 
     fn claim(&mut self, lease: &Lease) {
         let is_ours = self.vm.claim(lease);
+        self.with_engine(|miss, engine| miss.on_lease(engine, is_ours));
+    }
+
+    fn with_engine(&mut self, act: impl FnOnce(&mut MissStream, &mut Engine) -> Vec<Effect>) {
         let miss = &mut self.miss;
-        self.vm.with_engine(|engine| miss.on_lease(engine, is_ours));
+        self.vm.with_engine(|engine| act(miss, engine));
+        self.vm.come_back(self.id);
     }
 
     /// Answers in place of a server. A stream that could not be answered must not wait for ever: it
@@ -63,8 +69,7 @@ impl Stream {
     }
 
     fn end(&mut self) {
-        let miss = &mut self.miss;
-        self.vm.with_engine(|engine| miss.on_end(engine));
+        self.with_engine(MissStream::on_end);
     }
 
     /// Hands on the bytes of a body that are wanted.
@@ -77,12 +82,11 @@ impl Stream {
             if wanted {
                 match host::buffer(Buffer::ResponseBody, at, count) {
                     Ok(bytes) if bytes.len() == count => {
-                        self.vm.with_engine(|engine| engine.on_bytes(copy, &bytes));
+                        self.with_engine(|_, engine| engine.on_bytes(copy, &bytes));
                     }
                     // Bytes that were not seen are missing in the copy.
                     Ok(_) | Err(_) => {
-                        let miss = &mut self.miss;
-                        return self.vm.with_engine(|engine| miss.on_lost_bytes(engine));
+                        return self.with_engine(MissStream::on_lost_bytes);
                     }
                 }
             }
