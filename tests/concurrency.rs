@@ -91,6 +91,34 @@ fn many_clients(host: Host, path: Path) {
 }
 
 #[test]
+fn who_is_waited_for_gets_its_own_answer_where_the_origin_has_none() {
+    for host in [Host::Harness, Host::Envoy] {
+        let bench = Bench::start(host, Path::Streaming, |asked, _| {
+            within(Duration::from_secs(20), || {
+                (asked.load(Ordering::SeqCst) >= CLIENTS).then_some(())
+            });
+            Reply::new(404, &[], "the origin's own words")
+        });
+        let (address, asked) = (bench.gateway.address, &bench.asked);
+        std::thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                scope.spawn(move || {
+                    let mut wire = connect(address).expect("the gateway accepts");
+                    let request = request("GET", "/examplebucket/key").addressed(address);
+                    wire.write(&request.to_bytes()).expect("the gateway reads");
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    let answer = wire.read_response("GET").expect("an answer");
+                    let text = String::from_utf8_lossy(&answer.body);
+                    assert_eq!(answer.status, 404, "{host:?}: {text}");
+                    assert!(text.contains("<Code>NoSuchKey</Code>"), "{host:?}: {text}");
+                });
+            }
+        });
+        assert_eq!(bench.gateway.vm_failures(), Vec::<String>::new(), "{host:?}");
+    }
+}
+
+#[test]
 fn a_client_that_leaves_the_harness_leaves_the_object() {
     leaving_client(Host::Harness, Path::Callout);
 }

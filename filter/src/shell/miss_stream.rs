@@ -37,28 +37,23 @@ impl Stream {
     /// Has the engine decide, and performs what comes before the decision.
     fn decide<D>(&mut self, act: impl FnOnce(&mut MissStream, &mut Engine) -> Decided<D>) -> D {
         let decided = act(&mut self.miss, &mut self.vm.engine.borrow_mut());
-        self.perform(decided.effects);
+        self.vm.perform(decided.effects);
+        self.vm.come_back(self.id);
         if let Some(lease) = decided.lease {
             self.claim(&lease);
         }
         decided.decision
     }
 
-    /// Performs effects, some of which are about other streams.
-    fn perform(&self, effects: Vec<Effect>) {
-        let leads_elsewhere = effects.iter().any(|effect| matches!(effect, Effect::Settle(..)));
-        self.vm.perform(effects);
-        // They leave the host in the root, and what follows is about this one. Of a stream that has
-        // ended nothing does.
-        if leads_elsewhere {
-            let _ = host::set_effective_context(self.id.0);
-        }
-    }
-
     fn claim(&mut self, lease: &Lease) {
         let is_ours = self.vm.claim(lease);
-        let effects = self.miss.on_lease(&mut self.vm.engine.borrow_mut(), is_ours);
-        self.perform(effects);
+        self.with_engine(|miss, engine| miss.on_lease(engine, is_ours));
+    }
+
+    fn with_engine(&mut self, act: impl FnOnce(&mut MissStream, &mut Engine) -> Vec<Effect>) {
+        let miss = &mut self.miss;
+        self.vm.with_engine(|engine| act(miss, engine));
+        self.vm.come_back(self.id);
     }
 
     /// Answers in place of a server. A stream that could not be answered must not wait for ever: it
@@ -74,8 +69,7 @@ impl Stream {
     }
 
     fn end(&mut self) {
-        let miss = &mut self.miss;
-        self.vm.with_engine(|engine| miss.on_end(engine));
+        self.with_engine(MissStream::on_end);
     }
 
     /// Hands on the bytes of a body that are wanted.
@@ -88,12 +82,11 @@ impl Stream {
             if wanted {
                 match host::buffer(Buffer::ResponseBody, at, count) {
                     Ok(bytes) if bytes.len() == count => {
-                        self.vm.with_engine(|engine| engine.on_bytes(copy, &bytes));
+                        self.with_engine(|_, engine| engine.on_bytes(copy, &bytes));
                     }
                     // Bytes that were not seen are missing in the copy.
                     Ok(_) | Err(_) => {
-                        let miss = &mut self.miss;
-                        return self.vm.with_engine(|engine| miss.on_lost_bytes(engine));
+                        return self.with_engine(MissStream::on_lost_bytes);
                     }
                 }
             }

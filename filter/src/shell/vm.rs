@@ -40,6 +40,8 @@ pub(super) struct Vm {
     series: RefCell<BTreeMap<Series, u32>>,
     /// Whether the host has said who made an answer, or it was told that it does not.
     is_told: Cell<bool>,
+    /// Whether effects have left the context of the callback that they belong to.
+    is_away: Cell<bool>,
 }
 
 /// What the host's workers share.
@@ -85,6 +87,7 @@ impl Vm {
             leaving: Cell::new(false),
             series: RefCell::new(BTreeMap::new()),
             is_told: Cell::new(false),
+            is_away: Cell::new(false),
         })
     }
 
@@ -115,6 +118,7 @@ impl Vm {
 
     /// Performs effects and what follows from them. No borrow of the engine may be held.
     pub(super) fn perform(&self, effects: Vec<Effect>) {
+        self.is_away.set(false);
         let mut pending = VecDeque::from(effects);
         while let Some(effect) = pending.pop_front() {
             match effect {
@@ -299,7 +303,7 @@ impl Vm {
             // The bucket's own answer is better than none.
             self.expect("let the bucket's answer go", host::continue_response());
         }
-        self.expect("return to the root", host::set_effective_context(self.root));
+        self.leave_stream();
     }
 
     /// Sends a request on that has waited, from the root.
@@ -319,7 +323,7 @@ impl Vm {
                 }
             }
         }
-        self.expect("return to the root", host::set_effective_context(self.root));
+        self.leave_stream();
     }
 
     /// Lets a held response go, from the root.
@@ -328,7 +332,21 @@ impl Vm {
         if host::set_effective_context(stream.0).is_ok() {
             self.expect("let the bucket's answer go", host::continue_response());
         }
+        self.leave_stream();
+    }
+
+    fn leave_stream(&self) {
         self.expect("return to the root", host::set_effective_context(self.root));
+        self.is_away.set(true);
+    }
+
+    /// A stream whose callback has led to others goes on in its own context. Without that, what it
+    /// says of its own headers and answer would be said of the root, which has none.
+    pub(super) fn come_back(&self, stream: StreamId) {
+        if self.is_away.take() {
+            // One that ends says nothing more.
+            let _ = host::set_effective_context(stream.0);
+        }
     }
 
     /// Notes a hostcall that failed where nothing can be done about it.

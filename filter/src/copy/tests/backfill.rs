@@ -165,6 +165,28 @@ fn an_origin_that_the_host_does_not_know_is_what_is_told() {
 }
 
 #[test]
+fn what_the_quota_has_no_room_for_waits_however_often_and_is_fetched_then() {
+    let mut bench = Bench::new();
+    bench.backfill("k");
+    // More often than an origin that fails is asked.
+    for _ in 0..10 {
+        let at = bench.calls.iter().position(|(_, line, _)| line == "GET /k ");
+        let (id, _, _) = bench.calls.remove(at.expect("a range is asked for"));
+        let wait = Duration::from_secs(5);
+        let now = Moment(bench.now);
+        let effects = bench.engine.on_call_refused(id, DispatchError::Limited(wait), now);
+        bench.take(effects);
+        assert!(bench.calls.is_empty() && bench.lines.is_empty(), "{:?}", bench.lines);
+        bench.pass(wait - Duration::from_millis(1));
+        assert!(bench.calls.is_empty(), "it is not its time yet");
+        bench.pass(Duration::from_millis(1));
+    }
+    bench.range("206", "bytes 0-2/3", "", b"abc");
+    bench.answer("PUT /b/k *", "200", "", "");
+    assert!(bench.lines[0].ends_with("stored in the bucket"), "{:?}", bench.lines);
+}
+
+#[test]
 fn what_broke_off_is_fetched_for_itself() {
     let mut bench = Bench::new();
     let id = bench.begin("k", Some(3)).unwrap();

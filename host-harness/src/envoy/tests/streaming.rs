@@ -121,7 +121,7 @@ fn signed_reads_are_signed_on_the_way_to_the_bucket_alone() {
     assert_eq!(told(&host["routes"][1]), [""; 0]);
     let signing = ["canonical", "aws_request_signing", "codec"];
     assert_eq!(filters(&files, signed), [&["guard"], &signing[..]].concat());
-    assert_eq!(filters(&files, "again-bucket0"), [&["strip"], &signing[..]].concat());
+    assert_eq!(filters(&files, "again-bucket0"), [&["handback", "strip"], &signing[..]].concat());
 }
 
 #[test]
