@@ -103,7 +103,7 @@ fn goes_round(host: Host, path: &str) {
     assert_eq!(answer.status, 424, "{host:?} {path}: {answer:?}");
     assert_eq!(between.requests().len(), 1, "{host:?} {path}");
     let log = first.log();
-    assert!(log.contains("has been at this gateway before"), "{host:?} {path}: {log}");
+    assert!(log.contains("has been here before"), "{host:?} {path}: {log}");
 }
 
 fn deployment(

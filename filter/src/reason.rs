@@ -235,7 +235,7 @@ const LOOP: &str = "the origin redirected more than 10 times";
 
 /// What is said of a request that goes round.
 const BEEN_HERE: &str =
-    "the request has been at this gateway before: its origin leads back to it (CDN-Loop)";
+    "the request has been here before: its origin leads back to this bucket (CDN-Loop)";
 
 /// What is said of an origin that is left alone.
 const BREAKER_OPEN: &str =

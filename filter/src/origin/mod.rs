@@ -46,13 +46,15 @@ pub struct OriginRequest {
 /// By which a request says where it has been (RFC 8586). Nobody may take it off, or the loop goes on.
 const CDN_LOOP: &str = "cdn-loop";
 
-/// What a request says of where it has been when it goes on from the gateway of this name.
+/// What a request for a bucket says of where it has been when it goes on from the gateway of this
+/// name. One bucket may have another of the same gateway for its origin.
 ///
 /// # Errors
 ///
-/// It has been here.
-fn passed_on(request: &Headers, id: &str) -> Result<String, MirrorFailure> {
-    let own = format!("back-to-origin;id={id}");
+/// It has been at this bucket.
+fn passed_on(request: &Headers, id: &str, bucket: &str) -> Result<String, MirrorFailure> {
+    let bucket = percent::encode_key(bucket.as_bytes());
+    let own = format!("back-to-origin;id={id}.{bucket}");
     let mut passed = String::new();
     let values = request.iter().filter(|(name, _)| *name == CDN_LOOP.as_bytes());
     for value in values.filter_map(|(_, value)| std::str::from_utf8(value).ok()) {
@@ -116,7 +118,7 @@ impl OriginRequest {
         let mut built = Self::build_at(url, mirror, request, cluster)?;
         if let Some(id) = &configuration.loop_id {
             built.headers.remove(CDN_LOOP);
-            built.headers.add(CDN_LOOP, passed_on(&request.headers, id)?);
+            built.headers.add(CDN_LOOP, passed_on(&request.headers, id, &request.bucket)?);
         }
         Ok(built)
     }
@@ -307,13 +309,14 @@ mod tests {
     #[test]
     fn a_request_says_where_it_has_been_and_does_not_come_twice() {
         let of = |values: &[&str]| {
-            passed_on(&Headers::from_pairs(values.iter().map(|value| ("cdn-loop", *value))), "a1")
+            let headers = Headers::from_pairs(values.iter().map(|value| ("cdn-loop", *value)));
+            passed_on(&headers, "a1", "b c")
         };
-        assert_eq!(of(&[]), Ok("back-to-origin;id=a1".to_owned()));
-        assert_eq!(of(&["x, y", "z"]), Ok("x, y, z, back-to-origin;id=a1".to_owned()));
-        let other = "back-to-origin;id=a12, back-to-origin;id=b";
-        assert_eq!(of(&[other]), Ok(format!("{other}, back-to-origin;id=a1")));
-        assert_eq!(of(&["x", "y,back-to-origin;id=a1 , z"]), Err(MirrorFailure::BeenHere));
+        assert_eq!(of(&[]), Ok("back-to-origin;id=a1.b%20c".to_owned()));
+        assert_eq!(of(&["x, y", "z"]), Ok("x, y, z, back-to-origin;id=a1.b%20c".to_owned()));
+        let other = "back-to-origin;id=a12.b%20c, back-to-origin;id=a1.b";
+        assert_eq!(of(&[other]), Ok(format!("{other}, back-to-origin;id=a1.b%20c")));
+        assert_eq!(of(&["x", "y,back-to-origin;id=a1.b%20c , z"]), Err(MirrorFailure::BeenHere));
     }
 
     #[test]
