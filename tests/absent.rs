@@ -173,6 +173,10 @@ fn clients_that_miss_it_at_once_all_get_the_404() {
                 });
             }
         });
+        // Those who wait for one that finds nothing know that too; by callouts in each worker.
+        let most = if path == Path::Callout { 2 } else { 1 };
+        let asked = bench.asked("slow");
+        assert!((1..=most).contains(&asked), "{at}: {asked} requests");
         assert_eq!(bench.gateway.vm_failures(), Vec::<String>::new(), "{at}");
     }
 }

@@ -103,8 +103,8 @@ fn every_metric_has_a_sample_with_labels_on_every_host_and_path() {
                     let own = samples.iter().filter(|(name, ..)| name == metric.name());
                     own.map(|(_, _, value)| *value).sum()
                 };
-                // `plain`, `odd` and `again` have a byte each.
-                assert_eq!(sum(Metric::StoredBytes), 3, "{host:?} {path:?}");
+                // `plain`, `odd`, `again` and `last` have a byte each, `wanted` eight.
+                assert_eq!(sum(Metric::StoredBytes), 12, "{host:?} {path:?}");
                 assert!(sum(Metric::FetchedBytes) >= 3, "{host:?} {path:?}");
                 assert_eq!(gateway.vm_failures(), [""; 0], "{host:?} {path:?}");
                 let log = gateway.log();

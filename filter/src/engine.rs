@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::account::Account;
-use crate::callout::{Callouts, Parts};
+use crate::callout::{ANSWERS_PER_TURN, Callouts, Parts};
 use crate::coalescing::{self, Coalescing, Follower, Gone, Joined};
 use crate::conclusion::Conclusion;
 use crate::configuration::Configuration;
@@ -29,6 +29,15 @@ use crate::reason::MirrorFailure;
 use crate::shared::SharedData;
 use crate::store::upload::Late;
 use crate::time::Moment;
+
+/// What has become of a request that waited for another one's object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Went {
+    /// It has been answered.
+    Nowhere,
+    /// A server is asked.
+    On,
+}
 
 /// The engine of one VM.
 #[derive(Debug)]
@@ -330,7 +339,7 @@ impl Engine {
     }
 
     /// Keeps for all workers how the fetch of an object has ended: whether the bucket has it now.
-    /// Those here that wait for it go on.
+    /// Where it has, those here that wait for it go there; where not, time tells them.
     pub fn keep_settled(
         &mut self,
         lease: &Lease,
@@ -341,8 +350,10 @@ impl Engine {
         let patience = self.configuration.timeouts.coalesce;
         coalescing::settle(lease, is_stored, patience, now, shared);
         let mut effects = Vec::new();
-        for (stream, follower) in self.coalescing.release(lease) {
-            self.go(stream, follower, is_stored, now, shared, &mut effects);
+        if is_stored {
+            for (stream, follower) in self.coalescing.release(lease) {
+                self.go(stream, follower, is_stored, now, shared, &mut effects);
+            }
         }
         self.keep_time(&mut effects);
         effects
@@ -354,14 +365,21 @@ impl Engine {
         for lease in self.coalescing.hopeless(now, |lease| self.copies.progress(lease)) {
             self.settle(lease, false, &mut effects);
         }
+        let mut answers = 0;
         for (stream, follower, is_stored) in self.coalescing.due(now, shared) {
-            self.go(stream, follower, is_stored, now, shared, &mut effects);
+            if answers >= ANSWERS_PER_TURN {
+                self.coalescing.wait(stream, follower);
+            } else {
+                let went = self.go(stream, follower, is_stored, now, shared, &mut effects);
+                answers += usize::from(went == Went::Nowhere);
+            }
         }
         self.keep_time(&mut effects);
         effects
     }
 
-    /// A request goes on that has waited: to the bucket, or to the origin.
+    /// A request goes on that has waited: to the bucket, or to the origin, unless that is known to
+    /// have nothing either.
     fn go(
         &mut self,
         stream: StreamId,
@@ -370,23 +388,29 @@ impl Engine {
         now: Moment,
         shared: &mut dyn SharedData,
         effects: &mut Vec<Effect>,
-    ) {
+    ) -> Went {
         let Follower { asked, again, root, .. } = follower;
+        let answer = |conclusion, effects: &mut Vec<Effect>| {
+            let reply = conclude(conclusion, effects);
+            effects.push(Effect::Answer(stream, reply));
+            Went::Nowhere
+        };
         let (gone, headers) = if is_stored {
             let (asked, attempt, headers) = self.ask_bucket(asked, again, root);
             (Gone::ToBucket(asked, attempt), headers)
         } else {
             let asked = InFlight { sent: Some(now), ..asked };
+            if let Some(conclusion) = asked.absent_lately(&self.configuration, now, shared) {
+                return answer(conclusion, effects);
+            }
             match self.send(asked, root, now, shared, effects) {
                 Ok(Sent { asked, attempt, headers }) => (Gone::ToOrigin(asked, attempt), headers),
-                Err(conclusion) => {
-                    let reply = conclude(conclusion, effects);
-                    return effects.push(Effect::Answer(stream, reply));
-                }
+                Err(conclusion) => return answer(conclusion, effects),
             }
         };
         self.coalescing.go(stream, gone);
         effects.push(Effect::Send(stream, headers));
+        Went::On
     }
 
     /// Makes a request one to the bucket, which has the object by now. Where it has not, the request

@@ -50,9 +50,11 @@ const GROUPS: &[fn(Path) -> Group] = &[
 /// Elements that a row cannot show, and why; where something else shows them on every host, what.
 const NOT_IN_ROWS: &[(&str, &str)] = &[
     ("Redirect/MirrorAuth", "its origin is a store that checks signatures: mirror_auth.rs"),
+    ("Redirect/MirrorBitsPerSecond", "it is about time: quota.rs"),
     ("Redirect/MirrorConnectTimeout", "no row's origin takes no connection: streaming/bounds.rs"),
     ("Redirect/MirrorIdleTimeout", "it is about what streams: streaming/bounds.rs"),
     ("Redirect/MirrorNegativeCache", "it is about requests that follow: absent.rs"),
+    ("Redirect/MirrorRequestsPerSecond", "it is about time: quota.rs"),
     ("Redirect/MirrorSNI", "it changes nothing: the name is always told, as in golden.rs"),
     ("Redirect/MirrorURLProbe", "what it says counts from some later request on: probe.rs"),
     (

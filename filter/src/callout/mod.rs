@@ -40,7 +40,7 @@ use crate::time::Moment;
 
 /// Clients that are answered in one turn. A host nests each answer's callbacks in the last one's,
 /// so that hundreds at once would exhaust its stack.
-const ANSWERS_PER_TURN: usize = 16;
+pub(crate) const ANSWERS_PER_TURN: usize = 16;
 
 /// Someone who waits for an object.
 #[derive(Debug)]

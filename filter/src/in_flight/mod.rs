@@ -27,8 +27,9 @@ use crate::origin::{Passed, Route, Unheard, Verdict};
 use crate::quota::{Quota, Quotas};
 use crate::reason::{MirrorFailure, NotStored};
 use crate::reply::{self, Reply};
-use crate::report::Outcome;
+use crate::report::{Found, Outcome};
 use crate::request::Method;
+use crate::shared::SharedData;
 use crate::time::Moment;
 
 /// A request to an origin.
@@ -173,6 +174,19 @@ impl InFlight {
     /// What is kept where its answer is that the object is nowhere.
     pub(crate) fn absence(&self, configuration: &Configuration) -> Option<Effect> {
         self.miss.kept_absence(&self.route, configuration, self.since)
+    }
+
+    /// The end of a request whose object no origin had lately, if no further rule is about it.
+    pub(crate) fn absent_lately(
+        &self,
+        configuration: &Configuration,
+        now: Moment,
+        shared: &mut dyn SharedData,
+    ) -> Option<Conclusion> {
+        let rule = self.miss.origin.rule();
+        let lasts = configuration.negative_cache(&self.miss.request.bucket, rule);
+        let is_known = !rule.fall_through && self.miss.absence().is_known(lasts, now, shared);
+        is_known.then(|| self.miss.absent(&self.miss.origin, Found::Lately))
     }
 
     /// How long its origin took to begin an answer that has just come.
