@@ -64,7 +64,8 @@ pub(crate) struct Setup {
     pub(crate) keys: Option<store::Keys>,
     /// Whether reads are signed with them too, whoever the client is (streaming path).
     pub(crate) signs_reads: bool,
-    /// Whether as much is mirrored as there is, where the default is a limit.
+    /// Whether as much is mirrored as there is, and origins that fail are asked again each time, where
+    /// the default is a limit.
     pub(crate) is_unlimited: bool,
 }
 

@@ -75,6 +75,9 @@ pub(crate) fn document(setup: &Setup, folder: &Path) -> Value {
         "allow_internal_origins": true,
         "origins": setup.origins.iter().map(|origin| format!("http://{origin}")).collect::<Vec<_>>(),
     });
+    if setup.is_unlimited {
+        document["breaker"] = "none".into();
+    }
     if let Some(domain) = &setup.domain {
         document["domain"] = domain.as_str().into();
     }
