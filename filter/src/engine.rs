@@ -405,7 +405,7 @@ impl Engine {
             }
             match self.send(asked, root, now, shared, effects) {
                 Ok(Sent { asked, attempt, headers }) => (Gone::ToOrigin(asked, attempt), headers),
-                Err(conclusion) => return answer(conclusion, effects),
+                Err(conclusion) => return answer(*conclusion, effects),
             }
         };
         self.coalescing.go(stream, gone);
@@ -444,7 +444,7 @@ impl Engine {
         now: Moment,
         shared: &mut dyn SharedData,
         effects: &mut Vec<Effect>,
-    ) -> Result<Sent, Conclusion> {
+    ) -> Result<Sent, Box<Conclusion>> {
         let quotas = asked.quotas(&self.configuration);
         let bits = quotas.bits.clone();
         let admitted = asked.route.admit(&mut self.health, now).and_then(|()| {
@@ -454,7 +454,7 @@ impl Engine {
         if let Err(failure) = admitted {
             let lease = asked.leads.then(|| asked.lease());
             self.settle_alone(lease, effects);
-            return Err(asked.last_word(&Verdict::Failed(failure)));
+            return Err(Box::new(asked.last_word(&Verdict::Failed(failure))));
         }
         let fetches = asked.miss.of_origin(Metric::Fetches, asked.route.current());
         effects.push(Effect::Measure(fetches, 1));

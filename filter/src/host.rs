@@ -77,7 +77,7 @@ pub struct Call {
     /// What it is paid with where it goes to an origin for an object. It is not sent beyond the quota.
     pub fare: Option<Fare>,
     /// What goes up by one when it has been sent.
-    pub counted: Option<Series>,
+    pub counted: Option<Box<Series>>,
     /// It makes an object visible whose copy has begun then: it is not sent if a client has written
     /// that since.
     pub unless_written: Option<(Lease, Moment)>,

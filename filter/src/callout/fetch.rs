@@ -164,7 +164,7 @@ impl Fetch {
             headers: origin.call_headers(method.as_str()),
             body: None,
             timeout: origin.timeout(configuration.timeouts.origin),
-            counted: Some(miss.of_origin(Metric::Fetches, origin)),
+            counted: Some(Box::new(miss.of_origin(Metric::Fetches, origin))),
             fare: Some(quotas.fare(whose, 0)),
             unless_written: None,
         }

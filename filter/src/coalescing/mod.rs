@@ -92,7 +92,7 @@ enum Answered {
 /// much code again in the module.
 #[derive(Debug, Default)]
 pub(crate) struct Coalescing {
-    led: Vec<Box<Led>>,
+    led: Vec<Led>,
     /// By their streams.
     followers: Vec<(StreamId, Box<Follower>)>,
     /// Their streams by the numbers of their objects.
@@ -127,7 +127,7 @@ impl Coalescing {
                 Record::Unknown => {
                     if shared.replace(&name, &Record::Led(until).keep(lease, until), seen) {
                         let led = Led { lease: lease.clone(), until, answered: Answered::NotYet };
-                        self.led.push(Box::new(led));
+                        self.led.push(led);
                         return Joined::Leads;
                     }
                 }

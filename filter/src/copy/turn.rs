@@ -190,7 +190,8 @@ impl Copies {
                 let quotas = Quotas::of(turn.configuration, bucket, report.rule(), rule);
                 let fare = Some(quotas.fare(Whose::Buckets, answer.size().there as u64));
                 let origin = backfill.server();
-                let counted = Some(Series { origin, ..copy.plan.series(Metric::Fetches) });
+                let counted = Series { origin, ..copy.plan.series(Metric::Fetches) };
+                let counted = Some(Box::new(counted));
                 let request = Call {
                     cluster,
                     headers,

@@ -170,7 +170,7 @@ impl Vm {
         }
         let sent = host::dispatch(call)?;
         if let Some(series) = &call.counted {
-            self.measure(series.clone(), 1);
+            self.measure((**series).clone(), 1);
         }
         Ok(sent)
     }

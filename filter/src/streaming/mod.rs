@@ -367,7 +367,7 @@ impl MissStream {
                 self.state = State::Asked(asked, attempt);
                 RequestDecision::Send(headers)
             }
-            Err(conclusion) => self.conclude(conclusion, &mut arrival.effects),
+            Err(conclusion) => self.conclude(*conclusion, &mut arrival.effects),
         }
     }
 
