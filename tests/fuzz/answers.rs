@@ -198,13 +198,14 @@ impl World {
     fn request(&mut self, headers: Headers) {
         self.stream = MissStream::default();
         let now = Moment(self.now);
-        let decided = self.stream.on_request(&mut self.engine, headers, ROOT, now, &mut BTreeMap::new());
+        let decided =
+            self.stream.on_request(&mut self.engine, headers, ROOT, now, &mut BTreeMap::new());
         self.attempt = match self.decide(decided) {
             RequestDecision::Send(sent) => {
                 let name = sent.get(miss_route::ATTEMPT);
                 name.map(|name| String::from_utf8_lossy(name).into_owned())
             }
-            RequestDecision::Answer(_) | RequestDecision::Continue => None,
+            RequestDecision::Answer(_) | RequestDecision::Continue | RequestDecision::Wait => None,
         };
     }
 
@@ -224,8 +225,13 @@ impl World {
 
     fn answer(&mut self, answer: &Answer, is_whole: bool) {
         self.attempt = None;
-        let decided =
-            self.stream.on_response(&mut self.engine, &answer.headers, || Source::Bucket, || None, Moment::default);
+        let decided = self.stream.on_response(
+            &mut self.engine,
+            &answer.headers,
+            || Source::Bucket,
+            || None,
+            Moment::default,
+        );
         match self.decide(decided) {
             ResponseDecision::Stream(_) => {}
             ResponseDecision::Answer(_) | ResponseDecision::Continue => return,
