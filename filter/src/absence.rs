@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use crate::lease::{Lease, millis};
-use crate::shared::SharedData;
+use crate::lease::{Lease, millis, numbers};
+use crate::shared::{self, SharedData};
 use crate::time::Moment;
 
 /// Requests under one name at most. There are 4,096 names, of leases: all that is kept takes 5 MiB.
@@ -43,27 +43,20 @@ struct Kept<'k> {
 impl<'k> Kept<'k> {
     fn read(held: &'k [u8]) -> Self {
         let (head, entries) = held.split_at_checked(HEAD_BYTES).unwrap_or_default();
-        Self { written: number(head), entries: entries.chunks_exact(ENTRY_BYTES) }
+        let [written, ..] = numbers(head);
+        Self { written, entries: entries.chunks_exact(ENTRY_BYTES) }
     }
 }
 
-/// The object's number, in an entry.
-fn object(entry: &[u8]) -> u64 {
-    number(entry.get(FINGERPRINT_BYTES..FINGERPRINT_BYTES + 8).unwrap_or_default())
-}
-
-/// When it was found missing.
-fn found(entry: &[u8]) -> u64 {
-    number(entry.get(FINGERPRINT_BYTES + 8..).unwrap_or_default())
-}
-
-fn number(bytes: &[u8]) -> u64 {
-    bytes.try_into().map_or(0, u64::from_le_bytes)
+/// The object's number, in an entry, and when it was found missing.
+fn told(entry: &[u8]) -> (u64, u64) {
+    let [object, found, _] = numbers(entry.get(FINGERPRINT_BYTES..).unwrap_or_default());
+    (object, found)
 }
 
 /// The name it is kept under.
 fn name(lease: &Lease) -> String {
-    lease.slot().replace("/lease/", "/absent/")
+    lease.named("absent")
 }
 
 impl Absence {
@@ -90,7 +83,7 @@ impl Absence {
         Kept::read(&held).entries.any(|entry| {
             // A clock that has been set back must not keep it for longer.
             entry.starts_with(&self.fingerprint)
-                && now.checked_sub(found(entry)).is_some_and(|age| age < lasts)
+                && now.checked_sub(told(entry).1).is_some_and(|age| age < lasts)
         })
     }
 
@@ -119,7 +112,7 @@ impl Absence {
 pub fn forget(lease: &Lease, now: Moment, shared: &mut dyn SharedData) {
     replace(lease, shared, |kept| {
         let mut value = millis(now).max(kept.written).to_le_bytes().to_vec();
-        let others = kept.entries.filter(|entry| object(entry) != lease.object());
+        let others = kept.entries.filter(|entry| told(entry).0 != lease.object());
         others.for_each(|entry| value.extend_from_slice(entry));
         Some(value)
     });
@@ -130,14 +123,7 @@ fn replace(
     shared: &mut dyn SharedData,
     change: impl Fn(Kept<'_>) -> Option<Vec<u8>>,
 ) {
-    let name = name(lease);
-    for _ in 0..TRIES {
-        let (held, seen) = shared.get(&name);
-        let Some(value) = change(Kept::read(&held)) else { return };
-        if shared.replace(&name, &value, seen) {
-            return;
-        }
-    }
+    shared::change(shared, &name(lease), TRIES, &mut |held| change(Kept::read(held)));
 }
 
 #[cfg(test)]

@@ -192,8 +192,7 @@ pub fn without_absent(
     // Each turn is about a rule behind the last one.
     loop {
         let Decision::Mirror(miss) = decision else { return decision };
-        let lasts = configuration.negative_cache(&miss.request.bucket, miss.origin.rule());
-        if lasts.is_zero() || !miss.absence().is_known(lasts, now, shared) {
+        if !miss.is_absent_lately(configuration, now, shared) {
             return Decision::Mirror(miss);
         }
         let next = match miss.origin.rule().fall_through {

@@ -60,10 +60,15 @@ impl Lease {
             .then(|| [object, owner, 0].map(u64::to_le_bytes).concat())
     }
 
+    /// The name of what else is kept of the objects of this slot.
+    pub(crate) fn named(&self, what: &str) -> String {
+        self.slot.replace("/lease/", &format!("/{what}/"))
+    }
+
     /// The name under which it is kept when a client has written the object last.
     #[must_use]
     pub fn written(&self) -> String {
-        self.slot.replace("/lease/", "/written/")
+        self.named("written")
     }
 
     /// What is kept there of a write that has come now.

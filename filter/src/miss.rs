@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::absence::Absence;
+use crate::configuration::Configuration;
 use crate::lease::Lease;
 use crate::matching::BucketResponse;
 use crate::metric::{Metric, Outcome, Series};
@@ -11,6 +12,7 @@ use crate::origin::{OriginRequest, Route};
 use crate::reason::NotStored;
 use crate::report::Report;
 use crate::request::ObjectRequest;
+use crate::shared::SharedData;
 use crate::time::Moment;
 
 /// A place in the order of one VM's events.
@@ -50,6 +52,17 @@ impl Miss {
     #[must_use]
     pub fn route(&self, now: Moment) -> Route {
         Route::new(self.origin.clone(), self.others.clone(), now)
+    }
+
+    /// Whether origins were found to lack its object, no longer ago than that is kept.
+    pub(crate) fn is_absent_lately(
+        &self,
+        configuration: &Configuration,
+        now: Moment,
+        shared: &mut dyn SharedData,
+    ) -> bool {
+        let lasts = configuration.negative_cache(&self.request.bucket, self.origin.rule());
+        !lasts.is_zero() && self.absence().is_known(lasts, now, shared)
     }
 
     /// That no origin has its object: by all that they are asked, and whoever is asked.

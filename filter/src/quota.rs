@@ -11,7 +11,7 @@ use crate::configuration::Configuration;
 use crate::rule::Mirror;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::rule::{Action, MirrorLimits, RuleSet};
-use crate::shared::SharedData;
+use crate::shared::{self, SharedData};
 use crate::time::Moment;
 
 /// How much may be taken at once after a rest, in nanoseconds: what comes in a second.
@@ -163,15 +163,12 @@ impl Quota {
 
     /// Takes one request.
     fn take(&self, whose: Whose, now: Moment, shared: &mut dyn SharedData) -> Result<(), Duration> {
-        let name = self.name("requests");
-        for _ in 0..TRIES {
-            let (held, seen) = shared.get(&name);
-            let taken = self.taken(&held, whose, now)?;
-            if shared.replace(&name, &taken.to_le_bytes(), seen) {
-                break;
-            }
-        }
-        Ok(())
+        let mut refused = None;
+        shared::change(shared, &self.name("requests"), TRIES, &mut |held| {
+            let taken = self.taken(held, whose, now).map_err(|wait| refused = Some(wait));
+            Some(taken.ok()?.to_le_bytes().to_vec())
+        });
+        refused.map_or(Ok(()), Err)
     }
 
     /// What is kept when one more request has been taken.
@@ -191,18 +188,14 @@ impl Quota {
 
     /// Bytes have come, or are sure to come, whatever is left.
     fn tell(&self, bytes: u64, now: Moment, shared: &mut dyn SharedData) {
-        let name = self.name("bits");
         let cost = self.cost(bytes.saturating_mul(8));
-        for _ in 0..TRIES {
-            let (held, seen) = shared.get(&name);
+        shared::change(shared, &self.name("bits"), TRIES, &mut |held| {
             // What comes in the first second after a rest is no debt.
             let rested = nanos(now).saturating_sub(BURST);
-            let told = paid(&held, now, MOST_DEBT).max(rested).saturating_add(cost);
+            let told = paid(held, now, MOST_DEBT).max(rested).saturating_add(cost);
             let told = told.min(nanos(now).saturating_add(MOST_DEBT));
-            if shared.replace(&name, &told.to_le_bytes(), seen) {
-                return;
-            }
-        }
+            Some(told.to_le_bytes().to_vec())
+        });
     }
 }
 

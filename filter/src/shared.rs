@@ -9,6 +9,23 @@ pub trait SharedData {
     fn replace(&mut self, name: &str, value: &[u8], seen: u32) -> bool;
 }
 
+/// Changes a value, in so many attempts where others change it at the same moment. `change` makes what
+/// is to be kept of what is; where it makes nothing, that stays.
+pub(crate) fn change(
+    shared: &mut dyn SharedData,
+    name: &str,
+    tries: usize,
+    change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+) {
+    for _ in 0..tries {
+        let (held, seen) = shared.get(name);
+        let Some(value) = change(&held) else { return };
+        if shared.replace(name, &value, seen) {
+            return;
+        }
+    }
+}
+
 /// A host of one worker, which shares with nobody.
 #[cfg(not(target_arch = "wasm32"))]
 impl SharedData for std::collections::BTreeMap<String, (Vec<u8>, u32)> {

@@ -92,12 +92,13 @@ enum Answered {
 /// much code again in the module.
 #[derive(Debug, Default)]
 pub(crate) struct Coalescing {
+    /// By the numbers of the objects.
     led: Vec<Led>,
     /// By their streams.
     followers: Vec<(StreamId, Box<Follower>)>,
     /// Their streams by the numbers of their objects.
     objects: Index,
-    /// Those that have gone on, until their streams ask where to.
+    /// Those that have gone on, by their streams, until these ask where to.
     gone: Vec<(StreamId, Box<Gone>)>,
 }
 
@@ -127,7 +128,11 @@ impl Coalescing {
                 Record::Unknown => {
                     if shared.replace(&name, &Record::Led(until).keep(lease, until), seen) {
                         let led = Led { lease: lease.clone(), until, answered: Answered::NotYet };
-                        self.led.push(led);
+                        match self.led_at(lease) {
+                            // Its time was over.
+                            Ok(at) => self.led.splice(at..=at, [led]).for_each(drop),
+                            Err(at) => self.led.insert(at, led),
+                        }
                         return Joined::Leads;
                     }
                 }
@@ -144,15 +149,19 @@ impl Coalescing {
 
     /// The origin has answered one who leads, and the object is to be stored.
     pub(crate) fn on_answered(&mut self, lease: &Lease) {
-        if let Some(led) = self.led.iter_mut().find(|led| led.lease == *lease) {
+        let led = self.led_at(lease).ok().and_then(|at| self.led.get_mut(at));
+        if let Some(led) = led {
             led.answered = Answered::Lately;
         }
     }
 
     /// The fetch of an object has ended. True where it was one that others may have waited for.
     pub(crate) fn end(&mut self, lease: &Lease) -> bool {
-        let at = self.led.iter().position(|led| led.lease == *lease);
-        at.map(|at| self.led.swap_remove(at)).is_some()
+        self.led_at(lease).map(|at| self.led.remove(at)).is_ok()
+    }
+
+    fn led_at(&self, lease: &Lease) -> Result<usize, usize> {
+        self.led.binary_search_by_key(&lease.object(), |led| led.lease.object())
     }
 
     /// Those here that wait for an object: they wait no longer.
@@ -177,14 +186,15 @@ impl Coalescing {
 
     /// A request has gone on.
     pub(crate) fn go(&mut self, stream: StreamId, gone: Gone) {
-        self.gone.push((stream, Box::new(gone)));
+        let at = self.gone.partition_point(|(known, _)| *known < stream);
+        self.gone.insert(at, (stream, Box::new(gone)));
     }
 
     /// Where a request has gone that waited; `None` where it has not, and does not wait any more.
     pub(crate) fn gone(&mut self, stream: StreamId) -> Option<Gone> {
         self.take(u64::from(stream.0));
-        let at = self.gone.iter().position(|(known, _)| *known == stream)?;
-        Some(*self.gone.swap_remove(at).1)
+        let at = self.gone.binary_search_by_key(&stream, |(known, _)| *known).ok()?;
+        Some(*self.gone.remove(at).1)
     }
 
     /// Those whose waiting is over by what all workers know, or by the time; and whether the bucket

@@ -23,7 +23,7 @@ const STORED: u64 = 3;
 /// The name it is kept under. Two objects of one name wait for each other now and then, and no
 /// longer than for their own.
 pub(super) fn name(lease: &Lease) -> String {
-    lease.slot().replace("/lease/", "/fetch/")
+    lease.named("fetch")
 }
 
 impl Record {

@@ -183,10 +183,10 @@ impl InFlight {
         now: Moment,
         shared: &mut dyn SharedData,
     ) -> Option<Conclusion> {
-        let rule = self.miss.origin.rule();
-        let lasts = configuration.negative_cache(&self.miss.request.bucket, rule);
-        let is_known = !rule.fall_through && self.miss.absence().is_known(lasts, now, shared);
-        is_known.then(|| self.miss.absent(&self.miss.origin, Found::Lately))
+        let miss = &self.miss;
+        let is_last = !miss.origin.rule().fall_through;
+        let is_known = is_last && miss.is_absent_lately(configuration, now, shared);
+        is_known.then(|| miss.absent(&miss.origin, Found::Lately))
     }
 
     /// How long its origin took to begin an answer that has just come.

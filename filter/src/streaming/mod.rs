@@ -55,8 +55,6 @@ pub struct MissStream {
     paced: Option<Quota>,
     /// The bytes of its body so far, where they come from an origin.
     fetched: Option<(Series, u64)>,
-    /// The origin that has failed it last, until that is told with the time.
-    failed: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -437,7 +435,8 @@ impl MissStream {
     }
 
     /// A response begins. `source` says of a bucket's who made it, `unheard` why an origin was not
-    /// heard where the gateway has answered in its place, `now` the time; none is asked where it does not matter.
+    /// heard where the gateway has answered in its place, `now` the time; none is asked where it does
+    /// not matter.
     pub fn on_response(
         &mut self,
         engine: &mut Engine,
@@ -470,19 +469,19 @@ impl MissStream {
                     Some(..400) => None,
                     Some(_) | None => unheard(),
                 };
+                let now = now();
                 if unheard.is_none() {
-                    effects.extend(asked.first_byte(now()));
+                    effects.extend(asked.first_byte(now));
                 }
                 let bytes = asked.miss.of_origin(Metric::FetchedBytes, asked.route.current());
                 let since = asked.since;
                 self.paced = asked.quotas(&engine.configuration()).bits;
                 self.leads = asked.leads.then(|| asked.lease());
-                let absence = asked.absence(&engine.configuration());
-                let origin = asked.route.current().origin();
-                match asked.is_well(answer, unheard) {
-                    Some(true) => engine.on_heard(&origin, true, since),
-                    Some(false) => self.failed = Some(origin),
-                    None => {}
+                // Everything that the origins were told is in it.
+                let is_404 = answer.status() == Some(404);
+                let absence = is_404.then(|| asked.absence(&engine.configuration())).flatten();
+                if let Some(is_well) = asked.is_well(answer, unheard) {
+                    engine.on_heard(&asked.route.current().origin(), is_well, now);
                 }
                 match Rc::unwrap_or_clone(asked).on_answer(answer, unheard) {
                     Answered::Absent(conclusion) => {
@@ -509,17 +508,13 @@ impl MissStream {
             State::Following(asked, attempt) => {
                 engine.returning().take(attempt);
                 effects.extend(asked.coalesced(answer.status().unwrap_or_default()));
-                if version::is_named(&asked.miss.request) {
-                    return Decided {
-                        effects,
-                        lease: None,
-                        decision: version::answer(&asked.miss.request, answer),
-                    };
-                }
                 let told = metadata::repeated(answer);
-                match told.iter().next() {
-                    Some(_) => ResponseDecision::Stream(answer.replaced(&told)),
-                    None => ResponseDecision::Continue,
+                if version::is_named(&asked.miss.request) {
+                    version::answer(&asked.miss.request, answer)
+                } else if told.iter().next().is_some() {
+                    ResponseDecision::Stream(answer.replaced(&told))
+                } else {
+                    ResponseDecision::Continue
                 }
             }
             State::Rereading(request) => version::answer(&request, answer),
@@ -691,11 +686,6 @@ impl MissStream {
         let fetched = self.fetched.take().filter(|(_, bytes)| *bytes > 0);
         effects.extend(fetched.map(|(series, bytes)| measured(series, bytes)));
         self.go_on(engine);
-        if let Some(origin) = self.failed.take() {
-            // It has been answered, and waits for nothing.
-            engine.on_heard(&origin, false, now());
-            return Decided { effects, lease: self.lease(), decision: () };
-        }
         let expected = match std::mem::replace(&mut self.state, State::Settled) {
             State::Asked(asked, attempt) => Some((Some(asked), attempt)),
             State::Proving(attempt) => Some((None, Some(attempt))),
