@@ -399,7 +399,6 @@ impl Engine {
             let (asked, attempt, headers) = self.ask_bucket(asked, again, root);
             (Gone::ToBucket(asked, attempt), headers)
         } else {
-            let asked = InFlight { sent: Some(now), ..asked };
             if let Some(conclusion) = asked.absent_lately(&self.configuration, now, shared) {
                 return answer(conclusion, effects);
             }
@@ -446,7 +445,7 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Result<Sent, Box<Conclusion>> {
         let quotas = asked.quotas(&self.configuration);
-        let bits = quotas.bits.clone();
+        (asked.sent, asked.paced) = (Some(now), quotas.bits.clone());
         let admitted = asked.route.admit(&mut self.health, now).and_then(|()| {
             let paid = quotas.fare(Whose::Clients, 0).pay(now, shared);
             paid.map_err(MirrorFailure::limited)
@@ -459,7 +458,7 @@ impl Engine {
         let fetches = asked.miss.of_origin(Metric::Fetches, asked.route.current());
         effects.push(Effect::Measure(fetches, 1));
         let standard = self.configuration.timeouts.origin;
-        Ok(asked.send(&mut self.returning, root, standard, bits.as_ref()))
+        Ok(asked.send(&mut self.returning, root, standard))
     }
 
     /// What an answer that did not come back, or its absence, says of its origin.

@@ -41,9 +41,11 @@ pub(crate) struct InFlight {
     pub(crate) since: Moment,
     /// Its `x-forwarded-proto`.
     pub(crate) forwarded_proto: String,
+    /// The quota by which the gateway paces its answer.
+    pub(crate) paced: Option<Quota>,
     /// Whether others wait for what it brings.
     pub(crate) leads: bool,
-    /// When it was sent, where that is known.
+    /// When it was sent last.
     pub(crate) sent: Option<Moment>,
 }
 
@@ -95,26 +97,18 @@ pub(crate) enum Answered {
 impl InFlight {
     pub(crate) fn new(miss: Miss, now: Moment, since: Moment, forwarded_proto: String) -> Self {
         let route = miss.route(now);
-        Self { miss, route, since, forwarded_proto, leads: false, sent: None }
+        Self { miss, route, since, forwarded_proto, paced: None, leads: false, sent: None }
     }
 
     /// Makes it a request to the origin, from the root of this number. `standard` is how long its
-    /// answer may take where no rule says so, `bits` the quota by which the gateway paces it.
-    pub(crate) fn send(
-        self,
-        returning: &mut Returning,
-        root: u64,
-        standard: Duration,
-        bits: Option<&Quota>,
-    ) -> Sent {
+    /// answer may take where no rule says so.
+    pub(crate) fn send(self, returning: &mut Returning, root: u64, standard: Duration) -> Sent {
         let asked = Rc::new(self);
         let returns = asked.returns();
         let attempt =
             (!returns.is_empty()).then(|| returning.add(Expected::Origin(Rc::clone(&asked))));
         let name = attempt.map(|attempt| attempt.name(root));
-        let host = bits.map(|quota| miss_route::paced_host(quota.label()));
-        let host = host.as_deref().unwrap_or(miss_route::HOST);
-        let headers = asked.headers(host, name.as_deref(), &returns, standard);
+        let headers = asked.headers(name.as_deref(), &returns, standard);
         Sent { asked, attempt, headers }
     }
 
@@ -123,16 +117,12 @@ impl InFlight {
         self.route.returns(self.miss.request.range().is_some())
     }
 
-    /// What the gateway is told, and the origin asked. `host` is that of the miss route, `attempt` is the name under which the request
+    /// What the gateway is told, and the origin asked. `attempt` is the name under which the request
     /// comes back, where it may, and `returns` with which answers.
-    fn headers(
-        &self,
-        host: &str,
-        attempt: Option<&str>,
-        returns: &str,
-        standard: Duration,
-    ) -> HeaderList {
+    fn headers(&self, attempt: Option<&str>, returns: &str, standard: Duration) -> HeaderList {
         let (request, origin) = (&self.miss.request, self.route.current());
+        let paced = self.paced.as_ref().map(|quota| miss_route::paced_host(quota.label()));
+        let host = paced.as_deref().unwrap_or(miss_route::HOST);
         let mut headers = readdressed(host, &origin.call_headers(request.method.as_str()));
         if let Some(range) = request.range() {
             headers.add("range", range);

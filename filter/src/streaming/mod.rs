@@ -359,7 +359,6 @@ impl MissStream {
 
     fn send(&mut self, arrival: &mut Arrival<'_>, asked: InFlight) -> RequestDecision {
         let Arrival { engine, root, now, shared, effects } = arrival;
-        let asked = InFlight { sent: Some(*now), ..asked };
         match engine.send(asked, *root, *now, *shared, effects) {
             Ok(Sent { asked, attempt, headers }) => {
                 self.state = State::Asked(asked, attempt);
@@ -475,7 +474,7 @@ impl MissStream {
                 }
                 let bytes = asked.miss.of_origin(Metric::FetchedBytes, asked.route.current());
                 let since = asked.since;
-                self.paced = asked.quotas(&engine.configuration()).bits;
+                self.paced.clone_from(&asked.paced);
                 self.leads = asked.leads.then(|| asked.lease());
                 // Everything that the origins were told is in it.
                 let is_404 = answer.status() == Some(404);
