@@ -9,7 +9,7 @@ use crate::support::client::{get, request};
 use crate::support::deployed::Deployed;
 use crate::support::gateway::Host;
 use crate::support::generated::load;
-use crate::support::prometheus::{Prometheus, check, folder};
+use crate::support::prometheus::{Prometheus, check, folder, test};
 use crate::support::rules::on_miss;
 use crate::support::server::{Reply, Server};
 use crate::support::store::{Store, error};
@@ -143,6 +143,8 @@ fn promtool_takes_the_configuration_and_the_alerts() {
     assert_eq!(check("config", "prometheus.yaml"), Ok(()));
     assert_eq!(check("rules", "alerts.yaml"), Ok(()));
     assert!(check("rules", "README.md").is_err(), "it takes anything");
+    // Each of them fires where it should, and none at a gateway that is well.
+    assert_eq!(test("alerts_test.yaml"), Ok(()));
 }
 
 #[test]

@@ -446,6 +446,7 @@ impl Engine {
     ) -> Result<Sent, Box<Conclusion>> {
         let quotas = asked.quotas(&self.configuration);
         (asked.sent, asked.paced) = (Some(now), quotas.bits.clone());
+        asked.counted = quotas.counted(&self.configuration);
         let admitted = asked.route.admit(&mut self.health, now).and_then(|()| {
             let paid = quotas.fare(Whose::Clients, 0).pay(now, shared);
             paid.map_err(MirrorFailure::limited)

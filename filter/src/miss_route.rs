@@ -76,6 +76,10 @@ pub const RETURNS: &str = "x-envoy-miss-returns";
 /// How many milliseconds a body may stand still, where that is not what the deployment says.
 pub const IDLE: &str = "x-envoy-miss-idle";
 
+/// The label of the quota that the request is counted by, where a service counts for all gateways. Only
+/// requests to origins have it.
+pub const QUOTA: &str = "x-envoy-miss-quota";
+
 /// How many milliseconds the answer's headers may take. Envoy's own name.
 pub const TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
 
@@ -90,6 +94,13 @@ pub const ATTEMPTS: &str = "attempts";
 /// What the details of the gateway's answer say where it has asked no origin, since the address of that
 /// is on the inside of a network. Envoy's own name for what a script answers; no other script does.
 pub const REFUSED_DETAILS: &str = "lua_response";
+
+/// What the details of the gateway's answer say where that service finds no room (Envoy's
+/// `source/extensions/filters/http/ratelimit`).
+pub const OVER_QUOTA_DETAILS: &str = "request_rate_limited";
+
+/// The same where the service does not answer, and nothing is to pass without it.
+pub const QUOTA_UNKNOWN_DETAILS: &str = "rate_limiter_error";
 
 /// A header without which Envoy finds no route.
 pub const FORWARDED_PROTO: &str = "x-forwarded-proto";

@@ -58,14 +58,29 @@ pub struct Quotas {
 /// Every quota by which a gateway paces what is mirrored into a bucket.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn paced(bucket: &str, common: MirrorLimits, rules: &RuleSet) -> Vec<Quota> {
-    let common = common.bits_per_second.map(|per_second| Quota::new(None, bucket, per_second));
+    every(bucket, common, rules, |limits| limits.bits_per_second)
+}
+
+/// Every quota by which requests to origins are counted for a bucket.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn counted(bucket: &str, common: MirrorLimits, rules: &RuleSet) -> Vec<Quota> {
+    every(bucket, common, rules, |limits| limits.requests_per_second)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn every(
+    bucket: &str,
+    common: MirrorLimits,
+    rules: &RuleSet,
+    limit: impl Fn(MirrorLimits) -> Option<u64>,
+) -> Vec<Quota> {
     let own = rules.iter().filter_map(|rule| match &rule.action {
         Action::External(_) => None,
         Action::Mirror(mirror) => {
-            let per_second = mirror.limits.bits_per_second?;
-            Some(Quota::new(Some(rule.number), bucket, per_second))
+            Some(Quota::new(Some(rule.number), bucket, limit(mirror.limits)?))
         }
     });
+    let common = limit(common).map(|per_second| Quota::new(None, bucket, per_second));
     common.into_iter().chain(own).collect()
 }
 
@@ -93,6 +108,11 @@ impl Quotas {
             requests: quota(rule.limits.requests_per_second, common.requests_per_second),
             bits: quota(rule.limits.bits_per_second, common.bits_per_second),
         }
+    }
+
+    /// That by which a service counts requests for all gateways, where there is one.
+    pub(crate) fn counted(&self, configuration: &Configuration) -> Option<Quota> {
+        self.requests.clone().filter(|_| configuration.rate_limit_service)
     }
 
     /// What a request by them is paid with.

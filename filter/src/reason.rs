@@ -74,6 +74,8 @@ pub enum MirrorFailure {
     Inside,
     /// The key's dot segments would lead out of the MirrorURL's path.
     KeyClimbs,
+    /// The service that knows the quota of all gateways does not say whether there is room.
+    QuotaUnknown,
     /// The origin redirected more often than is followed.
     Loop,
     /// The request has been here before: the origin is this gateway, or leads to it.
@@ -140,6 +142,7 @@ impl MirrorFailure {
             Self::NoUrl => "no_url",
             Self::Overloaded => "overloaded",
             Self::Partial => "partial",
+            Self::QuotaUnknown => "quota_unknown",
             Self::Short { .. } => "short",
             Self::Status(_) => "status",
             Self::TimedOut => "timed_out",
@@ -168,6 +171,7 @@ impl MirrorFailure {
     pub const fn retry_after(&self) -> Option<u64> {
         match self {
             Self::BreakerOpen { retry_after } | Self::Limited { retry_after } => Some(*retry_after),
+            Self::QuotaUnknown => Some(1),
             Self::BeenHere
             | Self::Broken
             | Self::Digest(_)
@@ -208,7 +212,9 @@ impl From<&MirrorFailure> for NotStored {
             MirrorFailure::Loop => Self::Loop,
             MirrorFailure::NoCluster => Self::OriginUnknown,
             MirrorFailure::NoUrl => Self::NoUrl,
-            MirrorFailure::Limited { .. } | MirrorFailure::Overloaded => Self::Busy,
+            MirrorFailure::Limited { .. }
+            | MirrorFailure::Overloaded
+            | MirrorFailure::QuotaUnknown => Self::Busy,
             MirrorFailure::Partial => Self::Partial,
             MirrorFailure::Short { expected, found } => {
                 Self::Length { expected: *expected, found: *found }
@@ -260,6 +266,10 @@ const LATE: &str = "the origin did not answer in time";
 /// What is said of a 200 that is none.
 const PARTIAL: &str = "the origin answered 200 with the Content-Range of a part";
 
+/// What is said where nobody tells whether there is room.
+const QUOTA_UNKNOWN: &str =
+    "the rate limit service does not answer, and nothing is mirrored without it";
+
 /// What is said of an origin that does not take a connection, or drops it.
 const UNREACHABLE: &str = "the origin cannot be reached";
 
@@ -290,6 +300,7 @@ impl fmt::Display for MirrorFailure {
             Self::NoUrl => f.write_str(NO_URL),
             Self::Overloaded => f.write_str("too many fetches are under way"),
             Self::Partial => f.write_str(PARTIAL),
+            Self::QuotaUnknown => f.write_str(QUOTA_UNKNOWN),
             Self::Short { expected, found } => {
                 write!(f, "the origin announced {expected} bytes and sent {found}")
             }

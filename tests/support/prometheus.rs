@@ -21,14 +21,27 @@ pub(crate) fn folder() -> PathBuf {
 
 /// Has `promtool` judge a file of the repository; what it says where it refuses.
 pub(crate) fn check(what: &str, file: &str) -> Result<(), String> {
+    promtool(&["check", what], file)
+}
+
+/// Has it run the tests of a file of the repository.
+pub(crate) fn test(file: &str) -> Result<(), String> {
+    promtool(&["test", "rules"], file)
+}
+
+fn promtool(arguments: &[&str], file: &str) -> Result<(), String> {
     let output = Command::new("promtool")
-        .args(["check", what])
+        .args(arguments)
         .arg(folder().join(file))
         .output()
         .expect("promtool, of the package `prometheus`");
     match output.status.success() {
         true => Ok(()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        false => Err(format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )),
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct InFlight {
     pub(crate) forwarded_proto: String,
     /// The quota by which the gateway paces its answer.
     pub(crate) paced: Option<Quota>,
+    /// The quota by which a service counts it for all gateways.
+    pub(crate) counted: Option<Quota>,
     /// Whether others wait for what it brings.
     pub(crate) leads: bool,
     /// When it was sent last.
@@ -97,7 +99,16 @@ pub(crate) enum Answered {
 impl InFlight {
     pub(crate) fn new(miss: Miss, now: Moment, since: Moment, forwarded_proto: String) -> Self {
         let route = miss.route(now);
-        Self { miss, route, since, forwarded_proto, paced: None, leads: false, sent: None }
+        Self {
+            miss,
+            route,
+            since,
+            forwarded_proto,
+            paced: None,
+            counted: None,
+            leads: false,
+            sent: None,
+        }
     }
 
     /// Makes it a request to the origin, from the root of this number. `standard` is how long its
@@ -142,6 +153,9 @@ impl InFlight {
         }
         if let Some(attempt) = attempt {
             comes_back(&mut headers, attempt, returns);
+        }
+        if let Some(quota) = &self.counted {
+            headers.add(miss_route::QUOTA, quota.label());
         }
         let rule = origin.rule();
         if let Some(idle) = rule.idle_timeout.or(rule.timeout) {

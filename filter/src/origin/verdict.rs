@@ -6,7 +6,7 @@ use super::OriginRequest;
 use super::object::{ObjectHeaders, add_of_the_answer, object_headers};
 use crate::configuration::Limits;
 use crate::http::headers::{HeaderList, Headers};
-use crate::miss_route::REFUSED_DETAILS;
+use crate::miss_route::{OVER_QUOTA_DETAILS, QUOTA_UNKNOWN_DETAILS, REFUSED_DETAILS};
 use crate::reason::{MirrorFailure, NotStored};
 
 /// Redirects of an origin's: another place has the object.
@@ -157,6 +157,7 @@ impl OriginRequest {
                 | MirrorFailure::NoUrl
                 | MirrorFailure::Overloaded
                 | MirrorFailure::Partial
+                | MirrorFailure::QuotaUnknown
                 | MirrorFailure::TooLarge { .. }
                 | MirrorFailure::UnknownOrigin(_) => false,
             },
@@ -188,7 +189,8 @@ impl Verdict {
                 | MirrorFailure::KeyClimbs
                 | MirrorFailure::Limited { .. }
                 | MirrorFailure::NoCluster
-                | MirrorFailure::Overloaded => None,
+                | MirrorFailure::Overloaded
+                | MirrorFailure::QuotaUnknown => None,
                 MirrorFailure::Digest(_)
                 | MirrorFailure::Loop
                 | MirrorFailure::MetadataTooLarge
@@ -222,6 +224,10 @@ pub enum Unheard {
     Malformed,
     /// The gateway does not know its cluster.
     NoCluster,
+    /// All gateways together have asked as often as the quota allows.
+    OverQuota,
+    /// Whether they have is not known.
+    QuotaUnknown,
     /// No connection, or one that broke before an answer.
     Unreachable,
 }
@@ -233,6 +239,8 @@ impl Unheard {
         match status {
             _ if details.contains("cluster_not_found") => Self::NoCluster,
             _ if details.contains("overflow") => Self::Busy,
+            _ if details.contains(OVER_QUOTA_DETAILS) => Self::OverQuota,
+            _ if details.contains(QUOTA_UNKNOWN_DETAILS) => Self::QuotaUnknown,
             403 if details.contains(REFUSED_DETAILS) => Self::Inside,
             502 => Self::Malformed,
             504 => Self::Late,
@@ -263,6 +271,8 @@ impl From<Unheard> for MirrorFailure {
             Unheard::Late => Self::TimedOut,
             Unheard::Malformed => Self::Malformed,
             Unheard::NoCluster => Self::NoCluster,
+            Unheard::OverQuota => Self::limited(Duration::ZERO),
+            Unheard::QuotaUnknown => Self::QuotaUnknown,
             Unheard::Unreachable => Self::Unreachable,
         }
     }

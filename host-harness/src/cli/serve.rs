@@ -56,6 +56,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
              reaches the bucket as clients send it"
         );
     }
+    if loaded.deployment.rate_limit_service.is_some() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: `rate_limit_service` is for Envoy; this gateway does not ask it\n  help: \
+             its own `mirror_limits` hold"
+        );
+    }
     let line = |line: &str| print(&format!("{line}\n"));
     let gateway = launch::gateway(&loaded, &Plan::new(&loaded), trust, line).await;
     let mut gateway = gateway.map_err(|error| refused(&error))?;

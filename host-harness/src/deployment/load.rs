@@ -241,6 +241,14 @@ fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
         }
     }
     check_api(api, reading);
+    if let (Some(service), DataPath::Callout) =
+        (&deployment.rate_limit_service, deployment.path.value)
+    {
+        let message = "with `path: callout` no gateway asks the rate limit service";
+        let help =
+            "use `path: streaming`, or leave it out: each gateway has its own `mirror_limits`";
+        reading.warn(Code::NoEffect, &service.span, message, help);
+    }
     for (name, other) in own {
         if same_port(other, &api.listen) {
             // One that is not written is no mistake of the file's.

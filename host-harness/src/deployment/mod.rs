@@ -31,7 +31,8 @@ use section::section;
 pub(crate) use value::parse_duration;
 pub use value::{
     Addressing, At, BucketName, ConditionalWrites, Connections, DataPath, Domain, Endpoints, Hops,
-    Lasting, OrNone, PerSecond, Protocol, Reads, Region, Share, Variable, Wait,
+    Lasting, OnFailure, OrNone, PerSecond, Protocol, Reads, Region, Share, SharedName, Variable,
+    Wait,
 };
 
 use back_to_origin::configuration::MULTIPART_TIMES;
@@ -92,6 +93,9 @@ section! {
         pub api: Api [Computed "each field's own"],
         /// Whom Envoy sends traces to; without it there are none. `b2o serve` sends none.
         pub tracing: Option<Tracing> [Optional],
+        /// A service that counts requests to origins for all gateways together, for Envoy with
+        /// `path: streaming`; without it each gateway counts its own. `b2o serve` does not ask it.
+        pub rate_limit_service: Option<At<RateLimitService>> [Optional],
         /// The buckets, at least one.
         pub buckets: At<Vec<Bucket>> [Required],
     }
@@ -242,6 +246,27 @@ section! {
         pub otlp: Endpoint [Required],
         /// Which share of the other requests is traced.
         pub sampled: Share [Default "1%"],
+    }
+}
+
+section! {
+    /// A service that speaks Envoy's rate limit protocol, such as envoyproxy/ratelimit with Redis. By
+    /// each bucket's and rule's `mirror_limits` it limits all gateways together, beside what each of
+    /// them counts itself: `b2o envoy` writes these numbers for it into `rate-limits.yaml`.
+    /// Requests that are counted are those of clients' misses; what a gateway fetches for the bucket
+    /// alone is under its own quota.
+    pub struct RateLimitService as "rate_limit_service" {
+        /// Its gRPC endpoint.
+        pub endpoint: Endpoint [Required],
+        /// The domain of its configuration. Deployments that name the same one share a quota where they
+        /// have buckets of the same name.
+        pub domain: SharedName [Default "back-to-origin"],
+        /// How long a miss waits for its word.
+        pub timeout: Duration [Default "250ms"],
+        /// What becomes of misses while it does not answer: `allow` mirrors them, `deny` answers
+        /// `424 MirrorFailed`. Envoy
+        /// counts both, by origin (`cluster.NAME.ratelimit.error`, `.failure_mode_allowed`).
+        pub on_failure: OnFailure [Default "allow"],
     }
 }
 

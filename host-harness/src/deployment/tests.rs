@@ -507,6 +507,27 @@ fn a_share_is_a_percentage() {
 }
 
 #[test]
+fn a_rate_limit_service_is_for_streaming() {
+    let of = |fields: &str| format!("rate_limit_service: {{ {fields} }}\n{SMALL}");
+    let streaming = loaded(&of("endpoint: 'http://r:8081', on_failure: deny"));
+    assert!(Plan::new(&streaming).configuration.contains("\"rate_limit_service\": true"));
+    assert!(!Plan::new(&loaded(SMALL)).configuration.contains("rate_limit_service"));
+    let callout = loaded(&format!("path: callout\n{}", of("endpoint: 'http://r:8081'")));
+    let told = format!("{:?}", callout.warnings);
+    assert!(told.contains("no gateway asks the rate limit service"), "{told}");
+    for (fields, expected) in [
+        ("", "`endpoint`"),
+        ("endpoint: 'r:8081'", "`http://` or `https://`"),
+        ("endpoint: 'http://r:8081', domain: 'a b'", "a name of letters"),
+        ("endpoint: 'http://r:8081', on_failure: open", "expected `allow` or `deny`"),
+        ("endpoint: 'http://r:8081', timeout: 0s", "found `0s`"),
+    ] {
+        let refused = refused(&of(fields));
+        assert!(refused.contains(expected), "{fields}: {refused}");
+    }
+}
+
+#[test]
 fn the_filter_itself_judges_the_limits() {
     let name = "abc";
     let bucket =

@@ -402,6 +402,25 @@ impl Value for Region {
     }
 }
 
+/// By which name several deployments know that they share something.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SharedName(pub String);
+
+impl Value for SharedName {
+    fn shape() -> String {
+        "name".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let expected = "a name of letters, digits, `-`, `_` and `.`";
+        read_text(node, reading, expected, "back-to-origin", |text| {
+            let letter = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+            let right = !text.is_empty() && text.bytes().all(letter);
+            right.then(|| Self(text.to_owned()))
+        })
+    }
+}
+
 /// Reads `http://host[:port]` or `https://host[:port]`.
 pub(super) fn parse_endpoint(text: &str) -> Option<Endpoint> {
     let url = Url::parse(text).ok()?;
@@ -655,6 +674,16 @@ words! {
         Http1 = "http1",
         /// HTTP/2.
         Http2 = "http2",
+    }
+}
+
+words! {
+    /// What becomes of misses where nobody says whether the quota has room.
+    pub enum OnFailure {
+        /// They are mirrored.
+        Allow = "allow",
+        /// They are refused.
+        Deny = "deny",
     }
 }
 

@@ -12,7 +12,7 @@ use super::clusters::BUFFER;
 use super::yaml::{List, Map};
 use super::{
     CLUSTERS, DataPath, FILTER, Form, LISTENERS, ROUTES, SINCE, Settings, attempts, filter, health,
-    misses, routes, tls, tracing,
+    misses, rate_limits, routes, tls, tracing,
 };
 use crate::deployment::Loaded;
 use crate::gateway::{HOST_OF_HTTP_1_0, bounds};
@@ -70,13 +70,21 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
             "static_resources",
             Map::new()
                 .with("listeners", listeners)
-                .maybe("clusters", tracing::cluster(loaded, settings)),
+                .maybe("clusters", services(loaded, settings)),
         )
         .with("dynamic_resources", watched)
         .document(&settings.heading(&format!(
             "{} Envoy reads this file once, and watches those it names.",
             about(settings),
         )))
+}
+
+/// What Envoy asks and tells beside stores and origins.
+fn services(loaded: &Loaded, settings: &Settings) -> Option<List> {
+    let collector = tracing::cluster(loaded, settings);
+    let counter = rate_limits::cluster(loaded, settings);
+    let services: Vec<_> = collector.into_iter().chain(counter).collect();
+    (!services.is_empty()).then(|| services.into_iter().collect())
 }
 
 /// What Envoy does by each path, and which Envoy does.
@@ -238,7 +246,7 @@ fn gateway(loaded: &Loaded, settings: &Settings) -> Map {
         )
         .with("stream_idle_timeout", seconds(idle(loaded)))
         .maybe("tracing", loaded.deployment.tracing.as_ref().map(tracing::manager))
-        .with("http_filters", filters(settings))
+        .with("http_filters", filters(loaded, settings))
         .with(
             "rds",
             Map::new()
@@ -248,7 +256,7 @@ fn gateway(loaded: &Loaded, settings: &Settings) -> Map {
 }
 
 /// The filters that clients' requests pass.
-fn filters(settings: &Settings) -> List {
+fn filters(loaded: &Loaded, settings: &Settings) -> List {
     let discovery = Map::new()
         .with("config_source", source(FILTER, settings))
         .with("type_urls", filter::types());
@@ -265,6 +273,9 @@ fn filters(settings: &Settings) -> List {
     let mut filters = List::new().with(filter.with("config_discovery", discovery));
     if settings.data_path == DataPath::Streaming {
         filters = filters.remark(PACER).with(misses::pacer());
+        if let Some(service) = &loaded.deployment.rate_limit_service {
+            filters = filters.remark(rate_limits::ABOUT).with(rate_limits::filter(&service.value));
+        }
     }
     filters.remark(refused).with(router(form))
 }

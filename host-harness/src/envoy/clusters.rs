@@ -274,6 +274,31 @@ fn ejection() -> Map {
 }
 
 /// The places where a cluster's servers are.
+/// A service of the operator's own, which no client is sent to, by gRPC or by HTTP/1.1.
+pub(super) fn service(
+    name: &str,
+    endpoint: &Endpoint,
+    connect_timeout: &str,
+    is_grpc: bool,
+    settings: &Settings,
+) -> Map {
+    let server = Cluster::new(name, endpoint.clone());
+    let place = socket(host(endpoint), endpoint.port);
+    let place = Map::new().with("endpoint", Map::new().with("address", place));
+    let options = is_grpc.then(|| {
+        let http2 = Map::new().with("http2_protocol_options", Map::new());
+        let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        Map::new().with(kind, Map::typed(kind).with("explicit_http_config", http2))
+    });
+    Map::new()
+        .with("name", name)
+        .with("type", "STRICT_DNS")
+        .with("connect_timeout", connect_timeout)
+        .with("load_assignment", assignment(name, [place]))
+        .maybe("transport_socket", is_encrypted(endpoint).then(|| encryption(&server, settings)))
+        .maybe("typed_extension_protocol_options", options)
+}
+
 pub(super) fn assignment(name: &str, places: impl IntoIterator<Item = Map>) -> Map {
     let places: List = places.into_iter().collect();
     let places = Map::new().with("lb_endpoints", places).shared("server");

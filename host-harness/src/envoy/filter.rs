@@ -25,9 +25,14 @@ pub(super) fn on() -> Yaml {
 }
 
 /// The same, with what else is turned on there.
-pub(super) fn on_with(name: &str, config: Map) -> Yaml {
+pub(super) fn on_with(others: impl IntoIterator<Item = (&'static str, Map)>) -> Yaml {
+    let mut others = others.into_iter().peekable();
+    if others.peek().is_none() {
+        return on();
+    }
     let on = Map::typed("envoy.config.route.v3.FilterConfig").with("config", Map::new());
-    Map::new().with(NAME, on).with(name, config).into()
+    let filters = Map::new().with(NAME, on);
+    others.fold(filters, |filters, (name, config)| filters.with(name, config)).into()
 }
 
 pub(super) fn file(plan: &Plan, module: &[u8], settings: &Settings) -> String {

@@ -13,8 +13,8 @@ use back_to_origin::quota::{self, Quota};
 use back_to_origin::rule::{Action, Mirror};
 
 use super::bootstrap::seconds;
-use super::filter;
 use super::yaml::{List, Map};
+use super::{filter, rate_limits};
 use crate::deployment::Loaded;
 
 /// The name of the route, which redirects may lead to.
@@ -99,11 +99,10 @@ fn paced(loaded: &Loaded) -> Vec<Quota> {
 pub(super) fn hosts(loaded: &Loaded) -> List {
     let quotas = paced(loaded);
     let routes = routes(loaded);
-    let host = |name: &str, domains: List, pace: Option<Map>| {
-        let filters = match pace {
-            Some(pace) => filter::on_with(PACER, pace),
-            None => filter::on(),
-        };
+    let host = |name: &str, domains: List, pace: Option<Map>, quota: Option<&Quota>| {
+        let paced = pace.map(|pace| (PACER, pace));
+        let counted = rate_limits::counted(loaded, quota);
+        let filters = filter::on_with(paced.into_iter().chain(counted));
         Map::new()
             .with("name", name)
             .with("domains", domains)
@@ -116,12 +115,12 @@ pub(super) fn hosts(loaded: &Loaded) -> List {
         // Of a quota that is not here yet, or no more.
         domains = domains.with(format!("*.{HOST}"));
     }
-    let mut hosts = List::new().remark(ABOUT).with(host("misses", domains, idle));
+    let mut hosts = List::new().remark(ABOUT).with(host("misses", domains, idle, None));
     for (at, quota) in quotas.iter().enumerate() {
         let name = format!("misses-{}", quota.label());
         let kib = quota.per_second().div_ceil(8 * 1024);
         let own = List::new().with(miss_route::paced_host(quota.label()));
-        let paced = host(&name, own, Some(pace("RESPONSE", kib)));
+        let paced = host(&name, own, Some(pace("RESPONSE", kib)), Some(quota));
         hosts = hosts.remark(if at == 0 { PACED } else { "" }).with(paced);
     }
     hosts

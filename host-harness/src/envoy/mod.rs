@@ -12,6 +12,7 @@ mod filter;
 mod health;
 mod json;
 mod misses;
+mod rate_limits;
 mod renewal;
 mod routes;
 mod running;
@@ -54,6 +55,8 @@ const FILTER: &str = "filter.yaml";
 const LISTENERS: &str = "listeners.yaml";
 /// The module.
 const MODULE: &str = "back_to_origin.wasm";
+/// What a rate limit service is to be configured with.
+const RATE_LIMITS: &str = "rate-limits.yaml";
 /// Which request goes to which cluster; Envoy watches it.
 const ROUTES: &str = "routes.yaml";
 
@@ -186,6 +189,9 @@ pub fn files(loaded: &Loaded, module: &[u8], settings: &Settings) -> Result<Vec<
     }
     if settings.data_path == DataPath::Streaming {
         files.push(public(LISTENERS, attempts::file(loaded, settings)));
+    }
+    if let Some(text) = rate_limits::file(loaded, settings) {
+        files.push(public(RATE_LIMITS, text));
     }
     files.extend([
         public(CLUSTERS, clusters::file(loaded, &plan, settings)),

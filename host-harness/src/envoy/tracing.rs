@@ -3,11 +3,10 @@
 //! Owns who is told of them. What of a request is one span, and how its `traceparent` goes on, is
 //! Envoy's.
 
-use super::clusters::{assignment, encryption, host, is_encrypted};
-use super::yaml::{List, Map};
-use super::{Settings, bootstrap};
+use super::Settings;
+use super::clusters::service;
+use super::yaml::Map;
 use crate::deployment::{Loaded, Tracing};
-use crate::gateway::Cluster;
 
 /// The collector's cluster.
 const COLLECTOR: &str = "traces";
@@ -55,22 +54,7 @@ fn sampler(name: &str, kind: &str) -> Map {
 }
 
 /// The collector, which is there before any listener is.
-pub(super) fn cluster(loaded: &Loaded, settings: &Settings) -> Option<List> {
+pub(super) fn cluster(loaded: &Loaded, settings: &Settings) -> Option<Map> {
     let collector = &loaded.deployment.tracing.as_ref()?.otlp;
-    let server = Cluster::new(COLLECTOR, collector.clone());
-    let place = bootstrap::socket(host(collector), collector.port);
-    let place = Map::new().with("endpoint", Map::new().with("address", place));
-    let options = (collector.port == GRPC).then(|| {
-        let http2 = Map::new().with("http2_protocol_options", Map::new());
-        let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-        Map::new().with(kind, Map::typed(kind).with("explicit_http_config", http2))
-    });
-    let cluster = Map::new()
-        .with("name", COLLECTOR)
-        .with("type", "STRICT_DNS")
-        .with("connect_timeout", PATIENCE)
-        .with("load_assignment", assignment(COLLECTOR, [place]))
-        .maybe("transport_socket", is_encrypted(collector).then(|| encryption(&server, settings)))
-        .maybe("typed_extension_protocol_options", options);
-    Some(List::new().with(cluster))
+    Some(service(COLLECTOR, collector, PATIENCE, collector.port == GRPC, settings))
 }

@@ -48,6 +48,7 @@ pub(super) fn missing(
         | MirrorFailure::NoCluster
         | MirrorFailure::Overloaded
         | MirrorFailure::Partial
+        | MirrorFailure::QuotaUnknown
         | MirrorFailure::Short { .. }
         | MirrorFailure::Status(_)
         | MirrorFailure::TimedOut

@@ -1,5 +1,8 @@
 //! The quota of mirroring: how many requests go to origins in a second, and how many bits come back.
 
+mod service;
+
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +17,7 @@ use crate::support::gateway::Host;
 use crate::support::generated::{Generated, mirrored_by};
 use crate::support::server::{Reply, Server};
 use crate::support::store::Store;
+use crate::support::wire::Response;
 
 /// How long requests are made at full speed.
 const OFFERED_FOR: Duration = Duration::from_secs(3);
@@ -109,6 +113,11 @@ struct Bench {
 
 impl Bench {
     fn start(path: &str, limits: &str) -> Self {
+        Self::start_by(&format!("path: {path}\n"), limits)
+    }
+
+    /// The same with these fields of the deployment.
+    fn start_by(fields: &str, limits: &str) -> Self {
         let store = Store::memory("s3.localhost");
         let asked = Arc::new(AtomicUsize::default());
         let counted = Arc::clone(&asked);
@@ -120,49 +129,63 @@ impl Bench {
         });
         let folder = tempfile::tempdir().expect("a folder for the rules");
         let more = format!(", mirror_limits: {limits}");
-        let loaded = load(path, &store, &origin, &more, folder.path());
+        let loaded = load(fields, &store, &origin, &more, folder.path());
         Self { store, _origin: origin, asked, loaded, _folder: folder }
     }
 
     /// Asks at full speed, with two clients, for what is not there and what is.
-    fn is_limited(&self, address: std::net::SocketAddr, what: &str) {
+    fn is_limited(&self, address: SocketAddr, what: &str) {
+        let (mirrored, refused, seconds) = self.offer(&[address, address]);
+        let due = f64::from(LIMIT) * (seconds + 1.0);
+        let share = mirrored as f64 / due;
+        assert!((0.9..1.1).contains(&share), "{what}: {mirrored} of {due}");
+        assert!(refused > 0, "{what}: nobody is refused");
+        assert_eq!(self.asked.load(Ordering::SeqCst), mirrored, "{what}: the origin's count");
+    }
+
+    /// The same, with a client of each of these gateways: how many got an object, and how many were
+    /// refused, in how many seconds.
+    fn offer(&self, gateways: &[SocketAddr]) -> (usize, usize, f64) {
         self.store.put("/examplebucket/hit", &[], "hit");
         let (mirrored, refused) = (AtomicUsize::default(), AtomicUsize::default());
         let started = Instant::now();
         std::thread::scope(|scope| {
-            for client in 0..2 {
+            for (client, address) in gateways.iter().enumerate() {
                 let (mirrored, refused) = (&mirrored, &refused);
                 scope.spawn(move || {
                     for n in 0.. {
                         if started.elapsed() > OFFERED_FOR {
                             return;
                         }
-                        let answer = get(address, format!("/examplebucket/{client}/{n}"));
+                        let answer = get(*address, format!("/examplebucket/{client}/{n}"));
                         if answer.status == 200 {
                             mirrored.fetch_add(1, Ordering::SeqCst);
                             continue;
                         }
                         refused.fetch_add(1, Ordering::SeqCst);
-                        let text = String::from_utf8_lossy(&answer.body);
-                        assert_eq!(answer.status, 424, "{what}: {text}");
-                        assert!(text.contains("<Code>MirrorFailed</Code>"), "{what}: {text}");
-                        assert!(text.contains("Mirror request is rejected by QoS"), "{text}");
-                        assert_eq!(answer.header("retry-after").as_deref(), Some("1"), "{what}");
-                        let hit = get(address, "/examplebucket/hit");
+                        assert_eq!(refusal(&answer), None, "{answer:?}");
+                        let hit = get(*address, "/examplebucket/hit");
                         assert_eq!((hit.status, hit.body.as_slice()), (200, &b"hit"[..]));
                     }
                 });
             }
         });
-        let due = f64::from(LIMIT) * (started.elapsed().as_secs_f64() + 1.0);
-        let mirrored = mirrored.into_inner();
-        let share = mirrored as f64 / due;
-        assert!((0.9..1.1).contains(&share), "{what}: {mirrored} of {due}");
-        assert!(refused.into_inner() > 0, "{what}: nobody is refused");
-        assert_eq!(self.asked.load(Ordering::SeqCst), mirrored, "{what}: the origin's count");
+        (mirrored.into_inner(), refused.into_inner(), started.elapsed().as_secs_f64())
     }
 }
 
-fn load(path: &str, store: &Store, origin: &Server, more: &str, folder: &Path) -> Loaded {
-    mirrored_by(&format!("path: {path}\n"), store.address(), origin.address, more, folder)
+/// What is wrong with an answer beyond the quota.
+fn refusal(answer: &Response) -> Option<&'static str> {
+    let text = String::from_utf8_lossy(&answer.body);
+    if answer.status != 424 || !text.contains("<Code>MirrorFailed</Code>") {
+        return Some("it is no MirrorFailed");
+    }
+    if !text.contains("Mirror request is rejected by QoS") {
+        return Some("it has not OSS's words");
+    }
+    (answer.header("retry-after").as_deref() != Some("1")).then_some("no Retry-After")
+}
+
+fn load(fields: &str, store: &Store, origin: &Server, more: &str, folder: &Path) -> Loaded {
+    mirrored_by(fields, store.address(), origin.address, more, folder)
 }
