@@ -3,17 +3,19 @@
 //! A part that the store has no time for is let pass, whole, and fetched later.
 
 mod ranges;
+mod room;
+mod sending;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::account::{Account, Held, Piece, Taker};
-use crate::attempt::Patience;
 use crate::digest::{Check, Mismatch};
-use crate::host::{CallAnswer, CallId};
 use crate::reason::NotStored;
-use crate::store::{self, Written};
 use crate::time::Moment;
+use room::part_size;
+pub(crate) use sending::Due;
+use sending::{Part, State};
 
 /// The most parts an upload has (S3).
 const MAX_PARTS: u64 = 10_000;
@@ -21,23 +23,9 @@ const MAX_PARTS: u64 = 10_000;
 /// The largest object that a bucket takes (S3): 5 TiB.
 const MAX_OBJECT: u64 = 5 << 40;
 
-/// The longest ETag of a part that is kept: there are thousands of them.
-const MAX_ETAG: usize = 1_024;
-
 /// Full parts of one object held at once: a store that falls further behind is not waited for. A
 /// client's stream may have more, while there is room for a part of another object too.
 const MAX_FULL: usize = 2;
-
-/// Parts of one object that are sent at once, each held by the host once more. A store takes several
-/// at once faster than one after the other.
-const MAX_SENDING: usize = 4;
-
-/// The first room of a part that fills.
-const FIRST_ROOM: usize = 64 * 1024;
-
-/// The most that its room is doubled to. Behind that it has the room of all of it at once: to move
-/// more bytes more often costs more than the room.
-const MAX_DOUBLED: usize = 1024 * 1024;
 
 /// The parts of one object.
 #[derive(Debug)]
@@ -67,34 +55,6 @@ pub(crate) struct Parts {
     is_begun: bool,
     /// Whether the object is given up, and only the parts under way are waited for.
     given_up: bool,
-}
-
-/// A part that is full, and not yet stored.
-#[derive(Debug)]
-struct Part {
-    index: u64,
-    bytes: Piece,
-    attempts: u32,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Due(Moment),
-    Sending(CallId),
-}
-
-impl Part {
-    const fn is_sending(&self) -> bool {
-        matches!(self.state, State::Sending(_))
-    }
-}
-
-/// A part that is to be sent.
-#[derive(Clone, Debug)]
-pub(crate) struct Due {
-    pub(crate) number: u64,
-    pub(crate) bytes: Piece,
 }
 
 /// What became of bytes that came.
@@ -330,16 +290,6 @@ impl Parts {
         }
     }
 
-    /// The memory that so many more bytes of the part that fills have to find.
-    fn growth(&self, more: usize) -> usize {
-        let there = self.filling.capacity().max(match self.filling.is_empty() {
-            true => self.spare.capacity(),
-            false => 0,
-        });
-        let room = self.room_for(more);
-        if room <= there { 0 } else { room }
-    }
-
     /// Lets all bytes go. Parts under way are still to be answered: one that arrives after an
     /// abort would stay.
     pub(crate) fn give_up(&mut self) {
@@ -373,44 +323,6 @@ impl Parts {
         !self.full.is_empty() && size > self.size as u64
     }
 
-    /// The part that is to be sent next, and when, by its place.
-    fn first_due(&self) -> Option<(usize, Moment)> {
-        let sending = self.full.iter().filter(|part| part.is_sending()).count();
-        let due = self.full.iter().enumerate().filter_map(|(at, part)| match part.state {
-            State::Due(due) => Some((at, due)),
-            State::Sending(_) => None,
-        });
-        due.min_by_key(|(_, due)| *due).filter(|_| sending < MAX_SENDING)
-    }
-
-    /// When a part is to be sent.
-    pub(crate) fn next_due(&self) -> Option<Moment> {
-        self.first_due().map(|(_, due)| due)
-    }
-
-    /// The bytes of the part that is to be sent next.
-    pub(crate) fn next(&self) -> Option<&Piece> {
-        let (at, _) = self.first_due()?;
-        self.full.get(at).map(|part| &part.bytes)
-    }
-
-    /// The part that is to be sent now.
-    pub(crate) fn due(&self, now: Moment) -> Option<Due> {
-        let (at, _) = self.first_due().filter(|(_, due)| now >= *due)?;
-        let part = self.full.get(at)?;
-        Some(Due { number: part.index.saturating_add(1), bytes: part.bytes.clone() })
-    }
-
-    /// The part that is due is sent by this call.
-    pub(crate) fn send(&mut self, call: CallId) {
-        if let Some((at, _)) = self.first_due()
-            && let Some(part) = self.full.get_mut(at)
-        {
-            part.state = State::Sending(call);
-            part.attempts = part.attempts.saturating_add(1);
-        }
-    }
-
     /// Whether every part so far is stored.
     pub(crate) fn all_stored(&self) -> bool {
         self.full.is_empty() && self.filling.is_empty()
@@ -420,96 +332,6 @@ impl Parts {
     pub(crate) fn etags(&self) -> Option<impl Iterator<Item = &str>> {
         let are_all = self.etags.len() as u64 == self.count();
         are_all.then(|| self.etags.iter().map(|(_, etag)| etag.as_str()))
-    }
-
-    /// Whether a part is sent by this call.
-    pub(crate) fn has(&self, call: CallId) -> bool {
-        self.full.iter().any(|part| matches!(part.state, State::Sending(own) if own == call))
-    }
-
-    /// Whether a part is sent by this call, and not for the first time.
-    pub(crate) fn is_repeated(&self, call: CallId) -> bool {
-        let sends = |part: &Part| matches!(part.state, State::Sending(own) if own == call);
-        self.full.iter().any(|part| part.attempts > 1 && sends(part))
-    }
-
-    /// The answer to a part; `None` where the call was none of theirs.
-    pub(crate) fn on_answer(
-        &mut self,
-        call: CallId,
-        answer: &CallAnswer,
-        now: Moment,
-    ) -> Option<Result<(), NotStored>> {
-        let at = self
-            .full
-            .iter()
-            .position(|part| matches!(part.state, State::Sending(own) if own == call))?;
-        if self.given_up {
-            self.full.remove(at);
-            return Some(Ok(()));
-        }
-        let status = answer.headers.status();
-        let etag = answer.headers.text("etag").filter(|etag| etag.len() <= MAX_ETAG);
-        let failure = match (store::judge(status), etag) {
-            (Written::Done, Some(etag)) => {
-                let part = self.full.remove(at)?;
-                let behind = self.etags.partition_point(|(index, _)| *index < part.index);
-                self.etags.insert(behind, (part.index, etag.to_owned()));
-                self.reuse(part.bytes);
-                return Some(Ok(()));
-            }
-            (Written::Failed | Written::Done, _) => {
-                let part = self.full.get_mut(at)?;
-                if let Some(due) = Patience::Write.next(part.attempts, now) {
-                    part.state = State::Due(due);
-                    return Some(Ok(()));
-                }
-                let status = status.unwrap_or_default();
-                NotStored::GaveUp { attempts: part.attempts, status }
-            }
-            (Written::Refused(status), _) => NotStored::Refused(status),
-            // A part has no precondition; whoever answers so did not store it.
-            (Written::AlreadyThere, _) => NotStored::Refused(412),
-        };
-        self.full.remove(at);
-        Some(Err(failure))
-    }
-
-    /// Keeps the room of a part that is stored, while bytes of another come.
-    fn reuse(&mut self, bytes: Piece) {
-        let is_within = !self.filling.is_empty() || self.passing() > 0;
-        if is_within
-            && self.announced != Some(self.at)
-            && self.filling.capacity() < self.size
-            && let Some(mut held) = bytes.into_held()
-        {
-            held.clear();
-            self.spare = held;
-        }
-    }
-
-    /// Makes room for bytes of the part that fills. False where there is none.
-    fn reserve(&mut self, more: usize, taker: Taker) -> bool {
-        if self.filling.is_empty() && self.filling.capacity() < self.spare.capacity() {
-            self.filling = std::mem::replace(&mut self.spare, self.account.nothing());
-        }
-        let room = self.room_for(more);
-        self.filling.grow(room, taker)
-    }
-
-    /// The room that the part that fills should have: no more than has come, twice, and behind some
-    /// bytes that of the whole part.
-    fn room_for(&self, more: usize) -> usize {
-        let (there, len) = (self.filling.capacity(), self.filling.len());
-        let needed = len.saturating_add(more).min(self.size);
-        if needed <= there {
-            return there;
-        }
-        let rest = self.announced.map(|size| size.saturating_sub(self.at));
-        let rest = rest.map(|rest| usize::try_from(rest).unwrap_or(usize::MAX));
-        let whole = rest.map_or(self.size, |rest| len.saturating_add(rest).min(self.size));
-        let doubled = there.saturating_mul(2).max(FIRST_ROOM).max(needed);
-        if doubled <= MAX_DOUBLED { doubled.min(whole).max(needed) } else { whole.max(needed) }
     }
 
     fn close_full(&mut self) {
@@ -545,19 +367,4 @@ impl Parts {
             found.insert(Rc::as_ptr(held) as usize, held.capacity());
         }
     }
-}
-
-/// The size of a part. An object that is announced to be huge has larger parts, so that they are few
-/// enough.
-fn part_size(account: &Account, announced: Option<u64>) -> Result<usize, NotStored> {
-    let announced = announced.unwrap_or_default();
-    if announced > MAX_OBJECT {
-        return Err(NotStored::BeyondS3);
-    }
-    let least = announced.div_ceil(MAX_PARTS);
-    let size = usize::try_from(least).unwrap_or(usize::MAX).max(account.part());
-    if size > account.largest_part() {
-        return Err(NotStored::BeyondMemory { part: least });
-    }
-    Ok(size)
 }

@@ -5,20 +5,23 @@
 //! attempt is refused. So once the store was not heard, a refusal says nothing: the object in the
 //! bucket is looked at. What the store itself has refused every time needs no look.
 
+mod heard;
+mod step;
+
 use std::time::Duration;
 
 use super::part::{Due, Parts};
-use super::words::{self, Words};
-use super::{Target, Written};
-use crate::account::{Account, Body, Piece};
+use super::{Written, words};
+use crate::account::{Account, Piece};
 use crate::attempt::Attempt;
-use crate::configuration::Timeouts;
-use crate::host::{Call, CallAnswer, CallId, Effect};
+use crate::host::{CallAnswer, CallId, Effect};
 use crate::http::headers::Headers;
 use crate::http::percent;
 use crate::reason::NotStored;
 use crate::store;
 use crate::time::Moment;
+use heard::{Heard, conclude, created};
+pub(crate) use step::Step;
 
 /// The origin's side of an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,17 +74,6 @@ pub(crate) enum Upload {
     Putting(Attempt),
 }
 
-/// A request to the store.
-#[derive(Debug)]
-pub(crate) enum Step {
-    Abort { id: String },
-    Complete { id: String, body: Body },
-    Create,
-    Look,
-    Part { id: String, number: u64, body: Body },
-    Put { body: Body },
-}
-
 /// What a request to the store may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sending<'a> {
@@ -111,41 +103,6 @@ pub(crate) enum Asked {
     Nothing,
     /// What no memory here will ever hold.
     TooLarge,
-}
-
-impl Step {
-    /// Whether the object can be seen once it is done.
-    pub(crate) const fn makes_visible(&self) -> bool {
-        match self {
-            Self::Complete { .. } | Self::Put { .. } => true,
-            Self::Abort { .. } | Self::Create | Self::Look | Self::Part { .. } => false,
-        }
-    }
-
-    pub(crate) fn call(self, target: &Target<'_>, timeouts: Timeouts) -> Call {
-        let timeout = match self {
-            Self::Complete { .. } | Self::Create => timeouts.multipart(),
-            Self::Abort { .. } | Self::Look => timeouts.store,
-            Self::Part { .. } | Self::Put { .. } => timeouts.store,
-        };
-        let (headers, body) = match self {
-            Self::Abort { id } => (target.abort_upload(&id), None),
-            Self::Complete { id, body } => (target.complete_upload(&id), Some(body)),
-            Self::Create => (target.create_upload(), None),
-            Self::Look => (target.head(), None),
-            Self::Part { id, number, body } => (target.upload_part(&id, number), Some(body)),
-            Self::Put { body } => (target.put(body.len()), Some(body)),
-        };
-        Call {
-            cluster: target.bucket.store.cluster.clone(),
-            headers,
-            body,
-            timeout,
-            fare: None,
-            counted: None,
-            unless_written: None,
-        }
-    }
 }
 
 impl Upload {
@@ -533,73 +490,5 @@ impl Upload {
     /// Whether it is only asked what came of it, for which no byte is needed.
     pub(crate) const fn is_looking(&self) -> bool {
         matches!(self, Self::Looking { .. })
-    }
-}
-
-/// What was heard of a request that makes an object visible.
-#[derive(Debug)]
-enum Heard {
-    /// It is made again.
-    Again,
-    Done,
-    /// It was not done.
-    Refused(NotStored),
-    /// It may have been done; if not, this is why.
-    Unsure(NotStored),
-}
-
-impl Heard {
-    fn of(
-        attempt: &mut Attempt,
-        answer: &CallAnswer,
-        judge_words: impl FnOnce(&str) -> Words,
-        now: Moment,
-    ) -> Self {
-        let status = answer.headers.status();
-        let written = match store::judge_write(answer) {
-            Written::Done => match judge_words(text(answer)) {
-                Words::Done => return Self::Done,
-                Words::Failed => Written::Failed,
-                // To ask once more would say no more.
-                Words::Silent => return Self::Unsure(NotStored::Unconfirmed),
-            },
-            written @ (Written::AlreadyThere | Written::Refused(_)) => written,
-            Written::Failed => {
-                // Where the store itself says so, it was not done.
-                if !store::is_own(&answer.headers) {
-                    attempt.doubt();
-                }
-                Written::Failed
-            }
-        };
-        let why = match written {
-            Written::Done => return Self::Done,
-            Written::AlreadyThere => NotStored::AlreadyThere,
-            Written::Refused(status) => NotStored::Refused(status),
-            Written::Failed => match attempt.again(status, now) {
-                Ok(()) => return Self::Again,
-                Err(why) => why,
-            },
-        };
-        if attempt.is_doubtful() { Self::Unsure(why) } else { Self::Refused(why) }
-    }
-}
-
-fn text(answer: &CallAnswer) -> &str {
-    std::str::from_utf8(&answer.body).unwrap_or_default()
-}
-
-/// The id of an upload that has been created.
-fn created(answer: &CallAnswer) -> Option<String> {
-    store::upload_id(text(answer))
-}
-
-/// What is final in an answer.
-const fn conclude(written: Written) -> Option<Result<(), NotStored>> {
-    match written {
-        Written::AlreadyThere => Some(Err(NotStored::AlreadyThere)),
-        Written::Done => Some(Ok(())),
-        Written::Failed => None,
-        Written::Refused(status) => Some(Err(NotStored::Refused(status))),
     }
 }
