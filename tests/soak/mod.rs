@@ -24,9 +24,13 @@ use crate::support::wait::within;
 /// Clients at once.
 const CLIENTS: u64 = 24;
 
-/// How long everything may take to come to rest behind the last request: what waits for its turn is
-/// fetched and stored in the end, beside origins that fail and are asked six times.
-const REST: Duration = Duration::from_secs(180);
+/// How long everything may take to come to rest behind the last request: a thousand objects wait in
+/// each worker at most, and are fetched and stored in the end, beside origins that stall and fail and
+/// are asked six times.
+const REST: Duration = Duration::from_secs(600);
+
+/// How long the store may know of an upload that nobody has named, once nothing else happens.
+const UNNAMED: Duration = Duration::from_secs(45);
 
 /// Longer than the gateway pauses between two attempts at anything: when nothing has happened for so
 /// long, nothing is left to do.
@@ -192,7 +196,7 @@ fn come_to_rest(gateway: &Gateway, store: &Store, report: &mut Report) {
             since = Instant::now();
         }
         let is_quiet = since.elapsed() > QUIET;
-        (is_quiet && (open().is_empty() || since.elapsed() > REST / 4)).then_some(())
+        (is_quiet && (open().is_empty() || since.elapsed() > UNNAMED)).then_some(())
     });
     if settled.is_none() {
         report.hung.push("copies come to no end".to_owned());
