@@ -85,6 +85,8 @@ pub struct Bucket {
     pub mirror_limits: MirrorLimits,
     /// How long it is kept that no origin has an object, where a rule says nothing else.
     pub negative_cache: Duration,
+    /// How often the markers of deleted keys are listed; `None` where deleted keys may come back.
+    pub tombstones: Option<Duration>,
     /// Its rules.
     pub rules: RuleSet,
 }
@@ -370,7 +372,15 @@ fn bucket(
     findings: &mut Vec<Finding>,
 ) -> Option<Bucket> {
     let fields = at.object(findings)?;
-    let known = ["name", "store", "again", "mirror_limits", "negative_cache_ms", "RoutingRules"];
+    let known = [
+        "name",
+        "store",
+        "again",
+        "mirror_limits",
+        "negative_cache_ms",
+        "tombstones_ms",
+        "RoutingRules",
+    ];
     fields.only(&known, findings);
     let name = fields.require("name", findings).and_then(|at| {
         let name = at.text(findings)?;
@@ -386,6 +396,9 @@ fn bucket(
     let negative_cache = fields
         .get("negative_cache_ms")
         .and_then(|at| whole_number(at, 0..=MAX_TIMEOUT, findings).map(Duration::from_millis));
+    let tombstones = fields
+        .get("tombstones_ms")
+        .and_then(|at| whole_number(at, 1..=MAX_TIMEOUT, findings).map(Duration::from_millis));
     let rules = fields.require("RoutingRules", findings).map(|at| {
         let rules = RuleSet::read(at, findings);
         for origin in rules.servers().filter(|origin| cluster_of(origins, origin).is_none()) {
@@ -403,6 +416,7 @@ fn bucket(
         again,
         mirror_limits: mirror_limits.unwrap_or_default(),
         negative_cache: negative_cache.unwrap_or(NEGATIVE_CACHE),
+        tombstones,
         rules: rules?,
     })
 }

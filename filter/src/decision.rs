@@ -11,6 +11,8 @@
 //!
 //! A request costs one buffer until the bucket has responded with something a rule could act on.
 
+use std::borrow::Cow;
+
 use crate::conclusion::Conclusion;
 use crate::configuration::Configuration;
 use crate::host::Effect;
@@ -28,6 +30,7 @@ use crate::request::ObjectRequest;
 use crate::rule::{Action, Rule};
 use crate::shared::SharedData;
 use crate::time::Moment;
+use crate::tombstone::{self, Known, Tombstone};
 
 /// One request.
 #[derive(Debug)]
@@ -65,6 +68,38 @@ pub struct Doubt {
     pub(crate) request: ObjectRequest,
     sequence: Sequence,
     response: BucketResponse,
+    about: About,
+}
+
+/// What is not known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum About {
+    /// Whether the bucket has the object.
+    Object,
+    /// Whether it was deleted.
+    Tombstone,
+}
+
+impl Doubt {
+    /// The key that is looked for. Where it is not there, a rule decides.
+    pub(crate) fn key(&self) -> Cow<'_, [u8]> {
+        match self.about {
+            About::Object => Cow::Borrowed(&self.request.key),
+            About::Tombstone => {
+                let Self { request, .. } = self;
+                Cow::Owned(Tombstone::of(&request.bucket, &request.key).marker().into_bytes())
+            }
+        }
+    }
+
+    /// Whether an answer of 404 says that it is not there. A delete marker of a versioned bucket says
+    /// that an object was deleted, and of a marker of ours, that it was cleared.
+    pub(crate) const fn is_settled_by_404(&self, is_delete_marker: bool) -> bool {
+        match self.about {
+            About::Object => !is_delete_marker,
+            About::Tombstone => true,
+        }
+    }
 }
 
 impl Exchange {
@@ -145,7 +180,12 @@ pub(crate) fn decide_response(
         Action::Mirror(_) => response.status == 403,
     };
     if is_doubtful {
-        return Ok(Decision::Prove(Box::new(Doubt { request, sequence, response })));
+        return Ok(Decision::Prove(Box::new(Doubt {
+            request,
+            sequence,
+            response,
+            about: About::Object,
+        })));
     }
     Ok(act(configuration, rule, request, sequence, response))
 }
@@ -156,6 +196,9 @@ fn first_rule<'c>(
     response: BucketResponse,
 ) -> Result<&'c Rule, Pass> {
     let bucket = configuration.bucket(&request.bucket).ok_or(Pass::NoBucket)?;
+    if bucket.tombstones.is_some() && request.key.starts_with(tombstone::PREFIX.as_bytes()) {
+        return Err(Pass::Marker);
+    }
     matching::first_match(&bucket.rules, request.view(), response)
 }
 
@@ -166,7 +209,8 @@ fn first_rule<'c>(
 ///
 /// The reason why the bucket's response stays.
 pub(crate) fn proven(configuration: &Configuration, doubt: Doubt) -> Result<Decision, Pass> {
-    let Doubt { request, sequence, response } = doubt;
+    let Doubt { mut request, sequence, response, about } = doubt;
+    request.is_unmarked = about == About::Tombstone;
     let rule = first_rule(configuration, &request, response)?;
     Ok(act(configuration, rule, request, sequence, response))
 }
@@ -177,6 +221,42 @@ pub(crate) fn fall_through(configuration: &Configuration, miss: &Miss) -> Option
     let (request, response) = (miss.request.clone(), miss.response);
     let rule = matching::first_match_behind(rules, miss.rule, request.view(), response).ok()?;
     Some(act(configuration, rule, request, miss.sequence, response))
+}
+
+/// What becomes of a request whose object may have been deleted through the gateway: its origin does not
+/// bring it back. Where that is not known, the bucket is asked.
+#[must_use]
+pub fn unless_deleted(
+    configuration: &Configuration,
+    decision: Decision,
+    shared: &mut dyn SharedData,
+) -> Decision {
+    let request = match &decision {
+        Decision::Fetch(_, miss) | Decision::Mirror(miss) => &miss.request,
+        Decision::Prove(doubt) => &doubt.request,
+        Decision::Answer(_) | Decision::Pass(_) | Decision::Tell(_) => return decision,
+    };
+    let bucket = configuration.bucket(&request.bucket);
+    if request.is_unmarked || bucket.is_none_or(|bucket| bucket.tombstones.is_none()) {
+        return decision;
+    }
+    match (Tombstone::of(&request.bucket, &request.key).known(shared), decision) {
+        (Known::Deleted, Decision::Fetch(_, miss) | Decision::Mirror(miss)) => {
+            Decision::Answer(miss.deleted())
+        }
+        (Known::Unknown, Decision::Fetch(_, miss) | Decision::Mirror(miss)) => {
+            let Miss { request, sequence, response, .. } = *miss;
+            let about = About::Tombstone;
+            Decision::Prove(Box::new(Doubt { request, sequence, response, about }))
+        }
+        // Two questions are not asked about one request: the bucket's 403 stays.
+        (Known::Deleted | Known::Unknown, Decision::Prove(_)) => Decision::Pass(Pass::Forbidden),
+        (Known::NotDeleted, decision)
+        | (
+            Known::Deleted | Known::Unknown,
+            decision @ (Decision::Answer(_) | Decision::Pass(_) | Decision::Tell(_)),
+        ) => decision,
+    }
 }
 
 /// What becomes of a request by what is known: rules whose origins were found lately to lack its

@@ -7,11 +7,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::absence;
 use crate::account::Account;
 use crate::callout::{ANSWERS_PER_TURN, Callouts, Parts};
 use crate::coalescing::{self, Coalescing, Follower, Gone, Joined};
 use crate::conclusion::Conclusion;
-use crate::configuration::Configuration;
+use crate::configuration::{Bucket, Configuration};
 use crate::copy::{Copies, CopyId, End, NotBegun, Plan};
 use crate::decision::Doubt;
 use crate::gauges::Gauges;
@@ -21,14 +22,20 @@ use crate::host::{
 use crate::http::headers::HeaderList;
 use crate::in_flight::{AttemptId, Expected, InFlight, Returning, Sent, comes_back};
 use crate::lease::Lease;
+use crate::markers::{LOOK, Markers};
 use crate::metric::Metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::{Health, Next, Route, Verdict};
 use crate::quota::{Quota, Streamed, Whose};
 use crate::reason::MirrorFailure;
-use crate::shared::SharedData;
+use crate::shared::{self, SharedData};
 use crate::store::upload::Late;
 use crate::time::Moment;
+use crate::tombstone::{Known, Tombstone};
+use crate::written::{Change, Changed};
+
+/// Attempts at keeping that an object has been written, where others try at the same moment.
+const TRIES: usize = 100;
 
 /// What has become of a request that waited for another one's object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,6 +55,7 @@ pub struct Engine {
     callouts: Callouts,
     coalescing: Coalescing,
     copies: Copies,
+    markers: Markers,
     gauges: Gauges,
     health: Health,
     returning: Returning,
@@ -72,6 +80,7 @@ impl Engine {
             callouts: Callouts::new(account.clone(), largest),
             coalescing: Coalescing::default(),
             copies: Copies::new(account.clone()),
+            markers: Markers::default(),
             account,
             gauges: Gauges::default(),
             health: Health::default(),
@@ -108,7 +117,56 @@ impl Engine {
     /// Whether nothing is under way, and nobody waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.callouts.is_idle() && self.copies.is_idle() && self.returning.is_empty()
+        let is_idle = self.callouts.is_idle() && self.copies.is_idle() && self.markers.is_idle();
+        is_idle && self.returning.is_empty()
+    }
+
+    /// It begins: whether time is told of by itself.
+    pub fn start(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.keep_time(&mut effects);
+        effects
+    }
+
+    /// An object has been written or deleted by a client, through this host.
+    pub fn on_changed(
+        &mut self,
+        changed: &Changed,
+        now: Moment,
+        shared: &mut dyn SharedData,
+    ) -> Vec<Effect> {
+        let Changed { bucket, key, change } = changed;
+        let lease = Lease::of(bucket, key);
+        absence::forget(&lease, now, shared);
+        shared::change(shared, &lease.written(), TRIES, &mut |_| Some(lease.write(now)));
+        let mut effects = Vec::new();
+        let keeps = |bucket: &Bucket| bucket.tombstones.is_some();
+        if !self.configuration.bucket(bucket).is_some_and(keeps) {
+            return effects;
+        }
+        let tombstone = Tombstone::of(bucket, key);
+        let line = match change {
+            Change::Deleted => {
+                tombstone.mark(now, shared);
+                self.markers.on_changed(tombstone, key, Some(now.0.as_secs()))
+            }
+            Change::Written => {
+                let known = tombstone.known(shared);
+                tombstone.clear(now, shared);
+                match known {
+                    Known::NotDeleted => None,
+                    Known::Deleted | Known::Unknown => {
+                        self.markers.on_changed(tombstone, key, None)
+                    }
+                }
+            }
+        };
+        effects.extend(line.map(Effect::Log));
+        if !self.markers.is_idle() {
+            effects.push(Effect::Wake);
+            self.keep_time(&mut effects);
+        }
+        effects
     }
 
     /// Counts requests on from a number that no other root has.
@@ -181,6 +239,9 @@ impl Engine {
     /// is, there is memory for it.
     pub fn wants_body(&mut self, call: CallId, body_bytes: u64) -> bool {
         let Self { callouts, calls, copies, configuration, latest, .. } = self;
+        if self.markers.has(call) {
+            return self.markers.wants_body(call, body_bytes);
+        }
         let booked = calls.answer(call);
         let object_bytes = configuration.limits.object_bytes;
         if copies.has(call) {
@@ -194,6 +255,9 @@ impl Engine {
     pub fn on_call_answer(&mut self, call: CallId, answer: CallAnswer, now: Moment) -> Vec<Effect> {
         // The host holds body and answer until it has returned from here.
         let mut booked = self.calls.close(call);
+        if self.markers.has(call) {
+            return self.on_marker(call, Some(&answer), now);
+        }
         let mut effects = self.turn(now, |callouts, parts, turn| {
             if parts.health.on_answer(call, answer.headers.status()) {
                 return;
@@ -222,6 +286,9 @@ impl Engine {
         now: Moment,
     ) -> Vec<Effect> {
         drop(self.calls.close(call));
+        if self.markers.has(call) {
+            return self.on_marker(call, None, now);
+        }
         self.turn(now, |callouts, parts, turn| {
             if parts.health.on_answer(call, None) {
                 return;
@@ -232,6 +299,14 @@ impl Engine {
                 callouts.on_call_refused(call, why, parts, turn);
             }
         })
+    }
+
+    /// The store has answered to a request about a marker, or was not heard.
+    fn on_marker(&mut self, call: CallId, answer: Option<&CallAnswer>, now: Moment) -> Vec<Effect> {
+        let line = self.markers.on_answer(call, answer, now);
+        let mut effects = self.turn(now, |_, _, _| {});
+        effects.extend(line.map(Effect::Log));
+        effects
     }
 
     /// An object begins to stream, for a request that began at `since`; its lease is ours.
@@ -365,6 +440,7 @@ impl Engine {
         for lease in self.coalescing.hopeless(now, |lease| self.copies.progress(lease)) {
             self.settle(lease, false, &mut effects);
         }
+        self.markers.on_time(&self.configuration, now, shared, &mut effects);
         let mut answers = 0;
         for (stream, follower, is_stored) in self.coalescing.due(now, shared) {
             if answers >= ANSWERS_PER_TURN {
@@ -513,7 +589,9 @@ impl Engine {
         happen: impl FnOnce(&mut Callouts, &mut Parts<'_>, &mut Turn<'_>),
     ) -> Vec<Effect> {
         self.latest = self.latest.max(now);
-        let Self { configuration, calls, callouts, copies, health, probing, .. } = self;
+        let Self {
+            configuration, calls, callouts, copies, markers, health, probing, account, ..
+        } = self;
         let mut effects = Vec::new();
         let mut turn = Turn { now, configuration, calls, effects: &mut effects };
         let mut parts = Parts { copies, health };
@@ -523,6 +601,7 @@ impl Engine {
         }
         callouts.advance(&mut parts, &mut turn);
         parts.copies.advance(&mut turn);
+        markers.advance(account, &mut turn);
         callouts.on_copies_ended(parts.copies.take_ended(), &mut turn);
         for (lease, is_stored) in self.copies.take_over() {
             self.settle(lease, is_stored, &mut effects);
@@ -543,8 +622,16 @@ impl Engine {
     /// Has time told while something waits for it.
     fn keep_time(&mut self, effects: &mut Vec<Effect>) {
         let waits = self.callouts.waits() || self.copies.waits() || self.returning.waits();
-        let period =
-            if self.coalescing.waits() { Some(coalescing::TICK) } else { waits.then_some(TICK) };
+        let mut buckets = self.configuration.buckets.iter();
+        let period = if self.coalescing.waits() {
+            Some(coalescing::TICK)
+        } else if waits || self.markers.waits() {
+            Some(TICK)
+        } else {
+            None
+        };
+        // The markers of deleted keys are listed now and then.
+        let period = period.or_else(|| buckets.any(|b| b.tombstones.is_some()).then_some(LOOK));
         if period != self.ticking {
             self.ticking = period;
             effects.push(Effect::Tick(period));

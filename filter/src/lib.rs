@@ -53,11 +53,13 @@
 //! - `rule`: the rule language, checked
 //! - `matching`: which rule applies
 //! - `configuration`: buckets, clusters, limits and times
+//! - `written`: what clients write and delete
 //! - `account`: the memory that objects take
 //! - `lease`: which worker copies an object
 //! - `shared`: what all workers of one host share
 //! - `quota`: how much is mirrored in a second
 //! - `absence`: what origins were found to lack
+//! - `tombstone`: keys that were deleted through the gateway
 //! - `reply`: what a client gets
 //! - `report`: the line on a request
 //! - `conclusion`: the answer, the counter and the line of a request that ends
@@ -69,6 +71,7 @@
 //! - `outcome`: what comes of a miss that got no object
 //! - `decision`: what becomes of the bucket's answer
 //! - `store`: the requests that write an object, and their answers
+//! - `markers`: the markers of deleted keys in their bucket
 //! - `copy`: objects on their way into the bucket
 //! - `in_flight`: requests to origins whose answers the gateway streams
 //! - `coalescing`: many requests for one object, and one fetch
@@ -109,6 +112,7 @@ mod in_flight;
 mod index;
 mod json;
 pub mod lease;
+mod markers;
 pub mod matching;
 pub mod metadata;
 pub mod metric;
@@ -129,3 +133,5 @@ mod shell;
 pub mod store;
 pub mod streaming;
 pub mod time;
+pub mod tombstone;
+pub mod written;

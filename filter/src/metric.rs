@@ -108,6 +108,8 @@ pub enum Outcome {
     Absent,
     /// The bucket's answer, after another request has fetched the object.
     Coalesced,
+    /// 404, since the object was deleted through the gateway.
+    Deleted,
     /// 424 MirrorFailed.
     MirrorFailed,
     /// The object or a part of it, or what else its origin had to say.
@@ -123,6 +125,7 @@ impl Outcome {
     pub const ALL: &[Self] = &[
         Self::Absent,
         Self::Coalesced,
+        Self::Deleted,
         Self::MirrorFailed,
         Self::Mirrored,
         Self::Redirected,
@@ -135,6 +138,7 @@ impl Outcome {
         match self {
             Self::Absent => "absent",
             Self::Coalesced => "coalesced",
+            Self::Deleted => "deleted",
             Self::MirrorFailed => "mirror_failed",
             Self::Mirrored => "mirrored",
             Self::Redirected => "redirected",

@@ -49,6 +49,15 @@ impl Miss {
         }
     }
 
+    /// The object was deleted through the gateway.
+    pub(crate) fn deleted(&self) -> Conclusion {
+        Conclusion {
+            reply: Reply::deleted(self.rule, &self.request),
+            series: self.ended(metric::Outcome::Deleted),
+            line: self.report.line(&Outcome::Deleted),
+        }
+    }
+
     /// 424 MirrorFailed.
     pub(crate) fn failed(&self, asked: &OriginRequest, failure: &MirrorFailure) -> Conclusion {
         let outcome = Outcome::Failed { url: Some(&asked.url()), failure };

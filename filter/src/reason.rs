@@ -24,6 +24,8 @@ pub enum Pass {
     LocalReply,
     /// Not a GET, nor a HEAD that the rule is about.
     Method,
+    /// The key is where the gateway keeps what was deleted.
+    Marker,
     /// The answer is the origin's already.
     Mirrored,
     /// The request names no configured bucket.
@@ -47,6 +49,7 @@ impl fmt::Display for Pass {
             Self::KeyTooLong => "the key is longer than 1,024 bytes",
             Self::LocalReply => "the gateway made this answer, the bucket was not heard",
             Self::Method => "only GET is covered, and HEAD where a rule says MirrorAllowHeadObject",
+            Self::Marker => "the gateway keeps there what was deleted",
             Self::Mirrored => "the answer is the origin's already",
             Self::NoBucket => "the request names no configured bucket",
             Self::NoKey => "the request names no object",

@@ -137,6 +137,16 @@ impl Reply {
         Self::error(ErrorCode::NoSuchKey, &message, request)
     }
 
+    /// 404 NoSuchKey: the object was deleted, and stays so.
+    #[must_use]
+    pub fn deleted(rule: u32, request: &ObjectRequest) -> Self {
+        let message = format!(
+            "The specified key does not exist. Rule {rule}: it was deleted through this gateway, and \
+             is not mirrored again."
+        );
+        Self::error(ErrorCode::NoSuchKey, &message, request)
+    }
+
     /// 424 MirrorFailed, with its reason.
     #[must_use]
     pub fn failed(rule: u32, failure: &MirrorFailure, request: &ObjectRequest) -> Self {

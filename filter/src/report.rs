@@ -64,6 +64,8 @@ pub enum Outcome<'a> {
         /// The status of the bucket's answer.
         status: u16,
     },
+    /// The object was deleted through the gateway.
+    Deleted,
     /// The object could not be had.
     Failed {
         /// The object's URL; absent where none could be made.
@@ -167,6 +169,9 @@ impl fmt::Display for Outcome<'_> {
             Self::Coalesced { url, status } => write!(
                 f,
                 "Mirror, origin {url} was asked by another request, client got the bucket's {status}"
+            ),
+            Self::Deleted => f.write_str(
+                "Mirror, the object was deleted through the gateway, client got 404 NoSuchKey",
             ),
             Self::Failed { url: Some(url), failure } => {
                 write!(f, "Mirror, origin {url}, client got 424 MirrorFailed: {failure}")

@@ -77,6 +77,8 @@ pub struct ObjectRequest {
     pub is_processed: bool,
     /// Whether somebody has signed it, so that it may say how the answer is to look.
     pub is_signed: bool,
+    /// Whether the bucket was asked, and has no marker that its object was deleted.
+    pub is_unmarked: bool,
 }
 
 impl ObjectRequest {
@@ -134,6 +136,7 @@ impl ObjectRequest {
             id,
             is_processed,
             is_signed,
+            is_unmarked: false,
         })
     }
 
@@ -193,27 +196,8 @@ impl ObjectRequest {
     }
 }
 
-/// The object that a request writes or deletes, where its path names one: bucket and key. What a
-/// multi-object delete names stands in its body, and is not seen.
-#[must_use]
-pub fn written(
-    headers: &Headers,
-    domain: Option<&str>,
-    names_bucket: impl Fn(&str) -> bool,
-) -> Option<(String, Vec<u8>)> {
-    if !matches!(headers.get(":method"), Some(b"DELETE" | b"POST" | b"PUT")) {
-        return None;
-    }
-    let (authority, target) =
-        (headers.text(":authority").unwrap_or_default(), headers.get(":path")?);
-    let known = |name: &str| names_bucket(name).then(|| name.to_owned());
-    let Named { bucket, rest, .. } = naming::named(authority, target, domain, known)?;
-    let key = key_and_query(rest).0.filter(|key| !key.is_empty())?;
-    Some((bucket, key))
-}
-
 /// The decoded key, where it can be, and the query.
-fn key_and_query(rest: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
+pub(crate) fn key_and_query(rest: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
     let mut halves = rest.splitn(2, |byte| *byte == b'?');
     let path = halves.next().unwrap_or_default();
     let key = percent::decode(path.strip_prefix(b"/").unwrap_or_default());
@@ -298,27 +282,6 @@ mod tests {
         for (method, path, expected) in cases {
             let found = read(method, "h", path).map(|request| request.key);
             assert_eq!(found, Err(*expected), "{method} {}", percent::readable(path));
-        }
-    }
-
-    #[test]
-    fn a_write_names_its_object_by_its_path() {
-        let cases: &[(&str, &str, &str, Option<(&str, &[u8])>)] = &[
-            ("DELETE", "h", "/b/k%2Fl", Some(("b", b"k/l"))),
-            ("PUT", "b.s3.example", "/k?partNumber=1", Some(("b", b"k"))),
-            ("POST", "h", "/b/k?uploads", Some(("b", b"k"))),
-            ("POST", "h", "/b?delete", None),
-            ("DELETE", "h", "/b/", None),
-            ("DELETE", "none.s3.example", "/b/k", None),
-            ("DELETE", "h", "/b/%", None),
-            ("GET", "h", "/b/k", None),
-        ];
-        for (method, host, path, expected) in cases {
-            let pairs = [(":method", *method), (":authority", *host), (":path", *path)];
-            let found =
-                written(&Headers::from_pairs(pairs), Some("s3.example"), |name| name == "b");
-            let expected = expected.map(|(bucket, key)| (bucket.to_owned(), key.to_vec()));
-            assert_eq!(found, expected, "{method} {host} {path}");
         }
     }
 

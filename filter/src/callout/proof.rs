@@ -40,7 +40,7 @@ impl Callouts {
                 (None, Some(bucket)) => {
                     proof.call = Some(turn.call(Call {
                         cluster: bucket.store.cluster.clone(),
-                        headers: store::read(bucket, &request.key, "HEAD"),
+                        headers: store::read(bucket, &proof.doubt.key(), "HEAD"),
                         body: None,
                         timeout: turn.configuration.timeouts.store,
                         fare: None,
@@ -65,8 +65,9 @@ impl Callouts {
             return false;
         };
         let Proof { stream, doubt, .. } = self.proofs.remove(at);
-        let is_absent =
-            answer.is_some_and(|answer| answer.status() == Some(404) && !is_delete_marker(answer));
+        let is_absent = answer.is_some_and(|answer| {
+            answer.status() == Some(404) && doubt.is_settled_by_404(is_delete_marker(answer))
+        });
         let proven = || decision::proven(turn.configuration, *doubt).ok();
         let decision = if is_absent { proven() } else { None };
         if !self.follow(stream, decision, parts.copies, turn) {

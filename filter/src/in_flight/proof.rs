@@ -26,7 +26,7 @@ impl Proof {
         // A gateway knows a request by its method from the beginning to the end.
         let mut headers = readdressed(
             miss_route::HOST,
-            &store::read(bucket, &request.key, request.method.as_str()),
+            &store::read(bucket, &self.doubt.key(), request.method.as_str()),
         );
         if request.method == Method::Get {
             headers.add("range", "bytes=0-0");

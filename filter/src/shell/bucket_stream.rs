@@ -11,20 +11,20 @@ use super::vm::{self, Vm};
 use crate::conclusion::Conclusion;
 use crate::decision::{Decision, Exchange};
 use crate::host::{Effect, StreamId};
-use crate::lease::Lease;
+use crate::written::Writing;
 
 /// One request.
 pub(super) struct BucketStream {
     id: StreamId,
     vm: Rc<Vm>,
     exchange: Option<Exchange>,
-    /// What the request writes.
-    written: Option<Lease>,
+    /// What the request may change.
+    writing: Option<Writing>,
 }
 
 impl BucketStream {
     pub(super) const fn new(id: u32, vm: Rc<Vm>) -> Self {
-        Self { id: StreamId(id), vm, exchange: None, written: None }
+        Self { id: StreamId(id), vm, exchange: None, writing: None }
     }
 
     /// Answers in place of the bucket; its own answer is better than none.
@@ -46,7 +46,7 @@ impl Context for BucketStream {}
 impl HttpContext for BucketStream {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         if let Ok(headers) = host::headers(Map::Request) {
-            self.written = self.vm.written(&headers);
+            self.writing = self.vm.writing(&headers);
             let sequence = self.vm.engine.borrow_mut().sequence();
             self.exchange = Some(Exchange::new(headers, sequence));
         }
@@ -56,7 +56,7 @@ impl HttpContext for BucketStream {
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         let Some(exchange) = &mut self.exchange else { return Action::Continue };
         let Ok(headers) = host::headers(Map::Response) else { return Action::Continue };
-        self.vm.note_write(self.written.take(), &headers);
+        self.vm.note_answer(&mut self.writing, &headers);
         let decision = exchange.on_answer(&self.vm.configuration, &headers, || self.vm.source());
         match self.vm.without_absent(decision) {
             Decision::Answer(conclusion) => self.answer(conclusion),
@@ -82,7 +82,13 @@ impl HttpContext for BucketStream {
         }
     }
 
-    fn on_http_response_body(&mut self, size: usize, _: bool) -> Action {
+    fn on_http_request_body(&mut self, size: usize, is_end: bool) -> Action {
+        self.vm.note_body(&mut self.writing, Buffer::RequestBody, size, is_end);
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, size: usize, is_end: bool) -> Action {
+        self.vm.note_body(&mut self.writing, Buffer::ResponseBody, size, is_end);
         if size > 0 && self.vm.engine.borrow().discards_body(self.id) {
             self.vm.expect("empty a body", host::replace(Buffer::ResponseBody, size, b""));
         }

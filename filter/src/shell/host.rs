@@ -112,7 +112,7 @@ pub(super) enum Map {
 }
 
 /// A buffer of bytes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) enum Buffer {
     RequestBody = 0,
     ResponseBody = 1,

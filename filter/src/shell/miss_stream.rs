@@ -15,6 +15,7 @@ use crate::lease::Lease;
 use crate::origin::Unheard;
 use crate::reply::Reply;
 use crate::streaming::{Decided, MissStream, RequestDecision, ResponseDecision};
+use crate::written::Writing;
 
 /// The most of a body that is read at once. Its room is taken again and again, and so is near the
 /// processor; and it is small beside the parts that it lies among.
@@ -25,13 +26,13 @@ pub(super) struct Stream {
     id: StreamId,
     vm: Rc<Vm>,
     miss: MissStream,
-    /// What the request writes.
-    written: Option<Lease>,
+    /// What the request may change.
+    writing: Option<Writing>,
 }
 
 impl Stream {
     pub(super) fn new(id: u32, vm: Rc<Vm>) -> Self {
-        Self { id: StreamId(id), vm, miss: MissStream::default(), written: None }
+        Self { id: StreamId(id), vm, miss: MissStream::default(), writing: None }
     }
 
     /// Has the engine decide, and performs what comes before the decision.
@@ -101,7 +102,7 @@ impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, is_end: bool) -> Action {
         // What a client sent must not reach an origin unread.
         let headers = host::headers(Map::Request).unwrap_or_default();
-        self.written = self.vm.written(&headers);
+        self.writing = self.vm.writing(&headers);
         if is_end {
             self.miss.may_wait(self.id);
         }
@@ -128,7 +129,8 @@ impl HttpContext for Stream {
         }
     }
 
-    fn on_http_request_body(&mut self, size: usize, _: bool) -> Action {
+    fn on_http_request_body(&mut self, size: usize, is_end: bool) -> Action {
+        self.vm.note_body(&mut self.writing, Buffer::RequestBody, size, is_end);
         if size > 0 && self.miss.drops_body() {
             self.vm.expect("empty a body", host::replace(Buffer::RequestBody, size, b""));
         }
@@ -138,7 +140,7 @@ impl HttpContext for Stream {
     fn on_http_response_headers(&mut self, _: usize, is_end: bool) -> Action {
         let headers: Headers = host::headers(Map::Response).unwrap_or_default();
         let status = headers.status().unwrap_or_default();
-        self.vm.note_write(self.written.take(), &headers);
+        self.vm.note_answer(&mut self.writing, &headers);
         let vm = Rc::clone(&self.vm);
         let decision = self.decide(|miss, engine| {
             miss.on_response(engine, &headers, || vm.source(), || unheard(status), vm::now)
@@ -157,6 +159,7 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_body(&mut self, size: usize, is_end: bool) -> Action {
+        self.vm.note_body(&mut self.writing, Buffer::ResponseBody, size, is_end);
         self.miss.on_passing(&mut self.vm.engine.borrow_mut(), size, vm::now, &mut Shared);
         self.miss.on_body(size);
         self.copy(size);

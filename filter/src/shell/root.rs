@@ -79,6 +79,8 @@ impl RootContext for Root {
         let configuration = Rc::new(configuration);
         match Vm::new(self.id, configuration) {
             Ok(vm) => {
+                let effects = vm.engine.borrow_mut().start();
+                vm.perform(effects);
                 self.vm = Some(Rc::new(vm));
                 true
             }

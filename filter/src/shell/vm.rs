@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use proxy_wasm::types::LogLevel;
 
-use super::host;
-use crate::absence;
+use super::host::{self, Buffer};
 use crate::configuration::{BucketAnswers, Configuration};
 use crate::decision::{self, Decision};
 use crate::engine::Engine;
@@ -18,9 +17,9 @@ use crate::lease::Lease;
 use crate::matching::Source;
 use crate::metric::{Kind, Series};
 use crate::reply::{Body, Reply};
-use crate::request;
 use crate::shared::SharedData;
 use crate::time::Moment;
+use crate::written::{Changed, Writing};
 
 /// One configured root.
 pub(super) struct Vm {
@@ -175,25 +174,44 @@ impl Vm {
         Ok(sent)
     }
 
-    /// The object that a request writes or deletes, where it does.
-    pub(super) fn written(&self, request: &Headers) -> Option<Lease> {
-        if !self.configuration.serves(request.text(":authority").unwrap_or_default()) {
-            return None;
-        }
-        let knows = |name: &str| self.configuration.bucket(name).is_some();
-        let domain = self.configuration.domain.as_deref();
-        let (bucket, key) = request::written(request, domain, knows)?;
-        Some(Lease::of(&bucket, &key))
+    /// What a request may change, where it may.
+    pub(super) fn writing(&self, request: &Headers) -> Option<Writing> {
+        Writing::read(request, &self.configuration)
     }
 
-    /// Keeps for all workers that a client has written an object. One that the store has refused
-    /// says nothing: else anybody could keep objects out of the bucket.
-    pub(super) fn note_write(&self, written: Option<Lease>, answer: &Headers) {
-        if let (Some(lease), Some(200..300)) = (written, answer.status()) {
-            let now = now();
-            absence::forget(&lease, now, &mut Shared);
-            let kept = host::set_shared_data(&lease.written(), &lease.write(now), 0);
-            self.expect("keep a write", kept);
+    /// Keeps for all workers that a client has changed objects.
+    pub(super) fn note(&self, changed: impl IntoIterator<Item = Changed>) {
+        for changed in changed {
+            self.with_engine(|engine| engine.on_changed(&changed, now(), &mut Shared));
+        }
+    }
+
+    /// Takes in the status of the answer to what may change objects.
+    pub(super) fn note_answer(&self, writing: &mut Option<Writing>, answer: &Headers) {
+        let changed = writing.as_mut().and_then(|writing| writing.on_answer(answer.status()));
+        self.note(changed);
+    }
+
+    /// Takes in bytes of the body in which a request names its objects, or of the answer to it.
+    pub(super) fn note_body(
+        &self,
+        writing: &mut Option<Writing>,
+        buffer: Buffer,
+        size: usize,
+        is_end: bool,
+    ) {
+        let Some(deletes) = writing.as_mut().and_then(Writing::deletes) else { return };
+        let is_request = buffer == Buffer::RequestBody;
+        // Bytes that were not seen may name what was not deleted.
+        match host::buffer(buffer, 0, size) {
+            _ if size == 0 => {}
+            Ok(bytes) if is_request => deletes.on_request(&bytes),
+            Ok(bytes) => deletes.on_answer(&bytes),
+            Err(_) => deletes.lose(),
+        }
+        if is_end && !is_request {
+            let changed = deletes.end();
+            self.note(changed);
         }
     }
 
@@ -201,6 +219,7 @@ impl Vm {
     /// held.
     pub(super) fn without_absent(&self, decision: Decision) -> Decision {
         let mut effects = Vec::new();
+        let decision = decision::unless_deleted(&self.configuration, decision, &mut Shared);
         let decision = decision::without_absent(
             &self.configuration,
             decision,

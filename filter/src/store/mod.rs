@@ -14,6 +14,7 @@ use crate::configuration::{Addressing, Bucket, ConditionalWrites};
 use crate::host::CallAnswer;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::percent;
+use crate::http::xml::{self, between};
 use crate::metadata::TAG_METADATA;
 
 /// Where an object is written, and what is kept beside its bytes.
@@ -133,10 +134,53 @@ impl Target<'_> {
     }
 }
 
-/// GetObject or HeadObject of an object of which nothing else is known.
+/// The object of this key, of which nothing else is known.
+fn bare<'a>(bucket: &'a Bucket, key: &'a [u8], headers: &'a HeaderList) -> Target<'a> {
+    Target { bucket, key, headers, tag: "" }
+}
+
+/// PutObject of a marker, whatever is there.
+#[must_use]
+pub fn put_marker(bucket: &Bucket, key: &[u8]) -> HeaderList {
+    let request = bare(bucket, key, &HeaderList::new()).request("PUT", "");
+    request.with("content-type", "application/json")
+}
+
+/// ListObjectsV2: the page of keys that begin with this prefix, behind those of another page.
+#[must_use]
+pub fn list_objects(bucket: &Bucket, prefix: &str, behind: Option<&str>) -> HeaderList {
+    let prefix = percent::encode_query(prefix.as_bytes());
+    let behind = behind
+        .map(|token| format!("continuation-token={}&", percent::encode_query(token.as_bytes())));
+    let behind = behind.unwrap_or_default();
+    let query = format!("{behind}list-type=2&max-keys=1000&prefix={prefix}");
+    bare(bucket, b"", &HeaderList::new()).address("GET", "", &query)
+}
+
+/// One page of a bucket's keys.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Page {
+    /// The keys.
+    pub keys: Vec<String>,
+    /// By which the next page is asked for, where there is one.
+    pub next: Option<String>,
+}
+
+/// Reads an answer to ListObjectsV2. `None` where it is none.
+#[must_use]
+pub fn listed_objects(words: &str) -> Option<Page> {
+    let (list, _) = between(words, "<ListBucketResult", "</ListBucketResult>")?;
+    let is_cut = xml::elements(list, "IsTruncated").next() == Some("true");
+    let next = xml::elements(list, "NextContinuationToken").next().and_then(xml::text);
+    let keys = xml::elements(list, "Contents")
+        .filter_map(|object| xml::elements(object, "Key").next().and_then(xml::text));
+    Some(Page { keys: keys.collect(), next: next.filter(|_| is_cut) })
+}
+
+/// GetObject, HeadObject or DeleteObject of an object of which nothing else is known.
 #[must_use]
 pub fn read(bucket: &Bucket, key: &[u8], method: &str) -> HeaderList {
-    Target { bucket, key, headers: &HeaderList::new(), tag: "" }.request(method, "")
+    bare(bucket, key, &HeaderList::new()).request(method, "")
 }
 
 /// Envoy announces the length of a body, and of none at all nothing.
@@ -164,9 +208,9 @@ pub fn completion<'e>(etags: impl Iterator<Item = &'e str>) -> String {
 
 /// The id of an upload in a store's answer.
 #[must_use]
-pub fn upload_id(xml: &str) -> Option<String> {
-    let (id, _) = between(xml, "<UploadId>", "</UploadId>")?;
-    unescape(id.trim()).filter(|id| !id.is_empty())
+pub fn upload_id(words: &str) -> Option<String> {
+    let (id, _) = between(words, "<UploadId>", "</UploadId>")?;
+    xml::text(id.trim()).filter(|id| !id.is_empty())
 }
 
 /// What an answer to ListMultipartUploads says of one key.
@@ -180,13 +224,13 @@ pub struct Listed {
 
 /// Reads an answer to ListMultipartUploads. `None` where it is none.
 #[must_use]
-pub fn listed_uploads(xml: &str, key: &[u8]) -> Option<Listed> {
-    let (list, _) = between(xml, "<ListMultipartUploadsResult", "</ListMultipartUploadsResult>")?;
+pub fn listed_uploads(words: &str, key: &[u8]) -> Option<Listed> {
+    let (list, _) = between(words, "<ListMultipartUploadsResult", "</ListMultipartUploadsResult>")?;
     let is_cut = between(list, "<IsTruncated>", "</").is_some_and(|(is_cut, _)| is_cut == "true");
     let (mut ids, mut rest) = (Vec::new(), list);
     while let Some((upload, behind)) = between(rest, "<Upload>", "</Upload>") {
         rest = behind;
-        let found = between(upload, "<Key>", "</Key>").and_then(|(found, _)| unescape(found));
+        let found = between(upload, "<Key>", "</Key>").and_then(|(found, _)| xml::text(found));
         if found.is_some_and(|found| found.as_bytes() == key) {
             ids.extend(upload_id(upload));
         }
@@ -208,38 +252,6 @@ pub fn has_parts(xml: &str, upload: &str) -> Option<bool> {
         list = behind;
     }
     Some(false)
-}
-
-/// What is between two marks, and what is behind them.
-fn between<'x>(xml: &'x str, open: &str, close: &str) -> Option<(&'x str, &'x str)> {
-    xml.split_once(open)?.1.split_once(close)
-}
-
-/// The text that a piece of XML stands for, where it is nothing but text.
-fn unescape(xml: &str) -> Option<String> {
-    let (mut text, mut rest) = (String::new(), xml);
-    while let Some((before, behind)) = rest.split_once('&') {
-        let (reference, behind) = behind.split_once(';')?;
-        text.push_str(before);
-        text.push(match reference {
-            "amp" => '&',
-            "apos" => '\'',
-            "gt" => '>',
-            "lt" => '<',
-            "quot" => '"',
-            _ => {
-                let number = reference.strip_prefix('#')?;
-                let (digits, radix) = match number.strip_prefix('x') {
-                    Some(digits) => (digits, 16),
-                    None => (number, 10),
-                };
-                char::from_u32(u32::from_str_radix(digits, radix).ok()?)?
-            }
-        });
-        rest = behind;
-    }
-    text.push_str(rest);
-    (!xml.contains('<')).then_some(text)
 }
 
 /// Whether the object that a HeadObject found is one that was sent: as long, and mirrored from the
@@ -291,8 +303,8 @@ pub fn knows_no_condition(answer: &CallAnswer) -> bool {
 }
 
 fn has_code(answer: &CallAnswer, code: &str) -> bool {
-    let xml = std::str::from_utf8(&answer.body).unwrap_or_default();
-    between(xml, "<Code>", "</Code>").is_some_and(|(found, _)| found.trim() == code)
+    let words = std::str::from_utf8(&answer.body).unwrap_or_default();
+    between(words, "<Code>", "</Code>").is_some_and(|(found, _)| found.trim() == code)
 }
 
 /// Judges an answer by its status, `None` where none came.
@@ -364,7 +376,7 @@ mod tests {
             ("<b/>", None),
         ];
         for (escaped, expected) in cases {
-            assert_eq!(unescape(escaped).as_deref(), expected, "{escaped}");
+            assert_eq!(xml::text(escaped).as_deref(), expected, "{escaped}");
         }
     }
 

@@ -177,8 +177,8 @@ impl MissStream {
                 self.first(&mut arrival, name, response, &headers)
             }
             Some(Said::Origin { status, deleted }) => {
-                let is_absent = status == 404 && !deleted;
-                self.returned(&mut arrival, &headers, is_absent, |asked| {
+                let absent = (status == 404).then_some(deleted);
+                self.returned(&mut arrival, &headers, absent, |asked| {
                     let location = headers.get(miss_route::LOCATION);
                     let answer = location.map(|location| ("location", location));
                     let answer = Headers::from_pairs(answer);
@@ -186,7 +186,7 @@ impl MissStream {
                 })
             }
             Some(Said::OriginUnheard { status, details }) => {
-                self.returned(&mut arrival, &headers, false, |_| {
+                self.returned(&mut arrival, &headers, None, |_| {
                     Verdict::Failed(Unheard::of(status, details).into())
                 })
             }
@@ -225,7 +225,9 @@ impl MissStream {
         }
         let decision = request.and_then(|request| {
             let sequence = arrival.engine.sequence();
-            decision::decide_response(&configuration, request, sequence, response).ok()
+            let decision =
+                decision::decide_response(&configuration, request, sequence, response).ok()?;
+            Some(decision::unless_deleted(&configuration, decision, arrival.shared))
         });
         self.decided(arrival, bucket, decision, headers)
     }
@@ -368,13 +370,13 @@ impl MissStream {
         }
     }
 
-    /// The answer of an origin has come back, or the bucket's; `is_absent` where that says that it
-    /// lacks the object.
+    /// The answer of an origin has come back, or the bucket's; `absent` where that is a 404, and whether
+    /// that is a delete marker.
     fn returned(
         &mut self,
         arrival: &mut Arrival<'_>,
         headers: &Headers,
-        is_absent: bool,
+        absent: Option<bool>,
         judge: impl FnOnce(&InFlight) -> Verdict,
     ) -> RequestDecision {
         let name = headers.text(miss_route::ATTEMPT);
@@ -389,6 +391,7 @@ impl MissStream {
                 let Proof { headers, doubt } = *proof;
                 let bucket = doubt.request.bucket.clone();
                 let configuration = arrival.engine.configuration();
+                let is_absent = absent.is_some_and(|marker| doubt.is_settled_by_404(marker));
                 let proven = || decision::proven(&configuration, *doubt).ok();
                 let decision = if is_absent { proven() } else { None };
                 return self.decided(arrival, &bucket, decision, &headers);

@@ -305,6 +305,12 @@ section! {
         /// the 404 at once, and no origin is asked. A write of the object through the gateway ends that.
         /// `0s` switches it off; a rule says otherwise by `MirrorNegativeCache`.
         pub negative_cache: Lasting [Default "30s"],
+        /// An object that is deleted through the gateway stays deleted: its origin does not bring it
+        /// back. That is kept in memory at once, and in the bucket as a small object below
+        /// `.back-to-origin/tombstones/`, so that it outlives the gateway; other gateways find these
+        /// by a list of them, this often. A write of the key ends it, and so does `b2o tombstones
+        /// clear`. `none`: whatever is deleted may come back.
+        pub tombstones: OrNone<Duration> [Default "30s"],
         /// How clients' requests reach the store. `passthrough`: Host, path, query and
         /// Authorization unchanged, so that the clients' own signatures hold. `signed`: signed
         /// with `credentials`, whoever the client is.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use back_to_origin::rule::{CONNECT, MirrorLimits};
+use back_to_origin::rule::{Action, CONNECT, MirrorLimits, Rule, RuleSet};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -75,6 +75,7 @@ impl Plan {
                     gateway::DataPath::Streaming => Some(again(name)),
                 },
                 negative_cache_ms: bucket.negative_cache.0.as_millis(),
+                tombstones_ms: tombstones(bucket, &rules.set).map(|every| every.as_millis()),
                 store: ConfiguredStore {
                     cluster: cluster.name.clone(),
                     scheme: bucket.endpoint.scheme.as_str(),
@@ -166,6 +167,15 @@ fn loop_id(deployment: &Deployment) -> String {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });
     format!("{digest:016x}")
+}
+
+/// How often the markers of deleted keys are listed, where a rule could bring any back.
+fn tombstones(bucket: &Bucket, rules: &RuleSet) -> Option<Duration> {
+    let mirrors = |rule: &Rule| match rule.action {
+        Action::External(_) => false,
+        Action::Mirror(_) => true,
+    };
+    bucket.tombstones.0.filter(|_| rules.iter().any(mirrors))
 }
 
 /// The path that a deployment says.
@@ -288,6 +298,8 @@ struct ConfiguredBucket<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     again: Option<String>,
     negative_cache_ms: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tombstones_ms: Option<u128>,
     store: ConfiguredStore<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mirror_limits: Option<ConfiguredMirrorLimits>,

@@ -74,6 +74,7 @@ impl Bench {
             id: String::new(),
             is_processed: false,
             is_signed: false,
+            is_unmarked: false,
         };
         let plan = Plan {
             bucket: "b".to_owned(),
