@@ -88,6 +88,8 @@ mod soak;
 mod streaming;
 /// Hosts, origins, stores and clients for all of the above.
 mod support;
+/// Objects that are deleted through the gateway.
+mod tombstones;
 /// Answers that nobody can tell the end of.
 mod undelimited;
 /// What clients write while it is copied.

@@ -76,6 +76,8 @@ pub struct Doubt {
 pub(crate) enum About {
     /// Whether the bucket has the object.
     Object,
+    /// The same, and then whether it was deleted.
+    ObjectThenTombstone,
     /// Whether it was deleted.
     Tombstone,
 }
@@ -84,7 +86,7 @@ impl Doubt {
     /// The key that is looked for. Where it is not there, a rule decides.
     pub(crate) fn key(&self) -> Cow<'_, [u8]> {
         match self.about {
-            About::Object => Cow::Borrowed(&self.request.key),
+            About::Object | About::ObjectThenTombstone => Cow::Borrowed(&self.request.key),
             About::Tombstone => {
                 let Self { request, .. } = self;
                 Cow::Owned(Tombstone::of(&request.bucket, &request.key).marker().into_bytes())
@@ -92,11 +94,16 @@ impl Doubt {
         }
     }
 
+    /// Whether it is not known whether the object was deleted.
+    pub(crate) const fn is_about_tombstone(&self) -> bool {
+        matches!(self.about, About::Tombstone)
+    }
+
     /// Whether an answer of 404 says that it is not there. A delete marker of a versioned bucket says
     /// that an object was deleted, and of a marker of ours, that it was cleared.
     pub(crate) const fn is_settled_by_404(&self, is_delete_marker: bool) -> bool {
         match self.about {
-            About::Object => !is_delete_marker,
+            About::Object | About::ObjectThenTombstone => !is_delete_marker,
             About::Tombstone => true,
         }
     }
@@ -215,6 +222,36 @@ pub(crate) fn proven(configuration: &Configuration, doubt: Doubt) -> Result<Deci
     Ok(act(configuration, rule, request, sequence, response))
 }
 
+/// What becomes of a request of which the bucket has said that what was looked for is not there.
+pub(crate) fn not_there(configuration: &Configuration, doubt: Doubt) -> Option<Decision> {
+    match doubt.about {
+        About::Object | About::Tombstone => proven(configuration, doubt).ok(),
+        About::ObjectThenTombstone => {
+            Some(Decision::Prove(Box::new(Doubt { about: About::Tombstone, ..doubt })))
+        }
+    }
+}
+
+/// What the client gets where its object may have been deleted, and the bucket has been asked: with this
+/// status, or none that says anything.
+pub(crate) fn deleted(
+    configuration: &Configuration,
+    doubt: Doubt,
+    status: Option<u16>,
+) -> Option<Conclusion> {
+    match proven(configuration, doubt).ok()? {
+        Decision::Fetch(_, miss) | Decision::Mirror(miss) => Some(match status {
+            Some(200..300) => miss.deleted(),
+            Some(_) | None => {
+                let status = status.unwrap_or_default();
+                miss.failed(&miss.origin, &MirrorFailure::DeletionUnknown { status })
+            }
+        }),
+        Decision::Answer(conclusion) => Some(conclusion),
+        Decision::Pass(_) | Decision::Prove(_) | Decision::Tell(_) => None,
+    }
+}
+
 /// What the rules behind one do, whose origin has nothing; `None` when no more applies.
 pub(crate) fn fall_through(configuration: &Configuration, miss: &Miss) -> Option<Decision> {
     let rules = &configuration.bucket(&miss.request.bucket)?.rules;
@@ -249,8 +286,11 @@ pub fn unless_deleted(
             let about = About::Tombstone;
             Decision::Prove(Box::new(Doubt { request, sequence, response, about }))
         }
-        // Two questions are not asked about one request: the bucket's 403 stays.
-        (Known::Deleted | Known::Unknown, Decision::Prove(_)) => Decision::Pass(Pass::Forbidden),
+        // The bucket's 403 stays.
+        (Known::Deleted, Decision::Prove(_)) => Decision::Pass(Pass::Forbidden),
+        (Known::Unknown, Decision::Prove(doubt)) => {
+            Decision::Prove(Box::new(Doubt { about: About::ObjectThenTombstone, ..*doubt }))
+        }
         (Known::NotDeleted, decision)
         | (
             Known::Deleted | Known::Unknown,

@@ -623,15 +623,16 @@ impl Engine {
     fn keep_time(&mut self, effects: &mut Vec<Effect>) {
         let waits = self.callouts.waits() || self.copies.waits() || self.returning.waits();
         let mut buckets = self.configuration.buckets.iter();
+        let keeps_deleted = buckets.any(|bucket| bucket.tombstones.is_some());
         let period = if self.coalescing.waits() {
             Some(coalescing::TICK)
-        } else if waits || self.markers.waits() {
+        } else if waits || self.markers.waits() || !self.markers.has_looked() && keeps_deleted {
             Some(TICK)
         } else {
             None
         };
         // The markers of deleted keys are listed now and then.
-        let period = period.or_else(|| buckets.any(|b| b.tombstones.is_some()).then_some(LOOK));
+        let period = period.or_else(|| keeps_deleted.then_some(LOOK));
         if period != self.ticking {
             self.ticking = period;
             effects.push(Effect::Tick(period));

@@ -100,6 +100,11 @@ impl Markers {
         self.pending.is_empty() && self.lists.is_empty() && self.done.is_empty()
     }
 
+    /// Whether it has been looked whether a list is due: until then nothing is known.
+    pub(crate) const fn has_looked(&self) -> bool {
+        !self.look.0.is_zero()
+    }
+
     /// Whether anything waits for time.
     pub(crate) fn waits(&self) -> bool {
         !self.is_idle()

@@ -71,6 +71,11 @@ pub enum MirrorFailure {
     },
     /// The answer broke off, or was more than the host holds, and the origin does not say which.
     Broken,
+    /// The bucket did not say whether the object was deleted through the gateway.
+    DeletionUnknown {
+        /// What it answered; 0 where it was not heard.
+        status: u16,
+    },
     /// The bytes are not those whose digest the origin announced.
     Digest(Mismatch),
     /// The origin's address is on the inside of a network.
@@ -133,6 +138,7 @@ impl MirrorFailure {
             Self::BeenHere => "been_here",
             Self::BreakerOpen { .. } => "breaker_open",
             Self::Broken => "broken",
+            Self::DeletionUnknown { .. } => "deletion_unknown",
             Self::Digest(_) => "digest",
             Self::Inside => "inside",
             Self::KeyClimbs => "key_climbs",
@@ -174,7 +180,7 @@ impl MirrorFailure {
     pub const fn retry_after(&self) -> Option<u64> {
         match self {
             Self::BreakerOpen { retry_after } | Self::Limited { retry_after } => Some(*retry_after),
-            Self::QuotaUnknown => Some(1),
+            Self::DeletionUnknown { .. } | Self::QuotaUnknown => Some(1),
             Self::BeenHere
             | Self::Broken
             | Self::Digest(_)
@@ -215,7 +221,8 @@ impl From<&MirrorFailure> for NotStored {
             MirrorFailure::Loop => Self::Loop,
             MirrorFailure::NoCluster => Self::OriginUnknown,
             MirrorFailure::NoUrl => Self::NoUrl,
-            MirrorFailure::Limited { .. }
+            MirrorFailure::DeletionUnknown { .. }
+            | MirrorFailure::Limited { .. }
             | MirrorFailure::Overloaded
             | MirrorFailure::QuotaUnknown => Self::Busy,
             MirrorFailure::Partial => Self::Partial,
@@ -249,6 +256,10 @@ const BEEN_HERE: &str =
 /// What is said of an origin that is left alone.
 const BREAKER_OPEN: &str =
     "the origin has failed several times in a row, and is not asked for a while";
+
+/// What is said of a bucket that does not say what was deleted.
+const DELETION_UNKNOWN: &str =
+    "the bucket did not say whether the object was deleted through this gateway";
 
 /// What is said beyond the quota: OSS's own words, and what they mean.
 const LIMITED: &str = "Mirror request is rejected by QoS, as many requests to origins as the quota \
@@ -286,6 +297,10 @@ impl fmt::Display for MirrorFailure {
             Self::BreakerOpen { .. } => f.write_str(BREAKER_OPEN),
             Self::Broken => {
                 f.write_str("the origin's answer broke off, or is larger than the gateway can hold")
+            }
+            Self::DeletionUnknown { status: 0 } => f.write_str(DELETION_UNKNOWN),
+            Self::DeletionUnknown { status } => {
+                write!(f, "{DELETION_UNKNOWN}: it answered {status}")
             }
             Self::Digest(mismatch) => write!(f, "{mismatch}"),
             Self::Inside => f.write_str(INSIDE),

@@ -2,7 +2,7 @@
 //! anybody else is. It has told the client nothing of that.
 
 use super::{Callouts, Parts};
-use crate::decision::{self, Doubt, is_delete_marker};
+use crate::decision::{self, Decision, Doubt, is_delete_marker};
 use crate::host::{Call, CallId, Effect, StreamId, Turn};
 use crate::http::headers::Headers;
 use crate::store;
@@ -68,8 +68,21 @@ impl Callouts {
         let is_absent = answer.is_some_and(|answer| {
             answer.status() == Some(404) && doubt.is_settled_by_404(is_delete_marker(answer))
         });
-        let proven = || decision::proven(turn.configuration, *doubt).ok();
-        let decision = if is_absent { proven() } else { None };
+        let decision = if is_absent {
+            match decision::not_there(turn.configuration, *doubt) {
+                Some(Decision::Prove(doubt)) => {
+                    self.proofs.push(Proof { stream, doubt, call: None });
+                    turn.wake();
+                    return true;
+                }
+                decision => decision,
+            }
+        } else if doubt.is_about_tombstone() {
+            let status = answer.and_then(Headers::status);
+            decision::deleted(turn.configuration, *doubt, status).map(Decision::Answer)
+        } else {
+            None
+        };
         if !self.follow(stream, decision, parts.copies, turn) {
             turn.effects.push(Effect::Resume(stream));
         }

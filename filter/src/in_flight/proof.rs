@@ -18,8 +18,8 @@ pub(crate) struct Proof {
 }
 
 impl Proof {
-    /// What the gateway is told, and the store asked. Every answer comes back under the name of the
-    /// attempt, the gateway's own too.
+    /// What the gateway is told, and the store asked. To a doubtful 403 every answer comes back under
+    /// the name of the attempt, the gateway's own too.
     pub(crate) fn ask(&self, configuration: &Configuration, attempt: &str) -> Option<HeaderList> {
         let request = &self.doubt.request;
         let bucket = configuration.bucket(&request.bucket)?;
@@ -33,8 +33,16 @@ impl Proof {
         }
         let proto = self.headers.text(miss_route::FORWARDED_PROTO).unwrap_or("http");
         headers.add(miss_route::FORWARDED_PROTO, proto);
-        by_attempts(&mut headers, &bucket.store.cluster, configuration.timeouts.store);
-        comes_back(&mut headers, attempt, "2xx 3xx 4xx 5xx");
+        let (cluster, timeout) = (&bucket.store.cluster, configuration.timeouts.store);
+        if self.doubt.is_about_tombstone() {
+            // Any other answer the filter sees on its way back, and makes another one of it.
+            headers.add(miss_route::CLUSTER, cluster);
+            headers.add(miss_route::TIMEOUT, timeout.as_millis().to_string());
+            comes_back(&mut headers, attempt, "404");
+        } else {
+            by_attempts(&mut headers, cluster, timeout);
+            comes_back(&mut headers, attempt, "2xx 3xx 4xx 5xx");
+        }
         Some(headers)
     }
 }

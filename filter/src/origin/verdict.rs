@@ -149,6 +149,7 @@ impl OriginRequest {
                 MirrorFailure::Status(status) => fails(*status),
                 MirrorFailure::BeenHere
                 | MirrorFailure::BreakerOpen { .. }
+                | MirrorFailure::DeletionUnknown { .. }
                 | MirrorFailure::KeyClimbs
                 | MirrorFailure::Limited { .. }
                 | MirrorFailure::Loop
@@ -185,6 +186,7 @@ impl Verdict {
                 | MirrorFailure::Unreachable => Some(false),
                 MirrorFailure::BeenHere
                 | MirrorFailure::BreakerOpen { .. }
+                | MirrorFailure::DeletionUnknown { .. }
                 | MirrorFailure::Inside
                 | MirrorFailure::KeyClimbs
                 | MirrorFailure::Limited { .. }

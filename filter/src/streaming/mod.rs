@@ -177,8 +177,7 @@ impl MissStream {
                 self.first(&mut arrival, name, response, &headers)
             }
             Some(Said::Origin { status, deleted }) => {
-                let absent = (status == 404).then_some(deleted);
-                self.returned(&mut arrival, &headers, absent, |asked| {
+                self.returned(&mut arrival, &headers, Some((status, deleted)), |asked| {
                     let location = headers.get(miss_route::LOCATION);
                     let answer = location.map(|location| ("location", location));
                     let answer = Headers::from_pairs(answer);
@@ -370,13 +369,13 @@ impl MissStream {
         }
     }
 
-    /// The answer of an origin has come back, or the bucket's; `absent` where that is a 404, and whether
-    /// that is a delete marker.
+    /// The answer of an origin has come back, or the bucket's: its status, and whether it is a delete
+    /// marker; none where the gateway has answered.
     fn returned(
         &mut self,
         arrival: &mut Arrival<'_>,
         headers: &Headers,
-        absent: Option<bool>,
+        answered: Option<(u16, bool)>,
         judge: impl FnOnce(&InFlight) -> Verdict,
     ) -> RequestDecision {
         let name = headers.text(miss_route::ATTEMPT);
@@ -391,9 +390,18 @@ impl MissStream {
                 let Proof { headers, doubt } = *proof;
                 let bucket = doubt.request.bucket.clone();
                 let configuration = arrival.engine.configuration();
-                let is_absent = absent.is_some_and(|marker| doubt.is_settled_by_404(marker));
-                let proven = || decision::proven(&configuration, *doubt).ok();
-                let decision = if is_absent { proven() } else { None };
+                let is_absent = answered.is_some_and(|(status, is_marker)| {
+                    status == 404 && doubt.is_settled_by_404(is_marker)
+                });
+                if doubt.is_about_tombstone() && !is_absent {
+                    let status = answered.map(|(status, _)| status);
+                    return match decision::deleted(&configuration, *doubt, status) {
+                        Some(conclusion) => self.conclude(conclusion, &mut arrival.effects),
+                        None => self.decided(arrival, &bucket, None, &headers),
+                    };
+                }
+                let decision =
+                    is_absent.then(|| decision::not_there(&configuration, *doubt)).flatten();
                 return self.decided(arrival, &bucket, decision, &headers);
             }
             None => None,
@@ -523,6 +531,14 @@ impl MissStream {
             // It was to come back, and has not: nobody knows whether the object is there.
             State::Proving(attempt) => {
                 let reply = match engine.returning().take(attempt) {
+                    Some(Expected::Proof(proof)) if proof.doubt.is_about_tombstone() => {
+                        let configuration = engine.configuration();
+                        let status = answer.status().filter(|_| unheard().is_none());
+                        match decision::deleted(&configuration, *proof.doubt, status) {
+                            Some(conclusion) => conclude(conclusion, &mut effects),
+                            None => Reply::lost(answer),
+                        }
+                    }
                     Some(Expected::Proof(proof)) => Reply::denied(&proof.doubt.request),
                     Some(Expected::Coalesced(_) | Expected::Origin(_)) | None => {
                         Reply::lost(answer)

@@ -156,7 +156,10 @@ fn add_bucket(
         add(about, &again(name), REQUESTS, filters, "reread");
     }
     let mut filters = if streams {
-        let stripped = List::new().with(scripts::strip(scripts::Server::Store));
+        // It is asked for the marker of a key before an origin is, where that is not known.
+        let marked = bucket.tombstones.0.map(|_| scripts::handback(settings));
+        let stripped: List = marked.into_iter().collect();
+        let stripped = stripped.with(scripts::strip(scripts::Server::Store));
         // What the filter writes has its one encoding; so the file says the same of both clusters.
         if is_signed { stripped.with(scripts::canonical()) } else { stripped }
     } else {

@@ -38,6 +38,7 @@ pub(super) fn missing(
         MirrorFailure::BeenHere
         | MirrorFailure::BreakerOpen { .. }
         | MirrorFailure::Broken
+        | MirrorFailure::DeletionUnknown { .. }
         | MirrorFailure::Digest(_)
         | MirrorFailure::Inside
         | MirrorFailure::KeyClimbs
