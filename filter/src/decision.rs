@@ -555,4 +555,49 @@ mod tests {
         let second = exchange.on_answer(&configuration, &answer, || Source::Bucket);
         assert!(matches!(second, Decision::Pass(_)), "{second:?}");
     }
+
+    /// What becomes of a miss where deleted keys stay so.
+    fn decide_kept(path: &str, shared: &mut dyn SharedData) -> Result<Decision, Pass> {
+        let text =
+            CONFIGURATION.replace("\"RoutingRules\"", "\"tombstones_ms\": 1, \"RoutingRules\"");
+        let configuration = Configuration::from_json(text.as_bytes()).unwrap();
+        let request =
+            Headers::from_pairs([(":method", "GET"), (":authority", "g"), (":path", path)]);
+        let request = ObjectRequest::read(request, None, |name| name == "b").unwrap();
+        let response =
+            BucketResponse { status: 404, source: Source::Bucket, deleted: false, denied: false };
+        let decided = decide_response(&configuration, request, Sequence::default(), response)?;
+        Ok(unless_deleted(&configuration, decided, shared))
+    }
+
+    #[test]
+    fn what_was_deleted_is_not_mirrored_and_clients_are_still_sent_elsewhere() {
+        let shared = &mut std::collections::BTreeMap::new();
+        let Decision::Prove(doubt) = decide_kept("/b/up/k", shared).unwrap() else {
+            panic!("before there was a list, only the bucket knows")
+        };
+        assert_eq!(*doubt.key(), *Tombstone::of("b", b"up/k").marker().into_bytes());
+        for key in ["up/k", "old/k"] {
+            Tombstone::of("b", key.as_bytes()).mark(Moment::default(), shared);
+        }
+        let Decision::Answer(Conclusion { reply, line, .. }) =
+            decide_kept("/b/up/k", shared).unwrap()
+        else {
+            panic!("it was deleted")
+        };
+        assert_eq!(reply.status, 404);
+        assert!(line.contains("deleted through the gateway, client got 404 NoSuchKey"), "{line}");
+        let Decision::Answer(Conclusion { reply, .. }) = decide_kept("/b/old/k", shared).unwrap()
+        else {
+            panic!("a redirect brings nothing back")
+        };
+        assert_eq!(reply.status, 302);
+    }
+
+    #[test]
+    fn what_is_below_the_prefix_of_markers_is_not_mirrored() {
+        let shared = &mut std::collections::BTreeMap::new();
+        let text = format!("/b/{}k", tombstone::PREFIX);
+        assert_eq!(decide_kept(&text, shared).err(), Some(Pass::Marker));
+    }
 }

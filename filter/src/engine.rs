@@ -31,7 +31,7 @@ use crate::reason::MirrorFailure;
 use crate::shared::{self, SharedData};
 use crate::store::upload::Late;
 use crate::time::Moment;
-use crate::tombstone::{Known, Tombstone};
+use crate::tombstone::{self, Tombstone};
 use crate::written::{Change, Changed};
 
 /// Attempts at keeping that an object has been written, where others try at the same moment.
@@ -141,7 +141,9 @@ impl Engine {
         shared::change(shared, &lease.written(), TRIES, &mut |_| Some(lease.write(now)));
         let mut effects = Vec::new();
         let keeps = |bucket: &Bucket| bucket.tombstones.is_some();
-        if !self.configuration.bucket(bucket).is_some_and(keeps) {
+        // Markers have none themselves, whoever writes them.
+        let is_marker = key.starts_with(tombstone::PREFIX.as_bytes());
+        if is_marker || !self.configuration.bucket(bucket).is_some_and(keeps) {
             return effects;
         }
         let tombstone = Tombstone::of(bucket, key);
@@ -151,15 +153,10 @@ impl Engine {
                 self.markers.on_changed(tombstone, key, Some(now.0.as_secs()))
             }
             Change::Written => {
-                let known = tombstone.known(shared);
-                tombstone.clear(now, shared);
-                match known {
-                    Known::NotDeleted => None,
-                    Known::Deleted | Known::Unknown => {
-                        self.markers.on_changed(tombstone, key, None)
-                    }
-                }
+                let is_to_go = tombstone.clear(now, shared);
+                if is_to_go { self.markers.on_changed(tombstone, key, None) } else { None }
             }
+            Change::Touched => None,
         };
         effects.extend(line.map(Effect::Log));
         if !self.markers.is_idle() {

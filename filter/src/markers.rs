@@ -19,7 +19,7 @@ use crate::http::percent;
 use crate::shared::SharedData;
 use crate::store::{self, Page, Written};
 use crate::time::Moment;
-use crate::tombstone::{self, Listing, Tombstone};
+use crate::tombstone::{self, Extent, Listing, Tombstone};
 
 /// Markers that wait for their turn at most: four DeleteObjects.
 const MAX_PENDING: usize = 4_096;
@@ -127,7 +127,10 @@ impl Markers {
         }
         if self.pending.len() >= MAX_PENDING {
             let name = name(&tombstone, key);
-            return Some(format!("{name} was deleted, and {ALONE}: too many markers wait"));
+            return Some(match deleted {
+                Some(_) => format!("{name} was deleted, and {ALONE}: {MANY}"),
+                None => format!("the marker that {name} was deleted could not be cleared: {MANY}"),
+            });
         }
         let (key, attempt) = (key.to_vec(), Attempt::WRITE);
         self.pending.push_back(Pending { tombstone, key, deleted, attempt });
@@ -250,9 +253,7 @@ impl Markers {
     ) {
         let mut lines = Vec::new();
         for Pending { tombstone, key, deleted, .. } in std::mem::take(&mut self.done) {
-            if deleted.is_some() {
-                tombstone.confirm(now, shared);
-            }
+            tombstone.arrive(deleted.is_some(), now, shared);
             match (deleted.is_some(), tombstone.is_wanted(shared)) {
                 (true, Some(false)) => lines.extend(self.on_changed(tombstone, &key, None)),
                 (false, Some(true)) => {
@@ -318,9 +319,10 @@ impl List {
                     let state = ListState::Due;
                     return (None, Some(Self { bucket, began, pages, next, state }));
                 }
-                let times = if is_cut { TIMES_WHERE_CUT } else { 1 };
+                let (extent, times) =
+                    if is_cut { (Extent::Cut, TIMES_WHERE_CUT) } else { (Extent::Whole, 1) };
                 let due = now.after(interval.saturating_mul(times));
-                Listing::end(&bucket, began, is_cut, due, shared);
+                Listing::end(&bucket, began, extent, due, shared);
                 (None, None)
             }
             Err(Missing::Failed) => {
@@ -329,7 +331,7 @@ impl List {
             }
             Err(Missing::Refused(status)) => {
                 // What nobody may list, nobody finds: memory has to do.
-                Listing::end(&bucket, began, false, now.after(interval), shared);
+                Listing::end(&bucket, began, Extent::Refused, now.after(interval), shared);
                 let line = format!(
                     "the store answered {status} to a list of {bucket}/{}: what was deleted before \
                      this gateway's start, or through another one, may come back from its origin",
@@ -344,6 +346,9 @@ impl List {
 /// What is said where no marker will be.
 const ALONE: &str = "only the memory of this gateway keeps it so";
 
+/// What is said where one more cannot wait.
+const MANY: &str = "too many markers wait";
+
 fn name(tombstone: &Tombstone, key: &[u8]) -> String {
     format!("{}/{}", tombstone.bucket(), percent::readable(key))
 }
@@ -352,3 +357,6 @@ fn name(tombstone: &Tombstone, key: &[u8]) -> String {
 fn document(key: &[u8], deleted: u64) -> String {
     format!("{{\"key\":\"{}\",\"deleted\":{deleted}}}\n", percent::encode_key(key))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,8 @@
 //! What all workers of a host know of them stands in shared data, in a bounded table of fingerprints.
 //! Behind that each has a marker in the bucket, an object whose name is the digest of the key; so it
 //! outlives the host, and other gateways find it. One worker lists the markers now and then
-//! ([`crate::markers`]); a fingerprint that was listed holds until the next list, and one that was set
-//! here holds until its marker is in the bucket.
+//! ([`crate::markers`]); a fingerprint that was listed holds until the next list. One that a client has
+//! changed here holds until its marker is in the bucket or gone: a list may have seen it before that.
 
 use std::fmt::Write as _;
 
@@ -34,6 +34,9 @@ const ENTRY_BYTES: usize = FINGERPRINT_BYTES + 8 + 1;
 /// How long a worker has for the next page of a list before another one begins anew.
 const LISTING: u64 = 60_000;
 
+/// How long a marker may be on its way: the worker that has sent it is gone by then.
+const ON_ITS_WAY: u64 = 600_000;
+
 /// One key of a bucket.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Tombstone {
@@ -55,12 +58,14 @@ pub enum Known {
 /// What an entry says of its key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
-    /// It was written again at that time.
+    /// It was written again, and at that time it had no marker.
     Cleared = 0,
     /// Its marker was in the bucket at that time.
     Listed = 1,
     /// It was deleted at that time, and perhaps its marker is not in the bucket yet.
     Marked = 2,
+    /// It was written again at that time, and perhaps its marker is still in the bucket.
+    Clearing = 3,
 }
 
 impl State {
@@ -68,7 +73,8 @@ impl State {
         match byte {
             0 => Self::Cleared,
             1 => Self::Listed,
-            _ => Self::Marked,
+            2 => Self::Marked,
+            _ => Self::Clearing,
         }
     }
 }
@@ -78,10 +84,22 @@ impl State {
 pub(crate) struct Listing {
     /// When the next list is due, or the one under way is given up.
     due: u64,
-    /// When the last whole list began; 0 before there was one.
+    /// When the last list began that has ended; 0 before there was one.
     began: u64,
-    /// Whether that was not all: there are more markers than are kept.
-    is_cut: bool,
+    /// What it has told.
+    extent: Extent,
+}
+
+/// How much a list has told.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Extent {
+    /// All markers.
+    #[default]
+    Whole = 0,
+    /// Not all of them: there are more than are kept.
+    Cut = 1,
+    /// None, since nobody may list them: memory is all there is.
+    Refused = 2,
 }
 
 impl Tombstone {
@@ -143,15 +161,19 @@ impl Tombstone {
         let listing = Listing::of(&self.bucket, shared);
         let (held, _) = shared.get(&name(&self.lease()));
         let kept = Kept::read(&held);
+        let holds = |at| at >= listing.began || listing.extent == Extent::Refused;
         match kept.find(self.fingerprint()) {
             Some((_, State::Marked)) => Known::Deleted,
-            Some((at, State::Listed)) if at >= listing.began => Known::Deleted,
-            Some((_, State::Cleared)) => Known::NotDeleted,
+            Some((at, State::Listed)) if holds(at) => Known::Deleted,
+            Some((_, State::Cleared | State::Clearing)) => Known::NotDeleted,
             // A list that began since lacks it, or the whole table does.
-            Some((_, State::Listed)) | None => {
-                let is_whole = listing.began > 0 && !listing.is_cut && kept.lost_at < listing.began;
-                if is_whole { Known::NotDeleted } else { Known::Unknown }
-            }
+            Some((_, State::Listed)) | None => match listing.extent {
+                Extent::Whole if listing.began > 0 && kept.lost_at < listing.began => {
+                    Known::NotDeleted
+                }
+                Extent::Whole | Extent::Cut => Known::Unknown,
+                Extent::Refused => Known::NotDeleted,
+            },
         }
     }
 
@@ -159,61 +181,75 @@ impl Tombstone {
     pub(crate) fn is_wanted(&self, shared: &mut dyn SharedData) -> Option<bool> {
         let (held, _) = shared.get(&name(&self.lease()));
         let (_, state) = Kept::read(&held).find(self.fingerprint())?;
-        Some(state != State::Cleared)
+        Some(match state {
+            State::Listed | State::Marked => true,
+            State::Cleared | State::Clearing => false,
+        })
     }
 
     /// A client has deleted the key.
     pub(crate) fn mark(&self, now: Moment, shared: &mut dyn SharedData) {
-        self.put(State::Marked, millis(now), shared, |_| true);
+        self.put(millis(now), shared, |_| Some(State::Marked));
     }
 
-    /// A client has written the key.
-    pub(crate) fn clear(&self, now: Moment, shared: &mut dyn SharedData) {
-        self.put(State::Cleared, millis(now), shared, |_| true);
+    /// A client has written the key. Returns whether it may have a marker, which is to go then.
+    pub(crate) fn clear(&self, now: Moment, shared: &mut dyn SharedData) -> bool {
+        let may_be_marked = self.known(shared) != Known::NotDeleted;
+        let mut is_to_go = may_be_marked;
+        self.put(millis(now), shared, |was| {
+            is_to_go = may_be_marked || was.is_some_and(|was| was.1 == State::Clearing);
+            Some(if is_to_go { State::Clearing } else { State::Cleared })
+        });
+        is_to_go
     }
 
-    /// Its marker is in the bucket now.
-    pub(crate) fn confirm(&self, now: Moment, shared: &mut dyn SharedData) {
-        self.put(State::Listed, millis(now), shared, |was| {
-            was.is_some_and(|was| was.1 == State::Marked)
+    /// Its marker is in the bucket now, or it is gone.
+    pub(crate) fn arrive(&self, is_there: bool, now: Moment, shared: &mut dyn SharedData) {
+        self.put(millis(now), shared, |was| match (was?.1, is_there) {
+            (State::Marked, true) => Some(State::Listed),
+            (State::Clearing, false) => Some(State::Cleared),
+            (State::Cleared | State::Listed, _)
+            | (State::Marked, false)
+            | (State::Clearing, true) => None,
         });
     }
 
     /// Its marker is in a list that began then.
     pub(crate) fn list(&self, began: u64, shared: &mut dyn SharedData) {
-        self.put(State::Listed, began, shared, |was| match was {
-            Some((at, State::Cleared | State::Listed)) => at < began,
-            // The marker of before may be listed: the one of now is on its way.
-            Some((at, State::Marked)) => at < began,
-            None => true,
+        self.put(began, shared, |was| {
+            let until = match was {
+                None => return Some(State::Listed),
+                Some((at, State::Cleared | State::Listed)) => at,
+                // The list may have it from before: what a client has done since is on its way.
+                Some((at, State::Clearing | State::Marked)) => at.saturating_add(ON_ITS_WAY),
+            };
+            (until < began).then_some(State::Listed)
         });
     }
 
-    /// Replaces what is kept of it, where that is to be replaced.
+    /// Replaces what is kept of it by what it becomes, where it does.
     fn put(
         &self,
-        state: State,
         at: u64,
         shared: &mut dyn SharedData,
-        replaces: impl Fn(Option<(u64, State)>) -> bool,
+        mut becomes: impl FnMut(Option<(u64, State)>) -> Option<State>,
     ) {
         let fingerprint = self.fingerprint();
         shared::change(shared, &name(&self.lease()), TRIES, &mut |held| {
             let kept = Kept::read(held);
-            if !replaces(kept.find(fingerprint)) {
-                return None;
-            }
+            let state = becomes(kept.find(fingerprint))?;
             let mut others: Vec<_> =
                 kept.entries.filter(|entry| !entry.starts_with(&fingerprint)).collect();
             let mut lost_at = kept.lost_at;
             if others.len() >= MAX_ENTRIES {
-                // What was written again is known by the bucket itself.
-                let is_cleared = |entry: &&[u8]| told(entry).1 == State::Cleared;
-                let oldest = others.iter().position(is_cleared);
-                if oldest.is_none() {
+                // The bucket itself knows what was written again, and then what was listed.
+                let oldest = |state| others.iter().position(|entry| told(entry).1 == state);
+                let cleared = oldest(State::Cleared);
+                if cleared.is_none() {
                     lost_at = lost_at.max(at);
                 }
-                others.remove(oldest.unwrap_or_default());
+                let least = cleared.or_else(|| oldest(State::Listed));
+                others.remove(least.unwrap_or_default());
             }
             let mut value = lost_at.to_le_bytes().to_vec();
             others.iter().for_each(|entry| value.extend_from_slice(entry));
@@ -232,12 +268,17 @@ impl Listing {
     }
 
     fn read(held: &[u8]) -> Self {
-        let [due, began, is_cut] = numbers(held);
-        Self { due, began, is_cut: is_cut != 0 }
+        let [due, began, extent] = numbers(held);
+        let extent = match extent {
+            0 => Extent::Whole,
+            1 => Extent::Cut,
+            _ => Extent::Refused,
+        };
+        Self { due, began, extent }
     }
 
     fn bytes(self) -> Vec<u8> {
-        [self.due, self.began, u64::from(self.is_cut)].map(u64::to_le_bytes).concat()
+        [self.due, self.began, self.extent as u64].map(u64::to_le_bytes).concat()
     }
 
     /// Begins a list where one is due, and no other worker has begun it. Returns when it began.
@@ -261,15 +302,15 @@ impl Listing {
         });
     }
 
-    /// It has ended: all that is in it is in the table. The next one is due at that time.
+    /// It has ended: what it has told is in the table. The next one is due at that time.
     pub(crate) fn end(
         bucket: &str,
         began: u64,
-        is_cut: bool,
+        extent: Extent,
         due: Moment,
         shared: &mut dyn SharedData,
     ) {
-        let ended = Self { due: millis(due), began, is_cut };
+        let ended = Self { due: millis(due), began, extent };
         shared::change(shared, &listing_name(bucket), TRIES, &mut |_| Some(ended.bytes()));
     }
 
@@ -313,3 +354,6 @@ fn name(lease: &Lease) -> String {
 fn listing_name(bucket: &str) -> String {
     format!("back-to-origin/tombstones/{bucket}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,13 +13,28 @@ use crate::request::key_and_query;
 /// The most of a DeleteObjects, and of its answer, that is read: a thousand keys, written as XML.
 const MAX_DOCUMENT: usize = 4 * 1024 * 1024;
 
+/// Parameters by which a request is about a part of an object, or about what is kept beside it.
+const BESIDE: [&[u8]; 8] = [
+    b"acl",
+    b"encryption",
+    b"legal-hold",
+    b"objectMeta",
+    b"partNumber",
+    b"retention",
+    b"tagging",
+    b"versionId",
+];
+
 /// What a client has done to an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Change {
     /// It is deleted.
     Deleted,
-    /// It is there; or one of its versions is gone, so that another one may be.
+    /// It is there.
     Written,
+    /// One of its versions, a part of an upload, or what is kept beside it: whether it is there nobody
+    /// can tell by that.
+    Touched,
 }
 
 /// An object that has changed.
@@ -108,11 +123,14 @@ impl Writing {
                 }))
             }
             key => {
-                let is_gone = method == b"DELETE"
-                    && ![&b"versionId"[..], b"uploadId", b"tagging", b"acl"]
-                        .iter()
-                        .any(|name| has(name));
-                let change = if is_gone { Change::Deleted } else { Change::Written };
+                let is_part = BESIDE.into_iter().any(has);
+                let change = match method {
+                    // The completion of an upload, or more of OSS's appendable objects.
+                    b"POST" if has(b"uploadId") || has(b"append") => Change::Written,
+                    b"PUT" if !is_part => Change::Written,
+                    b"DELETE" if !is_part && !has(b"uploadId") => Change::Deleted,
+                    _ => Change::Touched,
+                };
                 Some(Self::One(Changed { bucket, key, change }))
             }
         }
@@ -166,7 +184,7 @@ impl Deletes {
         let named = xml::elements(self.request.text(), "Object").filter_map(|object| {
             let key = key_in(object)?;
             let has_version = xml::elements(object, "VersionId").next().is_some();
-            Some((key, if has_version { Change::Written } else { Change::Deleted }))
+            Some((key, if has_version { Change::Touched } else { Change::Deleted }))
         });
         named
             .filter(|(key, _)| !failed.contains(key))
@@ -200,14 +218,19 @@ mod tests {
 
     #[test]
     fn a_request_is_known_by_what_it_may_change() {
-        use Change::{Deleted, Written};
+        use Change::{Deleted, Touched, Written};
         for (method, host, path, expected) in [
             ("PUT", "g", "/abc/a%20b", Some(("a b", Written))),
             ("DELETE", "g", "/abc/a/b", Some(("a/b", Deleted))),
             ("DELETE", "abc.s3.example", "/a?x-id=DeleteObject", Some(("a", Deleted))),
-            ("DELETE", "g", "/abc/a?versionId=1", Some(("a", Written))),
-            ("DELETE", "g", "/abc/a?uploadId=1", Some(("a", Written))),
-            ("DELETE", "g", "/abc/a?tagging", Some(("a", Written))),
+            ("DELETE", "g", "/abc/a?versionId=1", Some(("a", Touched))),
+            ("DELETE", "g", "/abc/a?uploadId=1", Some(("a", Touched))),
+            ("DELETE", "g", "/abc/a?tagging", Some(("a", Touched))),
+            ("PUT", "g", "/abc/a?x-id=PutObject&X-Amz-Signature=1", Some(("a", Written))),
+            ("PUT", "g", "/abc/a?partNumber=1&uploadId=1", Some(("a", Touched))),
+            ("PUT", "g", "/abc/a?acl", Some(("a", Touched))),
+            ("POST", "g", "/abc/a?uploads", Some(("a", Touched))),
+            ("POST", "g", "/abc/a?append&position=0", Some(("a", Written))),
             ("POST", "g", "/abc/a?uploadId=1", Some(("a", Written))),
             ("GET", "g", "/abc/a", None),
             ("DELETE", "g", "/abc", None),
@@ -245,7 +268,7 @@ mod tests {
             deletes.on_answer(answer.as_bytes());
             let changed: Vec<_> =
                 deletes.end().into_iter().map(|changed| (changed.key, changed.change)).collect();
-            let expected = [(b"a&b".to_vec(), Change::Deleted), (b"v".to_vec(), Change::Written)];
+            let expected = [(b"a&b".to_vec(), Change::Deleted), (b"v".to_vec(), Change::Touched)];
             assert_eq!(changed, expected, "{path}");
             assert_eq!(deletes.end(), [], "it has ended");
         }

@@ -20,6 +20,7 @@ pub mod rule_file;
 mod secrecy;
 mod server;
 pub mod store;
+pub mod tombstones;
 
 /// The filter, compiled to WebAssembly: the very bytes that go into Envoy.
 pub const FILTER_WASM: &[u8] = include_bytes!(env!("MODULE"));

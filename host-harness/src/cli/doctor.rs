@@ -57,7 +57,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let expected = || "expected a number and `ms`, `s` or `m`, at most 60m".to_owned();
     deployment::parse_duration(text).ok_or_else(expected)
 }

@@ -18,6 +18,7 @@ mod schema;
 mod serve;
 mod signals;
 mod store;
+mod tombstones;
 mod watch;
 mod website;
 
@@ -54,6 +55,7 @@ enum Command {
     Schema(schema::Arguments),
     Serve(serve::Arguments),
     Store(store::Arguments),
+    Tombstones(tombstones::Arguments),
     Website(website::Arguments),
 }
 
@@ -77,6 +79,7 @@ pub fn run() -> ExitCode {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Serve(arguments) => on_runtime(serve::run(arguments)),
         Command::Store(arguments) => on_runtime(store::run(arguments)),
+        Command::Tombstones(arguments) => on_runtime(tombstones::run(arguments)),
         Command::Website(arguments) => website::run(&arguments),
     };
     match result.and_then(|()| printed()) {

@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use super::unheard::Unheard;
 use crate::gateway::{Cluster, Connector, Payload, is_framed, sign_request};
 
-/// What of an answer is read: lists and errors of stores are shorter.
-const MOST: usize = 256 * 1024;
+/// What of an answer is read: a list of a thousand keys is shorter.
+const MOST: usize = 1024 * 1024;
 
 /// By this the filter tells a server's answer from one that its host made up.
 const GENUINE: (&str, &str) = ("x-envoy-upstream-service-time", "0");
@@ -57,8 +57,8 @@ impl Stop {
 }
 
 /// A server that is asked.
-pub(super) struct Server {
-    pub(super) cluster: Cluster,
+pub(crate) struct Server {
+    pub(crate) cluster: Cluster,
     client: Client<Connector, Full<Bytes>>,
     limit: Duration,
     stop: Stop,
@@ -66,7 +66,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(cluster: Cluster, trust: ClientConfig, limit: Duration, stop: Stop) -> Self {
+    pub(crate) fn new(cluster: Cluster, trust: ClientConfig, limit: Duration, stop: Stop) -> Self {
         let connector = Connector::new(trust, cluster.connect_timeout.min(limit), cluster.reach);
         let client = connector.client(cluster.idle_timeout);
         Self { cluster, client, limit, stop, asked: Cell::new(0) }
@@ -78,7 +78,7 @@ impl Server {
     }
 
     /// Asks something that leaves nothing behind: it is given up as soon as it is over.
-    pub(super) async fn ask(&self, headers: &HeaderList) -> Result<CallAnswer, Unheard> {
+    pub(crate) async fn ask(&self, headers: &HeaderList) -> Result<CallAnswer, Unheard> {
         tokio::select! {
             biased;
             () = self.stop.stopped() => Err(Unheard::Stopped),

@@ -24,7 +24,7 @@ use back_to_origin::configuration::Configuration;
 use back_to_origin::rule::Action;
 use futures_util::stream::{self, StreamExt as _};
 
-use self::ask::Server;
+pub(crate) use self::ask::Server;
 pub use self::ask::Stop;
 pub use self::code::Code;
 use self::origin::{Question, Servers};
@@ -33,6 +33,7 @@ use self::probe::Run;
 pub use self::report::{Diagnosis, Kind, Line};
 use self::report::{OfOrigin, OfStore};
 use self::store::Store;
+pub(crate) use self::store::code;
 use crate::deployment::{Loaded, Plan, Protocol};
 use crate::gateway::{DataPath, Endpoint, client_trust};
 

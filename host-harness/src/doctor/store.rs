@@ -14,6 +14,7 @@ use back_to_origin::http::headers::HeaderList;
 use back_to_origin::store;
 
 pub(super) use self::finding::Finding;
+pub(crate) use self::judge::code;
 use self::judge::{Conditions, Honour, Known, Missing, Operation, Put};
 use super::ask::Server;
 use super::probe::{Ledger, PREFIX, Run, TAG, target, with_query};

@@ -7,11 +7,11 @@ use crate::diagnostics::{Problem, Weight};
 
 /// A finding in words: what was expected and found, and what to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Told {
+pub(crate) struct Told {
     pub(super) weight: Weight,
     pub(super) code: Code,
-    pub(super) message: String,
-    pub(super) help: Option<String>,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
 }
 
 impl Told {

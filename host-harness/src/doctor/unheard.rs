@@ -12,7 +12,7 @@ use crate::gateway::{Endpoint, Scheme, Unresolved, is_inside};
 
 /// Why there is no answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Unheard {
+pub(crate) enum Unheard {
     /// No connection was made: why, as the system says.
     Connect(String),
     /// No connection was made in time.
@@ -37,7 +37,7 @@ pub(super) enum Unheard {
 
 /// Why TLS was not agreed on.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Tls {
+pub(crate) enum Tls {
     /// The certificate is not valid any more.
     Expired,
     /// The certificate is not valid yet.
@@ -91,7 +91,7 @@ impl Unheard {
     }
 
     /// What is said of it, of a server at an endpoint; `None` where that is nobody's trouble.
-    pub(super) fn told(&self, endpoint: &Endpoint) -> Option<Told> {
+    pub(crate) fn told(&self, endpoint: &Endpoint) -> Option<Told> {
         let host = &endpoint.host;
         Some(match self {
             Self::Stopped => return None,

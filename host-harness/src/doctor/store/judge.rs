@@ -112,7 +112,7 @@ pub(super) fn missing(answer: &CallAnswer, region: &str) -> Missing {
 }
 
 /// What a store's error is called.
-pub(super) fn code(answer: &CallAnswer) -> Option<String> {
+pub(crate) fn code(answer: &CallAnswer) -> Option<String> {
     element(answer, "Code")
 }
 
