@@ -39,6 +39,8 @@ pub struct Configuration {
     pub breaker: Option<Breaker>,
     /// By which name this gateway knows requests that have been here (RFC 8586).
     pub loop_id: Option<String>,
+    /// Whether the host keeps a record of requests, and is told what the filter knows of each.
+    pub access_log: bool,
 }
 
 /// When an origin is left alone.
@@ -261,6 +263,7 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
         "timeouts",
         "breaker",
         "loop_id",
+        "access_log",
     ];
     fields.only(&known, findings);
     let path = fields.get("path").and_then(|at| match at.text(findings)? {
@@ -290,6 +293,7 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
     let timeouts = fields.get("timeouts").map(|at| timeouts(at, findings)).unwrap_or_default();
     let breaker = fields.get("breaker").and_then(|at| breaker(at, findings));
     let loop_id = fields.get("loop_id").and_then(|at| at.text(findings)).map(str::to_owned);
+    let access_log = fields.get("access_log").and_then(|at| at.boolean(findings));
     Configuration {
         path: path.unwrap_or_default(),
         domain,
@@ -301,6 +305,7 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
         timeouts,
         breaker,
         loop_id,
+        access_log: access_log.unwrap_or_default(),
     }
 }
 

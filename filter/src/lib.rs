@@ -60,6 +60,7 @@
 //! - `absence`: what origins were found to lack
 //! - `reply`: what a client gets
 //! - `report`: the line on a request
+//! - `record`: what the access log is told of a request
 //! - `conclusion`: the answer, the counter and the line of a request that ends
 //! - `host`: effects, callouts and their answers
 //! - `gauges`: what the host has been told of memory and of misses
@@ -119,6 +120,7 @@ pub mod origin;
 mod outcome;
 pub mod quota;
 pub mod reason;
+pub mod record;
 pub mod reply;
 pub mod report;
 pub mod request;

@@ -17,6 +17,7 @@ use crate::miss::Miss;
 use crate::origin::{self, Next, OriginRequest, Route, Verdict};
 use crate::quota::{Quotas, Whose};
 use crate::reason::{MirrorFailure, NotStored};
+use crate::record::Record;
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
 use crate::request::Method;
@@ -413,12 +414,21 @@ impl Callouts {
         for waiter in waiters {
             let reply = Reply::unmet(&found.validators, &own, &tag, &waiter.miss.request)
                 .unwrap_or_else(|| Reply::head(&own, &tag, length, &waiter.miss.request));
-            turn.count(waiter.miss.ended(metric::Outcome::Mirrored));
+            let counted = waiter.miss.ended(metric::Outcome::Mirrored);
+            let Waiter { stream, miss: own, .. } = &waiter;
+            let stored = own.storing().err().map(Err);
+            let outcome =
+                Outcome::Mirrored { url: &url, bytes: length, client: Some(reply.status), stored };
             if waiter.first {
                 client = FirstClient::Answered(reply.status);
+                let begun = Outcome::Begun { url: &url, bytes: length, client: reply.status };
+                let outcome = if own.storing().is_ok() { begun } else { outcome };
+                turn.record(*stream, &own.report, &counted, &outcome);
             } else {
-                turn.log(told(&waiter.miss, &url, length, Some(reply.status)));
+                let record = Record::of(&own.report, &counted, &outcome);
+                turn.tell(*stream, record, own.report.line(&outcome));
             }
+            turn.count(counted);
             self.answer(waiter.stream, reply, turn);
         }
         let brings =

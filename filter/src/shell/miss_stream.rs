@@ -31,7 +31,7 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(id: u32, vm: Rc<Vm>) -> Self {
-        Self { id: StreamId(id), vm, miss: MissStream::default(), written: None }
+        Self { id: StreamId(id), vm, miss: MissStream::new(StreamId(id)), written: None }
     }
 
     /// Has the engine decide, and performs what comes before the decision.
@@ -103,7 +103,7 @@ impl HttpContext for Stream {
         let headers = host::headers(Map::Request).unwrap_or_default();
         self.written = self.vm.written(&headers);
         if is_end {
-            self.miss.may_wait(self.id);
+            self.miss.may_wait();
         }
         let root = self.vm.owner;
         let decision = self

@@ -132,7 +132,9 @@ impl Bench {
             Effect::Log(line) => Some(line),
             Effect::Absent(..) | Effect::Answer(..) => None,
             Effect::Call(..) | Effect::Claim(_) => None,
-            Effect::Measure(..) | Effect::Lease(_) | Effect::Release(_) => None,
+            Effect::Measure(..) | Effect::Lease(_) | Effect::Record(..) | Effect::Release(_) => {
+                None
+            }
             Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,
             Effect::Send(..) | Effect::Settle(..) => None,
         };
