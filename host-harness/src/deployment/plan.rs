@@ -142,6 +142,7 @@ impl Plan {
                 open_for_ms: breaker.open_for.as_millis(),
             }),
             loop_id: loop_id(deployment),
+            access_log: deployment.access_log.as_ref().map(|_| true),
         };
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
         let configuration = serde_json::to_string_pretty(&configuration).unwrap_or_default();
@@ -271,6 +272,8 @@ struct Configuration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<ConfiguredBreaker>,
     loop_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_log: Option<bool>,
 }
 
 #[derive(Serialize)]

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::credentials::{Environment, Inline};
 use super::section::{Field, Presence, Section};
-use super::{Api, Breaker, Bucket, Deployment, Limits, MirrorLimits, Timeouts, Tls, Tracing};
+use super::{
+    AccessLog, Api, Breaker, Bucket, Deployment, Limits, MirrorLimits, Timeouts, Tls, Tracing,
+};
 
 /// The example that the reference shows; it is also a file to start from.
 const EXAMPLE: &str = include_str!("../../../envoy/deployment.yaml");
@@ -66,13 +68,14 @@ impl Described {
 }
 
 /// Every section a file can have.
-pub(super) fn sections() -> [Described; 11] {
+pub(super) fn sections() -> [Described; 12] {
     [
         Described::of::<Deployment>(),
         Described::of::<Tls>(),
         Described::of::<Limits>(),
         Described::of::<Timeouts>(),
         Described::of::<Tracing>(),
+        Described::of::<AccessLog>(),
         Described::of::<Breaker>(),
         Described::of::<Bucket>(),
         Described::of::<MirrorLimits>(),

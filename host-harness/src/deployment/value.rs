@@ -204,6 +204,24 @@ impl Value for bool {
     }
 }
 
+/// The path of a file that is the same wherever who opens it was started.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AbsolutePath(pub PathBuf);
+
+impl Value for AbsolutePath {
+    fn shape() -> String {
+        "absolute path".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let example = "/var/log/back-to-origin/access.log";
+        read_text(node, reading, "an absolute path", example, |text| {
+            let is_file = text.starts_with('/') && !text.ends_with('/');
+            (is_file && !text.contains(char::is_control)).then(|| Self(PathBuf::from(text)))
+        })
+    }
+}
+
 /// How many proxies are trusted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Hops(pub u8);
@@ -655,6 +673,18 @@ words! {
         Http1 = "http1",
         /// HTTP/2.
         Http2 = "http2",
+    }
+}
+
+words! {
+    /// Which requests are recorded.
+    pub enum Recorded {
+        /// Each request.
+        All = "all",
+        /// Those that the bucket could not answer, or a rule has decided, and those that failed.
+        Misses = "misses",
+        /// Those that got an error, or not all of their answer.
+        Failures = "failures",
     }
 }
 

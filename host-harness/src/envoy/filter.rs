@@ -20,14 +20,22 @@ pub(super) fn types() -> List {
 
 /// Turns the filter on for a route, or a virtual host.
 pub(super) fn on() -> Yaml {
-    let on = Map::typed("envoy.config.route.v3.FilterConfig").with("config", Map::new());
-    Map::new().with(NAME, on).shared("on")
+    on_alone().shared("on")
+}
+
+/// The same, to be added to.
+pub(super) fn on_alone() -> Map {
+    Map::new().with(NAME, turned_on())
+}
+
+/// What turns a filter on that the listener has.
+pub(super) fn turned_on() -> Map {
+    Map::typed("envoy.config.route.v3.FilterConfig").with("config", Map::new())
 }
 
 /// The same, with what else is turned on there.
-pub(super) fn on_with(name: &str, config: Map) -> Yaml {
-    let on = Map::typed("envoy.config.route.v3.FilterConfig").with("config", Map::new());
-    Map::new().with(NAME, on).with(name, config).into()
+pub(super) fn on_with(name: &str, config: Map) -> Map {
+    on_alone().with(name, config)
 }
 
 pub(super) fn file(plan: &Plan, module: &[u8], settings: &Settings) -> String {

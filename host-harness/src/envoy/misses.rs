@@ -13,8 +13,8 @@ use back_to_origin::quota::{self, Quota};
 use back_to_origin::rule::{Action, Mirror};
 
 use super::bootstrap::seconds;
-use super::filter;
-use super::yaml::{List, Map};
+use super::yaml::{List, Map, Yaml};
+use super::{access_log, filter};
 use crate::deployment::Loaded;
 
 /// The name of the route, which redirects may lead to.
@@ -100,9 +100,11 @@ pub(super) fn hosts(loaded: &Loaded) -> List {
     let quotas = paced(loaded);
     let routes = routes(loaded);
     let host = |name: &str, domains: List, pace: Option<Map>| {
-        let filters = match pace {
-            Some(pace) => filter::on_with(PACER, pace),
-            None => filter::on(),
+        let filters: Yaml = match (pace, &loaded.deployment.access_log) {
+            (Some(pace), None) => filter::on_with(PACER, pace).into(),
+            (None, None) => filter::on(),
+            (Some(pace), Some(_)) => access_log::marks(filter::on_with(PACER, pace)).into(),
+            (None, Some(_)) => access_log::marks(filter::on_alone()).into(),
         };
         Map::new()
             .with("name", name)
