@@ -5,6 +5,8 @@
 
 /// What origins were found to lack.
 mod absent;
+/// The log of requests, the same in both hosts.
+mod access_log;
 /// The API for rules, before clients of OSS and S3, and gateways that obey.
 mod admin;
 /// What ARCHITECTURE.md names.

@@ -77,7 +77,7 @@ fields! {
     Bucket = Text "bucket",
     /// The path as the client wrote it. The query is left out: it may hold a signature.
     Path = Text "path",
-    /// The object's key, decoded, where a rule has decided. Control characters and bytes that are no UTF-8 stay percent-encoded.
+    /// The object's key, decoded, where a rule has decided. One with control characters, or that is no UTF-8, is percent-encoded.
     Key = Text "key",
     /// The status that the client got; 0 where it had left before.
     Status = Number "status",
@@ -87,7 +87,7 @@ fields! {
     BytesSent = Number "bytes_sent",
     /// Milliseconds from the request to the end of its answer.
     Duration = Number "duration_ms",
-    /// Milliseconds from the request to the server whose answer the client got, the bucket or an origin, until that answer began. Null where the gateway answered itself.
+    /// Milliseconds from the request to the server that was asked last until its answer began: an origin for what streams, else the bucket. Null where the client's answer came from no server, as a redirect.
     Server = Number "server_ms",
     /// The number of the rule that has decided; null where none did, as for a hit.
     Rule = Text "rule",
