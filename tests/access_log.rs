@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use b2o::deployment::{AbsolutePath, Loaded, Plan};
+use b2o::envoy::Form;
 use b2o::launch::{self, LaunchError};
 use back_to_origin::record::{Field, Kind};
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::client::request;
 use crate::support::deployed::Deployed;
 use crate::support::gateway::{Host, runtime};
-use crate::support::generated::load;
+use crate::support::generated::{Generated, load};
 use crate::support::rules::on_miss;
 use crate::support::server::{Reply, Server};
 use crate::support::store::Store;
@@ -57,7 +58,14 @@ impl Bench {
                 "RedirectType": "External", "HostName": "h.example", "PassQueryString": true })
             ),
             on_miss(2, "dead/", mirror("http://127.0.0.1:1/".to_owned())),
-            on_miss(3, "", mirror(format!("{}/", self.origin.url()))),
+            on_miss(
+                3,
+                "slave/",
+                json!({ "RedirectType": "Mirror",
+                "MirrorURL": "http://127.0.0.1:1/",
+                "MirrorURLSlave": format!("{}/", self.origin.url()) })
+            ),
+            on_miss(4, "", mirror(format!("{}/", self.origin.url()))),
         ]);
         write(&self.folder.path().join("rules.json"), &rules);
         let own = json!([on_miss(1, "", mirror(format!("{}/", self.origin.url())))]);
@@ -122,7 +130,7 @@ fn step(request: Request, line: Value) -> Step {
 /// One of a request that gets an object, or a part of it; the bucket gets it too.
 fn mirrored(request: Request, key: &str, status: u16, bytes: u64) -> Step {
     let line = json!({
-        "status": status, "bytes_sent": bytes, "key": key, "rule": "3", "outcome": "mirrored",
+        "status": status, "bytes_sent": bytes, "key": key, "rule": "4", "outcome": "mirrored",
         "origin": format!("ORIGIN/{key}"), "stored": "begun",
         "message": format!("client got {status}, on its way into the bucket"),
     });
@@ -132,7 +140,7 @@ fn mirrored(request: Request, key: &str, status: u16, bytes: u64) -> Step {
 fn session() -> Vec<Step> {
     let get = |key: &str| request("GET", format!("/examplebucket/{key}"));
     let absent = |message: &str| {
-        json!({ "status": 404, "key": "none", "rule": "3", "outcome": "absent",
+        json!({ "status": 404, "key": "none", "rule": "4", "outcome": "absent",
             "origin": "ORIGIN/none", "message": message })
     };
     let dead = json!({
@@ -341,4 +349,41 @@ fn a_log_that_cannot_be_opened_is_an_error_at_the_start() {
     assert!(matches!(error, LaunchError::AccessLog { .. }), "{error:?}");
     let error = error.to_string();
     assert!(error.starts_with("the access log ") && error.contains("cannot be opened"), "{error}");
+}
+
+#[test]
+fn envoys_that_people_run_have_one_line_for_each_request() {
+    std::thread::scope(|scope| {
+        for (version, form) in
+            [("1.36.4", Form::Istio), ("1.37.0", Form::Envoy), ("1.39.3", Form::Istio)]
+        {
+            scope.spawn(move || {
+                let bench = Bench::start();
+                let running =
+                    Generated::start_on(version, form, &bench.deployment("streaming", "all"));
+                let running = running.unwrap_or_else(|error| panic!("{error}"));
+                // By way of an attempt at a server that is down, for one.
+                let expected = ["hit", "new", "go/x", "slave/x", "none"];
+                for key in expected {
+                    let sent = request("GET", format!("/examplebucket/{key}"));
+                    let answer = sent.send(running.envoy.address()).expect("an answer");
+                    assert!([200, 301, 404].contains(&answer.status), "{version}: {answer:?}");
+                }
+                let nobodys = request("GET", "/nobody/last").send(running.envoy.address());
+                assert_eq!(nobodys.expect("an answer").status, 404, "{version}");
+                let lines = until("all lines", || {
+                    Some(bench.lines()).filter(|lines| lines.len() > expected.len())
+                });
+                let paths: Vec<_> = lines.iter().filter_map(|line| line["path"].as_str()).collect();
+                let own = expected.iter().map(|key| format!("/examplebucket/{key}"));
+                let own: Vec<_> = own.chain(["/nobody/last".to_owned()]).collect();
+                assert_eq!(paths, own, "{version}: {lines:?}");
+                let rules: Vec<_> = lines.iter().map(|line| line["rule"].as_str()).collect();
+                let decided = [None, Some("4"), Some("1"), Some("3"), Some("4"), None];
+                assert_eq!(rules, decided, "{version}: {lines:?}");
+                assert!(lines[3]["server_ms"].is_u64(), "{version}: {lines:?}");
+                assert_eq!(running.envoy.vm_failures(), [""; 0], "{version}");
+            });
+        }
+    });
 }

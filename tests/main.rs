@@ -90,6 +90,8 @@ mod soak;
 mod streaming;
 /// Hosts, origins, stores and clients for all of the above.
 mod support;
+/// The trace of a request, as servers are told it.
+mod traces;
 /// Answers that nobody can tell the end of.
 mod undelimited;
 /// What clients write while it is copied.

@@ -101,7 +101,7 @@ fields! {
     Stored = Text "stored",
     /// The multipart upload that brings the object into the bucket, where its id was known by the end of the request.
     UploadId = Text "upload_id",
-    /// The trace that the request belongs to, where the deployment has `tracing`.
+    /// The trace that the request belongs to, by its `traceparent`. Envoy knows it only where the deployment has `tracing`, and then of each request.
     TraceId = Text "trace_id",
     /// The name that the answer gives to the request: its `x-amz-request-id`, or `x-oss-request-id`.
     RequestId = Text "request_id",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::http::trace::Trace;
 use crate::reason::{MirrorFailure, NotStored};
 use crate::request::{Method, ObjectRequest};
 
@@ -12,19 +13,27 @@ pub struct Report {
     object: String,
     status: u16,
     rule: u32,
+    trace: Trace,
 }
 
 impl Report {
     /// A report on a request, the bucket's answer to it, and the rule that applied.
     #[must_use]
     pub fn new(request: &ObjectRequest, status: u16, rule: u32) -> Self {
-        Self { method: request.method, object: request.name(), status, rule }
+        let trace = Trace::of(&request.headers);
+        Self { method: request.method, object: request.name(), status, rule, trace }
     }
 
     /// The number of the rule.
     #[must_use]
     pub const fn rule(&self) -> u32 {
         self.rule
+    }
+
+    /// The trace that the request belongs to, and so does whatever is sent for it.
+    #[must_use]
+    pub const fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// The object's name.
@@ -48,7 +57,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, object, status, rule } = self;
+        let Self { method, object, status, rule, trace: _ } = self;
         write!(f, "{} {object}: bucket {status}, rule {rule} ", method.as_str())
     }
 }

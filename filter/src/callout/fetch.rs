@@ -160,9 +160,11 @@ impl Fetch {
         let (miss, origin) = (&self.miss, self.current());
         let quotas = Quotas::of(configuration, &miss.request.bucket, miss.rule, origin.rule());
         let whose = if self.waiters.is_empty() { Whose::Buckets } else { Whose::Clients };
+        let mut headers = origin.call_headers(method.as_str());
+        miss.report.trace().go_on(&mut headers);
         Call {
             cluster: origin.cluster.clone(),
-            headers: origin.call_headers(method.as_str()),
+            headers,
             body: None,
             timeout: origin.timeout(configuration.timeouts.origin),
             counted: Some(Box::new(miss.of_origin(Metric::Fetches, origin))),

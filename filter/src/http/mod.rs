@@ -12,6 +12,7 @@ pub mod percent;
 pub mod precondition;
 pub mod query;
 pub mod range;
+pub mod trace;
 
 /// The scheme of a URL, an origin or a store.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

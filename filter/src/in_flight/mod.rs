@@ -149,7 +149,9 @@ impl InFlight {
         let (request, origin) = (&self.miss.request, self.route.current());
         let paced = self.paced.as_ref().map(|quota| miss_route::paced_host(quota.label()));
         let host = paced.as_deref().unwrap_or(miss_route::HOST);
-        let mut headers = readdressed(host, &origin.call_headers(request.method.as_str()));
+        let mut asked = origin.call_headers(request.method.as_str());
+        self.miss.report.trace().go_on(&mut asked);
+        let mut headers = readdressed(host, &asked);
         if let Some(range) = request.range() {
             headers.add("range", range);
             if let Some(known) = request.headers.get("if-range") {

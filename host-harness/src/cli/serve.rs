@@ -57,7 +57,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         let _ = writeln!(
             std::io::stderr(),
             "warning: `tracing` is for Envoy; this gateway sends no traces\n  help: `traceparent` \
-             reaches the bucket as clients send it"
+             reaches the bucket and the origin as clients send it"
         );
     }
     // A request waits for no reader of its line.

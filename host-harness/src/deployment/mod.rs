@@ -91,7 +91,8 @@ section! {
         pub allow_internal_origins: bool [Default "false"],
         /// Where `b2o admin` takes rules.
         pub api: Api [Computed "each field's own"],
-        /// Whom Envoy sends traces to; without it there are none. `b2o serve` sends none.
+        /// Whom Envoy sends traces to; without it there are none. `b2o serve` sends none. A client's
+        /// `traceparent` and `tracestate` go on to all servers either way.
         pub tracing: Option<Tracing> [Optional],
         /// Where requests are recorded, a line of JSON each; without it there is no such log, and what
         /// rules do is told in sentences in the gateway's own. Its fields are listed below.

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::{Method, Response, request};
+use back_to_origin::http::trace::Trace;
+use http::{HeaderMap, Method, Response, request};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -25,6 +26,13 @@ use crate::host::{
 
 /// The headers by which stores name a request.
 const REQUEST_ID: [&str; 2] = ["x-amz-request-id", "x-oss-request-id"];
+
+/// The trace that a request belongs to.
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let parents = headers.get_all("traceparent").iter();
+    let parents = parents.map(|parent| ("traceparent", parent.as_bytes()));
+    Trace::of(&back_to_origin::http::headers::Headers::from_pairs(parents)).id().map(str::to_owned)
+}
 
 /// The filter is dead.
 pub(super) struct Unfiltered;
@@ -55,7 +63,7 @@ impl Exchange {
                 bucket: None,
                 bytes_received: 0,
                 server: None,
-                trace_id: None,
+                trace_id: trace_id(&head.headers),
                 request_id: None,
                 is_miss: false,
                 told: Properties::new(),
