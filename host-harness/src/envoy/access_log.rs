@@ -151,7 +151,8 @@ fn is_miss(is_miss: bool) -> Map {
 /// Only a redirect can be such a one, so the expression, which costs more, is for few.
 fn is_over() -> Map {
     let not_dropped = cel("response.code_details != 'internal_redirect'");
-    any(List::new().with(status("NE", 307, "not_dropped")).with(not_dropped))
+    let below = status("LE", 306, "below_dropped");
+    any(List::new().with(below).with(status("GE", 308, "above_dropped")).with(not_dropped))
 }
 
 /// Which of the requests of a kind are recorded.
