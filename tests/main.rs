@@ -5,6 +5,8 @@
 
 /// What origins were found to lack.
 mod absent;
+/// The log of requests, the same in both hosts.
+mod access_log;
 /// The API for rules, before clients of OSS and S3, and gateways that obey.
 mod admin;
 /// What ARCHITECTURE.md names.
@@ -90,6 +92,8 @@ mod streaming;
 mod support;
 /// Objects that are deleted through the gateway.
 mod tombstones;
+/// The trace of a request, as servers are told it.
+mod traces;
 /// Answers that nobody can tell the end of.
 mod undelimited;
 /// What clients write while it is copied.

@@ -64,7 +64,7 @@ impl Bench {
                     self.take(effects);
                 }
                 Effect::Answer(..) | Effect::Measure(..) | Effect::Lease(_) | Effect::Log(_) => {}
-                Effect::Release(_) | Effect::Resume(_) | Effect::Tick(_) => {}
+                Effect::Record(..) | Effect::Release(_) | Effect::Resume(_) | Effect::Tick(_) => {}
                 Effect::Absent(..) | Effect::Send(..) | Effect::Settle(..) => {}
             }
         }
@@ -210,7 +210,9 @@ impl Held {
                 Effect::Answer(..) | Effect::Call(..) | Effect::Claim(_) | Effect::Measure(..) => {
                     continue;
                 }
-                Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => continue,
+                Effect::Lease(_) | Effect::Log(_) | Effect::Record(..) | Effect::Release(_) => {
+                    continue;
+                }
                 Effect::Resume(_) | Effect::Tick(_) => continue,
                 Effect::Absent(..) | Effect::Send(..) | Effect::Settle(..) => continue,
             };

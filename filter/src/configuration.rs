@@ -41,6 +41,8 @@ pub struct Configuration {
     pub loop_id: Option<String>,
     /// Whether the gateway asks a service that counts requests to origins for all gateways.
     pub rate_limit_service: bool,
+    /// Whether the host keeps a record of requests, and is told what the filter knows of each.
+    pub access_log: bool,
 }
 
 /// When an origin is left alone.
@@ -266,6 +268,7 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
         "breaker",
         "loop_id",
         "rate_limit_service",
+        "access_log",
     ];
     fields.only(&known, findings);
     let path = fields.get("path").and_then(|at| match at.text(findings)? {
@@ -297,6 +300,7 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
     let loop_id = fields.get("loop_id").and_then(|at| at.text(findings)).map(str::to_owned);
     let rate_limit_service =
         fields.get("rate_limit_service").and_then(|at| at.boolean(findings)).unwrap_or_default();
+    let access_log = fields.get("access_log").and_then(|at| at.boolean(findings));
     Configuration {
         path: path.unwrap_or_default(),
         domain,
@@ -309,6 +313,7 @@ fn read(fields: &Fields<'_>, findings: &mut Vec<Finding>) -> Configuration {
         breaker,
         loop_id,
         rate_limit_service,
+        access_log: access_log.unwrap_or_default(),
     }
 }
 

@@ -340,11 +340,10 @@ fn act(
         Action::External(external) => {
             let location = external.location(&request);
             let outcome = Outcome::Redirected { code: external.code, location: &location };
-            Decision::Answer(Conclusion {
-                reply: Reply::redirect(external.code, &location, &request),
-                series: Series::request(metric::Outcome::Redirected, &request.bucket, rule.number),
-                line: report.line(&outcome),
-            })
+            let reply = Reply::redirect(external.code, &location, &request);
+            let (ended, bucket) = (metric::Outcome::Redirected, &request.bucket);
+            let series = Series::request(ended, bucket, rule.number);
+            Decision::Answer(Conclusion::new(reply, series, &report, &outcome))
         }
         Action::Mirror(mirror) => {
             let rule = rule.number;
@@ -362,11 +361,10 @@ fn act(
 }
 
 fn fail(report: &Report, rule: u32, failure: &MirrorFailure, request: &ObjectRequest) -> Decision {
-    Decision::Answer(Conclusion {
-        reply: Reply::failed(rule, failure, request),
-        series: outcome::failed(failure, &request.bucket, rule),
-        line: report.line(&Outcome::Failed { url: None, failure }),
-    })
+    let reply = Reply::failed(rule, failure, request);
+    let series = outcome::failed(failure, &request.bucket, rule);
+    let outcome = Outcome::Failed { url: None, failure };
+    Decision::Answer(Conclusion::new(reply, series, report, &outcome))
 }
 
 fn begin_mirror(miss: Miss) -> Decision {

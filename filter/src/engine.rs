@@ -463,8 +463,9 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Went {
         let Follower { asked, again, root, .. } = follower;
+        let configuration = Rc::clone(&self.configuration);
         let answer = |conclusion, effects: &mut Vec<Effect>| {
-            let reply = conclude(conclusion, effects);
+            let reply = conclude(stream, conclusion, &configuration, effects);
             effects.push(Effect::Answer(stream, reply));
             Went::Nowhere
         };
@@ -550,6 +551,11 @@ impl Engine {
         shared: &mut dyn SharedData,
     ) {
         self.streamed.add(quota, bytes, now, shared);
+    }
+
+    /// The multipart upload by which a copy goes into the bucket, where its id is known.
+    pub(crate) fn upload(&self, copy: CopyId) -> Option<&str> {
+        self.copies.upload(copy)
     }
 
     pub(crate) const fn returning(&mut self) -> &mut Returning {

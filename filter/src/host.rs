@@ -12,14 +12,16 @@ use crate::http::headers::{HeaderList, Headers};
 use crate::lease::Lease;
 use crate::metric::Series;
 use crate::quota::Fare;
+use crate::record::{Field, Record};
 use crate::reply::Reply;
+use crate::report::{Outcome, Report};
 use crate::time::Moment;
 
 /// How often the engine is told the time while something waits for it.
 pub const TICK: Duration = Duration::from_millis(100);
 
 /// A stream of the host: one client's request.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct StreamId(pub u32);
 
 /// A callout.
@@ -49,6 +51,8 @@ pub enum Effect {
     Log(String),
     /// Add so much to a series, or set or observe it, as its metric is.
     Measure(Series, i64),
+    /// Tell the access log of a client's request. Only where there is one.
+    Record(StreamId, Record),
     /// Give a lease back, if it is still ours.
     Release(Lease),
     /// Let a held response go to its client as it is.
@@ -199,9 +203,29 @@ impl Turn<'_> {
         self.effects.push(Effect::Wake);
     }
 
-    /// Counts and tells how a request ends; returns what its client gets.
-    pub(crate) fn conclude(&mut self, conclusion: Conclusion) -> Reply {
-        conclude(conclusion, self.effects)
+    /// Counts and tells how a client's request ends; returns what it gets.
+    pub(crate) fn conclude(&mut self, stream: StreamId, conclusion: Conclusion) -> Reply {
+        conclude(stream, conclusion, self.configuration, self.effects)
+    }
+
+    /// Tells the access log of a client's request of which a line comes later.
+    pub(crate) fn record(
+        &mut self,
+        stream: StreamId,
+        report: &Report,
+        series: &Series,
+        outcome: &Outcome<'_>,
+    ) {
+        if self.configuration.access_log {
+            let record = Record::of(report, series, outcome);
+            let record = record.with(Field::Message, report.line(outcome));
+            self.effects.push(Effect::Record(stream, record));
+        }
+    }
+
+    /// Tells of a client's request, by its record and the line.
+    pub(crate) fn tell(&mut self, stream: StreamId, record: Record, line: String) {
+        tell(stream, record, line, self.configuration, self.effects);
     }
 }
 
@@ -210,9 +234,29 @@ pub(crate) fn measured(series: Series, value: u64) -> Effect {
     Effect::Measure(series, i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-/// Counts and tells how a request ends; returns what its client gets.
-pub(crate) fn conclude(conclusion: Conclusion, effects: &mut Vec<Effect>) -> Reply {
-    effects.push(Effect::Measure(conclusion.series, 1));
-    effects.push(Effect::Log(conclusion.line));
-    conclusion.reply
+/// Counts and tells how a client's request ends; returns what it gets.
+pub(crate) fn conclude(
+    stream: StreamId,
+    conclusion: Conclusion,
+    configuration: &Configuration,
+    effects: &mut Vec<Effect>,
+) -> Reply {
+    let Conclusion { reply, series, line, record } = conclusion;
+    effects.push(Effect::Measure(series, 1));
+    tell(stream, record, line, configuration, effects);
+    reply
+}
+
+/// Tells of a client's request: the access log, where there is one, and else the host's own.
+pub(crate) fn tell(
+    stream: StreamId,
+    record: Record,
+    line: String,
+    configuration: &Configuration,
+    effects: &mut Vec<Effect>,
+) {
+    effects.push(match configuration.access_log {
+        true => Effect::Record(stream, record.with(Field::Message, line)),
+        false => Effect::Log(line),
+    });
 }

@@ -62,6 +62,7 @@
 //! - `tombstone`: keys that were deleted through the gateway
 //! - `reply`: what a client gets
 //! - `report`: the line on a request
+//! - `record`: what the access log is told of a request
 //! - `conclusion`: the answer, the counter and the line of a request that ends
 //! - `host`: effects, callouts and their answers
 //! - `gauges`: what the host has been told of memory and of misses
@@ -123,6 +124,7 @@ pub mod origin;
 mod outcome;
 pub mod quota;
 pub mod reason;
+pub mod record;
 pub mod reply;
 pub mod report;
 pub mod request;

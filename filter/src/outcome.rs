@@ -40,32 +40,34 @@ impl Miss {
         }
     }
 
+    /// It ends so.
+    pub(crate) fn ends(
+        &self,
+        reply: Reply,
+        counted: metric::Outcome,
+        outcome: &Outcome<'_>,
+    ) -> Conclusion {
+        Conclusion::new(reply, self.ended(counted), &self.report, outcome)
+    }
+
     /// No origin has the object.
     pub(crate) fn absent(&self, asked: &OriginRequest, found: Found) -> Conclusion {
-        Conclusion {
-            reply: Reply::absent(self.rule, &self.request),
-            series: self.ended(metric::Outcome::Absent),
-            line: self.report.line(&Outcome::Absent { url: &asked.url(), found }),
-        }
+        let reply = Reply::absent(self.rule, &self.request);
+        self.ends(reply, metric::Outcome::Absent, &Outcome::Absent { url: &asked.url(), found })
     }
 
     /// The object was deleted through the gateway.
     pub(crate) fn deleted(&self) -> Conclusion {
-        Conclusion {
-            reply: Reply::deleted(self.rule, &self.request),
-            series: self.ended(metric::Outcome::Deleted),
-            line: self.report.line(&Outcome::Deleted),
-        }
+        let reply = Reply::deleted(self.rule, &self.request);
+        self.ends(reply, metric::Outcome::Deleted, &Outcome::Deleted)
     }
 
     /// 424 MirrorFailed.
     pub(crate) fn failed(&self, asked: &OriginRequest, failure: &MirrorFailure) -> Conclusion {
         let outcome = Outcome::Failed { url: Some(&asked.url()), failure };
-        Conclusion {
-            reply: Reply::failed(self.rule, failure, &self.request),
-            series: failed(failure, &self.request.bucket, self.rule),
-            line: self.report.line(&outcome),
-        }
+        let reply = Reply::failed(self.rule, failure, &self.request);
+        let series = failed(failure, &self.request.bucket, self.rule);
+        Conclusion::new(reply, series, &self.report, &outcome)
     }
 
     fn too_large(&self, asked: &OriginRequest, limit: u64) -> Conclusion {
@@ -73,11 +75,9 @@ impl Miss {
             TooLarge::Fail => self.failed(asked, &MirrorFailure::TooLarge { limit }),
             TooLarge::Redirect => {
                 let location = asked.location();
-                Conclusion {
-                    reply: Reply::redirect(302, &location, &self.request),
-                    series: self.ended(metric::Outcome::TooLarge),
-                    line: self.report.line(&Outcome::TooLarge { location: &location }),
-                }
+                let outcome = Outcome::TooLarge { location: &location };
+                let reply = Reply::redirect(302, &location, &self.request);
+                self.ends(reply, metric::Outcome::TooLarge, &outcome)
             }
         }
     }
@@ -101,11 +101,8 @@ impl Miss {
         };
         let mut headers = answer.headers.clone();
         self.request.sign_off(&mut headers);
-        Conclusion {
-            reply: Reply { status: answer.status, headers, body },
-            series: self.ended(metric::Outcome::Mirrored),
-            line: self.report.line(&outcome),
-        }
+        let reply = Reply { status: answer.status, headers, body };
+        self.ends(reply, metric::Outcome::Mirrored, &outcome)
     }
 
     /// 416: the client asked for a part that is not there.
@@ -116,22 +113,15 @@ impl Miss {
             reply.headers.add("content-range", range);
         }
         let outcome = Outcome::Unsatisfiable { url: &asked.url() };
-        Conclusion {
-            reply,
-            series: self.ended(metric::Outcome::Mirrored),
-            line: self.report.line(&outcome),
-        }
+        self.ends(reply, metric::Outcome::Mirrored, &outcome)
     }
 
     /// The client is sent to the origin, and the object is fetched for itself.
     pub(crate) fn sent(&self, code: u16) -> Conclusion {
         let location = self.origin.location();
         let outcome = Outcome::Sent { code, location: &location, storing: self.storing() };
-        Conclusion {
-            reply: Reply::redirect(code, &location, &self.request),
-            series: self.ended(metric::Outcome::Redirected),
-            line: self.report.line(&outcome),
-        }
+        let reply = Reply::redirect(code, &location, &self.request);
+        self.ends(reply, metric::Outcome::Redirected, &outcome)
     }
 
     /// What is kept for others where no origin has the object: nothing where one was not heard that

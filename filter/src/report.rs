@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::http::trace::Trace;
 use crate::reason::{MirrorFailure, NotStored};
 use crate::request::{Method, ObjectRequest};
 
@@ -12,13 +13,15 @@ pub struct Report {
     object: String,
     status: u16,
     rule: u32,
+    trace: Trace,
 }
 
 impl Report {
     /// A report on a request, the bucket's answer to it, and the rule that applied.
     #[must_use]
     pub fn new(request: &ObjectRequest, status: u16, rule: u32) -> Self {
-        Self { method: request.method, object: request.name(), status, rule }
+        let trace = Trace::of(&request.headers);
+        Self { method: request.method, object: request.name(), status, rule, trace }
     }
 
     /// The number of the rule.
@@ -27,10 +30,22 @@ impl Report {
         self.rule
     }
 
+    /// The trace that the request belongs to, and so does whatever is sent for it.
+    #[must_use]
+    pub const fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
     /// The object's name.
     #[must_use]
     pub fn object(&self) -> &str {
         &self.object
+    }
+
+    /// The object's key, for people.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.object.split_once('/').map_or("", |(_, key)| key)
     }
 
     /// The line.
@@ -42,7 +57,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, object, status, rule } = self;
+        let Self { method, object, status, rule, trace: _ } = self;
         write!(f, "{} {object}: bucket {status}, rule {rule} ", method.as_str())
     }
 }
@@ -56,6 +71,15 @@ pub enum Outcome<'a> {
         url: &'a str,
         /// When that was found.
         found: Found,
+    },
+    /// The client gets the object, or what it asks of it, and the bucket gets it too.
+    Begun {
+        /// The object's URL.
+        url: &'a str,
+        /// The object's size, where it is known by now.
+        bytes: Option<u64>,
+        /// The client's status.
+        client: u16,
     },
     /// Another request fetched the object, and the client got it from the bucket then.
     Coalesced {
@@ -142,6 +166,29 @@ pub enum Outcome<'a> {
     },
 }
 
+/// What was known of an object's way into the bucket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stored {
+    /// It is on its way.
+    Begun,
+    /// It is not brought there.
+    No,
+    /// It is there.
+    Yes,
+}
+
+impl Stored {
+    /// A word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::No => "no",
+            Self::Yes => "yes",
+        }
+    }
+}
+
 /// When it was found that an origin does not have an object.
 #[derive(Clone, Copy, Debug)]
 pub enum Found {
@@ -166,6 +213,10 @@ impl fmt::Display for Outcome<'_> {
             Self::Absent { url, found } => {
                 write!(f, "Mirror, origin {url} answered 404{found}, client got 404 NoSuchKey")
             }
+            Self::Begun { url, bytes, client } => {
+                answered(f, url, *bytes)?;
+                write!(f, ", client got {client}, on its way into the bucket")
+            }
             Self::Coalesced { url, status } => write!(
                 f,
                 "Mirror, origin {url} was asked by another request, client got the bucket's {status}"
@@ -189,10 +240,7 @@ impl fmt::Display for Outcome<'_> {
                 write!(f, "Mirror, origin {url} answered {status}, client got that answer")
             }
             Self::Mirrored { url, bytes, client, stored } => {
-                write!(f, "Mirror, origin {url} answered 200")?;
-                if let Some(bytes) = bytes {
-                    write!(f, " ({bytes} bytes)")?;
-                }
+                answered(f, url, *bytes)?;
                 write!(f, ", {}, ", Client(*client))?;
                 match stored {
                     Some(Ok(())) => f.write_str("stored in the bucket"),
@@ -219,6 +267,58 @@ impl fmt::Display for Outcome<'_> {
             Self::Unsatisfiable { url } => {
                 write!(f, "Mirror, origin {url} answered 416, client got 416 InvalidRange")
             }
+        }
+    }
+}
+
+/// What an origin answered that has the object.
+fn answered(f: &mut fmt::Formatter<'_>, url: &str, bytes: Option<u64>) -> fmt::Result {
+    write!(f, "Mirror, origin {url} answered 200")?;
+    bytes.map_or(Ok(()), |bytes| write!(f, " ({bytes} bytes)"))
+}
+
+impl Outcome<'_> {
+    /// The object's URL, or where the client was sent.
+    pub(crate) const fn url(&self) -> Option<&str> {
+        match self {
+            Self::Absent { url, .. }
+            | Self::Begun { url, .. }
+            | Self::Coalesced { url, .. }
+            | Self::FellThrough { url, .. }
+            | Self::Mirrored { url, .. }
+            | Self::NotFetched { url, .. }
+            | Self::Passed { url, .. }
+            | Self::Redirected { location: url, .. }
+            | Self::Sent { location: url, .. }
+            | Self::TooLarge { location: url }
+            | Self::Unkept { url, .. }
+            | Self::Unsatisfiable { url } => Some(url),
+            Self::Deleted => None,
+            Self::Failed { url, .. } => *url,
+        }
+    }
+
+    /// Whether the object is stored, where that is the question; the second is why it is not.
+    pub(crate) const fn stored(&self) -> (Option<Stored>, &'static str) {
+        match self {
+            Self::Begun { .. } | Self::Sent { storing: Ok(()), .. } => (Some(Stored::Begun), ""),
+            Self::Coalesced { .. } | Self::Mirrored { stored: Some(Ok(())), .. } => {
+                (Some(Stored::Yes), "")
+            }
+            // Another request stores it.
+            Self::Mirrored { stored: None, .. } => (Some(Stored::Begun), ""),
+            Self::Mirrored { stored: Some(Err(why)), .. }
+            | Self::NotFetched { why, .. }
+            | Self::Sent { storing: Err(why), .. } => (Some(Stored::No), why.label()),
+            Self::Absent { .. }
+            | Self::Deleted
+            | Self::Failed { .. }
+            | Self::FellThrough { .. }
+            | Self::Passed { .. }
+            | Self::Redirected { .. }
+            | Self::TooLarge { .. }
+            | Self::Unkept { .. }
+            | Self::Unsatisfiable { .. } => (None, ""),
         }
     }
 }

@@ -575,10 +575,10 @@ impl Host {
         let now = self.now();
         self.last += 1;
         let id = StreamId(self.last);
-        self.streams.push((MissStream::default(), None, id));
+        self.streams.push((MissStream::new(id), None, id));
         let at = self.streams.len() - 1;
         let (miss, ..) = &mut self.streams[at];
-        miss.may_wait(id);
+        miss.may_wait();
         let decided =
             miss.on_request(&mut self.engine, headers.clone(), ROOT, now, &mut self.shared);
         let decision = self.decide(at, decided, ours);
@@ -690,7 +690,11 @@ impl Host {
                 Effect::Claim(lease) => {
                     pending.extend(self.engine.on_lease(&lease, true));
                 }
-                Effect::Measure(..) | Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => {}
+                Effect::Measure(..)
+                | Effect::Lease(_)
+                | Effect::Log(_)
+                | Effect::Record(..)
+                | Effect::Release(_) => {}
             }
         }
     }

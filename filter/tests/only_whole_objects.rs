@@ -156,8 +156,11 @@ impl World {
                 Effect::Claim(lease) => {
                     pending.extend(self.engine.on_lease(&lease, true));
                 }
-                Effect::Measure(..) | Effect::Lease(_) | Effect::Release(_) | Effect::Resume(_) => {
-                }
+                Effect::Measure(..)
+                | Effect::Lease(_)
+                | Effect::Record(..)
+                | Effect::Release(_)
+                | Effect::Resume(_) => {}
                 Effect::Absent(..) | Effect::Send(..) | Effect::Settle(..) => {}
             }
         }

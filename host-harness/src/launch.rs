@@ -4,22 +4,32 @@
 //! prints about requests.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::deployment::{Loaded, Plan};
+use crate::access_log;
+use crate::deployment::{Loaded, Plan, Recorded};
 use crate::gateway::{
     Cluster, Credentials, DataPath, Gateway, Listener, Routes, Settings, StartError, Timeouts,
     without_signature,
 };
 use crate::host::{Access, Identity, Journal, Level, LogRecord, Program, ProgramError, Touch};
 use crate::server;
+use crate::sink::Sink;
 
 /// Why a gateway did not start, or did not take new rules.
 #[derive(Debug)]
 pub enum LaunchError {
+    /// The access log cannot be written.
+    AccessLog {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// More has changed than what a running gateway can take.
     NeedsRestart,
     /// The filter does not run here: a defect.
@@ -35,6 +45,9 @@ impl fmt::Display for LaunchError {
                 "the files name other stores or buckets, another domain or another path than at the \
                  start; restart the gateway to have those",
             ),
+            Self::AccessLog { path, error } => {
+                write!(f, "the access log {} cannot be opened: {error}", path.display())
+            }
             Self::Program(error) => error.fmt(f),
             Self::Start(StartError::Listen { address, error }) => {
                 write!(f, "the gateway cannot listen on {address}: {}", server::refused(error))
@@ -47,6 +60,7 @@ impl fmt::Display for LaunchError {
 impl std::error::Error for LaunchError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::AccessLog { error, .. } => Some(error),
             Self::NeedsRestart => None,
             Self::Program(error) => Some(error),
             Self::Start(error) => Some(error),
@@ -60,6 +74,7 @@ pub struct Launched {
     fixed: Fixed,
     place: Place,
     signers: Vec<Option<Credentials>>,
+    access_log: Option<Arc<Sink>>,
 }
 
 /// What of a plan a running gateway cannot change.
@@ -79,6 +94,7 @@ struct Place {
     health: Option<SocketAddr>,
     workers: usize,
     drain: Duration,
+    access_log: Option<(PathBuf, Recorded)>,
 }
 
 /// What has come of files that were read again.
@@ -110,6 +126,14 @@ pub async fn gateway(
     line: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<Launched, LaunchError> {
     let deployment = &loaded.deployment;
+    let line = Arc::new(line);
+    let access_log = deployment.access_log.as_ref().map(|log| {
+        let (path, tell) = (&log.path.value.0, Arc::clone(&line));
+        let sink = Sink::open(path, "access log", move |told| tell(told));
+        let sink = sink.map_err(|error| LaunchError::AccessLog { path: path.clone(), error });
+        Ok((Arc::new(sink?), log.requests))
+    });
+    let access_log = access_log.transpose()?;
     let program = Program::compile(crate::FILTER_WASM).map_err(LaunchError::Program)?;
     let domain = plan.routes.domain.clone();
     let settings = Settings {
@@ -130,11 +154,13 @@ pub async fn gateway(
             write: deployment.timeouts.writes(),
             ..Timeouts::default()
         },
-        journal: Arc::new(Lines { domain, line }),
+        records: access_log.is_some(),
+        journal: Arc::new(Lines { domain, line, access_log: access_log.clone() }),
     };
     let gateway = Gateway::start(settings).await.map_err(LaunchError::Start)?;
     let (fixed, place) = (Fixed::of(plan), Place::of(loaded));
-    Ok(Launched { gateway, fixed, place, signers: signers(plan) })
+    let access_log = access_log.map(|(sink, _)| sink);
+    Ok(Launched { gateway, fixed, place, signers: signers(plan), access_log })
 }
 
 /// How clients connect.
@@ -146,6 +172,16 @@ fn listener(loaded: &Loaded) -> Listener {
         trusted_hops: deployment.trusted_hops.map(|hops| hops.0),
         connections: deployment.connections.0,
     }
+}
+
+/// A configuration of the filter's by which it tells of requests where they are recorded, whatever
+/// files say that were read later: else nobody would tell of them, or two.
+fn recorded(configuration: &str, are_recorded: bool) -> String {
+    let mut read: serde_json::Value = serde_json::from_str(configuration).unwrap_or_default();
+    if let Some(fields) = read.as_object_mut() {
+        fields.insert("access_log".to_owned(), are_recorded.into());
+    }
+    read.to_string()
 }
 
 /// The stores of a plan.
@@ -177,6 +213,10 @@ impl Place {
             health: deployment.health.as_ref().map(|health| health.value),
             workers: deployment.workers.get(),
             drain: deployment.timeouts.drain,
+            access_log: deployment
+                .access_log
+                .as_ref()
+                .map(|log| (log.path.value.0.clone(), log.requests)),
         }
     }
 
@@ -192,6 +232,7 @@ impl Place {
             ("health", self.health != other.health),
             ("workers", self.workers != other.workers),
             ("timeouts.drain", self.drain != other.drain),
+            ("access_log", self.access_log != other.access_log),
         ]
         .into_iter()
         .filter_map(|(name, has_changed)| has_changed.then_some(name))
@@ -224,6 +265,13 @@ impl Launched {
         self.gateway.health_address()
     }
 
+    /// Opens the file of the access log anew, which may have been moved away.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
+    }
+
     /// How long requests under way have when it stops.
     #[must_use]
     pub const fn drain(&self) -> Duration {
@@ -245,7 +293,7 @@ impl Launched {
         if Fixed::of(plan) != self.fixed {
             return Err(LaunchError::NeedsRestart);
         }
-        let configuration = plan.configuration.clone();
+        let configuration = recorded(&plan.configuration, self.access_log.is_some());
         let taken = self.gateway.reconfigure(configuration, &plan.clusters).await;
         taken.map_err(LaunchError::Start)?;
         let signers = std::mem::replace(&mut self.signers, signers(plan));
@@ -255,17 +303,27 @@ impl Launched {
     /// Stops it once the requests under way are answered, though not for long.
     pub async fn stop(self) {
         self.gateway.stop().await;
+        if let Some(log) = &self.access_log {
+            log.finish();
+        }
     }
 }
 
 /// One line a request: the filter's own where a rule acted, and one like it where none did.
 struct Lines<L> {
     domain: Option<String>,
-    line: L,
+    line: Arc<L>,
+    access_log: Option<(Arc<Sink>, Recorded)>,
 }
 
 impl<L: Fn(&str) + Send + Sync> Journal for Lines<L> {
     fn access(&self, access: Access) {
+        if let (Some((sink, which)), Some(record)) = (&self.access_log, &access.record) {
+            if access_log::is_recorded(&access, record, *which) {
+                sink.write(&access_log::line(&access, record));
+            }
+            return;
+        }
         match access.touch {
             Touch::Passed => (self.line)(&passed(&access, self.domain.as_deref())),
             // The filter says itself what it did, once the object is stored or given up.
@@ -334,6 +392,7 @@ mod tests {
             details: details.to_owned(),
             touch: Touch::Passed,
             log: Vec::new(),
+            record: None,
         }
     }
 

@@ -3,6 +3,7 @@
 //!
 //! This library is what the binary `b2o` is made of; the integration tests use it too.
 
+mod access_log;
 mod address;
 pub mod admin;
 pub mod certificate;
@@ -19,6 +20,7 @@ pub mod reference;
 pub mod rule_file;
 mod secrecy;
 mod server;
+mod sink;
 pub mod store;
 pub mod tombstones;
 

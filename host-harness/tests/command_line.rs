@@ -314,6 +314,52 @@ fn what_a_hangup_cannot_change_is_told_and_other_keys_are_taken() {
 }
 
 #[test]
+fn a_log_that_has_been_moved_away_is_opened_anew_on_a_signal() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("access.log");
+    let section = format!("access_log: {{ path: {}, requests: all }}\ntimeouts:", log.display());
+    let path = deployment(&directory, &[("timeouts:", &section)]);
+    let mut gateway = Running::start(&["serve", &path]);
+    let printed = gateway.until("ready");
+    let address = printed[0].split("http://").nth(1).unwrap().split(' ').next().unwrap();
+    let get = || {
+        let mut client = std::net::TcpStream::connect(address).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").unwrap();
+        std::io::read_to_string(client).unwrap()
+    };
+    let lines = || std::fs::read_to_string(&log).unwrap_or_default().lines().count();
+    let until = |holds: &dyn Fn() -> bool| {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !holds() {
+            assert!(std::time::Instant::now() < end, "it never came");
+            std::thread::yield_now();
+        }
+    };
+    assert!(get().starts_with("HTTP/1.1 404 "));
+    until(&|| lines() == 1);
+    std::fs::rename(&log, directory.path().join("access.log.1")).unwrap();
+    gateway.signal("-USR1");
+    until(&|| log.exists());
+    get();
+    until(&|| lines() == 1);
+    gateway.signal("-TERM");
+    assert_eq!(gateway.code(), Some(0));
+}
+
+#[test]
+fn a_gateway_does_not_start_without_its_access_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("missing/access.log");
+    let section = format!("access_log: {{ path: {} }}\ntimeouts:", log.display());
+    let path = deployment(&directory, &[("timeouts:", &section)]);
+    let (code, _, errors) = run(&["serve", &path]);
+    assert_eq!(code, Some(1));
+    let start = format!("error: the access log {} cannot be", log.display());
+    assert!(errors.starts_with(&start), "{errors}");
+    assert!(errors.contains("change `access_log`"), "{errors}");
+}
+
+#[test]
 fn a_second_signal_ends_a_gateway_at_once() {
     // A store that says nothing holds a request.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

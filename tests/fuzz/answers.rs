@@ -333,7 +333,7 @@ impl World {
                 Effect::Measure(..)
                 | Effect::Lease(_)
                 | Effect::Log(_)
-                | Effect::Release(_)
+                | Effect::Record(..) | Effect::Release(_)
                 | Effect::Resume(_)
                 | Effect::Send(..)
                 | Effect::Absent(..)

@@ -133,6 +133,7 @@ fn settings(setup: &Setup, kept: &Arc<Kept>) -> Settings {
             ..Timeouts::default()
         },
         trusted: None,
+        records: false,
         journal: Arc::clone(kept) as Arc<dyn Journal>,
     }
 }

@@ -15,6 +15,7 @@ use crate::metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::Verdict;
 use crate::reason::NotStored;
+use crate::record::Record;
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
 use crate::store::upload::Late;
@@ -262,7 +263,7 @@ impl Callouts {
         for Waiter { stream, miss, .. } in late.into_iter().flatten() {
             let limit = miss.origin.limit(&turn.configuration.limits);
             let verdict = Verdict::TooLarge { limit };
-            let reply = turn.conclude(miss.conclude(&miss.origin, &verdict, None));
+            let reply = turn.conclude(stream, miss.conclude(&miss.origin, &verdict, None));
             self.answer(stream, reply, turn);
         }
     }
@@ -271,18 +272,27 @@ impl Callouts {
 /// The first one of those who wait gets an answer; returns who that is.
 fn give(delivery: &mut Delivery, reply: &Reply, turn: &mut Turn<'_>) -> Option<StreamId> {
     let waiter = delivery.waiters.pop_front()?;
-    turn.count(waiter.miss.ended(metric::Outcome::Mirrored));
+    let counted = waiter.miss.ended(metric::Outcome::Mirrored);
+    let (url, bytes, client) = (&*delivery.url, Some(delivery.bytes), reply.status);
+    let stored = match delivery.state {
+        State::Copied(_) => None,
+        State::Settled { result, .. } => Some(result),
+    };
+    let (own, stream) = (&waiter.miss.report, waiter.stream);
     if waiter.first {
-        delivery.first_client = FirstClient::Answered(reply.status);
+        delivery.first_client = FirstClient::Answered(client);
+        // The line comes when all is known; the record must not wait for that.
+        let outcome = match stored {
+            None => Outcome::Begun { url, bytes, client },
+            Some(_) => Outcome::Mirrored { url, bytes, client: Some(client), stored },
+        };
+        turn.record(stream, own, &counted, &outcome);
     } else {
         // It has shared another's fetch.
-        turn.log(waiter.miss.report.line(&Outcome::Mirrored {
-            url: &delivery.url,
-            bytes: Some(delivery.bytes),
-            client: Some(reply.status),
-            stored: None,
-        }));
+        let outcome = Outcome::Mirrored { url, bytes, client: Some(client), stored: None };
+        turn.tell(stream, Record::of(own, &counted, &outcome), own.line(&outcome));
     }
+    turn.count(counted);
     report(delivery, turn);
     Some(waiter.stream)
 }

@@ -39,7 +39,7 @@ impl Callouts {
         let body = body.map(Rc::new);
         for waiter in waiters {
             let Waiter { stream, miss, .. } = waiter;
-            let reply = turn.conclude(miss.conclude(asked, verdict, body.as_ref()));
+            let reply = turn.conclude(stream, miss.conclude(asked, verdict, body.as_ref()));
             self.answer(stream, reply, turn);
         }
     }
@@ -68,7 +68,8 @@ impl Callouts {
             turn.log(miss.fell_through(asked, Found::Now));
         }
         if !self.follow(stream, decision, copies, turn) {
-            let reply = turn.conclude(miss.conclude(asked, &Verdict::Absent, None));
+            let conclusion = miss.conclude(asked, &Verdict::Absent, None);
+            let reply = turn.conclude(stream, conclusion);
             self.answer(stream, reply, turn);
         }
     }
@@ -93,7 +94,7 @@ impl Callouts {
                 return false;
             }
         };
-        let reply = turn.conclude(conclusion);
+        let reply = turn.conclude(stream, conclusion);
         self.answer(stream, reply, turn);
         if let Some(wanted) = wanted {
             self.admit_wanted(*wanted, copies, turn.now);

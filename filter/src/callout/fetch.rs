@@ -17,6 +17,7 @@ use crate::miss::Miss;
 use crate::origin::{self, Next, OriginRequest, Route, Verdict};
 use crate::quota::{Quotas, Whose};
 use crate::reason::{MirrorFailure, NotStored};
+use crate::record::Record;
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
 use crate::request::Method;
@@ -159,9 +160,11 @@ impl Fetch {
         let (miss, origin) = (&self.miss, self.current());
         let quotas = Quotas::of(configuration, &miss.request.bucket, miss.rule, origin.rule());
         let whose = if self.waiters.is_empty() { Whose::Buckets } else { Whose::Clients };
+        let mut headers = origin.call_headers(method.as_str());
+        miss.report.trace().go_on(&mut headers);
         Call {
             cluster: origin.cluster.clone(),
-            headers: origin.call_headers(method.as_str()),
+            headers,
             body: None,
             timeout: origin.timeout(configuration.timeouts.origin),
             counted: Some(Box::new(miss.of_origin(Metric::Fetches, origin))),
@@ -413,12 +416,21 @@ impl Callouts {
         for waiter in waiters {
             let reply = Reply::unmet(&found.validators, &own, &tag, &waiter.miss.request)
                 .unwrap_or_else(|| Reply::head(&own, &tag, length, &waiter.miss.request));
-            turn.count(waiter.miss.ended(metric::Outcome::Mirrored));
+            let counted = waiter.miss.ended(metric::Outcome::Mirrored);
+            let Waiter { stream, miss: own, .. } = &waiter;
+            let stored = own.storing().err().map(Err);
+            let outcome =
+                Outcome::Mirrored { url: &url, bytes: length, client: Some(reply.status), stored };
             if waiter.first {
                 client = FirstClient::Answered(reply.status);
+                let begun = Outcome::Begun { url: &url, bytes: length, client: reply.status };
+                let outcome = if own.storing().is_ok() { begun } else { outcome };
+                turn.record(*stream, &own.report, &counted, &outcome);
             } else {
-                turn.log(told(&waiter.miss, &url, length, Some(reply.status)));
+                let record = Record::of(&own.report, &counted, &outcome);
+                turn.tell(*stream, record, own.report.line(&outcome));
             }
+            turn.count(counted);
             self.answer(waiter.stream, reply, turn);
         }
         let brings =

@@ -5,6 +5,7 @@ use super::{Callouts, Parts};
 use crate::decision::{self, Decision, Doubt, is_delete_marker};
 use crate::host::{Call, CallId, Effect, StreamId, Turn};
 use crate::http::headers::Headers;
+use crate::http::trace::Trace;
 use crate::store;
 
 /// A request whose response is held until it is known whether the object is there.
@@ -38,9 +39,11 @@ impl Callouts {
                     false
                 }
                 (None, Some(bucket)) => {
+                    let mut headers = store::read(bucket, &proof.doubt.key(), "HEAD");
+                    Trace::of(&request.headers).go_on(&mut headers);
                     proof.call = Some(turn.call(Call {
                         cluster: bucket.store.cluster.clone(),
-                        headers: store::read(bucket, &proof.doubt.key(), "HEAD"),
+                        headers,
                         body: None,
                         timeout: turn.configuration.timeouts.store,
                         fare: None,

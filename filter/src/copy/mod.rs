@@ -544,6 +544,11 @@ impl Copies {
         self.rests.rests(bucket, now)
     }
 
+    /// The multipart upload of a copy, where its id is known.
+    pub(crate) fn upload(&self, copy: CopyId) -> Option<&str> {
+        self.copies.get(&copy)?.upload.id()
+    }
+
     /// How much of an object has come and how much there is, where it is under way.
     pub(crate) fn progress(&self, lease: &Lease) -> Option<(u64, Option<u64>)> {
         let id = self.objects.of(lease.object()).next()?;

@@ -181,7 +181,7 @@ impl Copies {
                 waiting.insert(id);
                 return false;
             }
-            Asks::Call { id: call, cluster, headers, answer } => {
+            Asks::Call { id: call, cluster, mut headers, answer } => {
                 *ranges = ranges.saturating_add(1);
                 calls.insert(call, UnderWay { copy: id, asks: Asked::Range });
                 let rule = copy.route.initial().rule();
@@ -189,6 +189,7 @@ impl Copies {
                 let Plan { bucket, report, .. } = &copy.plan;
                 let quotas = Quotas::of(turn.configuration, bucket, report.rule(), rule);
                 let fare = Some(quotas.fare(Whose::Buckets, answer.size().there as u64));
+                report.trace().go_on(&mut headers);
                 let origin = backfill.server();
                 let counted = Series { origin, ..copy.plan.series(Metric::Fetches) };
                 let counted = Some(Box::new(counted));
@@ -279,11 +280,12 @@ impl Copies {
                 if copy.is_repeated(call) {
                     turn.count(copy.plan.series(Metric::StoreRetries));
                 }
-                let Plan { key, headers, tag, .. } = &copy.plan;
+                let Plan { key, headers, tag, report, .. } = &copy.plan;
                 let target = Target { bucket, key, headers, tag };
                 let written = (copy.plan.lease(), copy.route.since());
                 let unless_written = step.makes_visible().then_some(written);
-                let request = step.call(&target, configuration.timeouts);
+                let mut request = step.call(&target, configuration.timeouts);
+                report.trace().go_on(&mut request.headers);
                 turn.send(call, Call { unless_written, ..request }, None);
                 Stored::One
             }

@@ -53,7 +53,8 @@ const fn days(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// The year, the month and the day of so many days since 1970.
-const fn civil(days: i64) -> (i64, i64, i64) {
+#[must_use]
+pub const fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;

@@ -12,6 +12,7 @@ pub mod percent;
 pub mod precondition;
 pub mod query;
 pub mod range;
+pub mod trace;
 pub(crate) mod xml;
 
 /// The scheme of a URL, an origin or a store.

@@ -15,7 +15,7 @@ use crate::conclusion::Conclusion;
 use crate::configuration::Configuration;
 use crate::copy::{Plan, backfill};
 use crate::digest::Check;
-use crate::host::{Effect, measured};
+use crate::host::{Effect, StreamId, measured, tell};
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
 use crate::http::range::ContentRange;
@@ -26,6 +26,7 @@ use crate::miss_route;
 use crate::origin::{Passed, Route, Unheard, Verdict};
 use crate::quota::{Quota, Quotas};
 use crate::reason::{MirrorFailure, NotStored};
+use crate::record::Record;
 use crate::reply::{self, Reply};
 use crate::report::{Found, Outcome};
 use crate::request::Method;
@@ -93,7 +94,32 @@ pub(crate) enum Answered {
         storing: Option<Storing>,
         /// What is told and counted at once.
         effects: Vec<Effect>,
+        told: Told,
     },
+}
+
+/// What is told of a request whose answer streams.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) record: Record,
+    pub(crate) line: String,
+    /// The line comes later, with what has become of the object; the record does not wait for that.
+    pub(crate) is_early: bool,
+}
+
+impl Told {
+    /// Tells the access log, where there is one, and else the host's own.
+    pub(crate) fn tell(
+        self,
+        stream: StreamId,
+        configuration: &Configuration,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Self { record, line, is_early } = self;
+        if configuration.access_log || !is_early {
+            tell(stream, record, line, configuration, effects);
+        }
+    }
 }
 
 impl InFlight {
@@ -134,7 +160,9 @@ impl InFlight {
         let (request, origin) = (&self.miss.request, self.route.current());
         let paced = self.paced.as_ref().map(|quota| miss_route::paced_host(quota.label()));
         let host = paced.as_deref().unwrap_or(miss_route::HOST);
-        let mut headers = readdressed(host, &origin.call_headers(request.method.as_str()));
+        let mut asked = origin.call_headers(request.method.as_str());
+        self.miss.report.trace().go_on(&mut asked);
+        let mut headers = readdressed(host, &asked);
         if let Some(range) = request.range() {
             headers.add("range", range);
             if let Some(known) = request.headers.get("if-range") {
@@ -200,12 +228,17 @@ impl InFlight {
     }
 
     /// What is told and counted of a request whose object another one has fetched.
-    pub(crate) fn coalesced(&self, status: u16) -> [Effect; 2] {
+    pub(crate) fn coalesced(&self, status: u16) -> (Told, Effect) {
         let outcome = Outcome::Coalesced { url: &self.route.initial().url(), status };
-        [
-            Effect::Log(self.miss.report.line(&outcome)),
-            Effect::Measure(self.miss.ended(Ended::Coalesced), 1),
-        ]
+        let counted = Effect::Measure(self.miss.ended(Ended::Coalesced), 1);
+        (self.told(Ended::Coalesced, &outcome, false), counted)
+    }
+
+    /// What is told of it.
+    fn told(&self, ended: Ended, outcome: &Outcome<'_>, is_early: bool) -> Told {
+        let report = &self.miss.report;
+        let record = Record::of(report, &self.miss.ended(ended), outcome);
+        Told { record, line: report.line(outcome), is_early }
     }
 
     /// Whether the origin is well, by its answer, or by the gateway's in its place; `None` where that
@@ -336,18 +369,14 @@ impl InFlight {
             true => self.miss.storing(),
             false => self.miss.storing().and(Err(NotStored::Undelimited)),
         };
+        let url = self.route.initial().url();
+        let outcome = mirrored(&url, length, status, storable);
+        let told = self.told(Ended::Mirrored, &outcome, storable.is_ok());
         if let Err(why) = storable {
-            let outcome = Outcome::Mirrored {
-                url: &self.route.initial().url(),
-                bytes: length,
-                client: Some(status),
-                stored: Some(Err(why)),
-            };
-            effects.push(Effect::Log(self.miss.report.line(&outcome)));
             if !why.is_meant() {
                 effects.push(Effect::Measure(self.miss.not_stored(why), 1));
             }
-            return Answered::Streams { headers, storing: None, effects };
+            return Answered::Streams { headers, storing: None, effects, told };
         }
         let check = origin.check(answer);
         let validator = backfill::validator(answer);
@@ -355,22 +384,15 @@ impl InFlight {
         let route = self.route.clone();
         let storing = if is_copied { storing(plan, route) } else { Storing::Later(plan, route) };
         let storing = Some(storing);
-        Answered::Streams { headers, storing, effects }
+        Answered::Streams { headers, storing, effects, told }
     }
 
     /// The client does not want this version. The bucket lacks the object all the same, and gets it.
     fn unmet(&self, reply: Reply, bytes: Option<u64>) -> Answered {
-        let client = Some(reply.status);
-        let outcome = Outcome::Mirrored {
-            url: &self.route.initial().url(),
-            bytes,
-            client,
-            stored: Some(self.miss.storing()),
-        };
-        let line = self.miss.report.line(&outcome);
-        let series = self.miss.ended(Ended::Mirrored);
-        let conclusion = Conclusion { reply, series, line };
-        Answered::Concluded(conclusion, self.awaited(client))
+        let (url, client) = (self.route.initial().url(), reply.status);
+        let outcome = mirrored(&url, bytes, client, self.miss.storing());
+        let conclusion = self.miss.ends(reply, Ended::Mirrored, &outcome);
+        Answered::Concluded(conclusion, self.awaited(Some(client)))
     }
 
     /// What becomes of an answer that is no object, and did not come back.
@@ -384,10 +406,9 @@ impl InFlight {
                 }
                 self.miss.request.sign_off(&mut headers);
                 let outcome = Outcome::Passed { url: &self.route.initial().url(), status };
-                let line = self.miss.report.line(&outcome);
-                let ended = self.miss.ended(Ended::Mirrored);
-                let effects = vec![Effect::Measure(ended, 1), Effect::Log(line)];
-                Answered::Streams { headers, storing: None, effects }
+                let told = self.told(Ended::Mirrored, &outcome, false);
+                let effects = vec![Effect::Measure(self.miss.ended(Ended::Mirrored), 1)];
+                Answered::Streams { headers, storing: None, effects, told }
             }
             verdict @ (Verdict::Absent
             | Verdict::Failed(_)
@@ -452,6 +473,19 @@ impl InFlight {
 
     fn fail(&self, failure: &MirrorFailure) -> Answered {
         Answered::Concluded(self.miss.failed(self.route.initial(), failure), None)
+    }
+}
+
+/// What comes of a request that gets the object, or what it asks of it.
+const fn mirrored(
+    url: &str,
+    bytes: Option<u64>,
+    client: u16,
+    storing: Result<(), NotStored>,
+) -> Outcome<'_> {
+    match storing {
+        Ok(()) => Outcome::Begun { url, bytes, client },
+        Err(_) => Outcome::Mirrored { url, bytes, client: Some(client), stored: Some(storing) },
     }
 }
 

@@ -5,6 +5,7 @@ use super::{by_attempts, comes_back, readdressed};
 use crate::configuration::Configuration;
 use crate::decision::Doubt;
 use crate::http::headers::{HeaderList, Headers};
+use crate::http::trace::Trace;
 use crate::miss_route;
 use crate::request::Method;
 use crate::store;
@@ -28,6 +29,7 @@ impl Proof {
             miss_route::HOST,
             &store::read(bucket, &self.doubt.key(), request.method.as_str()),
         );
+        Trace::of(&request.headers).go_on(&mut headers);
         if request.method == Method::Get {
             headers.add("range", "bytes=0-0");
         }

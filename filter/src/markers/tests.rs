@@ -54,6 +54,7 @@ impl Worker {
                 | Effect::Answer(..)
                 | Effect::Claim(_)
                 | Effect::Lease(_)
+                | Effect::Record(_, _)
                 | Effect::Release(_)
                 | Effect::Resume(_)
                 | Effect::Send(..)

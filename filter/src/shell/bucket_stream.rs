@@ -10,7 +10,7 @@ use super::host::{self, Buffer, Map};
 use super::vm::{self, Vm};
 use crate::conclusion::Conclusion;
 use crate::decision::{Decision, Exchange};
-use crate::host::{Effect, StreamId};
+use crate::host::{StreamId, conclude};
 use crate::written::Writing;
 
 /// One request.
@@ -29,8 +29,10 @@ impl BucketStream {
 
     /// Answers in place of the bucket; its own answer is better than none.
     fn answer(&self, conclusion: Conclusion) -> Action {
-        let Conclusion { reply, series, line } = conclusion;
-        self.vm.perform(vec![Effect::Log(line), Effect::Measure(series, 1)]);
+        let mut effects = Vec::new();
+        let reply = conclude(self.id, conclusion, &self.vm.configuration, &mut effects);
+        self.vm.perform(effects);
+        self.vm.come_back(self.id);
         match vm::answer(&reply) {
             Ok(()) => Action::Pause,
             Err(error) => {

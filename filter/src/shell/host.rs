@@ -74,6 +74,12 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, pairs_len: usize) -> u32;
+    fn proxy_set_property(
+        path: *const u8,
+        path_len: usize,
+        value: *const u8,
+        value_len: usize,
+    ) -> u32;
     fn proxy_set_shared_data(
         name: *const u8,
         name_len: usize,
@@ -190,6 +196,12 @@ pub(super) fn property(path: &[&str]) -> Result<Vec<u8>> {
     let path = path.join("\0");
     // SAFETY: the host reads the path, and the two pointers are valid for the call.
     receive(|data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) })
+}
+
+/// Sets a property of one segment, which the host's access log can read.
+pub(super) fn set_property(name: &str, value: &str) -> Result<()> {
+    // SAFETY: the host only reads the name and the value.
+    check(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
 /// Whether the stream ends since its client has left: by Envoy's response flags, which for an

@@ -32,7 +32,7 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(id: u32, vm: Rc<Vm>) -> Self {
-        Self { id: StreamId(id), vm, miss: MissStream::default(), writing: None }
+        Self { id: StreamId(id), vm, miss: MissStream::new(StreamId(id)), writing: None }
     }
 
     /// Has the engine decide, and performs what comes before the decision.
@@ -104,7 +104,7 @@ impl HttpContext for Stream {
         let headers = host::headers(Map::Request).unwrap_or_default();
         self.writing = self.vm.writing(&headers);
         if is_end {
-            self.miss.may_wait(self.id);
+            self.miss.may_wait();
         }
         let root = self.vm.owner;
         let decision = self

@@ -16,6 +16,7 @@ use crate::http::headers::{HeaderList, Headers};
 use crate::lease::Lease;
 use crate::matching::Source;
 use crate::metric::{Kind, Series};
+use crate::record::Record;
 use crate::reply::{Body, Reply};
 use crate::shared::SharedData;
 use crate::time::Moment;
@@ -142,6 +143,7 @@ impl Vm {
                 }
                 Effect::Log(line) => host::log(LogLevel::Info, &line),
                 Effect::Measure(series, value) => self.measure(series, value),
+                Effect::Record(stream, record) => self.record(stream, &record),
                 Effect::Release(lease) => self.release(&lease),
                 Effect::Resume(stream) => self.resume(stream),
                 Effect::Send(stream, headers) => self.send_on(stream, &headers),
@@ -321,6 +323,17 @@ impl Vm {
         if host::set_effective_context(stream.0).is_ok() && answer(reply).is_err() {
             // The bucket's own answer is better than none.
             self.expect("let the bucket's answer go", host::continue_response());
+        }
+        self.leave_stream();
+    }
+
+    /// Tells the access log of a request.
+    fn record(&self, stream: StreamId, record: &Record) {
+        // A stream that the host does not know has ended meanwhile.
+        if host::set_effective_context(stream.0).is_ok() {
+            for (field, value) in record.fields() {
+                self.expect("keep a record", host::set_property(field.property(), value));
+            }
         }
         self.leave_stream();
     }

@@ -308,6 +308,15 @@ impl Upload {
         }
     }
 
+    /// The id of an upload that is being filled, or made one.
+    pub(crate) const fn id(&self) -> Option<&str> {
+        match self {
+            Self::Completing { id, .. } | Self::Open { id } => Some(id.as_str()),
+            Self::Aborting { .. } | Self::Checking { .. } | Self::Creating(_) => None,
+            Self::Absent | Self::Looking { .. } | Self::Over(_) | Self::Putting(_) => None,
+        }
+    }
+
     /// Whether an upload may come to be whose id nobody knows yet.
     pub(crate) const fn is_creating(&self) -> bool {
         matches!(self, Self::Creating(_))

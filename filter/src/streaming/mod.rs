@@ -27,7 +27,7 @@ use crate::decision::{self, Decision, Exchange};
 use crate::engine::Engine;
 use crate::host::{Effect, StreamId, conclude, measured};
 use crate::http::headers::{HeaderList, Headers};
-use crate::in_flight::{Answered, AttemptId, Expected, InFlight, Proof, Sent, Storing};
+use crate::in_flight::{Answered, AttemptId, Expected, InFlight, Proof, Sent, Storing, Told};
 use crate::lease::Lease;
 use crate::matching::{BucketResponse, Source};
 use crate::metadata;
@@ -35,6 +35,7 @@ use crate::metric::{Metric, Outcome as Ended, Series};
 use crate::miss_route::{self, Said};
 use crate::origin::{Next, Unheard, Verdict};
 use crate::quota::Quota;
+use crate::record::{Field, Record};
 use crate::reply::Reply;
 use crate::report::Found;
 use crate::request::{Method, ObjectRequest};
@@ -47,8 +48,10 @@ pub struct MissStream {
     state: State,
     /// How the bucket gets the object, until it is known whose the lease is.
     storing: Option<(Storing, Moment)>,
-    /// The host's number for it, where its request may wait: it has no body.
-    stream: Option<StreamId>,
+    /// The host's number for it.
+    id: StreamId,
+    /// Whether it may wait: it has no body.
+    may_wait: bool,
     /// Its object, where others wait for that.
     leads: Option<Lease>,
     /// The quota by which its answer is paced.
@@ -89,6 +92,13 @@ struct Arrival<'e> {
 }
 
 impl Arrival<'_> {
+    /// Tells the access log, where there is one.
+    fn record(&mut self, stream: StreamId, record: Record) {
+        if self.engine.configuration().access_log {
+            self.effects.push(Effect::Record(stream, record));
+        }
+    }
+
     /// No origin has what a request was to bring.
     fn keep_absence(&mut self, asked: &InFlight) {
         self.effects.extend(asked.absence(&self.engine.configuration()));
@@ -146,9 +156,15 @@ pub enum ResponseDecision {
 }
 
 impl MissStream {
+    /// One that the host knows by this number.
+    #[must_use]
+    pub fn new(id: StreamId) -> Self {
+        Self { id, ..Self::default() }
+    }
+
     /// Its request has no body, and may wait for another one's object.
-    pub const fn may_wait(&mut self, stream: StreamId) {
-        self.stream = Some(stream);
+    pub const fn may_wait(&mut self) {
+        self.may_wait = true;
     }
 
     /// A request has arrived. `root` is the number of the root, which no other has.
@@ -202,6 +218,7 @@ impl MissStream {
         response: BucketResponse,
         headers: &Headers,
     ) -> RequestDecision {
+        self.arrived(arrival, bucket, headers);
         let configuration = arrival.engine.configuration();
         let knows = |name: &str| configuration.bucket(name).is_some();
         let is_ours =
@@ -229,6 +246,15 @@ impl MissStream {
             Some(decision::unless_deleted(&configuration, decision, arrival.shared))
         });
         self.decided(arrival, bucket, decision, headers)
+    }
+
+    /// The access log is told which request it is.
+    fn arrived(&self, arrival: &mut Arrival<'_>, bucket: &str, headers: &Headers) {
+        if arrival.engine.configuration().access_log {
+            let client = clients_request(headers).unwrap_or_default();
+            let path = client.get(":path").unwrap_or_default();
+            arrival.record(self.id, Record::arrived(bucket, path));
+        }
     }
 
     /// What becomes of a request that the bucket could not answer.
@@ -275,12 +301,12 @@ impl MissStream {
         let configuration = arrival.engine.configuration();
         let Arrival { shared, effects, .. } = arrival;
         match decision::without_absent(&configuration, decision, now, *shared, effects) {
-            Decision::Answer(conclusion) => self.conclude(conclusion, &mut arrival.effects),
+            Decision::Answer(conclusion) => self.conclude(conclusion, arrival),
             Decision::Fetch(conclusion, miss) => {
                 let asked = InFlight::new(*miss, now, since, forwarded_proto.to_owned());
                 let wanted = asked.wanted(Some(conclusion.reply.status));
                 self.storing = wanted.map(|wanted| (wanted, since));
-                self.conclude(conclusion, &mut arrival.effects)
+                self.conclude(conclusion, arrival)
             }
             Decision::Mirror(miss) => {
                 let mut asked = InFlight::new(*miss, now, since, forwarded_proto.to_owned());
@@ -308,9 +334,11 @@ impl MissStream {
         RequestDecision::Send(asked)
     }
 
-    fn conclude(&mut self, conclusion: Conclusion, effects: &mut Vec<Effect>) -> RequestDecision {
+    fn conclude(&mut self, conclusion: Conclusion, arrival: &mut Arrival<'_>) -> RequestDecision {
         self.state = State::Settled;
-        RequestDecision::Answer(conclude(conclusion, effects))
+        let configuration = arrival.engine.configuration();
+        let reply = conclude(self.id, conclusion, &configuration, &mut arrival.effects);
+        RequestDecision::Answer(reply)
     }
 
     /// Goes to the origin, or waits for another request that has gone there for the same object.
@@ -321,10 +349,11 @@ impl MissStream {
         headers: &Headers,
     ) -> RequestDecision {
         let request = &asked.miss.request;
-        let may_wait = request.method == Method::Get && asked.miss.storing().is_ok();
-        let Some(stream) = self.stream.filter(|_| may_wait) else {
+        let is_waited_for = request.method == Method::Get && asked.miss.storing().is_ok();
+        if !(self.may_wait && is_waited_for) {
             return self.send(arrival, asked);
-        };
+        }
+        let stream = self.id;
         let Arrival { engine, root, now, shared, effects } = arrival;
         let configuration = engine.configuration();
         let (bucket, lease) = (&request.bucket, Lease::of(&request.bucket, &request.key));
@@ -362,10 +391,15 @@ impl MissStream {
         let Arrival { engine, root, now, shared, effects } = arrival;
         match engine.send(asked, *root, *now, *shared, effects) {
             Ok(Sent { asked, attempt, headers }) => {
+                if engine.configuration().access_log {
+                    let url = asked.route.initial().url();
+                    let record = Record::asked(&asked.miss.report, url);
+                    effects.push(Effect::Record(self.id, record));
+                }
                 self.state = State::Asked(asked, attempt);
                 RequestDecision::Send(headers)
             }
-            Err(conclusion) => self.conclude(*conclusion, &mut arrival.effects),
+            Err(conclusion) => self.conclude(*conclusion, arrival),
         }
     }
 
@@ -384,11 +418,13 @@ impl MissStream {
         let asked = match attempt.and_then(|attempt| waiting.take(attempt)) {
             Some(Expected::Origin(asked)) => Some(asked),
             Some(Expected::Coalesced(asked)) => {
+                arrival.record(self.id, Record::again(&asked.miss.request));
                 return self.send(arrival, Rc::unwrap_or_clone(asked));
             }
             Some(Expected::Proof(proof)) => {
                 let Proof { headers, doubt } = *proof;
                 let bucket = doubt.request.bucket.clone();
+                self.arrived(arrival, &bucket, &headers);
                 let configuration = arrival.engine.configuration();
                 let is_absent = answered.is_some_and(|(status, is_marker)| {
                     status == 404 && doubt.is_settled_by_404(is_marker)
@@ -396,7 +432,7 @@ impl MissStream {
                 if doubt.is_about_tombstone() && !is_absent {
                     let status = answered.map(|(status, _)| status);
                     return match decision::deleted(&configuration, *doubt, status) {
-                        Some(conclusion) => self.conclude(conclusion, &mut arrival.effects),
+                        Some(conclusion) => self.conclude(conclusion, arrival),
                         None => self.decided(arrival, &bucket, None, &headers),
                     };
                 }
@@ -407,11 +443,12 @@ impl MissStream {
             None => None,
         };
         let Some(asked) = asked else {
-            let line = "an answer came back of which nothing is known any more".to_owned();
+            let line = "an answer came back of which nothing is known any more";
             let series = Series::request(Ended::MirrorFailed, "", 0);
-            let conclusion = Conclusion { reply: Reply::lost(headers), series, line };
-            return self.conclude(conclusion, &mut arrival.effects);
+            let conclusion = Conclusion::lost(Reply::lost(headers), series, line);
+            return self.conclude(conclusion, arrival);
         };
+        arrival.record(self.id, Record::again(&asked.miss.request));
         let mut asked = Rc::unwrap_or_clone(asked);
         arrival.effects.extend(asked.first_byte(arrival.now));
         let verdict = judge(&asked);
@@ -422,7 +459,7 @@ impl MissStream {
                     arrival.keep_absence(&asked);
                 }
                 arrival.settle(&asked);
-                self.conclude(asked.last_word(&verdict), &mut arrival.effects)
+                self.conclude(asked.last_word(&verdict), arrival)
             }
             Next::FallThrough => {
                 arrival.keep_absence(&asked);
@@ -430,7 +467,7 @@ impl MissStream {
                 let configuration = arrival.engine.configuration();
                 match decision::fall_through(&configuration, &asked.miss) {
                     None | Some(Decision::Pass(_) | Decision::Prove(_) | Decision::Tell(_)) => {
-                        self.conclude(asked.last_word(&Verdict::Absent), &mut arrival.effects)
+                        self.conclude(asked.last_word(&Verdict::Absent), arrival)
                     }
                     Some(decision) => {
                         let line = asked.miss.fell_through(asked.route.initial(), Found::Now);
@@ -456,13 +493,17 @@ impl MissStream {
         now: impl FnOnce() -> Moment,
     ) -> Decided<ResponseDecision> {
         let mut effects = Vec::new();
+        let (configuration, stream) = (engine.configuration(), self.id);
         self.go_on(engine);
         let decision = match std::mem::replace(&mut self.state, State::Settled) {
             State::Watching(mut exchange) => {
-                match exchange.on_answer(&engine.configuration(), answer, source) {
-                    Decision::Answer(conclusion) => {
-                        ResponseDecision::Answer(conclude(conclusion, &mut effects))
-                    }
+                match exchange.on_answer(&configuration, answer, source) {
+                    Decision::Answer(conclusion) => ResponseDecision::Answer(conclude(
+                        stream,
+                        conclusion,
+                        &configuration,
+                        &mut effects,
+                    )),
                     // What is mirrored has become a request of its own before it came here.
                     Decision::Fetch(..)
                     | Decision::Mirror(_)
@@ -493,23 +534,28 @@ impl MissStream {
                 if let Some(is_well) = asked.is_well(answer, unheard) {
                     engine.on_heard(&asked.route.current().origin(), is_well, now);
                 }
+                let end = |conclusion, effects: &mut Vec<Effect>| {
+                    ResponseDecision::Answer(conclude(stream, conclusion, &configuration, effects))
+                };
                 match Rc::unwrap_or_clone(asked).on_answer(answer, unheard) {
                     Answered::Absent(conclusion) => {
                         effects.extend(absence);
-                        ResponseDecision::Answer(conclude(conclusion, &mut effects))
+                        end(conclusion, &mut effects)
                     }
-                    Answered::Concluded(conclusion, None) => {
-                        ResponseDecision::Answer(conclude(conclusion, &mut effects))
-                    }
+                    Answered::Concluded(conclusion, None) => end(conclusion, &mut effects),
                     // The line on the object is the one on this request.
                     Answered::Concluded(conclusion, Some(storing)) => {
                         self.keep(engine, Some(storing), since, &mut effects);
-                        effects.push(Effect::Measure(conclusion.series, 1));
-                        ResponseDecision::Answer(conclusion.reply)
+                        let Conclusion { reply, series, line, record } = conclusion;
+                        effects.push(Effect::Measure(series, 1));
+                        let told = Told { record, line, is_early: true };
+                        told.tell(stream, &configuration, &mut effects);
+                        ResponseDecision::Answer(reply)
                     }
-                    Answered::Streams { headers, storing, effects: mut told } => {
+                    Answered::Streams { headers, storing, effects: mut counted, told } => {
                         self.keep(engine, storing, since, &mut effects);
-                        effects.append(&mut told);
+                        effects.append(&mut counted);
+                        told.tell(stream, &configuration, &mut effects);
                         self.fetched = Some((bytes, 0));
                         ResponseDecision::Stream(headers)
                     }
@@ -517,7 +563,9 @@ impl MissStream {
             }
             State::Following(asked, attempt) => {
                 engine.returning().take(attempt);
-                effects.extend(asked.coalesced(answer.status().unwrap_or_default()));
+                let (told, counted) = asked.coalesced(answer.status().unwrap_or_default());
+                effects.push(counted);
+                told.tell(stream, &configuration, &mut effects);
                 let told = metadata::repeated(answer);
                 if version::is_named(&asked.miss.request) {
                     version::answer(&asked.miss.request, answer)
@@ -535,7 +583,9 @@ impl MissStream {
                         let configuration = engine.configuration();
                         let status = answer.status().filter(|_| unheard().is_none());
                         match decision::deleted(&configuration, *proof.doubt, status) {
-                            Some(conclusion) => conclude(conclusion, &mut effects),
+                            Some(conclusion) => {
+                                conclude(self.id, conclusion, &configuration, &mut effects)
+                            }
                             None => Reply::lost(answer),
                         }
                     }
@@ -689,7 +739,14 @@ impl MissStream {
     fn end(&mut self, engine: &mut Engine, end: End) -> Vec<Effect> {
         let Some(copy) = self.copy() else { return Vec::new() };
         self.state = State::Settled;
-        engine.on_end(copy, end)
+        let upload = match engine.configuration().access_log {
+            true => engine.upload(copy).map(str::to_owned),
+            false => None,
+        };
+        let record =
+            |upload| Effect::Record(self.id, Record::default().with(Field::UploadId, upload));
+        let effects = upload.map(record);
+        effects.into_iter().chain(engine.on_end(copy, end)).collect()
     }
 
     /// The stream is gone; `client_left` where that is why. What its client waited for is wanted in

@@ -132,7 +132,9 @@ impl Bench {
             Effect::Log(line) => Some(line),
             Effect::Absent(..) | Effect::Answer(..) => None,
             Effect::Call(..) | Effect::Claim(_) => None,
-            Effect::Measure(..) | Effect::Lease(_) | Effect::Release(_) => None,
+            Effect::Measure(..) | Effect::Lease(_) | Effect::Record(..) | Effect::Release(_) => {
+                None
+            }
             Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,
             Effect::Send(..) | Effect::Settle(..) => None,
         };
@@ -577,4 +579,31 @@ fn a_part_of_another_version_is_nobodys() {
     let answer = [(":status", "416"), ("content-range", "bytes */0")];
     let ResponseDecision::Answer(reply) = bench.answer(&answer) else { panic!() };
     assert_eq!(reply.status, 412);
+}
+
+#[test]
+fn where_there_is_an_access_log_it_is_told_and_the_log_is_not() {
+    let text = CONFIGURATION.replacen('{', r#"{"access_log": true,"#, 1);
+    let configuration = Configuration::from_json(text.as_bytes()).unwrap();
+    let mut bench = Bench { engine: Engine::new(Rc::new(configuration)), ..Bench::new() };
+    bench.missed("GET", "/b/a/%22x?X-Amz-Signature=s3cret", &[]);
+    bench.answer(&[(":status", "200"), ("etag", "\"1\""), ("content-length", "3")]);
+    bench.missed("GET", "/b/a/y", &[]);
+    bench.answer(&[(":status", "404")]);
+    let mut told: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for effect in &bench.effects {
+        let Effect::Record(_, record) = effect else { continue };
+        for (field, value) in record.fields() {
+            told.entry(field.name()).or_default().push(value.to_owned());
+        }
+    }
+    assert_eq!(told["path"], ["/b/a/%22x", "/b/a/y"]);
+    assert_eq!(told["outcome"], ["mirrored", "absent"]);
+    assert_eq!(told["stored"], ["begun"]);
+    assert_eq!(told["rule"], ["1"; 4]);
+    // Once where it is sent there, and once where it ends.
+    assert_eq!(told["key"], ["a/\"x", "a/\"x", "a/y", "a/y"]);
+    assert_eq!(told["message"].len(), 2);
+    assert!(!format!("{:?}", bench.effects).contains("s3cret"));
+    assert_eq!(bench.lines(), [""; 0]);
 }

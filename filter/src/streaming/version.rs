@@ -10,6 +10,7 @@ use super::ResponseDecision;
 use crate::configuration::Configuration;
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
+use crate::http::trace::Trace;
 use crate::in_flight::readdressed;
 use crate::metadata::{self, ETAG_METADATA};
 use crate::miss_route;
@@ -31,6 +32,7 @@ pub(super) fn ask(
     let bucket = configuration.bucket(&request.bucket)?;
     let mut headers =
         readdressed(miss_route::HOST, &store::read(bucket, &request.key, request.method.as_str()));
+    Trace::of(&request.headers).go_on(&mut headers);
     if let Some(range) = request.range() {
         headers.add("range", range);
     }

@@ -162,6 +162,7 @@ impl<'r> Scene<'r> {
                 Effect::Measure(..)
                 | Effect::Lease(_)
                 | Effect::Log(_)
+                | Effect::Record(..)
                 | Effect::Release(_)
                 | Effect::Resume(_)
                 | Effect::Send(..)

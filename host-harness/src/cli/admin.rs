@@ -71,9 +71,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     })?;
     let note = if is_open { ", open to everybody on this machine" } else { "" };
     print(&format!("api  http://{}  {}{note}\nready\n", admin.address(), deployment.display()));
-    while signals.next().await == Asked::Reload {
-        // Every request reads the files anew.
-    }
+    // Every request reads the files anew.
+    while signals.next().await != Asked::Stop {}
     admin.stop().await;
     Ok(())
 }

@@ -93,7 +93,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         tokio::select! {
             examined = &mut examined => break examined,
             asked = signals.next() => match asked {
-                Asked::Reload => {}
+                Asked::Reload | Asked::Reopen => {}
                 Asked::Stop if stop.is_stopped() => {
                     let help = format!("what begins with `{}` may be removed", doctor::PREFIX);
                     return Err(Failure::new("stopped at once: a probe may be left").help(help));

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::failure::Failure;
 use super::loading::load_with;
@@ -12,12 +13,15 @@ use super::watch::Watched;
 use crate::deployment::{Loaded, Plan};
 use crate::gateway::StartError;
 use crate::launch::{self, LaunchError, Launched, Taken};
+use crate::sink::Sink;
 
 /// Run a gateway from a deployment file.
 ///
 /// All problems of the file and of its rule files are shown before anything starts. Rule files that
 /// change are read again at once; on SIGHUP they are, and the deployment file with its keys. A set
 /// with an error is refused and the old one stays.
+///
+/// SIGUSR1 opens the file of the access log anew, once it has been moved away.
 ///
 /// Ctrl-C or SIGTERM ends it once the requests under way are answered and what was fetched is
 /// stored, or after `timeouts.drain`; a second signal ends it at once.
@@ -53,7 +57,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         let _ = writeln!(
             std::io::stderr(),
             "warning: `tracing` is for Envoy; this gateway sends no traces\n  help: `traceparent` \
-             reaches the bucket as clients send it"
+             reaches the bucket and the origin as clients send it"
         );
     }
     if loaded.deployment.rate_limit_service.is_some() {
@@ -63,7 +67,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
              its own `mirror_limits` hold"
         );
     }
-    let line = |line: &str| print(&format!("{line}\n"));
+    // A request waits for no reader of its line.
+    let tell = |told: &str| drop(writeln!(std::io::stderr(), "{told}"));
+    let lines = Sink::open(Path::new("/dev/stdout"), "log", tell);
+    let lines = Arc::new(lines.map_err(|error| Failure::new(format!("no thread: {error}")))?);
+    let kept = Arc::clone(&lines);
+    let line = move |line: &str| kept.write(line);
     let gateway = launch::gateway(&loaded, &Plan::new(&loaded), trust, line).await;
     let mut gateway = gateway.map_err(|error| refused(&error))?;
     let (scheme, address) = (gateway.scheme(), gateway.address());
@@ -82,6 +91,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         };
         match asked {
             Asked::Stop => break,
+            Asked::Reopen => gateway.reopen_access_log(),
             Asked::Reload => {
                 watched.look();
                 if let Some(files) = reload(&path, &mut gateway).await {
@@ -92,12 +102,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let drain = gateway.drain().as_secs_f64();
     print(&format!("stopping within {drain} s; another signal stops it at once\n"));
-    tokio::select! {
+    let stopped = tokio::select! {
         () = gateway.stop() => Ok(()),
         () = stopped(&mut signals) => {
             Err(Failure::new("stopped at once: requests were cut off, and uploads may be open still"))
         }
-    }
+    };
+    lines.finish();
+    stopped
 }
 
 /// Waits until it is asked to stop.
@@ -157,6 +169,9 @@ fn refused(error: &LaunchError) -> Failure {
         LaunchError::Start(StartError::Protocol { .. }) => {
             failure.help("leave out the bucket's `protocol`, or run the deployment in Envoy")
         }
+        LaunchError::AccessLog { .. } => failure.help(
+            "make its folder, let this user write there, or change `access_log` in the deployment file",
+        ),
         LaunchError::NeedsRestart | LaunchError::Program(_) | LaunchError::Start(_) => failure,
     }
 }

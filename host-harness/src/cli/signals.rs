@@ -5,6 +5,9 @@
 pub(super) enum Asked {
     /// Read the files again (SIGHUP).
     Reload,
+    /// Open the log anew (SIGUSR1).
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there are no signals"))]
+    Reopen,
     /// Stop (Ctrl-C, SIGTERM).
     Stop,
 }
@@ -15,6 +18,7 @@ pub(super) struct Signals {
     hangup: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    user: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -26,6 +30,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            user: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -35,6 +40,7 @@ impl Signals {
             _ = self.hangup.recv() => Asked::Reload,
             _ = self.interrupt.recv() => Asked::Stop,
             _ = self.terminate.recv() => Asked::Stop,
+            _ = self.user.recv() => Asked::Reopen,
         }
     }
 }

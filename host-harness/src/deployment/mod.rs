@@ -30,9 +30,9 @@ pub use reference::reference;
 use section::section;
 pub(crate) use value::parse_duration;
 pub use value::{
-    Addressing, At, BucketName, ConditionalWrites, Connections, DataPath, Domain, Endpoints, Hops,
-    Lasting, OnFailure, OrNone, PerSecond, Protocol, Reads, Region, Share, SharedName, Variable,
-    Wait,
+    AbsolutePath, Addressing, At, BucketName, ConditionalWrites, Connections, DataPath, Domain,
+    Endpoints, Hops, Lasting, OnFailure, OrNone, PerSecond, Protocol, Reads, Recorded, Region,
+    Share, SharedName, Variable, Wait,
 };
 
 use back_to_origin::configuration::MULTIPART_TIMES;
@@ -91,11 +91,15 @@ section! {
         pub allow_internal_origins: bool [Default "false"],
         /// Where `b2o admin` takes rules.
         pub api: Api [Computed "each field's own"],
-        /// Whom Envoy sends traces to; without it there are none. `b2o serve` sends none.
+        /// Whom Envoy sends traces to; without it there are none. `b2o serve` sends none. A client's
+        /// `traceparent` and `tracestate` go on to all servers either way.
         pub tracing: Option<Tracing> [Optional],
         /// A service that counts requests to origins for all gateways together, for Envoy with
         /// `path: streaming`; without it each gateway counts its own. `b2o serve` does not ask it.
         pub rate_limit_service: Option<At<RateLimitService>> [Optional],
+        /// Where requests are recorded, a line of JSON each; without it there is no such log, and what
+        /// rules do is told in sentences in the gateway's own. Its fields are listed below.
+        pub access_log: Option<AccessLog> [Optional],
         /// The buckets, at least one.
         pub buckets: At<Vec<Bucket>> [Required],
     }
@@ -267,6 +271,22 @@ section! {
         /// `424 MirrorFailed`. Envoy
         /// counts both, by origin (`cluster.NAME.ratelimit.error`, `.failure_mode_allowed`).
         pub on_failure: OnFailure [Default "allow"],
+    }
+}
+
+section! {
+    /// The access log: one line of JSON for each request, once it is over. Envoy and `b2o serve` write
+    /// the same. The sentence on what a rule did is in it, and in no other log then. A change of this
+    /// section takes a restart.
+    pub struct AccessLog as "access_log" {
+        /// The file that lines are appended to; `/dev/stdout` and `/dev/stderr` are the gateway's own. For
+        /// Envoy it is a path where Envoy runs. A gateway that cannot open it does not start.
+        pub path: At<AbsolutePath> [Default "/dev/stdout"],
+        /// Which requests. `all`: each of them. `misses`: those that the bucket could not answer or a rule
+        /// has decided, and those of `failures`. `failures`: those that got an error (400 or more), no
+        /// answer at all, or not all of it. With `path: streaming` a hit costs nothing unless it is
+        /// recorded.
+        pub requests: Recorded [Default "misses"],
     }
 }
 

@@ -144,6 +144,7 @@ impl Plan {
             }),
             loop_id: loop_id(deployment),
             rate_limit_service: deployment.rate_limit_service.is_some(),
+            access_log: deployment.access_log.as_ref().map(|_| true),
         };
         // Strings, numbers and maps with string keys: nothing JSON cannot say.
         let configuration = serde_json::to_string_pretty(&configuration).unwrap_or_default();
@@ -284,6 +285,8 @@ struct Configuration<'a> {
     loop_id: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     rate_limit_service: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_log: Option<bool>,
 }
 
 #[derive(Serialize)]

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
+use back_to_origin::record;
+
 use super::credentials::{Environment, Inline};
 use super::section::{Field, Presence, Section};
 use super::{
-    Api, Breaker, Bucket, Deployment, Limits, MirrorLimits, RateLimitService, Timeouts, Tls,
-    Tracing,
+    AccessLog, Api, Breaker, Bucket, Deployment, Limits, MirrorLimits, RateLimitService, Timeouts,
+    Tls, Tracing,
 };
 
 /// The example that the reference shows; it is also a file to start from.
@@ -28,9 +30,32 @@ pub fn reference() -> String {
     for section in sections() {
         describe(&section, &mut page);
     }
+    fields(&mut page);
     page.push_str(CONDITIONS);
     page
 }
+
+/// What a line of the access log has.
+fn fields(page: &mut String) {
+    page.push_str(RECORDS);
+    for field in record::Field::ALL {
+        let (name, kind, about) =
+            (field.name(), field.kind().name(), sentence(field.description()));
+        // Writing into a string cannot fail.
+        let _ = writeln!(page, "| `{name}` | {kind} | {about} |");
+    }
+}
+
+/// What the access log is.
+const RECORDS: &str = "
+## Fields of the access log
+
+Each line is one JSON object with all of these, in any order; what is not known is null. No field has
+a query, a header or a key of a store. A field that a later release adds is no break.
+
+| Field | In JSON | Meaning |
+|---|---|---|
+";
 
 /// What stores know of the conditions of writes.
 const CONDITIONS: &str = "
@@ -69,7 +94,7 @@ impl Described {
 }
 
 /// Every section a file can have.
-pub(super) fn sections() -> [Described; 12] {
+pub(super) fn sections() -> [Described; 13] {
     [
         Described::of::<Deployment>(),
         Described::of::<Tls>(),
@@ -77,6 +102,7 @@ pub(super) fn sections() -> [Described; 12] {
         Described::of::<Timeouts>(),
         Described::of::<Tracing>(),
         Described::of::<RateLimitService>(),
+        Described::of::<AccessLog>(),
         Described::of::<Breaker>(),
         Described::of::<Bucket>(),
         Described::of::<MirrorLimits>(),

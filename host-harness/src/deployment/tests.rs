@@ -528,6 +528,26 @@ fn a_rate_limit_service_is_for_streaming() {
 }
 
 #[test]
+fn an_access_log_has_an_absolute_path_and_says_which_requests() {
+    let of = |section: &str| format!("access_log: {section}\n{SMALL}");
+    let loaded = loaded(&of("{}"));
+    let log = loaded.deployment.access_log.as_ref().expect("it is written");
+    assert_eq!(log.path.value.0, Path::new("/dev/stdout"));
+    assert_eq!(log.requests, Recorded::Misses);
+    assert!(Plan::new(&loaded).configuration.contains(r#""access_log": true"#));
+    for (section, line) in [
+        ("{ path: access.log }", "expected an absolute path, found `access.log`"),
+        ("{ path: /var/log/ }", "expected an absolute path, found `/var/log/`"),
+        ("{ requests: hits }", "expected `all` or `misses` or `failures`, found `hits`"),
+        ("{ level: info }", "`level` is no field of access_log"),
+        ("stdout", "expected access_log"),
+    ] {
+        let refused = refused(&of(section));
+        assert!(refused.contains(line), "{section}: {refused}");
+    }
+}
+
+#[test]
 fn the_filter_itself_judges_the_limits() {
     let name = "abc";
     let bucket =

@@ -11,8 +11,8 @@ use back_to_origin::rule::Action;
 use super::clusters::BUFFER;
 use super::yaml::{List, Map};
 use super::{
-    CLUSTERS, DataPath, FILTER, Form, LISTENERS, ROUTES, SINCE, Settings, attempts, filter, health,
-    misses, rate_limits, routes, tls, tracing,
+    CLUSTERS, DataPath, FILTER, Form, LISTENERS, ROUTES, SINCE, Settings, access_log, attempts,
+    filter, health, misses, rate_limits, routes, tls, tracing,
 };
 use crate::deployment::Loaded;
 use crate::gateway::{HOST_OF_HTTP_1_0, bounds};
@@ -246,6 +246,14 @@ fn gateway(loaded: &Loaded, settings: &Settings) -> Map {
         )
         .with("stream_idle_timeout", seconds(idle(loaded)))
         .maybe("tracing", loaded.deployment.tracing.as_ref().map(tracing::manager))
+        .maybe(
+            "access_log",
+            loaded
+                .deployment
+                .access_log
+                .as_ref()
+                .map(|log| access_log::logs(log, settings.data_path)),
+        )
         .with("http_filters", filters(loaded, settings))
         .with(
             "rds",
@@ -270,8 +278,13 @@ fn filters(loaded: &Loaded, settings: &Settings) -> List {
         }
     };
     let refused = if form == Form::Envoy { REFUSED } else { "" };
-    let mut filters = List::new().with(filter.with("config_discovery", discovery));
-    if settings.data_path == DataPath::Streaming {
+    let streams = settings.data_path == DataPath::Streaming;
+    let mut filters = List::new();
+    if streams && loaded.deployment.access_log.is_some() {
+        filters = filters.remark(access_log::MARKS).with(access_log::mark());
+    }
+    filters = filters.with(filter.with("config_discovery", discovery));
+    if streams {
         filters = filters.remark(PACER).with(misses::pacer());
         if let Some(service) = &loaded.deployment.rate_limit_service {
             filters = filters.remark(rate_limits::ABOUT).with(rate_limits::filter(&service.value));

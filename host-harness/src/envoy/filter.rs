@@ -20,19 +20,23 @@ pub(super) fn types() -> List {
 
 /// Turns the filter on for a route, or a virtual host.
 pub(super) fn on() -> Yaml {
-    let on = Map::typed("envoy.config.route.v3.FilterConfig").with("config", Map::new());
-    Map::new().with(NAME, on).shared("on")
+    on_alone().shared("on")
+}
+
+/// The same, to be added to.
+pub(super) fn on_alone() -> Map {
+    Map::new().with(NAME, turned_on())
+}
+
+/// What turns a filter on that the listener has.
+pub(super) fn turned_on() -> Map {
+    Map::typed("envoy.config.route.v3.FilterConfig").with("config", Map::new())
 }
 
 /// The same, with what else is turned on there.
-pub(super) fn on_with(others: impl IntoIterator<Item = (&'static str, Map)>) -> Yaml {
-    let mut others = others.into_iter().peekable();
-    if others.peek().is_none() {
-        return on();
-    }
-    let on = Map::typed("envoy.config.route.v3.FilterConfig").with("config", Map::new());
-    let filters = Map::new().with(NAME, on);
-    others.fold(filters, |filters, (name, config)| filters.with(name, config)).into()
+pub(super) fn on_with(others: impl IntoIterator<Item = (&'static str, Map)>) -> Map {
+    let alone = on_alone();
+    others.into_iter().fold(alone, |filters, (name, config)| filters.with(name, config))
 }
 
 pub(super) fn file(plan: &Plan, module: &[u8], settings: &Settings) -> String {

@@ -13,8 +13,8 @@ use back_to_origin::quota::{self, Quota};
 use back_to_origin::rule::{Action, Mirror};
 
 use super::bootstrap::seconds;
-use super::yaml::{List, Map};
-use super::{filter, rate_limits};
+use super::yaml::{List, Map, Yaml};
+use super::{access_log, filter, rate_limits};
 use crate::deployment::Loaded;
 
 /// The name of the route, which redirects may lead to.
@@ -101,8 +101,12 @@ pub(super) fn hosts(loaded: &Loaded) -> List {
     let routes = routes(loaded);
     let host = |name: &str, domains: List, pace: Option<Map>, quota: Option<&Quota>| {
         let paced = pace.map(|pace| (PACER, pace));
-        let counted = rate_limits::counted(loaded, quota);
-        let filters = filter::on_with(paced.into_iter().chain(counted));
+        let mut others = paced.into_iter().chain(rate_limits::counted(loaded, quota)).peekable();
+        let filters: Yaml = match (&loaded.deployment.access_log, others.peek()) {
+            (None, None) => filter::on(),
+            (None, Some(_)) => filter::on_with(others).into(),
+            (Some(_), _) => access_log::marks(filter::on_with(others)).into(),
+        };
         Map::new()
             .with("name", name)
             .with("domains", domains)

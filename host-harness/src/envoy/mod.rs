@@ -3,6 +3,7 @@
 //! Owns what is in the files and how they replace those of an earlier run. What a deployment means
 //! is [`crate::deployment::Plan`]'s.
 
+mod access_log;
 mod attempts;
 mod bootstrap;
 mod clusters;

@@ -20,7 +20,8 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         let has_misses = streams && rules.set.iter().next().is_some();
         let misses = has_misses.then_some(Misses { loaded, rules: &rules.set });
         let patience = deployment.timeouts.writes();
-        Way { bucket, named, patience, misses }.routes(List::new())
+        let is_recorded = deployment.access_log.is_some();
+        Way { bucket, named, patience, misses, is_recorded }.routes(List::new())
     };
     let host = |name: &str, domains: List, of: &[(&Bucket, &Rules)], routes: List| {
         let kept = kept(of.iter().filter(|_| streams).map(|(_, rules)| &rules.set));

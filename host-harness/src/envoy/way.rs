@@ -10,7 +10,7 @@ use back_to_origin::rule::{Action, Rule, RuleSet};
 use super::bootstrap::seconds;
 use super::clusters::{self, ATTEMPTS_AT_BUCKETS};
 use super::yaml::{List, Map};
-use super::{filter, misses, scripts};
+use super::{access_log, filter, misses, scripts};
 use crate::deployment::{Addressing, Bucket, Loaded, Reads};
 
 /// The headers by which a client signs.
@@ -41,6 +41,8 @@ pub(super) struct Way<'a> {
     pub(super) patience: Duration,
     /// None where the filter stands before the buckets.
     pub(super) misses: Option<Misses<'a>>,
+    /// Whether requests are recorded.
+    pub(super) is_recorded: bool,
 }
 
 /// The paths of a route, and what stands before the key then.
@@ -122,7 +124,11 @@ impl Way<'_> {
         let route = Map::new().with("match", matching);
         let Some(Misses { loaded, rules }) = self.misses.filter(|_| is_missed) else {
             let way = Map::new().with("cluster", server).with("timeout", "0s");
-            return route.with("route", way.maybe("retry_policy", self.elsewhere()));
+            let recorded = self
+                .is_recorded
+                .then(|| Map::new().with("filter_metadata", access_log::metadata(name)));
+            let route = route.with("route", way.maybe("retry_policy", self.elsewhere()));
+            return route.maybe("metadata", recorded);
         };
         let is_heard = hears(rules);
         let cluster = if is_heard { ATTEMPTS_AT_BUCKETS } else { &server };
@@ -133,7 +139,8 @@ impl Way<'_> {
             .with("internal_redirect_policy", misses::first_turn(loaded).shared("first-turn"));
         let told = Map::new().with("bucket", &**name).with("misses", misses(rules));
         let told = told.maybe("heard", is_heard.then_some(true));
-        let metadata = Map::new().with("filter_metadata", Map::new().with(scripts::GUARD, told));
+        let recorded = if self.is_recorded { access_log::metadata(name) } else { Map::new() };
+        let metadata = Map::new().with("filter_metadata", recorded.with(scripts::GUARD, told));
         let server = is_heard.then(|| List::new().with(header(SERVER, &server)));
         route
             .with("route", way)

@@ -5,6 +5,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Instant;
 
 use back_to_origin::miss_route::REFUSED_DETAILS;
 use http_body_util::{BodyExt as _, Empty};
@@ -56,6 +57,7 @@ impl Exchange {
         let Some(request) = way.request(fields, body) else {
             return failed(400, "bad_request_to_upstream", "");
         };
+        let asked = Instant::now();
         let mut response = pin!(way.upstream.send(request));
         let mut late = pin!(async {
             // The server has time from when it has the whole request.
@@ -84,6 +86,9 @@ impl Exchange {
                 let upstream = peer(&response);
                 let framing = Some(framing(&response));
                 let (mut head, body) = response.into_parts();
+                if let Some(record) = self.record() {
+                    record.server = Some(asked.elapsed());
+                }
                 Asked::Draft(Draft {
                     framing,
                     by: By::Server,
@@ -133,7 +138,7 @@ impl Exchange {
         let Some(body) = body.filter(|body| !body.is_end_stream()) else {
             return (Empty::new().map_err(|never| match never {}).boxed(), sent);
         };
-        let (pump, body) = Pump::new(body, self.shared_stream());
+        let (pump, body) = Pump::new(body, self.shared_stream(), self.received());
         let task = spawn_local(async move {
             // An exchange that is over does not ask how the body ended.
             let _ = sender.send(pump.run().await);

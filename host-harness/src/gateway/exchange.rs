@@ -3,10 +3,13 @@
 //! Owns what is shown to the filter, and what the client gets. Whatever ends it early - the client
 //! above all - ends it by dropping.
 
+use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use http::{Method, Response, request};
+use back_to_origin::http::trace::Trace;
+use http::{HeaderMap, Method, Response, request};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -17,8 +20,19 @@ use super::response_body::ResponseBody;
 use super::signing::without_signature;
 use super::worker::Worker;
 use crate::host::{
-    Access, FilterStream, Headers, Level, LocalReply, LogRecord, RequestFacts, Touch, Verdict,
+    Access, FilterStream, Headers, Level, LocalReply, LogRecord, Properties, Record, RequestFacts,
+    Touch, Verdict,
 };
+
+/// The headers by which stores name a request.
+const REQUEST_ID: [&str; 2] = ["x-amz-request-id", "x-oss-request-id"];
+
+/// The trace that a request belongs to.
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let parents = headers.get_all("traceparent").iter();
+    let parents = parents.map(|parent| ("traceparent", parent.as_bytes()));
+    Trace::of(&back_to_origin::http::headers::Headers::from_pairs(parents)).id().map(str::to_owned)
+}
 
 /// The filter is dead.
 pub(super) struct Unfiltered;
@@ -31,10 +45,30 @@ pub(super) struct Exchange {
     started: Instant,
     access: Option<Access>,
     announced: Option<u64>,
+    /// The bytes of the client's body so far.
+    received: Rc<Cell<u64>>,
 }
 
 impl Exchange {
-    pub(super) fn new(worker: &Rc<Worker>, head: &request::Parts, target: &Target) -> Self {
+    pub(super) fn new(
+        worker: &Rc<Worker>,
+        client: IpAddr,
+        head: &request::Parts,
+        target: &Target,
+    ) -> Self {
+        let record = worker.records.then(|| {
+            Box::new(Record {
+                time: SystemTime::now(),
+                client,
+                bucket: None,
+                bytes_received: 0,
+                server: None,
+                trace_id: trace_id(&head.headers),
+                request_id: None,
+                is_miss: false,
+                told: Properties::new(),
+            })
+        });
         let access = Access {
             worker: worker.number,
             context: 0,
@@ -48,6 +82,7 @@ impl Exchange {
             details: String::new(),
             touch: Touch::Passed,
             log: Vec::new(),
+            record,
         };
         Self {
             worker: Rc::clone(worker),
@@ -56,6 +91,7 @@ impl Exchange {
             started: Instant::now(),
             access: Some(access),
             announced: None,
+            received: Rc::default(),
         }
     }
 
@@ -111,12 +147,28 @@ impl Exchange {
             stream.unanswered();
             self.close(&stream);
         }
+        if let Some(record) = self.record() {
+            (record.server, record.told) = (None, Properties::new());
+        }
+    }
+
+    /// What is recorded of it, where requests are.
+    pub(super) fn record(&mut self) -> Option<&mut Record> {
+        self.access.as_mut()?.record.as_deref_mut()
+    }
+
+    /// The bytes of the client's body, which whoever sends it on counts.
+    pub(super) fn received(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.received)
     }
 
     fn close(&mut self, stream: &FilterStream) {
         if let (Some(closed), Some(access)) = (stream.close(), &mut self.access) {
             access.touch = access.touch.max(closed.touch);
             access.log.extend(closed.log);
+            if let Some(record) = &mut access.record {
+                record.told = closed.properties;
+            }
         }
     }
 
@@ -164,6 +216,10 @@ impl Exchange {
             stream.sent();
         }
         self.announced = message::content_length(&headers);
+        if let Some(record) = self.record() {
+            let name = REQUEST_ID.iter().find_map(|name| headers.get(*name));
+            record.request_id = name.map(|name| String::from_utf8_lossy(name.as_bytes()).into());
+        }
         if let Some(access) = &mut self.access {
             access.status = Some(status.as_u16());
             access.details = draft.details;
@@ -244,6 +300,9 @@ impl Drop for Exchange {
         }
         let Some(mut access) = self.access.take() else { return };
         access.duration = self.started.elapsed();
+        if let Some(record) = &mut access.record {
+            record.bytes_received = self.received.get();
+        }
         self.worker.journal.access(access);
     }
 }

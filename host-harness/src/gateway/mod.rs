@@ -287,6 +287,7 @@ impl Gateway {
                     address,
                     arrivals,
                     trusted_hops: settings.listener.trusted_hops,
+                    records: settings.records,
                     crowd,
                     connections: Cell::new(0),
                     open: Rc::default(),

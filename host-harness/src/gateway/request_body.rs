@@ -2,6 +2,7 @@
 //!
 //! Owns the guarantee that a body that broke off never looks whole to the store.
 
+use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -90,13 +91,19 @@ pub(super) struct Pump {
     /// The filter that is shown the body, where there is one.
     stream: Option<Rc<FilterStream>>,
     parts: Sender<Part>,
+    /// The bytes that have come.
+    received: Rc<Cell<u64>>,
 }
 
 impl Pump {
     /// One piece is under way at a time, so a slow store slows the client, not the memory.
-    pub(super) fn new(body: Incoming, stream: Option<Rc<FilterStream>>) -> (Self, RequestBody) {
+    pub(super) fn new(
+        body: Incoming,
+        stream: Option<Rc<FilterStream>>,
+        received: Rc<Cell<u64>>,
+    ) -> (Self, RequestBody) {
         let (sender, parts) = channel(1);
-        let pump = Self { body, stream, parts: sender };
+        let pump = Self { body, stream, parts: sender, received };
         (pump, RequestBody { parts, has_ended: false })
     }
 
@@ -112,7 +119,10 @@ impl Pump {
         let is_seen = self.stream.as_ref().is_some_and(|stream| stream.sees_request_body());
         let mut trailers = None;
         while let Some(frame) = self.body.frame().await {
-            match frame.map_err(|_| Ending::ClientLeft)?.into_data() {
+            let frame = frame.map_err(|_| Ending::ClientLeft)?;
+            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+            self.received.set(self.received.get() + length);
+            match frame.into_data() {
                 Ok(data) if is_seen => self.show(data, false).await?,
                 Ok(data) => self.pass(data).await?,
                 Err(frame) => trailers = frame.into_trailers().ok(),

@@ -54,7 +54,7 @@ pub(super) async fn serve(
         .trusted_hops
         .map_or(peer, |trusted| forwarded::note(&mut head.headers, peer, scheme, trusted));
     let target = Target::of(&head);
-    let mut exchange = Exchange::new(&worker, &head, &target);
+    let mut exchange = Exchange::new(&worker, source.ip(), &head, &target);
     let method = head.method.clone();
     // Of several, each server might take another one (RFC 9112, section 3.2).
     if head.headers.get_all(HOST).iter().nth(1).is_some() {
@@ -71,6 +71,9 @@ pub(super) async fn serve(
     let Some(way) = way else {
         return Ok(exchange.refuse(LocalReply::text(404, "route_not_found", ""), &method));
     };
+    if let Some(record) = exchange.record() {
+        record.bucket.clone_from(&way.bucket);
+    }
     let facts = RequestFacts {
         source,
         destination: worker.address,
@@ -115,6 +118,9 @@ pub(super) async fn serve(
                     }
                     draft.spend();
                     exchange.leave();
+                    if let Some(record) = exchange.record() {
+                        record.is_miss = true;
+                    }
                     exchange.miss(Miss::new(fields, &way, &said), &method, &facts).await
                 }
             },

@@ -47,6 +47,8 @@ pub struct Settings {
     pub routes: Routes,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// Whether requests are recorded for an access log.
+    pub records: bool,
     /// Who takes the access records and the filter's log.
     pub journal: Arc<dyn Journal>,
 }

@@ -57,6 +57,8 @@ pub(super) struct Worker {
     pub(super) arrivals: Arrivals,
     /// How many proxies before the gateway are believed; `None` leaves what they say as it is.
     pub(super) trusted_hops: Option<u8>,
+    /// Whether requests are recorded.
+    pub(super) records: bool,
     /// The connections of all workers.
     pub(super) crowd: Arc<Crowd>,
     pub(super) connections: Cell<u64>,

@@ -2,7 +2,6 @@
 //!
 //! Owns which map and buffer is there in which phase. Nothing here calls into the module.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
@@ -12,7 +11,7 @@ use bytes::Bytes;
 
 use super::callouts::Answer;
 use super::headers::Headers;
-use super::journal::{LogRecord, Touch};
+use super::journal::{LogRecord, Properties, Touch};
 use super::reply::LocalReply;
 
 /// A context by its kind.
@@ -131,7 +130,7 @@ pub(crate) struct Stream {
     /// The module, or its death, wants the stream gone.
     pub(crate) reset: bool,
     /// What the module has set, by paths.
-    pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) properties: Properties,
     pub(crate) touch: Touch,
     pub(crate) log: Vec<LogRecord>,
     /// Who waits for the module to let go.
@@ -154,7 +153,7 @@ impl Stream {
             sent: false,
             reply: None,
             reset: false,
-            properties: BTreeMap::new(),
+            properties: Properties::new(),
             touch: Touch::Passed,
             log: Vec::new(),
             wakers: Vec::new(),

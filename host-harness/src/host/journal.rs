@@ -2,8 +2,12 @@
 //!
 //! Owns the records; who prints or keeps them implements [`Journal`].
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use back_to_origin::record::Field;
 
 /// How grave a line is, by the numbers of the ABI.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -101,6 +105,43 @@ pub struct Access {
     pub touch: Touch,
     /// What the filter logged in this request's own context.
     pub log: Vec<LogRecord>,
+    /// What else there is to be told of it, where requests are recorded.
+    pub record: Option<Box<Record>>,
+}
+
+/// What the access log has of a request beside what is always known.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// When the request's head was there.
+    pub time: SystemTime,
+    /// The client.
+    pub client: IpAddr,
+    /// The bucket that the request names.
+    pub bucket: Option<String>,
+    /// The bytes of the request's body.
+    pub bytes_received: u64,
+    /// How long the server that was asked last took to begin its answer.
+    pub server: Option<Duration>,
+    /// The trace that the request belongs to.
+    pub trace_id: Option<String>,
+    /// The name that the answer gives to the request.
+    pub request_id: Option<String>,
+    /// Whether its bucket could not answer it.
+    pub is_miss: bool,
+    /// What the filter has set in the last context that it knew the request by.
+    pub told: Properties,
+}
+
+/// What the filter has set, by paths.
+pub type Properties = BTreeMap<Vec<u8>, Vec<u8>>;
+
+impl Record {
+    /// What the filter tells of a field.
+    #[must_use]
+    pub fn told(&self, field: Field) -> Option<String> {
+        let value = self.told.get(field.property().as_bytes())?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
 }
 
 /// Takes the records, from any worker's thread.

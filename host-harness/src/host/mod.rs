@@ -37,7 +37,7 @@ pub use callouts::{Answer, Callout, Callouts, LARGEST_ANSWER, Pending};
 pub(crate) use callouts::{CONNECTION_LOST, NO_CONNECTION, PROTOCOL_ERROR, REFUSED, TIMED_OUT};
 pub use context::RequestFacts;
 pub use headers::Headers;
-pub use journal::{Access, Journal, Level, LogRecord, Silent, Touch};
+pub use journal::{Access, Journal, Level, LogRecord, Properties, Record, Silent, Touch};
 pub use metrics::Metrics;
 pub use plugin::{Plugin, PluginParts, try_configuration};
 pub use program::{Program, ProgramError};

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::context::{Context, Gate, RequestFacts, Side, Stream as Context_};
 use super::headers::Headers;
-use super::journal::{LogRecord, Touch};
+use super::journal::{LogRecord, Properties, Touch};
 use super::machine::Machine;
 use super::reply::LocalReply;
 use super::vm::{Action, Dead};
@@ -54,6 +54,8 @@ pub struct Closed {
     pub touch: Touch,
     /// What the filter logged in its context.
     pub log: Vec<LogRecord>,
+    /// What the filter has set in it.
+    pub properties: Properties,
 }
 
 /// A request the filter has a context for. Dropping it ends the context.
@@ -263,7 +265,8 @@ impl FilterStream {
         }
         self.with(|stream| stream.abandoned = stream.status.is_none() && !stream.unanswered);
         let stream = self.machine.run(|vm| vm.close(self.id))?;
-        Some(Closed { touch: stream.touch, log: stream.log })
+        let Context_ { touch, log, properties, .. } = *stream;
+        Some(Closed { touch, log, properties })
     }
 }
 

@@ -119,7 +119,7 @@ impl Bench {
                 Effect::Call(id, call) => self.calls.push((id, call)),
                 Effect::Measure(series, _) if series.word == "not_stored" => self.not_stored += 1,
                 Effect::Absent(..) | Effect::Claim(_) | Effect::Measure(..) => {}
-                Effect::Lease(_) | Effect::Release(_) => {}
+                Effect::Lease(_) | Effect::Record(..) | Effect::Release(_) => {}
                 Effect::Log(line) => self.lines.push(line),
                 Effect::Resume(stream) => self.resumed.push(stream),
                 Effect::Send(..) | Effect::Settle(..) => panic!("nobody waits for another"),

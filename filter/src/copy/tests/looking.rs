@@ -112,6 +112,7 @@ fn a_completion_has_more_time_than_a_part() {
             | Effect::Measure(..)
             | Effect::Lease(_)
             | Effect::Absent(..)
+            | Effect::Record(..)
             | Effect::Release(_) => None,
             Effect::Log(_) | Effect::Send(..) | Effect::Settle(..) => None,
             Effect::Resume(_) | Effect::Tick(_) | Effect::Wake => None,

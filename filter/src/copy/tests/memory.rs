@@ -120,7 +120,11 @@ impl World {
                 Effect::Claim(lease) => {
                     pending.extend(self.engine.on_lease(&lease, true));
                 }
-                Effect::Measure(..) | Effect::Lease(_) | Effect::Log(_) | Effect::Release(_) => {}
+                Effect::Measure(..)
+                | Effect::Lease(_)
+                | Effect::Log(_)
+                | Effect::Record(..)
+                | Effect::Release(_) => {}
             }
         }
         self.check();

@@ -127,7 +127,10 @@ impl Bench {
                 Effect::Measure(series, _) if series.metric == Metric::HeadersUnkept => {
                     self.unkept += 1;
                 }
-                Effect::Measure(..) | Effect::Lease(_) | Effect::Release(_) => {}
+                Effect::Measure(..)
+                | Effect::Lease(_)
+                | Effect::Record(..)
+                | Effect::Release(_) => {}
                 Effect::Absent(..)
                 | Effect::Answer(..)
                 | Effect::Resume(_)

@@ -19,7 +19,7 @@ pub use name::{BucketName, Domain, Region, SharedName};
 pub(crate) use quantity::parse_duration;
 pub use quantity::{Connections, Hops, Lasting, PerSecond, Share, Wait};
 pub use secret::Variable;
-pub use word::{Addressing, ConditionalWrites, DataPath, OnFailure, Protocol, Reads};
+pub use word::{Addressing, ConditionalWrites, DataPath, OnFailure, Protocol, Reads, Recorded};
 
 use super::code::Code;
 use super::node::{Kind, Node};
@@ -144,6 +144,24 @@ impl Value for PathBuf {
     fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
         read_text(node, reading, "a path", "rules/mirror.json", |text| {
             (!text.is_empty()).then(|| Self::from(text))
+        })
+    }
+}
+
+/// The path of a file that is the same wherever who opens it was started.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AbsolutePath(pub PathBuf);
+
+impl Value for AbsolutePath {
+    fn shape() -> String {
+        "absolute path".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let example = "/var/log/back-to-origin/access.log";
+        read_text(node, reading, "an absolute path", example, |text| {
+            let is_file = text.starts_with('/') && !text.ends_with('/');
+            (is_file && !text.contains(char::is_control)).then(|| Self(PathBuf::from(text)))
         })
     }
 }

@@ -96,6 +96,18 @@ words! {
 }
 
 words! {
+    /// Which requests are recorded.
+    pub enum Recorded {
+        /// Each request.
+        All = "all",
+        /// Those that the bucket could not answer, or a rule has decided, and those that failed.
+        Misses = "misses",
+        /// Those that got an error, or not all of their answer.
+        Failures = "failures",
+    }
+}
+
+words! {
     /// How requests of clients reach the store.
     pub enum Reads {
         /// As they came, so that the clients' own signatures hold.

@@ -86,6 +86,7 @@ pub(super) fn settings(program: Program, store: Endpoint) -> (Settings, Arc<Reco
         },
         timeouts: Timeouts::default(),
         trusted: None,
+        records: false,
         journal: Arc::<Records>::clone(&records),
     };
     (settings, records)
