@@ -215,7 +215,10 @@ fn check(line: &Value, step: &Step, origin: &str, of: &str) {
                 None => found == "examplebucket",
             },
             Field::Path => found == path,
-            Field::BytesReceived => found == step.line.get(name).unwrap_or(&0.into()),
+            Field::BytesReceived => {
+                let expected = step.line.get(name).and_then(Value::as_u64);
+                found.as_u64() == Some(expected.unwrap_or_default())
+            }
             Field::BytesSent => expected.is_null() || *found == expected,
             Field::Duration => found.is_u64(),
             Field::Server => true,
