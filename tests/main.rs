@@ -49,6 +49,8 @@ mod greedy_clients;
 mod health;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
+/// The module as an image, in registries.
+mod image;
 /// Origins whose names lead to the inside of a network.
 mod inside;
 /// How clients connect: TLS, proxies before the gateway, bounds, the end.

@@ -11,6 +11,7 @@ mod envoy;
 mod explain;
 mod failure;
 mod filter;
+mod image;
 mod keeping;
 mod loading;
 mod rules;
@@ -50,6 +51,7 @@ enum Command {
     Envoy(envoy::Arguments),
     Explain(explain::Arguments),
     Filter(filter::Arguments),
+    Image(image::Arguments),
     Rules(rules::Arguments),
     Schema(schema::Arguments),
     Serve(serve::Arguments),
@@ -73,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Envoy(arguments) => envoy::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Filter(arguments) => filter::run(&arguments),
+        Command::Image(arguments) => on_runtime(image::run(arguments)),
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Serve(arguments) => on_runtime(serve::run(arguments)),
