@@ -49,14 +49,14 @@ mod greedy_clients;
 mod health;
 /// Bytes nobody should send, from clients and from origins.
 mod hostile;
-/// The module as an image, in registries.
-mod image;
 /// Origins whose names lead to the inside of a network.
 mod inside;
 /// How clients connect: TLS, proxies before the gateway, bounds, the end.
 mod listener;
 /// Buckets that answer a miss with more than anybody wants to hold.
 mod long_answers;
+/// Manifests for Kubernetes and what goes with them, and the module as an image.
+mod manifests;
 /// Rules that change time and again, each time to another origin.
 mod many_changes;
 /// Private origins.

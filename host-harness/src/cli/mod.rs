@@ -13,7 +13,9 @@ mod failure;
 mod filter;
 mod image;
 mod keeping;
+mod kubernetes;
 mod loading;
+mod renewing;
 mod rules;
 mod schema;
 mod serve;
@@ -52,6 +54,7 @@ enum Command {
     Explain(explain::Arguments),
     Filter(filter::Arguments),
     Image(image::Arguments),
+    Kubernetes(kubernetes::Arguments),
     Rules(rules::Arguments),
     Schema(schema::Arguments),
     Serve(serve::Arguments),
@@ -72,10 +75,11 @@ pub fn run() -> ExitCode {
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Doctor(arguments) => on_runtime(doctor::run(arguments)),
-        Command::Envoy(arguments) => envoy::run(&arguments),
+        Command::Envoy(arguments) => on_runtime(envoy::run(arguments)),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Filter(arguments) => filter::run(&arguments),
         Command::Image(arguments) => on_runtime(image::run(arguments)),
+        Command::Kubernetes(arguments) => kubernetes::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Serve(arguments) => on_runtime(serve::run(arguments)),

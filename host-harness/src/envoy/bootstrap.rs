@@ -47,13 +47,18 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .with("filter_chains", clients(loaded, settings));
     let mut listeners = List::new().with(listener);
     if let Some(address) = &deployment.health {
-        listeners = listeners.remark(health::ABOUT).with(health::listener(address.value));
+        listeners =
+            listeners.remark(health::ABOUT).with(health::listener(address.value, deployment));
     }
     let mut watched = Map::new();
     if streams {
         watched = watched.with("lds_config", source(LISTENERS, settings));
     }
     let watched = watched.with("cds_config", source(CLUSTERS, settings));
+    let mut clusters = tracing::cluster(loaded, settings).unwrap_or_default();
+    if let Some(administration) = health::cluster(deployment) {
+        clusters = clusters.with(administration);
+    }
     Map::new()
         // Envoy takes files to watch only when it has a name.
         .with("node", Map::new().with("id", "back-to-origin").with("cluster", "back-to-origin"))
@@ -70,7 +75,7 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
             "static_resources",
             Map::new()
                 .with("listeners", listeners)
-                .maybe("clusters", tracing::cluster(loaded, settings)),
+                .maybe("clusters", (!clusters.is_empty()).then_some(clusters)),
         )
         .with("dynamic_resources", watched)
         .document(&settings.heading(&format!(

@@ -8,9 +8,11 @@ mod bootstrap;
 mod clusters;
 mod credentials;
 mod directory;
+mod drain;
 mod filter;
 mod health;
 mod json;
+pub mod manifest;
 mod misses;
 mod renewal;
 mod routes;
@@ -29,10 +31,12 @@ use std::path::{Path, PathBuf};
 
 pub use credentials::CredentialsError;
 pub use directory::{Change, WriteError, replace, rewrite};
+pub use drain::{Drain, Drained, drain};
 pub use renewal::{Running, install};
 pub use target::{Prepared, Target};
 
 use crate::deployment::{Loaded, Plan, Reads};
+use filter::fingerprint;
 use yaml::Map;
 
 pub use crate::gateway::DataPath;

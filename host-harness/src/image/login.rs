@@ -61,11 +61,7 @@ fn helped(helper: &str, server: &str) -> Option<Login> {
 }
 
 /// The login for a registry in a file of them.
-fn of(
-    file: &Value,
-    registry: &str,
-    helper: &dyn Fn(&str, &str) -> Option<Login>,
-) -> Option<Login> {
+fn of(file: &Value, registry: &str, helper: &dyn Fn(&str, &str) -> Option<Login>) -> Option<Login> {
     // Docker's own registry has a name of its own there.
     let is_docker = registry == "docker.io" || registry == "index.docker.io";
     let server = if is_docker { "https://index.docker.io/v1/" } else { registry };

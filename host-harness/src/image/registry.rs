@@ -89,9 +89,8 @@ pub async fn push(image: &Image, to: &Reference) -> Result<(), PushError> {
     let put = Ask { method: Method::PUT, kind: MANIFEST, body: &image.manifest.bytes };
     registry.expect(put, &registry.url(&path)?, StatusCode::CREATED, &what).await?;
     // A registry that rewrites manifests would make the digest that is printed a lie.
-    let kept = registry
-        .expect(Ask::get(MANIFEST), &registry.url(&path)?, StatusCode::OK, &what)
-        .await?;
+    let kept =
+        registry.expect(Ask::get(MANIFEST), &registry.url(&path)?, StatusCode::OK, &what).await?;
     let found = digest(&kept.body);
     if found != image.manifest.digest {
         return Err(PushError::Changed { sent: image.manifest.digest.clone(), found });
@@ -238,7 +237,9 @@ impl Registry {
         let realm = challenge.parameter("realm").and_then(|realm| Url::parse(realm).ok());
         let mut realm = realm
             .filter(|realm| realm.scheme() == "https" || realm.host_str().is_some_and(is_here))
-            .ok_or_else(|| PushError::Protocol("a realm for tokens that is not https".to_owned()))?;
+            .ok_or_else(|| {
+                PushError::Protocol("a realm for tokens that is not https".to_owned())
+            })?;
         let own = format!("repository:{}:pull,push", self.name);
         let scope = challenge.parameter("scope").unwrap_or(&own);
         realm.query_pairs_mut().append_pair("scope", scope);
@@ -277,7 +278,8 @@ impl Registry {
         let answered = async {
             let response = self.client.request(request).await;
             let (head, body) = response.map_err(|error| why(&error))?.into_parts();
-            let body = Limited::new(body, MOST).collect().await.map_err(|error| error.to_string())?;
+            let body =
+                Limited::new(body, MOST).collect().await.map_err(|error| error.to_string())?;
             Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
         };
         match timeout(ANSWER, answered).await {

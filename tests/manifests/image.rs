@@ -186,7 +186,7 @@ fn a_registry_with_tokens_gets_the_image_and_nobody_else_gets_the_token() {
     let kept = Arc::default();
     let (registry, tokens, uploads) = with_tokens(&kept);
     let image = image();
-    let to = reference(&format!("{}/team/b2o:1", registry.address()));
+    let to = reference(&format!("{}/team/b2o:1", registry.address));
     runtime().block_on(push(&image, &to)).expect("the registry takes it");
     let asked = tokens.take_requests();
     let asked: Vec<_> =
@@ -206,7 +206,7 @@ fn a_registry_with_tokens_gets_the_image_and_nobody_else_gets_the_token() {
 fn a_registry_that_changes_the_manifest_is_told_of() {
     let kept = Arc::new(Mutex::new(Kept { rewrites: true, ..Kept::default() }));
     let (registry, _tokens, _uploads) = with_tokens(&kept);
-    let to = reference(&format!("{}/team/b2o:1", registry.address()));
+    let to = reference(&format!("{}/team/b2o:1", registry.address));
     let refused = runtime().block_on(push(&image(), &to));
     assert!(matches!(refused, Err(PushError::Changed { .. })), "{refused:?}");
 }
@@ -215,7 +215,7 @@ fn a_registry_that_changes_the_manifest_is_told_of() {
 fn a_registry_that_says_no_is_quoted() {
     let denied = r#"{"errors":[{"code":"DENIED","message":"not yours"}]}"#;
     let registry = Server::start(move |_: &Request| Reply::new(403, &[], denied));
-    let to = reference(&format!("{}/team/b2o:1", registry.address()));
+    let to = reference(&format!("{}/team/b2o:1", registry.address));
     let refused = runtime().block_on(push(&image(), &to)).expect_err("it says no");
     let said = refused.to_string();
     assert!(said.ends_with(": 403 DENIED: not yours"), "{said}");
@@ -223,7 +223,7 @@ fn a_registry_that_says_no_is_quoted() {
     let registry = Server::start(|_: &Request| {
         Reply::new(401, &[("www-authenticate", "Basic realm=\"of tests\"")], "")
     });
-    let to = reference(&format!("{}/team/b2o:1", registry.address()));
+    let to = reference(&format!("{}/team/b2o:1", registry.address));
     let refused = runtime().block_on(push(&image(), &to));
     assert!(matches!(refused, Err(PushError::Login(_))), "{refused:?}");
     // No login of this machine's is for that address; nothing was sent.
