@@ -2,12 +2,16 @@
 //! in real Envoy as a cluster would.
 
 mod image;
+mod istio;
+mod istiod;
 mod kubernetes;
 mod pod;
+mod shipped;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -92,6 +96,29 @@ fn judge(script: &str, package: (&str, &str), arguments: &[&str], files: &[PathB
         .output()
         .expect("Python can be started");
     done(&output);
+}
+
+/// Ends the clients, also when the test fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A document of YAML.
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).expect("YAML")
+}
+
+/// What stands in base64, by a tool of somebody else's.
+fn decoded(text: &str) -> Vec<u8> {
+    let script = "import base64, sys; sys.stdout.buffer.write(base64.b64decode(sys.argv[1]))";
+    let output = Command::new(python::interpreter()).args(["-c", script, text]).output();
+    let output = output.expect("Python can be started");
+    assert!(output.status.success(), "{text}");
+    output.stdout
 }
 
 /// An image by its digest.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{b2o, done, mirror};
+use super::{Stop, b2o, done, mirror};
 use crate::support::client::{connect, get, request};
 use crate::support::envoy::{binary, version};
 use crate::support::server::{ClosedPort, Reply, Server};
@@ -188,6 +188,7 @@ fn changes_of_a_volume_fail_no_request_and_new_keys_are_taken() {
     let gateway = pod.address;
     let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
+        let stopped = Stop(&stop);
         let clients: Vec<_> = (0..4)
             .map(|client| {
                 scope.spawn({
@@ -209,7 +210,7 @@ fn changes_of_a_volume_fail_no_request_and_new_keys_are_taken() {
                 (answer.body == body.as_bytes()).then_some(())
             });
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopped);
         for client in clients {
             client.join().expect("no request has failed");
         }

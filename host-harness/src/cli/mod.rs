@@ -4,6 +4,7 @@
 
 mod admin;
 mod check;
+mod completions;
 mod convert;
 mod demo;
 mod doctor;
@@ -12,6 +13,7 @@ mod explain;
 mod failure;
 mod filter;
 mod image;
+mod istio;
 mod keeping;
 mod kubernetes;
 mod loading;
@@ -47,6 +49,7 @@ struct Arguments {
 enum Command {
     Admin(admin::Arguments),
     Check(check::Arguments),
+    Completions(completions::Arguments),
     Convert(convert::Arguments),
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
@@ -54,6 +57,7 @@ enum Command {
     Explain(explain::Arguments),
     Filter(filter::Arguments),
     Image(image::Arguments),
+    Istio(istio::Arguments),
     Kubernetes(kubernetes::Arguments),
     Rules(rules::Arguments),
     Schema(schema::Arguments),
@@ -72,6 +76,7 @@ pub fn run() -> ExitCode {
     let result = match arguments.command {
         Command::Admin(arguments) => on_runtime(admin::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Doctor(arguments) => on_runtime(doctor::run(arguments)),
@@ -79,6 +84,7 @@ pub fn run() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Filter(arguments) => filter::run(&arguments),
         Command::Image(arguments) => on_runtime(image::run(arguments)),
+        Command::Istio(arguments) => istio::run(&arguments),
         Command::Kubernetes(arguments) => kubernetes::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),

@@ -80,6 +80,14 @@ impl<'a> Findings<'a> {
         self.in_file(code, &span, message, help);
     }
 
+    /// The bucket that a cluster is of, by its name.
+    pub(super) fn bucket_of_cluster(&self, name: &str) -> Option<usize> {
+        let buckets = &self.loaded.deployment.buckets.value;
+        buckets.iter().position(|bucket| {
+            name.strip_suffix(bucket.name.value.0.as_str()).is_some_and(|kind| kind.ends_with('-'))
+        })
+    }
+
     /// An option's value.
     pub(super) fn in_command(
         &mut self,

@@ -6,6 +6,7 @@
 pub mod code;
 mod crds;
 mod findings;
+pub mod istio;
 pub mod kubernetes;
 mod name;
 
