@@ -366,3 +366,16 @@ fn nothing_but_names_of_envoys_own_is_merged_and_no_host_is_everybodys() {
         }
     }
 }
+
+/// With the definitions that `CRDS` names, which no registry has: those of Istio and of Prometheus'
+/// operator, in one file. Without it nothing is judged here, and it says so.
+#[test]
+fn the_definitions_that_are_named_know_every_field() {
+    let Some(definitions) = std::env::var_os("CRDS") else {
+        println!("CRDS names no file: the EnvoyFilter is not judged by Istio's definitions");
+        return;
+    };
+    let definitions = definitions.into_string().expect("a path");
+    let case = Case::new(SOUND, &mirror("https://old.example.com/"));
+    done(&write(&case, &["--crds", &definitions]));
+}

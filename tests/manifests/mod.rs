@@ -1,6 +1,7 @@
 //! Manifests for Kubernetes and what runs there: judged by the schemas that registries have, and run
 //! in real Envoy as a cluster would.
 
+mod chart;
 mod image;
 mod istio;
 mod istiod;

@@ -5,10 +5,12 @@
 //! the gateway meets it. One thing is the gateway's as a whole: names that begin with `x-envoy-` are
 //! taken off what clients send, without which anybody could say that a request is a miss.
 
+mod retired;
 mod streaming;
 
 use std::path::Path;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -132,7 +134,11 @@ pub fn manifests(
     };
     let files = Files(envoy::files(loaded, b"", &files).map_err(Unable::Files)?);
     check_clusters(&files, &mut findings);
-    let gateway = Added { loaded, settings, files: &files };
+    let clusters = files.resources(envoy::CLUSTERS);
+    let names = clusters.iter().filter_map(|cluster| cluster["name"].as_str().map(str::to_owned));
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let retired = retired::staying(&earlier(out), &names.collect(), now.as_secs());
+    let gateway = Added { loaded, settings, files: &files, retired };
     let head = |about: &str| heading(about, "istio", &source);
     let mut manifests: Vec<Manifest> = gateway.secret(&head).into_iter().collect();
     manifests.push(gateway.filter(&head));
@@ -190,6 +196,12 @@ fn check(loaded: &Loaded, settings: &Settings, findings: &mut Findings<'_>) {
             findings.in_bucket(Code::BadName, at, &["name"], message, help);
         }
     }
+}
+
+/// What an earlier run has written.
+fn earlier(out: &Path) -> Value {
+    let text = std::fs::read_to_string(out.join(NAMES[1])).unwrap_or_default();
+    serde_saphyr::from_str(&text).unwrap_or_default()
 }
 
 /// Whether the directory has the manifests of another deployment: one gateway has one.
@@ -261,6 +273,8 @@ struct Added<'a> {
     loaded: &'a Loaded,
     settings: &'a Settings,
     files: &'a Files,
+    /// Servers of an earlier run that stay for a while.
+    retired: Vec<Value>,
 }
 
 impl Added<'_> {

@@ -47,6 +47,9 @@ impl Added<'_> {
             let about = if at == 0 { "The servers." } else { "" };
             all = all.remark(about).with(self.patch("CLUSTER", None, "ADD", cluster));
         }
+        for cluster in &self.retired {
+            all = all.remark(RETIRED).with(self.patch("CLUSTER", None, "ADD", cluster.clone()));
+        }
         for listener in self.files.resources(LISTENERS) {
             all = all.remark(ATTEMPTS).with(self.patch("LISTENER", None, "ADD", listener));
         }
@@ -154,6 +157,8 @@ fn placed() -> Value {
 
 const ABOUT: &str = "Back-to-origin in Istio's proxy, streamed. All is added: clusters, filters, which nothing but the miss \
      route turns on, and virtual hosts of the buckets' own.";
+
+const RETIRED: &str = "No rule names these any more, but the proxies' rules change behind their servers. A later run leaves them out.";
 
 const ATTEMPTS: &str =
     "What Envoy answers in a server's place comes back by it. Nobody can connect to it.";
