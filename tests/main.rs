@@ -57,6 +57,8 @@ mod inside;
 mod listener;
 /// Buckets that answer a miss with more than anybody wants to hold.
 mod long_answers;
+/// Manifests for Kubernetes and what goes with them, and the module as an image.
+mod manifests;
 /// Rules that change time and again, each time to another origin.
 mod many_changes;
 /// Private origins.

@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod envoy;
 pub mod gateway;
 pub mod host;
+pub mod image;
 pub mod launch;
 pub mod reference;
 pub mod rule_file;

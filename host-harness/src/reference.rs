@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use back_to_origin::finding;
 use back_to_origin::rule::element::{self, Kind};
 
+use crate::envoy::manifest;
 use crate::rule_file::code::Code;
 use crate::rule_file::vocabulary::{
     Content, Element, Page, REDIRECT, Shape, State, WEBSITE, state,
@@ -49,9 +50,9 @@ pub fn reference() -> String {
     page
 }
 
-/// The codes of all findings with their meanings: the filter's, those of rule files, of deployments and
-/// of the doctor.
-fn codes() -> [Vec<(&'static str, &'static str)>; 4] {
+/// The codes of all findings with their meanings: the filter's, those of rule files, of deployments, of
+/// the doctor and of manifests.
+fn codes() -> [Vec<(&'static str, &'static str)>; 5] {
     [
         finding::Code::ALL.iter().map(|code| (code.as_str(), code.description())).collect(),
         Code::ALL.iter().map(|code| (code.as_str(), code.description())).collect(),
@@ -60,6 +61,7 @@ fn codes() -> [Vec<(&'static str, &'static str)>; 4] {
             .map(|code| (code.as_str(), code.description()))
             .collect(),
         doctor::Code::ALL.iter().map(|code| (code.as_str(), code.description())).collect(),
+        manifest::code::Code::ALL.iter().map(|code| (code.as_str(), code.description())).collect(),
     ]
 }
 

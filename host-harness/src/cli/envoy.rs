@@ -3,12 +3,13 @@
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::ValueEnum;
 
 use super::failure::Failure;
-use super::loading::load;
-use super::print;
+use super::{print, renewing};
+use crate::deployment::{Loaded, parse_duration};
 use crate::envoy::{self, Change, Settings, Target};
 
 /// Write what Envoy needs to run a deployment: its configuration and the module.
@@ -31,6 +32,7 @@ Examples:
   b2o envoy envoy/deployment.yaml --out /tmp/envoy
   b2o envoy envoy/deployment.yaml --out /tmp/envoy --for istio
   b2o envoy envoy/deployment.yaml --out /tmp/envoy --path callout
+  b2o envoy envoy/deployment.yaml --out /tmp/envoy --watch --drain
   sudo b2o envoy envoy/deployment.yaml --out /etc/envoy --owner 101
   envoy --config-path /tmp/envoy/envoy.yaml
 
@@ -40,14 +42,19 @@ file sends requests without a signature, and the store answers 403. The file sta
 it is written again. Keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY stay there, for Envoy to
 read.
 
+With --watch it goes on: whenever the deployment file, a rule file or a variable's file changes,
+the files are renewed; what is wrong changes nothing. With --drain, SIGTERM or Ctrl-C has Envoy
+finish first: /ready fails, connections end with their next answer, and the command ends when no
+request and no copy is under way. Envoy itself runs on; end it then.
+
 Exit codes:
-  0  the files are there
-  1  the deployment is refused, or a file cannot be written
+  0  the files are there, and with --drain nothing is under way
+  1  the deployment is refused, a file cannot be written, or the time to drain is over
   2  wrong usage, or the deployment file cannot be read"
 )]
 pub(super) struct Arguments {
     /// The deployment file (YAML).
-    deployment: PathBuf,
+    pub(super) deployment: PathBuf,
     /// The directory to write to, by the path that Envoy is to find it by. The files name it
     /// from the root, wherever Envoy is started.
     #[arg(long, value_name = "DIR")]
@@ -65,6 +72,29 @@ pub(super) struct Arguments {
     /// give files away. Envoy's images run as 101.
     #[arg(long, value_name = "UID[:GID]", value_parser = owner)]
     owner: Option<(u32, Option<u32>)>,
+    /// Renew the files whenever what they are made of changes.
+    #[arg(long)]
+    watch: bool,
+    /// A directory with a file for each variable that the deployment names, as Kubernetes mounts a
+    /// Secret: read in place of the environment, and again when it changes. All keys are in
+    /// DIR/credentials then.
+    #[arg(long, value_name = "DIR")]
+    pub(super) variables: Option<PathBuf>,
+    /// At the end, have the Envoy at `admin` finish what is under way.
+    #[arg(long, requires = "watch")]
+    pub(super) drain: bool,
+    /// With --drain: how long `/ready` fails before connections end, for load balancers to see.
+    #[arg(long, value_name = "TIME", requires = "drain", default_value = "10s", value_parser = time)]
+    pub(super) drain_pause: Duration,
+    /// With --drain: how long requests and copies under way may then take.
+    #[arg(long, value_name = "TIME", requires = "drain", default_value = "110s", value_parser = time)]
+    pub(super) drain_within: Duration,
+}
+
+/// A time of an argument's.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a number and `ms`, `s` or `m`, at most 60m".to_owned();
+    parse_duration(text).ok_or_else(expected)
 }
 
 /// A user, and a group where one is named.
@@ -112,9 +142,17 @@ impl From<DataPath> for envoy::DataPath {
     }
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { deployment, out, data_path, form, trust, owner } = arguments;
-    let loaded = load(deployment)?;
+pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.watch {
+        return renewing::run(&arguments).await;
+    }
+    let (loaded, _) = renewing::read(&arguments)?;
+    write(&arguments, &loaded)
+}
+
+/// Writes the files once, and says what became of each.
+pub(super) fn write(arguments: &Arguments, loaded: &Loaded) -> Result<(), Failure> {
+    let Arguments { deployment, out, data_path, form, trust, owner, .. } = arguments;
     let target = Target {
         directory: out.clone(),
         data_path: data_path.map(envoy::DataPath::from),
@@ -122,8 +160,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         trusted: trust.clone(),
     };
     let files =
-        target.prepare(deployment, &loaded).map_err(|error| Failure::new(error.to_string()))?;
-    if target.lacks_trust(&loaded) {
+        target.prepare(deployment, loaded).map_err(|error| Failure::new(error.to_string()))?;
+    if target.lacks_trust(loaded) {
         warn(trust);
     }
     let changes = files.install().map_err(|error| Failure::new(error.to_string()))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::colour_errors;
 use super::failure::{Failure, USAGE};
-use crate::deployment::{self, LoadError, Loaded, RuleSource};
+use crate::deployment::{self, LoadError, Loaded, RuleSource, Variables};
 use crate::diagnostics::{Report, Weight};
 use crate::rule_file::{self, RuleFile};
 
@@ -37,7 +37,16 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
 
 /// The same with rule files as `rules` gives them.
 pub(super) fn load_with(path: &Path, rules: RuleSource<'_>) -> Result<Loaded, Failure> {
-    match deployment::load_with(path, rules) {
+    load_from(path, rules, &|name| std::env::var_os(name))
+}
+
+/// The same with variables from elsewhere than the environment.
+pub(super) fn load_from(
+    path: &Path,
+    rules: RuleSource<'_>,
+    variables: Variables<'_>,
+) -> Result<Loaded, Failure> {
+    match deployment::load_from(path, rules, variables) {
         Ok(loaded) => {
             show(&loaded.warnings);
             Ok(loaded)

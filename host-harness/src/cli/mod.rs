@@ -4,6 +4,7 @@
 
 mod admin;
 mod check;
+mod completions;
 mod convert;
 mod demo;
 mod doctor;
@@ -11,8 +12,12 @@ mod envoy;
 mod explain;
 mod failure;
 mod filter;
+mod image;
+mod istio;
 mod keeping;
+mod kubernetes;
 mod loading;
+mod renewing;
 mod rules;
 mod schema;
 mod serve;
@@ -45,12 +50,16 @@ struct Arguments {
 enum Command {
     Admin(admin::Arguments),
     Check(check::Arguments),
+    Completions(completions::Arguments),
     Convert(convert::Arguments),
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
     Envoy(envoy::Arguments),
     Explain(explain::Arguments),
     Filter(filter::Arguments),
+    Image(image::Arguments),
+    Istio(istio::Arguments),
+    Kubernetes(kubernetes::Arguments),
     Rules(rules::Arguments),
     Schema(schema::Arguments),
     Serve(serve::Arguments),
@@ -69,12 +78,16 @@ pub fn run() -> ExitCode {
     let result = match arguments.command {
         Command::Admin(arguments) => on_runtime(admin::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Doctor(arguments) => on_runtime(doctor::run(arguments)),
-        Command::Envoy(arguments) => envoy::run(&arguments),
+        Command::Envoy(arguments) => on_runtime(envoy::run(arguments)),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Filter(arguments) => filter::run(&arguments),
+        Command::Image(arguments) => on_runtime(image::run(arguments)),
+        Command::Istio(arguments) => istio::run(&arguments),
+        Command::Kubernetes(arguments) => kubernetes::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Serve(arguments) => on_runtime(serve::run(arguments)),

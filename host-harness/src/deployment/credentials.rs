@@ -31,17 +31,46 @@ section! {
 }
 
 /// What requests to a store are signed with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Credentials {
     /// Keys from environment variables.
     Environment(Environment),
     /// Keys from the file.
     Inline(Inline),
     /// Nothing: requests are anonymous.
+    #[default]
     None,
 }
 
 impl Credentials {
+    /// The same with the values of variables as if they stood in the file.
+    pub(super) fn read(self) -> Self {
+        match self {
+            Self::Environment(Environment { access_key_id, secret_access_key, session_token }) => {
+                Self::Inline(Inline {
+                    access_key_id: access_key_id.value,
+                    secret_access_key: secret_access_key.value,
+                    session_token: session_token.map(|token| token.value),
+                })
+            }
+            Self::Inline(_) | Self::None => self,
+        }
+    }
+
+    /// The variables that hold the keys, by name.
+    #[must_use]
+    pub fn variables(&self) -> Vec<&Variable> {
+        match self {
+            Self::Environment(Environment { access_key_id, secret_access_key, session_token }) => {
+                [Some(access_key_id), Some(secret_access_key), session_token.as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .collect()
+            }
+            Self::Inline(_) | Self::None => Vec::new(),
+        }
+    }
+
     /// The public half, the secret half and the token, wherever they come from.
     fn parts(&self) -> Option<(&Secret, &Secret, Option<&Secret>)> {
         match self {

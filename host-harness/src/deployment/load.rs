@@ -47,6 +47,18 @@ pub struct Loaded {
     pub tls: Option<Pair>,
 }
 
+impl Loaded {
+    /// The same with the values of variables as if they stood in the file: nobody else reads them
+    /// then, and a file with keys has all of them.
+    #[must_use]
+    pub fn with_variables_read(mut self) -> Self {
+        for bucket in &mut self.deployment.buckets.value {
+            bucket.credentials = std::mem::take(&mut bucket.credentials).read();
+        }
+        self
+    }
+}
+
 /// The rules of one bucket.
 pub struct Rules {
     /// The rule file.
@@ -128,12 +140,28 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 ///
 /// When the file cannot be read or anything in it, or in the rules, is not right.
 pub fn load_with(path: &Path, rules: RuleSource<'_>) -> Result<Loaded, LoadError> {
+    load_from(path, rules, &|name| std::env::var_os(name))
+}
+
+/// The same with variables from elsewhere than the environment.
+///
+/// # Errors
+///
+/// When the file cannot be read or anything in it, or in the rules, is not right.
+pub fn load_from(
+    path: &Path,
+    rules: RuleSource<'_>,
+    variables: Variables<'_>,
+) -> Result<Loaded, LoadError> {
     let bytes = std::fs::read(path)
         .map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
     let document = Document::new(path.display().to_string(), &bytes);
-    parse_with(document, directory, &|name| std::env::var_os(name), rules)
+    parse_with(document, directory, variables, rules)
 }
+
+/// Where the variables are that a deployment names.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// Where rules come from, by a bucket's name and the path of its rule file.
 pub type RuleSource<'a> = &'a dyn Fn(&str, &Path) -> io::Result<Vec<u8>>;

@@ -23,7 +23,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use credentials::{Credentials, Environment, Inline};
-pub use load::{LoadError, Loaded, RuleSource, Rules, load, load_with, parse};
+pub use load::{
+    LoadError, Loaded, RuleSource, Rules, Variables, load, load_from, load_with, parse,
+};
 pub use places::Places;
 pub use plan::{Plan, again};
 pub use reference::reference;
@@ -61,8 +63,8 @@ section! {
         pub connections: Connections [Default "20000"],
         /// The address of the administration interface; without it there is none.
         pub admin: Option<At<SocketAddr>> [Optional],
-        /// The address of a listener for probes alone, plain HTTP: `/live` and `/ready`, as `admin` has
-        /// them too. In `b2o serve` `/ready` says of each bucket whether its servers were reachable
+        /// The address of a listener for probes and scrapers alone, plain HTTP: `/live` and `/ready`, as
+        /// `admin` has them too, and with `admin` `/metrics`. In `b2o serve` `/ready` says of each bucket whether its servers were reachable
         /// lately; Envoy's says that it serves.
         pub health: Option<At<SocketAddr>> [Optional],
         /// The domain below which `<bucket>.<domain>`, as the Host of a request, names a bucket.

@@ -47,7 +47,8 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
         .with("filter_chains", clients(loaded, settings));
     let mut listeners = List::new().with(listener);
     if let Some(address) = &deployment.health {
-        listeners = listeners.remark(health::ABOUT).with(health::listener(address.value));
+        listeners =
+            listeners.remark(health::ABOUT).with(health::listener(address.value, deployment));
     }
     let mut watched = Map::new();
     if streams {
@@ -83,7 +84,8 @@ pub(super) fn file(loaded: &Loaded, settings: &Settings) -> String {
 fn services(loaded: &Loaded, settings: &Settings) -> Option<List> {
     let collector = tracing::cluster(loaded, settings);
     let counter = rate_limits::cluster(loaded, settings);
-    let services: Vec<_> = collector.into_iter().chain(counter).collect();
+    let administration = health::cluster(&loaded.deployment);
+    let services: Vec<_> = collector.into_iter().chain(counter).chain(administration).collect();
     (!services.is_empty()).then(|| services.into_iter().collect())
 }
 

@@ -69,7 +69,7 @@ pub(super) fn file(plan: &Plan, module: &[u8], settings: &Settings) -> String {
 }
 
 /// Content as a number: FNV-1a, of 64 bits.
-fn fingerprint(content: &[u8]) -> u64 {
+pub(super) fn fingerprint(content: &[u8]) -> u64 {
     content.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
     })

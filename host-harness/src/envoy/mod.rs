@@ -9,9 +9,11 @@ mod bootstrap;
 mod clusters;
 mod credentials;
 mod directory;
+mod drain;
 mod filter;
 mod health;
 mod json;
+pub mod manifest;
 mod misses;
 mod rate_limits;
 mod renewal;
@@ -31,10 +33,12 @@ use std::path::{Path, PathBuf};
 
 pub use credentials::CredentialsError;
 pub use directory::{Change, WriteError, replace, rewrite};
+pub use drain::{Drain, Drained, drain};
 pub use renewal::{Running, install};
 pub use target::{Prepared, Target};
 
 use crate::deployment::{Loaded, Plan, Reads};
+use filter::fingerprint;
 use yaml::Map;
 
 pub use crate::gateway::DataPath;

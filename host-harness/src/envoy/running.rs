@@ -7,6 +7,8 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use back_to_origin::metric::Metric;
+
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -47,12 +49,52 @@ pub(super) fn busy(admin: SocketAddr) -> Option<BTreeSet<String>> {
     Some(busy.collect())
 }
 
+/// What an Envoy has not done yet.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct UnderWay {
+    /// Requests of clients.
+    pub(super) requests: u64,
+    /// Objects on their way into a bucket, or to be fetched for one.
+    pub(super) copies: u64,
+}
+
+/// What the Envoy behind an administration interface has under way; `None` where it cannot be asked.
+pub(super) fn under_way(admin: SocketAddr) -> Option<UnderWay> {
+    let pattern = format!(
+        "%5Ehttp%5C.gateway%5C.downstream_rq_active$%7C{}%7C{}",
+        Metric::CopiesUnderWay.name(),
+        Metric::WaitingBackfills.name()
+    );
+    let answer = ask(admin, &format!("/stats?filter={pattern}"))?;
+    let mut found = UnderWay::default();
+    for line in answer.lines() {
+        let Some((name, count)) = line.rsplit_once(": ") else { continue };
+        let Ok(count) = count.trim().parse::<u64>() else { continue };
+        match name.starts_with("http.") {
+            true => found.requests += count,
+            false => found.copies += count,
+        }
+    }
+    Some(found)
+}
+
+/// Has the Envoy behind an administration interface do something; whether it did.
+pub(super) fn post(admin: SocketAddr, page: &str) -> bool {
+    send(admin, "POST", page).is_some()
+}
+
 /// One page.
 fn ask(admin: SocketAddr, page: &str) -> Option<String> {
+    send(admin, "GET", page)
+}
+
+fn send(admin: SocketAddr, method: &str, page: &str) -> Option<String> {
     let answer = || -> io::Result<String> {
         let mut connection = TcpStream::connect_timeout(&admin, PATIENCE)?;
         connection.set_read_timeout(Some(PATIENCE))?;
-        let request = format!("GET {page} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        let request = format!(
+            "{method} {page} HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
         connection.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
         connection.read_to_end(&mut answer)?;
@@ -93,6 +135,15 @@ mod tests {
                     cluster.d.upstream_rq_pending_active: 2\n";
         assert_eq!(asked(list, busy), Some(["a.b".to_owned(), "d".to_owned()].into()));
         assert_eq!(asked("HTTP/1.1 503 Later\r\n\r\n", busy), None);
+    }
+
+    #[test]
+    fn envoy_says_what_is_under_way() {
+        let list = "HTTP/1.1 200 OK\r\n\r\nhttp.gateway.downstream_rq_active: 2\n\
+                    wasmcustom.back_to_origin_copies_under_way.bucket=.=a;.;: 1\n\
+                    wasmcustom.back_to_origin_waiting_backfills.bucket=.=a;.;: 3\n";
+        assert_eq!(asked(list, under_way), Some(UnderWay { requests: 2, copies: 4 }));
+        assert!(asked("HTTP/1.1 200 OK\r\n\r\nOK\n", |admin| post(admin, "/healthcheck/fail")));
     }
 
     #[test]

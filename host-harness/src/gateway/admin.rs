@@ -118,7 +118,7 @@ impl Pages {
                 let (status, told) = self.health.ready().await;
                 page(status, JSON, format!("{told:#}\n"))
             }
-            ("/metrics" | "/stats/prometheus", Scope::All) => page(
+            ("/metrics", Scope::All | Scope::Health) | ("/stats/prometheus", Scope::All) => page(
                 StatusCode::OK,
                 "text/plain; version=0.0.4",
                 self.shared.metrics().prometheus(),
@@ -127,9 +127,11 @@ impl Pages {
                 let shown = self.configuration.lock().unwrap_or_else(PoisonError::into_inner);
                 page(StatusCode::OK, JSON, format!("{:#}\n", *shown))
             }
-            (_, Scope::Health) => {
-                page(StatusCode::NOT_FOUND, TEXT, "there are /live and /ready\n".to_owned())
-            }
+            (_, Scope::Health) => page(
+                StatusCode::NOT_FOUND,
+                TEXT,
+                "there are /live, /ready and /metrics\n".to_owned(),
+            ),
             (_, Scope::All) => page(
                 StatusCode::NOT_FOUND,
                 TEXT,
