@@ -33,6 +33,8 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         match asked {
             Asked::Stop => break,
+            // It has no log.
+            Asked::Reopen => {}
             Asked::Reload => {
                 watched.look();
                 let renewed = read(arguments).and_then(|(loaded, files)| {
