@@ -3,7 +3,7 @@
 //! What all workers of a host know of them stands in shared data, in a bounded table of fingerprints.
 //! Behind that each has a marker in the bucket, an object whose name is the digest of the key; so it
 //! outlives the host, and other gateways find it. One worker lists the markers now and then
-//! ([`crate::markers`]); a fingerprint that was listed holds until the next list. One that a client has
+//! (`markers`); a fingerprint that was listed holds until the next list. One that a client has
 //! changed here holds until its marker is in the bucket or gone: a list may have seen it before that.
 
 use std::fmt::Write as _;

@@ -67,6 +67,8 @@ pub(crate) fn document(setup: &Setup, folder: &Path) -> Value {
             if setup.signs_reads {
                 section["reads"] = "signed".into();
             }
+            // As in the configurations of the other hosts, which say nothing of it.
+            section["tombstones"] = "none".into();
             section
         })
         .collect();
