@@ -187,7 +187,12 @@ fn the_readme_of_the_chart_says_what_its_values_say() {
                 Value::String(long) if long.contains('\n') => "a sample".to_owned(),
                 Value::Object(_) if name == "rules" => "a sample".to_owned(),
                 Value::Object(fields) if fields.contains_key("egress") => "on, port 443".to_owned(),
-                other => format!("`{other}`"),
+                other @ (Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_)
+                | Value::Object(_)) => format!("`{other}`"),
             };
             let _ = writeln!(page, "| `{name}` | {default} | {} |", about.trim());
             about.clear();

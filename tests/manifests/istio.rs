@@ -310,7 +310,7 @@ fn what_does_not_go_with_a_mesh_is_found_at_its_place_and_nothing_is_written() {
         (
             format!("domain: s3.example.com\n{}", SOUND.replace("photos", "my.photos")),
             sound.to_vec(),
-            "bad-name",
+            "not-a-label",
             "gateway.yaml:3:9",
         ),
         (format!("path: callout\n{SOUND}"), sound.to_vec(), "unsupported", "gateway.yaml:1:7"),

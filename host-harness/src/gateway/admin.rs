@@ -34,7 +34,7 @@ pub(super) struct Pages {
 pub(super) enum Scope {
     /// All.
     All,
-    /// What a probe asks for.
+    /// What probes and scrapers ask for.
     Health,
 }
 

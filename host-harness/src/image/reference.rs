@@ -108,7 +108,7 @@ fn is_repository(name: &str) -> bool {
     let is_part = |part: &str| {
         let bytes = part.as_bytes();
         let ends = [bytes.first(), bytes.last()];
-        ends.into_iter().all(|end| end.is_some_and(|end| is_letter(end)))
+        ends.into_iter().all(|end| end.is_some_and(&is_letter))
             && bytes.iter().all(|b| is_letter(b) || b"._-".contains(b))
     };
     name.len() <= 255 && name.split('/').all(is_part)

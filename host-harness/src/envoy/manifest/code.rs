@@ -3,8 +3,6 @@
 use crate::rule_file::code::codes;
 
 codes! {
-    /// A name that becomes one of Kubernetes', which takes lower-case letters, digits and `-` alone.
-    BadName = "bad-name";
     /// The files of a deployment are larger than what a ConfigMap or a Secret holds.
     LargeFiles = "large-files";
     /// A cluster's name of more than 60 characters, which statistics and labels cut.
@@ -13,6 +11,8 @@ codes! {
     MissingField = "missing-field";
     /// An option that this form needs is not there.
     MissingOption = "missing-option";
+    /// A bucket's name that is no label of DNS, where hosts name buckets.
+    NotALabel = "not-a-label";
     /// The administration interface can be reached from other pods.
     OpenAdmin = "open-admin";
     /// Two deployments would be one gateway's.

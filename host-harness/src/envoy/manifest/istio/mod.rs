@@ -193,7 +193,7 @@ fn check(loaded: &Loaded, settings: &Settings, findings: &mut Findings<'_>) {
                 bucket.name.value
             );
             let help = "name it by the path, at a --host; leave `domain` out";
-            findings.in_bucket(Code::BadName, at, &["name"], message, help);
+            findings.in_bucket(Code::NotALabel, at, &["name"], message, help);
         }
     }
 }
@@ -263,7 +263,11 @@ impl Files {
                 }
                 resources
             }
-            _ => Vec::new(),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => Vec::new(),
         }
     }
 }
