@@ -4,6 +4,7 @@
 
 mod admin;
 mod check;
+mod console;
 mod convert;
 mod demo;
 mod doctor;
@@ -44,6 +45,7 @@ struct Arguments {
 enum Command {
     Admin(admin::Arguments),
     Check(check::Arguments),
+    Console(console::Arguments),
     Convert(convert::Arguments),
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
@@ -67,6 +69,7 @@ pub fn run() -> ExitCode {
     let result = match arguments.command {
         Command::Admin(arguments) => on_runtime(admin::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Console(arguments) => on_runtime(console::run(arguments)),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Doctor(arguments) => on_runtime(doctor::run(arguments)),

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::console;
 use super::failure::Failure;
 use super::loading::load_with;
 use super::print;
@@ -66,6 +67,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let line = |line: &str| print(&format!("{line}\n"));
     let gateway = launch::gateway(&loaded, &Plan::new(&loaded), trust, line).await;
     let mut gateway = gateway.map_err(|error| refused(&error))?;
+    let console = console::beside(&loaded.deployment, &path, None).await?;
     let (scheme, address) = (gateway.scheme(), gateway.address());
     print(&format!("gateway  {scheme}://{address}  {}\n", path.display()));
     if let Some(admin) = gateway.admin_address() {
@@ -73,6 +75,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     if let Some(health) = gateway.health_address() {
         print(&format!("health   http://{health}/ready\n"));
+    }
+    if let Some(console) = &console {
+        print(&format!("{}\n", console::line(console, &loaded.deployment)));
     }
     print("ready\n");
     loop {
@@ -90,6 +95,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
             }
         }
     }
+    drop(console);
     let drain = gateway.drain().as_secs_f64();
     print(&format!("stopping within {drain} s; another signal stops it at once\n"));
     tokio::select! {

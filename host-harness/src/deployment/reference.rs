@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::credentials::{Environment, Inline};
 use super::section::{Field, Presence, Section};
 use super::{
-    Api, Breaker, Bucket, Deployment, Limits, MirrorLimits, RateLimitService, Timeouts, Tls,
+    Api, Breaker, Bucket, Console, Deployment, Limits, MirrorLimits, RateLimitService, Timeouts, Tls,
     Tracing,
 };
 
@@ -69,7 +69,7 @@ impl Described {
 }
 
 /// Every section a file can have.
-pub(super) fn sections() -> [Described; 12] {
+pub(super) fn sections() -> [Described; 13] {
     [
         Described::of::<Deployment>(),
         Described::of::<Tls>(),
@@ -81,6 +81,7 @@ pub(super) fn sections() -> [Described; 12] {
         Described::of::<Bucket>(),
         Described::of::<MirrorLimits>(),
         Described::of::<Api>(),
+        Described::of::<Console>(),
         Described::of::<Inline>(),
         Described::of::<Environment>(),
     ]

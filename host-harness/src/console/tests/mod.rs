@@ -1,0 +1,6 @@
+//! The console as a browser has it, without one.
+
+mod pages;
+mod panel;
+mod scene;
+mod security;
