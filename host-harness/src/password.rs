@@ -18,7 +18,8 @@ pub(crate) fn hash(password: &str) -> Result<String, String> {
 
 /// Whether a text is a hash by which a password can be known.
 pub(crate) fn is_hash(text: &str) -> bool {
-    text.starts_with("$argon2") && phc::PasswordHash::new(text).is_ok_and(|hash| hash.hash.is_some())
+    text.starts_with("$argon2")
+        && phc::PasswordHash::new(text).is_ok_and(|hash| hash.hash.is_some())
 }
 
 /// Whether a password is the one of a hash. Takes tens of milliseconds, on purpose.
@@ -43,7 +44,8 @@ mod tests {
 
     #[test]
     fn what_is_no_hash_opens_nothing() {
-        for text in ["", "correct horse", "$argon2id$", "$2b$12$abc", "$argon2id$v=19$m=8,t=1,p=1"] {
+        for text in ["", "correct horse", "$argon2id$", "$2b$12$abc", "$argon2id$v=19$m=8,t=1,p=1"]
+        {
             assert!(!is_hash(text) && !is_of("", text) && !is_of(text, text), "{text}");
         }
     }

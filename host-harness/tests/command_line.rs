@@ -196,7 +196,15 @@ fn the_demo_ends_cleanly_on_signals() {
     for signal in ["-INT", "-TERM"] {
         let any = "127.0.0.1:0";
         let mut demo = Running::start(&[
-            "demo", "--gateway", any, "--store", any, "--console", any, "--origin", any,
+            "demo",
+            "--gateway",
+            any,
+            "--store",
+            any,
+            "--console",
+            any,
+            "--origin",
+            any,
         ]);
         let introduction = demo.until("ready").join("\n");
         let files = introduction.lines().find_map(|line| line.strip_prefix("files")).unwrap();

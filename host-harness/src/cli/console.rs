@@ -97,9 +97,9 @@ pub(super) async fn beside(
 /// The line that says where it is.
 pub(super) fn line(console: &Console, deployment: &Deployment) -> String {
     let own = deployment.console.as_ref();
-    let is_open = own.is_none_or(|own| {
-        own.editor_password_hash.is_none() && own.reader_password_hash.is_none()
-    }) && deployment.api.credentials.value.pair().is_none();
+    let is_open = own
+        .is_none_or(|own| own.editor_password_hash.is_none() && own.reader_password_hash.is_none())
+        && deployment.api.credentials.value.pair().is_none();
     let note = if is_open { "  open to everybody on this machine" } else { "" };
     format!("console  http://{}{note}", console.address())
 }

@@ -9,9 +9,7 @@ use super::edit::{self, Change, EditError};
 use super::pages::panel::{self, Panel};
 use super::pages::review::{self, Review};
 use super::pages::rules::at;
-use super::pages::{
-    Reply, bucket_path, buckets, confirm, history, problem, raw, rules,
-};
+use super::pages::{Reply, bucket_path, buckets, confirm, history, problem, raw, rules};
 use super::rule_form;
 use super::service::{Asked, Service, absent};
 use crate::admin::{KeeperError, ListError, Move, RuleList, number};
@@ -38,7 +36,11 @@ impl Service {
         let names: Vec<&str> = asked.path.iter().map(String::as_str).collect();
         let (view, keeper) = (&asked.view, &self.keeper);
         if is_post && !asked.may_change() {
-            self.tell(asked.address, view, &format!("refused: /{} is for editors", names.join("/")));
+            self.tell(
+                asked.address,
+                view,
+                &format!("refused: /{} is for editors", names.join("/")),
+            );
             return problem::page(view, StatusCode::FORBIDDEN, view.s.only_editors);
         }
         match (is_post, names.as_slice()) {
@@ -89,7 +91,14 @@ impl Service {
                     to => Move::To(to.parse().ok()?),
                 };
                 let what = format!("move rule {rule} of {bucket} {}", form.get("by"));
-                Some(wish(Change::Move(rule, by), what, s.move_a_rule.to_owned(), s.save, false, "moved"))
+                Some(wish(
+                    Change::Move(rule, by),
+                    what,
+                    s.move_a_rule.to_owned(),
+                    s.save,
+                    false,
+                    "moved",
+                ))
             }
             ["clear"] => {
                 let what = format!("clear {bucket}");
@@ -185,8 +194,12 @@ impl Service {
                 Reply { status: StatusCode::UNPROCESSABLE_ENTITY, ..reply }
             }
             (
-                Change::Clear | Change::Delete(_) | Change::Move(..) | Change::Put { .. }
-                | Change::Restore(_) | Change::Whole(_),
+                Change::Clear
+                | Change::Delete(_)
+                | Change::Move(..)
+                | Change::Put { .. }
+                | Change::Restore(_)
+                | Change::Whole(_),
                 error,
             ) => problem::refused(&asked.view, error),
         }
@@ -223,7 +236,8 @@ impl Service {
                 };
                 let (tag, original) = (&*tag, &original);
                 let (found, others) = (&[], &[]);
-                let panel = Panel { bucket, number, copy, tag, form: &form, found, others, original };
+                let panel =
+                    Panel { bucket, number, copy, tag, form: &form, found, others, original };
                 panel::page(&asked.view, &panel)
             }
             Err(error) => problem::refused(&asked.view, &error),
@@ -255,7 +269,10 @@ impl Service {
         let panel = |found: &[(String, Problem)], others: &[Problem]| {
             let tag = if form.has("tag") { form.get("tag") } else { &tag };
             let original = &original;
-            panel::page(&asked.view, &Panel { bucket, number, copy, tag, form, found, others, original })
+            panel::page(
+                &asked.view,
+                &Panel { bucket, number, copy, tag, form, found, others, original },
+            )
         };
         if matches!(form.get("do"), "back" | "show") {
             return panel(&[], &[]);
@@ -347,7 +364,10 @@ fn done(wish: &Wish<'_>) -> String {
             };
             format!("{base}?done={done}&rule={to}&by={by}#rule-{to}")
         }
-        Change::Clear | Change::Delete(_) | Change::Put { .. } | Change::Restore(_)
+        Change::Clear
+        | Change::Delete(_)
+        | Change::Put { .. }
+        | Change::Restore(_)
         | Change::Whole(_) => format!("{base}?done={done}"),
     }
 }

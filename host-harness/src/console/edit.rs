@@ -66,20 +66,12 @@ pub(super) fn make(
 }
 
 /// Says what a change would make of what is there.
-pub(super) fn judge(
-    keeper: &Keeper,
-    bucket: &str,
-    change: &Change,
-) -> Result<Judged, EditError> {
+pub(super) fn judge(keeper: &Keeper, bucket: &str, change: &Change) -> Result<Judged, EditError> {
     let version = version(keeper, bucket, change)?;
     keeper.judge(bucket, |kept| changed(kept, change, version))
 }
 
-fn version(
-    keeper: &Keeper,
-    bucket: &str,
-    change: &Change,
-) -> Result<Option<RuleFile>, EditError> {
+fn version(keeper: &Keeper, bucket: &str, change: &Change) -> Result<Option<RuleFile>, EditError> {
     match change {
         Change::Restore(time) => Ok(Some(keeper.version(bucket, *time)?)),
         Change::Clear

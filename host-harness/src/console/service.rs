@@ -113,7 +113,11 @@ impl Service {
         }
         let is_post = method == Method::POST;
         if is_post && !guard::is_own(&head.headers, host) {
-            self.tell(address, &view, &format!("refused: a form of another page, {}", head.uri.path()));
+            self.tell(
+                address,
+                &view,
+                &format!("refused: a form of another page, {}", head.uri.path()),
+            );
             return problem::page(&view, StatusCode::FORBIDDEN, view.s.foreign_form);
         }
         let form = match is_post {
@@ -179,8 +183,9 @@ impl Service {
         let now = Instant::now();
         let session = match self.accounts.are_none() {
             true => Some(Session::open(self.csrf.clone(), address, now)),
-            false => cookie(headers, SESSION)
-                .and_then(|token| self.sessions.find(token, address, now)),
+            false => {
+                cookie(headers, SESSION).and_then(|token| self.sessions.find(token, address, now))
+            }
         };
         let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let chosen = cookie(headers, LANGUAGE).and_then(Language::of);
@@ -205,7 +210,8 @@ impl Service {
         }
         self.attempts.note(address, now);
         let accounts = Arc::clone(&self.accounts);
-        let (name, password) = (form.get("name").trim().to_owned(), form.get("password").to_owned());
+        let (name, password) =
+            (form.get("name").trim().to_owned(), form.get("password").to_owned());
         let found = {
             // Nobody closes it.
             let _turn = self.hashing.acquire().await;
@@ -287,7 +293,8 @@ fn local(to: &str) -> &str {
 
 fn segments(path: &str) -> Vec<String> {
     let parts = path.split('/').filter(|part| !part.is_empty());
-    let decoded = |part| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
+    let decoded =
+        |part| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
     parts.map(decoded).collect()
 }
 
@@ -316,9 +323,10 @@ fn finished(reply: Reply, asked: &HeaderMap) -> Response<Full<Bytes>> {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    for (name, value) in
-        [("cross-origin-opener-policy", "same-origin"), ("cross-origin-resource-policy", "same-origin")]
-    {
+    for (name, value) in [
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+    ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
     // A proxy with TLS before the console says so; then the cookie goes by TLS alone.

@@ -38,7 +38,9 @@ impl Example {
         });
         let first = condition.get("HttpErrorCodeReturnedEquals").map_or(&[][..], items).first();
         let status = match first {
-            Some(Value::Number(status)) => status.as_u64().and_then(|status| status.try_into().ok()),
+            Some(Value::Number(status)) => {
+                status.as_u64().and_then(|status| status.try_into().ok())
+            }
             Some(Value::String(class)) if class.starts_with('5') => Some(503),
             Some(_) | None => None,
         };
@@ -110,8 +112,16 @@ mod tests {
     #[test]
     fn the_example_is_one_that_the_rule_is_about() {
         for (condition, key, status) in [
-            (json!({ "KeyPrefixEquals": "a/", "HttpErrorCodeReturnedEquals": 404 }), "a/example.txt", 404),
-            (json!({ "KeySuffixEquals": ".jpg", "HttpErrorCodeReturnedEquals": 403 }), "example.jpg", 403),
+            (
+                json!({ "KeyPrefixEquals": "a/", "HttpErrorCodeReturnedEquals": 404 }),
+                "a/example.txt",
+                404,
+            ),
+            (
+                json!({ "KeySuffixEquals": ".jpg", "HttpErrorCodeReturnedEquals": 403 }),
+                "example.jpg",
+                403,
+            ),
             (json!({ "KeyPrefixEquals": "ab", "KeySuffixEquals": "c" }), "abc", 404),
             (
                 json!({ "HttpErrorCodeReturnedEquals": ["5XX", 404],

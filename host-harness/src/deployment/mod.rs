@@ -31,8 +31,8 @@ use section::section;
 pub(crate) use value::parse_duration;
 pub use value::{
     Addressing, At, BucketName, ConditionalWrites, Connections, DataPath, Domain, Endpoints, Hops,
-    Lasting, OnFailure, OrNone, PasswordHash, PerSecond, Protocol, Reads, Region, Share, SharedName, Variable,
-    Wait,
+    Lasting, OnFailure, OrNone, PasswordHash, PerSecond, Protocol, Reads, Region, Share,
+    SharedName, Variable, Wait,
 };
 
 use back_to_origin::configuration::MULTIPART_TIMES;

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::credentials::{Environment, Inline};
 use super::section::{Field, Presence, Section};
 use super::{
-    Api, Breaker, Bucket, Console, Deployment, Limits, MirrorLimits, RateLimitService, Timeouts, Tls,
-    Tracing,
+    Api, Breaker, Bucket, Console, Deployment, Limits, MirrorLimits, RateLimitService, Timeouts,
+    Tls, Tracing,
 };
 
 /// The example that the reference shows; it is also a file to start from.

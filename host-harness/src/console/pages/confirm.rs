@@ -28,9 +28,7 @@ pub(in crate::console) fn page(
     }
     let base = bucket_path(bucket);
     let (title, to, verb) = match only {
-        Some(only) => {
-            ((s.delete_number)(only), format!("{base}/rules/{only}/delete"), s.delete)
-        }
+        Some(only) => ((s.delete_number)(only), format!("{base}/rules/{only}/delete"), s.delete),
         None => (s.clear_all.to_owned(), format!("{base}/clear"), s.clear),
     };
     let content = html! {

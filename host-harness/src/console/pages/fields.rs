@@ -1,5 +1,8 @@
 //! The fields of a rule's form: a label, the input, what it means, and what was found about it.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -7,8 +10,8 @@ use super::{View, problem};
 use crate::console::form::Form;
 use crate::console::rule_form::{HOST, ORIGIN, PATH, SCHEME, is_secret, is_secret_field};
 use crate::diagnostics::{Problem, Weight};
-use crate::secrecy::is_secret_url;
 use crate::rule_file::vocabulary::{Content, Element, Shape, State, state};
+use crate::secrecy::is_secret_url;
 
 /// What is asked, and what is known of it.
 pub(in crate::console) struct Asking<'a> {
@@ -18,6 +21,8 @@ pub(in crate::console) struct Asking<'a> {
     pub(in crate::console) found: &'a [(String, Problem)],
     /// The rule that the form was made from.
     pub(in crate::console) original: &'a Value,
+    /// The paths whose findings stand somewhere.
+    pub(in crate::console) shown: RefCell<BTreeSet<String>>,
 }
 
 /// The element's id of a field.
@@ -26,12 +31,22 @@ pub(in crate::console) fn id(name: &str) -> String {
 }
 
 impl Asking<'_> {
-    /// What was found about a field, or about what stands in it where nothing has a field of its
-    /// own there.
+    /// What was found about a field.
     pub(in crate::console) fn findings(&self, name: &str) -> Markup {
+        self.shown.borrow_mut().insert(name.to_owned());
         html! {
             @for (path, found) in self.found {
                 @if path == name { (problem::finding(found)) }
+            }
+        }
+    }
+
+    /// What was found about nothing that has a place of its own.
+    pub(in crate::console) fn rest(&self) -> Markup {
+        let shown = self.shown.borrow();
+        html! {
+            @for (path, found) in self.found {
+                @if !shown.contains(path) { (problem::finding(found)) }
             }
         }
     }
@@ -89,7 +104,12 @@ impl Asking<'_> {
     }
 
     /// One of a few words; what a rule has beside them is one of them too.
-    pub(in crate::console) fn select(&self, name: &str, words: &[(&str, &str)], label: Option<&str>) -> Markup {
+    pub(in crate::console) fn select(
+        &self,
+        name: &str,
+        words: &[(&str, &str)],
+        label: Option<&str>,
+    ) -> Markup {
         let own = self.form.get(name);
         let is_known = words.iter().any(|(word, _)| *word == own);
         html! {
@@ -174,6 +194,7 @@ impl Asking<'_> {
         html! {
             @for row in 0..=self.count(name) {
                 div.row {
+                    (self.findings(&format!("{name}/{row}")))
                     @for element in inner {
                         (self.element(element, &format!("{name}/{row}/{}", element.name)))
                     }

@@ -8,12 +8,11 @@ use crate::admin::Keeper;
 /// The page.
 pub(in crate::console) fn page(view: &View, keeper: &Keeper, bucket: &str) -> Reply {
     let s = view.s;
-    let (times, tag) = match keeper.history(bucket).and_then(|times| {
-        Ok((times, keeper.kept(bucket)?.tag()))
-    }) {
-        Ok(found) => found,
-        Err(error) => return problem::kept(view, &error),
-    };
+    let (times, tag) =
+        match keeper.history(bucket).and_then(|times| Ok((times, keeper.kept(bucket)?.tag()))) {
+            Ok(found) => found,
+            Err(error) => return problem::kept(view, &error),
+        };
     let base = bucket_path(bucket);
     let content = html! {
         (bucket_head(view, bucket, Some(Tab::History)))

@@ -125,10 +125,8 @@ pub(super) fn bucket_path(bucket: &str) -> String {
     format!("/buckets/{}", percent_encoding::utf8_percent_encode(bucket, ENCODED))
 }
 
-const ENCODED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_');
+const ENCODED: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// A page around its content.
 pub(super) fn layout(view: &View, title: &str, section: Section, content: &Markup) -> Markup {

@@ -1,5 +1,7 @@
 //! The panel by which a rule is made and changed.
 
+use std::cell::RefCell;
+
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -48,24 +50,33 @@ pub(in crate::console) fn page(view: &View, panel: &Panel<'_>) -> Reply {
         Some(number) => format!("{base}/told?rule={number}"),
         None => format!("{base}/told"),
     };
-    let asking =
-        Asking { view, form: panel.form, found: panel.found, original: panel.original };
+    let asking = Asking {
+        view,
+        form: panel.form,
+        found: panel.found,
+        original: panel.original,
+        shown: RefCell::default(),
+    };
     let is_wrong = !panel.found.is_empty() || !panel.others.is_empty();
+    let fields = html! {
+        (mode(&asking))
+        (prerequisite(&asking))
+        (mirroring(&asking))
+        (redirection(&asking))
+        (example(view, panel.bucket, panel.form, panel.original))
+        (beyond(&asking))
+    };
     let content = html! {
         (bucket_head(view, panel.bucket, Some(Tab::Rules)))
         h2 { (title) }
         @if is_wrong { p.bad role="alert" { (s.look_at_the_marks) } }
         @for problem in panel.others { (problem::finding(problem)) }
+        (asking.rest())
         form.panel.rule method="post" action=(to) data-told=(told) {
             (view.csrf())
             input type="hidden" name="tag" value=(panel.tag);
             @if let Some(copy) = panel.copy { input type="hidden" name="copy" value=(copy); }
-            (mode(&asking))
-            (prerequisite(&asking))
-            (mirroring(&asking))
-            (redirection(&asking))
-            (example(view, panel.bucket, panel.form, panel.original))
-            (beyond(&asking))
+            (fields)
             div.actions.last {
                 button.primary name="do" value="review" { (s.review) }
                 a.button.quiet href=(base) { (s.cancel) }
@@ -122,6 +133,7 @@ fn prerequisite(asking: &Asking<'_>) -> Markup {
                 p.help { (s.request_headers_help) }
                 (asking.findings(HEADERS))
                 @for row in 0..=asking.count(HEADERS) {
+                    (asking.findings(&format!("{HEADERS}/{row}")))
                     div.columns {
                         @for (part, label) in [
                             ("Key", s.header_name), ("Equals", s.equals),
@@ -161,6 +173,7 @@ fn mirroring(asking: &Asking<'_>) -> Markup {
                 legend { (s.set_these) }
                 (asking.findings(SET))
                 @for row in 0..=asking.count(SET) {
+                    (asking.findings(&format!("{SET}/{row}")))
                     div.columns {
                         @for (part, label) in [("Key", s.header_name), ("Value", s.header_value)] {
                             @let name = format!("{SET}/{row}/{part}");
@@ -316,9 +329,8 @@ fn folder(form: &Form) -> (&str, bool) {
 /// Everything else.
 fn beyond(asking: &Asking<'_>) -> Markup {
     let s = asking.view.s;
-    let is_used = asking.found.iter().any(|(path, _)| {
-        rule_form::place(path) == rule_form::Place::More
-    });
+    let is_used =
+        asking.found.iter().any(|(path, _)| rule_form::place(path) == rule_form::Place::More);
     html! {
         details.more open[is_used] {
             summary { (s.more) }

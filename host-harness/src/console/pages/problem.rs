@@ -68,8 +68,9 @@ pub(in crate::console) fn refused(view: &View, error: &EditError) -> Reply {
 /// What was found, of an error that has found something.
 pub(in crate::console) fn reports_of(error: &KeeperError) -> &[Report] {
     match error {
-        KeeperError::Refused(reports)
-        | KeeperError::Deployment(LoadError::Refused(reports)) => reports,
+        KeeperError::Refused(reports) | KeeperError::Deployment(LoadError::Refused(reports)) => {
+            reports
+        }
         KeeperError::Broken(report) => std::slice::from_ref(&**report),
         KeeperError::NoSuchBucket(_)
         | KeeperError::Deployment(LoadError::Unreadable { .. })

@@ -20,7 +20,8 @@ pub(in crate::console) fn page(
     };
     let website = kept.website().ok().flatten().map(Website::masked);
     let base = bucket_path(bucket);
-    let json = website.as_ref().map_or_else(|| "{ \"RoutingRules\": [] }\n".to_owned(), Website::to_json);
+    let json =
+        website.as_ref().map_or_else(|| "{ \"RoutingRules\": [] }\n".to_owned(), Website::to_json);
     let has_secrets = kept.website().ok().flatten().is_some_and(Website::has_secrets);
     let content = html! {
         (bucket_head(view, bucket, Some(Tab::Raw)))

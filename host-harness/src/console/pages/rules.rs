@@ -225,7 +225,8 @@ pub(in crate::console) fn condition(view: &View, rule: &Value) -> Markup {
     let statuses: Vec<_> = list("HttpErrorCodeReturnedEquals").iter().map(word).collect();
     let headers = list("IncludeHeader");
     let (prefix, suffix) = (text("KeyPrefixEquals"), text("KeySuffixEquals"));
-    let is_always = prefix.is_none() && suffix.is_none() && statuses.is_empty() && headers.is_empty();
+    let is_always =
+        prefix.is_none() && suffix.is_none() && statuses.is_empty() && headers.is_empty();
     html! {
         ul.chips {
             @if let Some(prefix) = prefix { li { span { (s.prefix) } " " code { (prefix) } } }

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    HOST, MIRROR_QUERY, ORIGIN, PATH, Place, QUERY, SCHEME, TWICE, columns, folded, is_secret, is_secret_field,
-    is_words, items, only_for, place, text,
+    HOST, MIRROR_QUERY, ORIGIN, PATH, Place, QUERY, SCHEME, TWICE, columns, folded, is_secret,
+    is_secret_field, is_words, items, only_for, place, text,
 };
 use crate::console::form::Form;
 use crate::rule_file::vocabulary::{Content, Element, ROUTING_RULE, Shape};
@@ -30,12 +30,18 @@ struct Building<'f> {
 }
 
 impl Building<'_> {
-    fn object(&self, elements: &'static [Element], original: &Value, path: &str) -> Map<String, Value> {
+    fn object(
+        &self,
+        elements: &'static [Element],
+        original: &Value,
+        path: &str,
+    ) -> Map<String, Value> {
         let mut built = Map::new();
         for element in elements {
             let name = format!("{path}{}", element.name);
             // What is about the other mode goes with it.
-            if path == "Redirect/" && only_for(element.name).is_some_and(|of| of != self.is_mirror) {
+            if path == "Redirect/" && only_for(element.name).is_some_and(|of| of != self.is_mirror)
+            {
                 continue;
             }
             let old = &original[element.name];
@@ -163,7 +169,8 @@ impl Building<'_> {
             Some(_) | None => path,
         };
         let path = path.strip_prefix('/').unwrap_or(path);
-        let end = if path.is_empty() || path.ends_with('/') || path.contains('?') { "" } else { "/" };
+        let end =
+            if path.is_empty() || path.ends_with('/') || path.contains('?') { "" } else { "/" };
         Some(format!("{scheme}://{host}/{path}{end}"))
     }
 }

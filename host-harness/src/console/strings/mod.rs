@@ -49,7 +49,9 @@ impl Language {
         let tags = languages.split(',').map(|one| one.split(';').next().unwrap_or_default().trim());
         let known = |tag: &str| {
             let start = tag.split('-').next().unwrap_or_default();
-            Self::ALL.into_iter().find(|language| language.tag().starts_with(start) && !start.is_empty())
+            Self::ALL
+                .into_iter()
+                .find(|language| language.tag().starts_with(start) && !start.is_empty())
         };
         tags.into_iter().find_map(known).unwrap_or(Self::English)
     }

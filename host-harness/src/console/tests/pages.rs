@@ -39,8 +39,14 @@ async fn rules_are_listed_in_their_order_with_what_they_do() {
         "HostName": "www.example.com", "ReplaceKeyWith": "k/${key}", "HttpRedirectCode": 307 });
     scene.write(&all);
     let page = scene.get(BUCKET).await.body;
-    let places = ["id=\"rule-1\"", "b/example.txt", "https://o.example/b/example.txt",
-        "id=\"rule-2\"", "https://www.example.com/k/${key}", "https://www.example.com/k/a/example.txt"];
+    let places = [
+        "id=\"rule-1\"",
+        "b/example.txt",
+        "https://o.example/b/example.txt",
+        "id=\"rule-2\"",
+        "https://www.example.com/k/${key}",
+        "https://www.example.com/k/a/example.txt",
+    ];
     let places = places.map(|text| page.find(text).unwrap_or_else(|| panic!("{text}: {page}")));
     assert!(places.is_sorted(), "{places:?}");
     assert!(page.contains("2 of 20 rules") && page.contains("Redirection 307"));
@@ -71,7 +77,9 @@ async fn rules_move_and_focus_goes_with_them() {
     assert_eq!(prefixes(&scene), ["a/", "b/", "c/"]);
     act(&mut scene, "/move", &[("rule", "1"), ("by", "3")]).await;
     assert_eq!(prefixes(&scene), ["b/", "c/", "a/"]);
-    for (rule, by, status) in [("1", "up", 409), ("3", "down", 409), ("9", "up", 404), ("x", "up", 404)] {
+    for (rule, by, status) in
+        [("1", "up", 409), ("3", "down", 409), ("9", "up", 404), ("x", "up", 404)]
+    {
         let answer = act(&mut scene, "/move", &[("rule", rule), ("by", by)]).await;
         assert_eq!(answer.status, status, "{rule} {by}");
     }
@@ -94,8 +102,12 @@ async fn what_goes_is_shown_before_and_comes_back() {
     // The history has both, the newest first.
     let history = scene.get("/buckets/examplebucket/history").await;
     assert!(history.body.contains("2 of 20") && history.body.contains("3 of 20"));
-    let times: Vec<_> = history.body.split("name=\"time\" value=\"").skip(1)
-        .map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
+    let times: Vec<_> = history
+        .body
+        .split("name=\"time\" value=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
     assert_eq!(times.len(), 2);
     let review = act(&mut scene, "/history", &[("time", &times[1]), ("do", "review")]).await;
     assert_eq!(review.status, 200);
@@ -115,7 +127,8 @@ async fn the_second_editor_is_shown_the_difference() {
     let tag = scene.tag().await;
     // Somebody else is quicker.
     scene.write(&rules(&["a/", "b/", "c/"]));
-    let answer = scene.post("/buckets/examplebucket/rules/1/delete", &[("tag", &tag), ("do", "save")]).await;
+    let answer =
+        scene.post("/buckets/examplebucket/rules/1/delete", &[("tag", &tag), ("do", "save")]).await;
     assert_eq!(answer.status, 409);
     assert!(answer.body.contains("Somebody else has changed the rules"), "{}", answer.body);
     assert!(answer.body.contains("<del>"));
@@ -161,8 +174,9 @@ async fn the_text_of_a_set_replaces_it() {
     let text = json!({ "RoutingRules": rules(&["z/"]) }).to_string();
     let review = act(&mut scene, "/raw", &[("text", &text), ("do", "review")]).await;
     assert!(review.body.contains("<del>") && review.body.contains("<ins>"), "{}", review.body);
-    let form = [("draft", &*review.hidden("draft")), ("tag", &*review.hidden("tag")), ("do", "save")]
-        .map(|(name, value)| (name, value.to_owned()));
+    let form =
+        [("draft", &*review.hidden("draft")), ("tag", &*review.hidden("tag")), ("do", "save")]
+            .map(|(name, value)| (name, value.to_owned()));
     let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
     scene.post("/buckets/examplebucket/raw", &form).await;
     assert_eq!(prefixes(&scene), ["z/"]);
@@ -177,20 +191,33 @@ async fn the_text_of_a_set_replaces_it() {
 async fn every_page_is_there_in_both_languages() {
     let mut scene = Scene::open().await;
     scene.write(&rules(&["a/", "<script>alert(1)</script>\"'&/"]));
-    for path in ["/", BUCKET, "/buckets/examplebucket/history", "/buckets/examplebucket/raw",
-        "/buckets/examplebucket/clear", "/buckets/examplebucket/rules/2",
-        "/buckets/examplebucket/rules/2/delete", "/buckets/examplebucket/rules/new?copy=2"]
-    {
+    for path in [
+        "/",
+        BUCKET,
+        "/buckets/examplebucket/history",
+        "/buckets/examplebucket/raw",
+        "/buckets/examplebucket/clear",
+        "/buckets/examplebucket/rules/2",
+        "/buckets/examplebucket/rules/2/delete",
+        "/buckets/examplebucket/rules/new?copy=2",
+    ] {
         scene.headers = vec![("accept-language", "de, zh-CN;q=0.9".to_owned())];
         let chinese = scene.get(path).await;
         assert!(chinese.body.contains("<html lang=\"zh-CN\"") && chinese.body.contains("存储空间"));
         scene.headers.clear();
         let english = scene.get(path).await;
         assert_eq!((english.status.as_u16(), chinese.status.as_u16()), (200, 200), "{path}");
-        assert!(english.body.contains("<html lang=\"en\"") && english.body.len() < 100_000, "{path}");
+        assert!(
+            english.body.contains("<html lang=\"en\"") && english.body.len() < 100_000,
+            "{path}"
+        );
         assert!(!english.body.contains("<script>alert"), "{path}");
     }
-    let chosen = scene.ask("POST", "/settings", &[("language", "zh-CN"), ("theme", "dark"), ("back", BUCKET)]);
+    let chosen = scene.ask(
+        "POST",
+        "/settings",
+        &[("language", "zh-CN"), ("theme", "dark"), ("back", BUCKET)],
+    );
     assert_eq!(chosen.await.location(), BUCKET);
     let page = scene.get(BUCKET).await.body;
     assert!(page.contains("<html lang=\"zh-CN\" data-theme=\"dark\""), "{page}");

@@ -46,7 +46,8 @@ impl Answer {
     /// The value of a hidden field.
     pub(super) fn hidden(&self, name: &str) -> String {
         let start = format!("type=\"hidden\" name=\"{name}\" value=\"");
-        let found = self.body.split_once(&start).unwrap_or_else(|| panic!("no {name}: {}", self.body));
+        let found =
+            self.body.split_once(&start).unwrap_or_else(|| panic!("no {name}: {}", self.body));
         found.1.split_once('"').unwrap().0.to_owned()
     }
 
@@ -182,7 +183,8 @@ impl Scene {
     }
 
     pub(super) async fn ask(&mut self, method: &str, path: &str, form: &[(&str, &str)]) -> Answer {
-        let pairs = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let pairs =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let uri = format!("http://{}{path}", self.address());
         let mut request = Request::builder().method(method).uri(uri);
         if !self.cookies.is_empty() {

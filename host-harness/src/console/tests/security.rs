@@ -178,9 +178,14 @@ async fn every_answer_says_what_pages_may_do() {
         let answer = scene.ask(method, &path, &[]).await;
         let header = |name: &str| answer.headers[name].to_str().unwrap().to_owned();
         let policy = header("content-security-policy");
-        for part in ["default-src 'none'", "script-src 'self'", "style-src 'self'",
-            "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"]
-        {
+        for part in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "frame-ancestors 'none'",
+            "form-action 'self'",
+            "base-uri 'none'",
+        ] {
             assert!(policy.contains(part), "{path}: {policy}");
         }
         assert!(!policy.contains("unsafe"), "{policy}");
@@ -208,7 +213,9 @@ async fn no_secret_is_in_a_page_a_line_or_an_address() {
             "MirrorHeaders": { "Set": [{ "Key": "x-token", "Value": secret }] },
         } }]);
     scene.write(&rules);
-    for path in ["", "/rules/1", "/rules/new?copy=1", "/raw", "/history", "/clear", "/rules/1/delete"] {
+    for path in
+        ["", "/rules/1", "/rules/new?copy=1", "/raw", "/history", "/clear", "/rules/1/delete"]
+    {
         let page = scene.get(&format!("/buckets/examplebucket{path}")).await;
         assert_eq!(page.status, 200, "{path}");
         assert!(!page.body.contains(secret), "{path}");
@@ -216,9 +223,11 @@ async fn no_secret_is_in_a_page_a_line_or_an_address() {
     // Saved again without them, they are still there; and what changes is shown without them.
     let page = scene.get("/buckets/examplebucket/rules/1").await;
     let mut fields = page.fields();
-    fields.iter_mut().filter(|(name, _)| name == "Condition/KeyPrefixEquals").for_each(|(_, value)| {
-        "a/".clone_into(value);
-    });
+    fields.iter_mut().filter(|(name, _)| name == "Condition/KeyPrefixEquals").for_each(
+        |(_, value)| {
+            "a/".clone_into(value);
+        },
+    );
     fields.push(("do".to_owned(), "review".to_owned()));
     let form: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let review = scene.ask("POST", "/buckets/examplebucket/rules/1", &form).await;
@@ -236,8 +245,12 @@ async fn no_secret_is_in_a_page_a_line_or_an_address() {
     let text = json!({ "RoutingRules": [{ "RuleNumber": 1, "Condition": {}, "Redirect": {
         "RedirectType": "Mirror", "MirrorAuth": { "AccessKeySecret": secret } } }] });
     let tag = scene.tag().await;
-    let refused = scene.post("/buckets/examplebucket/raw",
-        &[("text", &text.to_string()), ("tag", &tag), ("do", "save")]).await;
+    let refused = scene
+        .post(
+            "/buckets/examplebucket/raw",
+            &[("text", &text.to_string()), ("tag", &tag), ("do", "save")],
+        )
+        .await;
     assert_eq!(refused.status, 422);
     let (findings, _) = refused.body.split_once("<textarea").unwrap();
     assert!(!findings.contains(secret));
