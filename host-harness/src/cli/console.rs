@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::failure::Failure;
 use super::keeping::EnvoyFiles;
@@ -10,9 +11,10 @@ use super::loading::load;
 use super::signals::{Asked, Signals};
 use super::{print, printable};
 use crate::admin::Keeper;
-use crate::console::{Console, Settings, StartError};
+use crate::console::{Console, Recent, Settings, Source, StartError};
 use crate::deployment::Deployment;
 use crate::envoy::Target;
+use crate::launch::Launched;
 use crate::password;
 
 /// The longest password.
@@ -77,8 +79,7 @@ pub(super) async fn start(
     envoy: Option<Target>,
 ) -> Result<Console, Failure> {
     let keeper = Keeper { deployment: path.to_owned(), envoy };
-    let tell = Box::new(|line: &str| print(&format!("{}\n", printable(line))));
-    let console = Console::start(Settings::of(deployment, listen, keeper, tell)).await;
+    let console = Console::start(Settings::of(deployment, listen, keeper, Box::new(tell))).await;
     console.map_err(|error| failure(&error))
 }
 
@@ -92,6 +93,28 @@ pub(super) async fn beside(
         return Ok(None);
     }
     start(deployment, path, None, envoy).await.map(Some)
+}
+
+/// The same in the process of a gateway, which says itself what it counts and what it does.
+pub(super) async fn within(
+    deployment: &Deployment,
+    path: &Path,
+    gateway: &Launched,
+    recent: Arc<Recent>,
+) -> Result<Option<Console>, Failure> {
+    if deployment.console.is_none() {
+        return Ok(None);
+    }
+    let keeper = Keeper { deployment: path.to_owned(), envoy: None };
+    let mut settings = Settings::of(deployment, None, keeper, Box::new(tell));
+    settings.figures = Source::Here(gateway.metrics());
+    settings.recent = Some(recent);
+    let console = Console::start(settings).await;
+    console.map(Some).map_err(|error| failure(&error))
+}
+
+fn tell(line: &str) {
+    print(&format!("{}\n", printable(line)));
 }
 
 /// The line that says where it is.

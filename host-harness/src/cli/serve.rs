@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::console;
 use super::failure::Failure;
@@ -10,6 +11,7 @@ use super::loading::load_with;
 use super::print;
 use super::signals::{Asked, Signals};
 use super::watch::Watched;
+use crate::console::Recent;
 use crate::deployment::{Loaded, Plan};
 use crate::gateway::StartError;
 use crate::launch::{self, LaunchError, Launched, Taken};
@@ -64,10 +66,15 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
              its own `mirror_limits` hold"
         );
     }
-    let line = |line: &str| print(&format!("{line}\n"));
+    let recent = Arc::new(Recent::default());
+    let told = Arc::clone(&recent);
+    let line = move |line: &str| {
+        told.add(line);
+        print(&format!("{line}\n"));
+    };
     let gateway = launch::gateway(&loaded, &Plan::new(&loaded), trust, line).await;
     let mut gateway = gateway.map_err(|error| refused(&error))?;
-    let console = console::beside(&loaded.deployment, &path, None).await?;
+    let console = console::within(&loaded.deployment, &path, &gateway, recent).await?;
     let (scheme, address) = (gateway.scheme(), gateway.address());
     print(&format!("gateway  {scheme}://{address}  {}\n", path.display()));
     if let Some(admin) = gateway.admin_address() {

@@ -1,6 +1,6 @@
 //! What is asked of the console by somebody who may ask: which page, or which change.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -9,11 +9,19 @@ use super::edit::{self, Change, EditError};
 use super::pages::panel::{self, Panel};
 use super::pages::review::{self, Review};
 use super::pages::rules::at;
-use super::pages::{Reply, bucket_path, buckets, confirm, history, problem, raw, rules};
+use super::pages::test::Tested;
+use super::pages::{
+    Reply, activity, bucket_path, buckets, confirm, history, problem, raw, rules, test, try_it,
+};
 use super::rule_form;
 use super::service::{Asked, Service, absent};
 use crate::admin::{KeeperError, ListError, Move, RuleList, number};
+use crate::deployment;
 use crate::diagnostics::{Problem, Report};
+use crate::doctor::{self, Options, Stop};
+
+/// How long one server may take to answer when all are tested.
+const TEST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A change that a form asks for.
 struct Wish<'a> {
@@ -35,7 +43,9 @@ impl Service {
         let is_post = asked.method == Method::POST;
         let names: Vec<&str> = asked.path.iter().map(String::as_str).collect();
         let (view, keeper) = (&asked.view, &self.keeper);
-        if is_post && !asked.may_change() {
+        // What is only tried changes nothing.
+        let is_tried = matches!(names.as_slice(), ["buckets", _, "try"]);
+        if is_post && !is_tried && !asked.may_change() {
             self.tell(
                 asked.address,
                 view,
@@ -44,8 +54,16 @@ impl Service {
             return problem::page(view, StatusCode::FORBIDDEN, view.s.only_editors);
         }
         match (is_post, names.as_slice()) {
-            (false, []) => buckets::page(view, keeper),
-            (false, ["buckets", bucket]) => rules::page(view, keeper, bucket, &asked.query),
+            (false, []) => {
+                buckets::page(view, keeper, asked.figures.as_ref(), self.recent.as_deref())
+            }
+            (false, ["activity"]) => activity::page(view, self.recent.as_deref(), &asked.query),
+            (true, ["test"]) => self.test(&asked),
+            (false, ["buckets", bucket]) => {
+                let figures = asked.figures.as_ref();
+                rules::page(view, keeper, bucket, (&asked.query, figures))
+            }
+            (_, ["buckets", bucket, "try"]) => try_it::page(view, keeper, bucket, &asked.form),
             (false, ["buckets", bucket, "history"]) => history::page(view, keeper, bucket),
             (false, ["buckets", bucket, "raw"]) => raw::page(view, keeper, bucket, None),
             (false, ["buckets", bucket, "clear"]) if asked.may_change() => {
@@ -68,6 +86,30 @@ impl Service {
             },
             (_, _) => absent(view),
         }
+    }
+
+    /// Asks the servers, as `b2o doctor` does; it writes nothing unless that is asked for.
+    fn test(&self, asked: &Asked) -> Reply {
+        let view = &asked.view;
+        let Ok(_turn) = self.testing.try_lock() else { return test::page(view, &Tested::Busy) };
+        let is_read_only = asked.form.get("write") != "true";
+        let how = if is_read_only { "reading" } else { "reading and writing" };
+        self.tell(asked.address, view, &format!("test, {how}"));
+        let options =
+            Options { keys: Vec::new(), is_read_only, timeout: TEST_PATIENCE, trusted: None };
+        let tested = match deployment::load(&self.keeper.deployment) {
+            Err(error) => Tested::Refused(error),
+            Ok(loaded) => {
+                let stop = Stop::default();
+                let examined = doctor::examine(&loaded, &options, &stop);
+                // This is a thread where waiting is allowed.
+                match tokio::runtime::Handle::current().block_on(examined) {
+                    Ok(diagnosis) => Tested::Done(diagnosis),
+                    Err(error) => Tested::Unable(error),
+                }
+            }
+        };
+        test::page(view, &tested)
     }
 
     /// The change that a form of buttons asks for.

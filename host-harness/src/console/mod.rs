@@ -9,9 +9,11 @@ mod action;
 mod assets;
 mod draft;
 mod edit;
+mod figures;
 mod form;
 mod guard;
 mod pages;
+mod recent;
 mod rule_form;
 mod service;
 mod session;
@@ -27,6 +29,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use account::Accounts;
+pub use figures::Source;
+pub use recent::Recent;
 
 use crate::admin::Keeper;
 use crate::deployment::{Deployment, PasswordHash};
@@ -41,6 +45,10 @@ pub struct Settings {
     pub accounts: Accounts,
     /// What it manages.
     pub keeper: Keeper,
+    /// Where the gateway's metrics are.
+    pub figures: Source,
+    /// The last lines about requests, where they are told in this process.
+    pub recent: Option<Arc<Recent>>,
     /// Called with a line about each change and each sign-in, from any thread.
     pub line: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -62,7 +70,9 @@ impl Settings {
             keys: deployment.api.credentials.value.pair(),
         };
         let written = console.map_or(DEFAULT, |console| console.listen.value);
-        Self { listen: listen.unwrap_or(written), accounts, keeper, line }
+        let admin = deployment.admin.as_ref().map(|admin| admin.value);
+        let figures = admin.filter(|admin| admin.port() != 0).map_or(Source::Nowhere, Source::At);
+        Self { listen: listen.unwrap_or(written), accounts, keeper, figures, recent: None, line }
     }
 }
 

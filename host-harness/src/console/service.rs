@@ -3,7 +3,7 @@
 //! Owns the order: from where it comes, who asks, whether that one may, and only then what is asked.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,10 +14,12 @@ use hyper::body::Incoming;
 
 use super::account::{Accounts, Role, same};
 use super::draft::Drafts;
+use super::figures::{Known, Source};
 use super::form::Form;
 use super::guard::{self, Attempts};
 use super::pages::sign_in::{self, Why};
 use super::pages::{Reply, Theme, View, problem};
+use super::recent::Recent;
 use super::session::{Session, Sessions, random};
 use super::strings::Language;
 use super::{Settings, assets};
@@ -37,6 +39,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// What answers requests.
 pub(super) struct Service {
     pub(super) keeper: Keeper,
+    figures: Source,
+    pub(super) recent: Option<Arc<Recent>>,
+    /// Held while the servers are asked.
+    pub(super) testing: Mutex<()>,
     pub(super) line: Box<dyn Fn(&str) + Send + Sync>,
     accounts: Arc<Accounts>,
     sessions: Sessions,
@@ -57,14 +63,19 @@ pub(super) struct Asked {
     pub(super) form: Form,
     pub(super) view: View,
     pub(super) address: IpAddr,
+    /// What the gateway has counted, where the page shows it.
+    pub(super) figures: Known,
 }
 
 impl Service {
     /// `None` where there is no randomness.
     pub(super) fn new(settings: Settings) -> Option<Self> {
-        let Settings { listen: _, accounts, keeper, line } = settings;
+        let Settings { listen: _, accounts, keeper, figures, recent, line } = settings;
         Some(Self {
             keeper,
+            figures,
+            recent,
+            testing: Mutex::default(),
             line,
             accounts: Arc::new(accounts),
             sessions: Sessions::default(),
@@ -169,7 +180,9 @@ impl Service {
                 None => return problem::page(&view, StatusCode::CONFLICT, view.s.form_is_gone),
             },
         };
-        let asked = Asked { method, path, query, form, view, address };
+        let is_shown = matches!((is_post, names.as_slice()), (false, [] | ["buckets", _]));
+        let figures = if is_shown { self.figures.ask().await } else { None };
+        let asked = Asked { method, path, query, form, view, address, figures };
         let service = Arc::clone(self);
         // Files are read and written, and Envoy may be waited for.
         let done = tokio::task::spawn_blocking(move || service.perform(asked)).await;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::admin::Keeper;
-use crate::console::{self, Console};
+use crate::console::{self, Console, Recent, Source};
 use crate::deployment::{self, LoadError, Loaded, Plan};
 use crate::launch::{self, LaunchError, Launched};
 use crate::server::{self, Server};
@@ -137,13 +137,20 @@ impl Demo {
         let loaded =
             deployment(directory.path(), settings.gateway, store.address(), origin.address())?;
         let told = Arc::clone(&line);
-        let told = move |text: &str| told(text);
+        let recent = Arc::new(Recent::default());
+        let kept = Arc::clone(&recent);
+        let told = move |text: &str| {
+            kept.add(text);
+            told(text);
+        };
         let gateway = launch::gateway(&loaded, &Plan::new(&loaded), None, told).await;
         let gateway = gateway.map_err(DemoError::Gateway)?;
         let keeper = Keeper { deployment: directory.path().join(FILE), envoy: None };
         let tell = Box::new(move |text: &str| line(text));
         let listen = Some(settings.console);
-        let console = console::Settings::of(&loaded.deployment, listen, keeper, tell);
+        let mut console = console::Settings::of(&loaded.deployment, listen, keeper, tell);
+        console.figures = Source::Here(gateway.metrics());
+        console.recent = Some(recent);
         let console = Console::start(console).await.map_err(DemoError::Console)?;
         Ok(Self { gateway, console, store, origin, directory })
     }

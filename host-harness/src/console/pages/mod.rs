@@ -1,5 +1,6 @@
 //! The pages: what they have in common, and one module for each.
 
+pub(super) mod activity;
 pub(super) mod buckets;
 pub(super) mod confirm;
 pub(super) mod fields;
@@ -10,6 +11,8 @@ pub(super) mod raw;
 pub(super) mod review;
 pub(super) mod rules;
 pub(super) mod sign_in;
+pub(super) mod test;
+pub(super) mod try_it;
 
 use http::StatusCode;
 use maud::{DOCTYPE, Markup, html};
@@ -108,6 +111,7 @@ impl Reply {
 /// Which entry of the menu a page belongs to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Section {
+    Activity,
     Buckets,
     Nowhere,
 }
@@ -118,6 +122,7 @@ pub(super) enum Tab {
     History,
     Raw,
     Rules,
+    Try,
 }
 
 /// The address of a bucket's pages.
@@ -150,6 +155,7 @@ pub(super) fn layout(view: &View, title: &str, section: Section, content: &Marku
                     @if view.session.is_some() {
                         nav aria-label=(s.main_menu) {
                             (entry("/", s.buckets, section == Section::Buckets))
+                            (entry("/activity", s.activity, section == Section::Activity))
                         }
                     }
                     (switches(view))
@@ -218,10 +224,11 @@ pub(super) fn bucket_head(view: &View, bucket: &str, tab: Option<Tab>) -> Markup
     let s = view.s;
     let base = bucket_path(bucket);
     html! {
-        p.crumbs { a href="/" { (s.buckets) } " / " }
+        p.crumbs { a href="/" { (s.buckets) } }
         h1 { (bucket) }
         nav.tabs aria-label=(bucket) {
             (entry(&base, s.rules, tab == Some(Tab::Rules)))
+            (entry(&format!("{base}/try"), s.try_it, tab == Some(Tab::Try)))
             (entry(&format!("{base}/history"), s.history, tab == Some(Tab::History)))
             (entry(&format!("{base}/raw"), s.raw, tab == Some(Tab::Raw)))
         }

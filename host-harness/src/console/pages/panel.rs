@@ -160,7 +160,6 @@ fn mirroring(asking: &Asking<'_>) -> Markup {
         section.only-mirror {
             h3 { (s.mirroring) }
             (asking.origin())
-            (asking.tick(TWICE, s.name_folder_twice, s.name_folder_twice_help))
             (asking.tick("Redirect/MirrorPassQueryString", s.transfer_query, ""))
             (asking.tick("Redirect/MirrorFollowRedirect", s.follow_redirects, s.follow_redirects_help))
             h4 { (s.header_rules) }
@@ -228,6 +227,9 @@ fn redirection(asking: &Asking<'_>) -> Markup {
             h3 { (s.file_prefix) }
             (asking.tick("Redirect/EnableReplacePrefix", s.replace_prefix, s.replace_prefix_help))
             (asking.text("Redirect/ReplaceKeyPrefixWith", s.new_prefix, ""))
+            div.only-mirror {
+                (asking.tick(TWICE, s.name_folder_twice, s.name_folder_twice_help))
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Reply, Section, Tab, View, bucket_head, bucket_path, command, layout, problem};
 use crate::admin::{Keeper, KeeperError, Kept, RuleList, number};
+use crate::console::figures::Figures;
 use crate::console::form::Form;
 use crate::console::rule_form::items;
 use crate::console::told::{self, Example};
@@ -19,14 +20,24 @@ use crate::secrecy::is_secret_url;
 pub(in crate::console) const MOST: usize = 20;
 
 /// The page.
-pub(in crate::console) fn page(view: &View, keeper: &Keeper, bucket: &str, query: &Form) -> Reply {
+pub(in crate::console) fn page(
+    view: &View,
+    keeper: &Keeper,
+    bucket: &str,
+    (query, figures): (&Form, Option<&BTreeMap<String, Figures>>),
+) -> Reply {
     let s = view.s;
     let kept = match keeper.kept(bucket) {
         Ok(kept) => kept,
         Err(error) => return problem::kept(view, &error),
     };
     let content = match list(&kept) {
-        Ok(list) => table(view, keeper, bucket, &kept, list.rules(), query),
+        Ok(list) => {
+            let none = Figures::default();
+            let counts = figures.map(|all| &all.get(bucket).unwrap_or(&none).rules);
+            let counts = counts.cloned();
+            table(view, keeper, bucket, &kept, list.rules(), (query, counts.as_ref()))
+        }
         Err(error) => broken(view, bucket, &kept, &error),
     };
     let content = html! { (bucket_head(view, bucket, Some(Tab::Rules))) (content) };
@@ -72,7 +83,7 @@ fn table(
     bucket: &str,
     kept: &Kept,
     rules: &[Value],
-    query: &Form,
+    (query, counts): (&Form, Option<&BTreeMap<u64, u64>>),
 ) -> Markup {
     let s = view.s;
     let base = bucket_path(bucket);
@@ -108,12 +119,13 @@ fn table(
                     th scope="col" { (s.condition) }
                     th scope="col" { (s.mode) }
                     th scope="col" { (s.leads_to) }
+                    th scope="col" title=(s.since_start) { (s.decided) }
                     @if view.is_editor() { th scope="col" { (s.actions) } }
                 } }
                 tbody {
                     @for rule in rules {
                         @let own = found.get(&number(rule)).map_or(&[][..], Vec::as_slice);
-                        (row(view, bucket, rule, own, (&tag, query), count))
+                        (row(view, bucket, rule, own, (&tag, query, counts), count))
                     }
                 }
             }
@@ -143,7 +155,7 @@ fn row(
     bucket: &str,
     rule: &Value,
     found: &[Problem],
-    (tag, query): (&str, &Form),
+    (tag, query, counts): (&str, &Form, Option<&BTreeMap<u64, u64>>),
     count: usize,
 ) -> Markup {
     let s = view.s;
@@ -169,6 +181,12 @@ fn row(
                     }
                 }
                 @for problem in found { (problem::finding(problem)) }
+            }
+            td data-label=(s.decided) {
+                @match counts {
+                    Some(counts) => (counts.get(&own).copied().unwrap_or_default()),
+                    None => span.help { (s.unknown) },
+                }
             }
             @if view.is_editor() {
                 td.verbs data-label=(s.actions) {

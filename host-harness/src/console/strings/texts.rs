@@ -221,6 +221,48 @@ texts! {
     edit_text_help: "JSON or XML, of OSS's form or S3's. It replaces the whole set. Put secrets in place of ********.",
         "JSON 或 XML，OSS 或 S3 格式均可，将替换全部规则。请将 ******** 替换为机密本身。";
     text_of_the_set: "Text of the set", "规则文本";
+    activity: "Activity", "动态";
+    no_activity_here: "The requests of this deployment are not told of here.", "此处没有该部署的请求记录。";
+    no_activity_here_help: "They are where the console is part of b2o serve. An Envoy writes them to its log.",
+        "控制台随 b2o serve 运行时可查看。Envoy 将其写入日志。";
+    find_lines: "Lines with these words", "包含以下文字的记录";
+    find_lines_help: "A bucket, a key, a status, a rule: all of the words must be there. The last 200 lines are shown, the newest first.",
+        "存储空间、文件名、状态码或规则：须包含全部文字。显示最近 200 条，最新的在前。";
+    no_lines: "There is no such line yet.", "还没有这样的记录。";
+    last_failures: "Last failures", "最近的失败";
+    no_failures: "There were none lately.", "最近没有失败。";
+    decided: "Decided", "处理请求";
+    failed: "Failed", "失败";
+    stored: "Stored", "已存储";
+    not_stored: "Not stored", "未存储";
+    last_miss: "Last miss", "最近一次缺失";
+    none_yet: "none yet", "尚无";
+    since_start: "Counted since the gateway started, or its workers began anew.", "自网关启动以来的计数。";
+    no_figures: "The figures are unknown: no gateway answers. Name its admin address in the deployment file, or run the console as part of b2o serve.",
+        "数据未知：网关没有应答。请在部署文件中填写 admin 地址，或随 b2o serve 运行控制台。";
+    clients_are_failed: "Clients were failed", "有客户端请求失败";
+    test: "Test", "测试";
+    test_help: "Asks every store and origin, as b2o doctor does.", "像 b2o doctor 一样检查每个存储服务和源站。";
+    test_writes: "write a probe object too, and remove it", "同时写入并删除一个探测文件";
+    test_is_running: "A test is under way. Try it again in a moment.", "测试正在进行，请稍后重试。";
+    test_is_sound: "Nothing stands in the way of clients.", "一切正常。";
+    test_is_not_sound: "Mend what is marked before clients come.", "请先修正标出的问题。";
+    server: "Server", "服务器";
+    origin: "Origin", "源站";
+    found_sound: "Found sound", "正常项";
+    findings: "Findings", "发现";
+    try_it: "Try it", "试一试";
+    try_help: "Nothing is sent anywhere. The rules say what they would do.",
+        "不会发送任何请求，只说明规则会如何处理。";
+    method: "Method", "方法";
+    key: "Key", "文件名";
+    query: "Query", "查询字符串";
+    bucket_answers: "Bucket answers", "存储空间返回";
+    explain: "Explain", "说明";
+    what_happens: "What happens", "结果";
+    rule: "Rule", "规则";
+    applies: "applies", "生效";
+    does_not_apply: "does not apply:", "不生效：";
     }
     told {
     of_twenty(count: usize): format!("{count} of 20 rules"),

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioExecutor;
 use tempfile::TempDir;
 
 use crate::admin::Keeper;
-use crate::console::{Accounts, Console, Settings};
+use crate::console::{Accounts, Console, Recent, Settings, Source};
 use crate::gateway::Secret;
 use crate::password;
 
@@ -89,17 +89,30 @@ fn unescaped(text: &str) -> String {
 impl Scene {
     /// One that nobody has to sign in to.
     pub(super) async fn open() -> Self {
-        Self::start(Accounts::default()).await
+        Self::start(Accounts::default(), Source::Nowhere, None).await
+    }
+
+    /// One beside a gateway that says these metrics and these lines.
+    pub(super) async fn of_a_gateway(metrics: &'static str, lines: &[&str]) -> Self {
+        let recent = Recent::default();
+        lines.iter().for_each(|line| recent.add(line));
+        let figures = Source::Here(Arc::new(|| metrics.to_owned()));
+        Self::start(Accounts::default(), figures, Some(Arc::new(recent))).await
     }
 
     /// One with an editor, a reader and keys.
     pub(super) async fn closed() -> Self {
         let hash = |text: &str| Some(Secret::new(password::hash(text).unwrap()));
         let keys = Some((KEYS.0.to_owned(), Secret::new(KEYS.1.to_owned())));
-        Self::start(Accounts { editor: hash(EDITOR), reader: hash(READER), keys }).await
+        Self::start(
+            Accounts { editor: hash(EDITOR), reader: hash(READER), keys },
+            Source::Nowhere,
+            None,
+        )
+        .await
     }
 
-    async fn start(accounts: Accounts) -> Self {
+    async fn start(accounts: Accounts, figures: Source, recent: Option<Arc<Recent>>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let bucket = |name: &str, file: &str| {
             format!("  - name: {name}\n    endpoint: https://s3.example.com\n    rules: {file}\n")
@@ -119,6 +132,8 @@ impl Scene {
             listen: "127.0.0.1:0".parse().unwrap(),
             accounts,
             keeper: Keeper { deployment: directory.path().join("deployment.yaml"), envoy: None },
+            figures,
+            recent,
             line: Box::new(move |line| told.lock().unwrap().push(line.to_owned())),
         });
         let console = console.await.unwrap();

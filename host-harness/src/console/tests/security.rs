@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::scene::{EDITOR, KEYS, READER, Scene};
 use crate::admin::Keeper;
-use crate::console::{Accounts, Console, Settings, StartError};
+use crate::console::{Accounts, Console, Settings, Source, StartError};
 
 const CLEAR: &str = "/buckets/examplebucket/clear";
 
@@ -19,6 +19,8 @@ async fn without_a_password_it_is_for_this_machine_alone() {
         listen: "0.0.0.0:0".parse().unwrap(),
         accounts: Accounts::default(),
         keeper: Keeper { deployment: "none".into(), envoy: None },
+        figures: Source::Nowhere,
+        recent: None,
         line: Box::new(|_| {}),
     };
     assert!(matches!(Console::start(settings).await, Err(StartError::NoKeys(_))));
