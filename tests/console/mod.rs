@@ -2,6 +2,8 @@
 
 /// Every page, by axe-core, in both themes and two widths; and pictures of them.
 mod looks;
+/// What a page says of a gateway's work, and the truth.
+mod numbers;
 /// The procedure of OSS's documents, clicked through.
 mod procedure;
 /// Every verb of the table, by the keyboard too.

@@ -23,12 +23,12 @@ fn every_verb_works_in_a_browser() {
     is(&["a/", "c/", "b/"]);
     let focus = "return document.activeElement.getAttribute('aria-label')";
     until("the focus on the rule that was moved", || {
-        (browser.run(focus, &json!([])) == "Move rule 2 up").then_some(())
+        (browser.run(focus, &json!([])) == "Move Up rule 2").then_some(())
     });
     browser.press(ENTER);
     is(&["c/", "a/", "b/"]);
     until("the focus on the way back", || {
-        (browser.run(focus, &json!([])) == "Move rule 1 down").then_some(())
+        (browser.run(focus, &json!([])) == "Move Down rule 1").then_some(())
     });
     browser.press(TAB);
     browser.open(&page);

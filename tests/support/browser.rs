@@ -142,10 +142,14 @@ impl Browser {
         self.call("POST", &self.path("/actions"), Some(&body));
     }
 
-    /// The text of the page, or of an element.
+    /// The text of an element. Pages put new elements in the place of old ones: then it is looked for
+    /// again.
     pub(crate) fn text(&self, selector: &str) -> String {
-        let path = self.path(&format!("/element/{}/text", self.find(selector)));
-        self.call("GET", &path, None).as_str().expect("a text").to_owned()
+        let told = until(format!("the text of {selector}"), || {
+            let path = self.path(&format!("/element/{}/text", self.find(selector)));
+            self.try_call("GET", &path, None).ok()
+        });
+        told.as_str().expect("a text").to_owned()
     }
 
     /// How many elements there are of a selector.

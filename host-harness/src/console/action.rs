@@ -399,12 +399,13 @@ fn done(wish: &Wish<'_>) -> String {
     let Wish { change, done, .. } = wish;
     match change {
         Change::Move(from, by) => {
+            // Without a fragment: with one, browsers leave the focus where it leads.
             let (to, by) = match by {
                 Move::Up => (from.saturating_sub(1), "up"),
                 Move::Down => (from + 1, "down"),
                 Move::To(to) => (*to, "to"),
             };
-            format!("{base}?done={done}&rule={to}&by={by}#rule-{to}")
+            format!("{base}?done={done}&rule={to}&by={by}")
         }
         Change::Clear
         | Change::Delete(_)

@@ -9,12 +9,37 @@ for (const form of document.querySelectorAll("form[data-autosubmit]")) {
 }
 
 // Times in the viewer's zone.
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const at = new Date(time.dateTime);
-  if (!Number.isNaN(at.getTime())) {
-    time.title = time.dateTime;
-    time.textContent = at.toLocaleString(document.documentElement.lang);
+const show_times = (place) => {
+  for (const time of place.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (!Number.isNaN(at.getTime())) {
+      time.title = time.dateTime;
+      time.textContent = at.toLocaleString(document.documentElement.lang);
+    }
   }
+};
+show_times(document);
+
+// What changes by itself, while somebody can see it and nobody is in it.
+const live = document.querySelector("[data-live]");
+if (live) {
+  let is_asking = false;
+  const look = async () => {
+    if (document.hidden || is_asking || live.contains(document.activeElement)) return;
+    is_asking = true;
+    try {
+      const answer = await fetch(location.href);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const now = page.getElementById("live");
+      if (answer.ok && now) {
+        show_times(now);
+        live.replaceChildren(...now.childNodes);
+      }
+    } finally {
+      is_asking = false;
+    }
+  };
+  setInterval(() => look().catch(() => {}), 2000);
 }
 
 // Texts to copy.

@@ -29,15 +29,17 @@ pub(in crate::console) fn page(view: &View, recent: Option<&Recent>, query: &For
                     }
                     div.actions { button { (s.show) } }
                 }
+                div #live data-live {
                 @if lines.is_empty() { div.empty { p { (s.no_lines) } } }
                 @else {
-                    ol.lines data-live aria-label=(s.activity) {
+                    ol.lines aria-label=(s.activity) {
                         @for told in &lines {
                             li.failure[is_failure(&told.line)] {
                                 (time(told.at)) " " code lang="en" { (told.line) }
                             }
                         }
                     }
+                }
                 }
             }
         }

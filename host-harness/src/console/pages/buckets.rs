@@ -23,9 +23,12 @@ pub(in crate::console) fn page(
     let s = view.s;
     let content = match deployment::load(&keeper.deployment) {
         Ok(loaded) => html! {
-            (failing(view, figures))
-            (table(view, keeper, &loaded, figures))
-            @if let Some(recent) = recent { (failures(view, recent)) }
+            div #live data-live=[figures.map(|_| "")] {
+                (failing(view, figures))
+                (table(view, &loaded, figures))
+                @if let Some(recent) = recent { (failures(view, recent)) }
+            }
+            (beside(view, keeper))
         },
         Err(error) => html! {
             div.banner.bad role="alert" {
@@ -66,14 +69,8 @@ fn failing(view: &View, figures: Option<&BTreeMap<String, Figures>>) -> Markup {
     }
 }
 
-fn table(
-    view: &View,
-    keeper: &Keeper,
-    loaded: &Loaded,
-    figures: Option<&BTreeMap<String, Figures>>,
-) -> Markup {
+fn table(view: &View, loaded: &Loaded, figures: Option<&BTreeMap<String, Figures>>) -> Markup {
     let s = view.s;
-    let file = keeper.deployment.display().to_string();
     let buckets = loaded.deployment.buckets.value.iter().zip(&loaded.rules);
     let unknown = || html! { span.help { (s.unknown) } };
     let none = Figures::default();
@@ -118,6 +115,14 @@ fn table(
             }
         }
         @if figures.is_some() { p.help { (s.since_start) } } @else { p.help { (s.no_figures) } }
+    }
+}
+
+/// What can be asked of the servers, here and by a command.
+fn beside(view: &View, keeper: &Keeper) -> Markup {
+    let s = view.s;
+    let file = keeper.deployment.display().to_string();
+    html! {
         @if view.is_editor() {
             form.test method="post" action="/test" {
                 (view.csrf())

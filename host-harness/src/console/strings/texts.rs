@@ -1,5 +1,10 @@
 //! The texts themselves.
 
+/// How many rules there are; a file of S3's form may have more than OSS takes.
+fn of_twenty(count: usize, rules: &str, of: &str) -> String {
+    if count > 20 { format!("{count} {rules}") } else { format!("{count}{of}") }
+}
+
 /// Declares the texts of both languages, each by its name.
 macro_rules! texts {
     (
@@ -265,17 +270,17 @@ texts! {
     does_not_apply: "does not apply:", "不生效：";
     }
     told {
-    of_twenty(count: usize): format!("{count} of 20 rules"),
-        format!("{count} / 20 条规则");
+    of_twenty(count: usize): of_twenty(count, "rules", " of 20 rules"),
+        of_twenty(count, "条规则", " / 20 条规则");
     wait_seconds(seconds: u64): format!("That was not right too often. Try it again in {seconds} seconds."),
         format!("失败次数过多。请在 {seconds} 秒后重试。");
     edit_number(number: u64): format!("Edit rule {number}"),
         format!("编辑规则 {number}");
     duplicate_number(number: u64): format!("Duplicate rule {number}"),
         format!("复制规则 {number}");
-    move_up_number(number: u64): format!("Move rule {number} up"),
+    move_up_number(number: u64): format!("Move Up rule {number}"),
         format!("上移规则 {number}");
-    move_down_number(number: u64): format!("Move rule {number} down"),
+    move_down_number(number: u64): format!("Move Down rule {number}"),
         format!("下移规则 {number}");
     delete_number(number: u64): format!("Delete rule {number}"),
         format!("删除规则 {number}");
