@@ -20,7 +20,7 @@ const MODULE: &str = "target/back_to_origin.wasm";
 #[test]
 fn the_readme_of_the_envoy_folder_keeps_its_promises() {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let settings = DemoSettings { gateway: any, store: any, origin: any };
+    let settings = DemoSettings { gateway: any, store: any, console: any, origin: any };
     let demo = runtime().block_on(Demo::start(settings, |_| {})).expect("the demo starts");
     let origin = address_of_origin(&demo);
 

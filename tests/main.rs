@@ -21,6 +21,8 @@ mod breaker;
 mod clients;
 /// Many clients that miss one key at once, and clients that leave.
 mod concurrency;
+/// The console in Chromium.
+mod console;
 /// What is counted.
 mod counters;
 /// `b2o doctor`.

@@ -272,6 +272,13 @@ impl Launched {
         }
     }
 
+    /// What says its metrics, in the text form of Prometheus.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<dyn Fn() -> String + Send + Sync> {
+        let shared = Arc::clone(self.gateway.shared());
+        Arc::new(move || shared.metrics().prometheus())
+    }
+
     /// How long requests under way have when it stops.
     #[must_use]
     pub const fn drain(&self) -> Duration {

@@ -24,6 +24,10 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Who has sent a request, among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
 /// A running server. Dropping it stops it at once.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -95,14 +99,18 @@ where
             Some(_) = connections.join_next() => continue,
             _ = &mut stopped => break,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         // Answers go out as they are written; without it the last small piece may wait.
         let _ = stream.set_nodelay(true);
         let builder = auto::Builder::new(TokioExecutor::new());
-        let service = service_fn(respond.clone());
+        let respond = respond.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            respond(request)
+        });
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         connections.spawn(async move {

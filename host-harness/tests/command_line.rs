@@ -195,7 +195,17 @@ fn a_signature_is_told_of_and_its_key_is_not() {
 fn the_demo_ends_cleanly_on_signals() {
     for signal in ["-INT", "-TERM"] {
         let any = "127.0.0.1:0";
-        let mut demo = Running::start(&["demo", "--gateway", any, "--store", any, "--origin", any]);
+        let mut demo = Running::start(&[
+            "demo",
+            "--gateway",
+            any,
+            "--store",
+            any,
+            "--console",
+            any,
+            "--origin",
+            any,
+        ]);
         let introduction = demo.until("ready").join("\n");
         let files = introduction.lines().find_map(|line| line.strip_prefix("files")).unwrap();
         let directory = PathBuf::from(files.trim().split("  ").next().unwrap());
@@ -211,9 +221,9 @@ fn a_taken_port_is_named_with_the_flag_that_changes_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let any = "127.0.0.1:0";
-    for flag in ["--gateway", "--store", "--origin"] {
+    for flag in ["--gateway", "--store", "--console", "--origin"] {
         let mut arguments = vec!["demo"];
-        for other in ["--gateway", "--store", "--origin"] {
+        for other in ["--gateway", "--store", "--console", "--origin"] {
             arguments.extend([other, if other == flag { &taken } else { any }]);
         }
         let (code, out, errors) = run(&arguments);

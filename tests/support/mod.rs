@@ -1,6 +1,7 @@
 //! What the tests stand on: hosts, origins, stores and clients, each on a port of its own.
 
 pub(crate) mod bootstrap;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod deployed;
 pub(crate) mod envoy;

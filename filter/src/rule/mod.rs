@@ -19,6 +19,7 @@ pub use keeping::Keeping;
 pub use key::KeyRewrite;
 pub use mirror::{
     Alternates, CONNECT, MAX_TIMEOUT, Mirror, MirrorHeaders, MirrorLimits, MirrorUrl, TooLarge,
+    never_passed,
 };
 pub use redirect::External;
 

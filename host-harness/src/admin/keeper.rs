@@ -12,7 +12,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
+use super::history;
 use crate::deployment::{self, LoadError, Loaded};
 use crate::diagnostics::Report;
 use crate::envoy::{FilesError, Prepared, Target, WriteError, replace, rewrite};
@@ -45,6 +47,17 @@ impl fmt::Debug for Kept {
         let mut shown = f.debug_struct("Kept");
         shown.field("path", &self.path).field("file", &self.file).finish_non_exhaustive()
     }
+}
+
+/// What a change would make of the rules.
+#[derive(Debug)]
+pub struct Judged {
+    /// The rules that are kept.
+    pub before: Option<Website>,
+    /// Those that would be.
+    pub after: Website,
+    /// What deserves a look in the whole deployment then.
+    pub warnings: Vec<Report>,
 }
 
 /// Why rules cannot be read or changed.
@@ -125,6 +138,14 @@ impl Kept {
         }
     }
 
+    /// What tells this file from every other that was there or will be.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        let digest = Sha256::digest(self.bytes.as_deref().unwrap_or_default());
+        let start = digest.get(..16).unwrap_or_default();
+        hex_simd::encode_to_string(start, hex_simd::AsciiCase::Lower)
+    }
+
     /// A configuration in this file's form: JSON stays JSON and XML stays XML, of S3's form where
     /// the file has it, or `new` has, and it says everything.
     fn render(&self, website: &Website, new: Option<Dialect>) -> Result<String, KeeperError> {
@@ -170,6 +191,17 @@ impl Kept {
             (_, _) => json,
         }
     }
+}
+
+/// What is to be kept, and its text; of nothing a configuration without anything in it.
+fn rendered(kept: &Kept, new: Option<RuleFile>) -> Result<(Website, String), KeeperError> {
+    let nothing = || rule_file::read("nothing", NOTHING.as_bytes(), Some(Dialect::Oss));
+    let new = new.unwrap_or_else(nothing);
+    let Some(website) = new.website else {
+        return Err(KeeperError::Refused(vec![new.report]));
+    };
+    let text = kept.render(&website, new.dialect)?;
+    Ok((website, text))
 }
 
 /// Where the set before the last change of a rule file is.
@@ -260,15 +292,50 @@ impl Keeper {
     ) -> Result<(), E> {
         let _lock = self.lock()?;
         let kept = self.kept(bucket)?;
-        let new = match edit(&kept)? {
-            Some(file) => file,
-            None => rule_file::read("nothing", NOTHING.as_bytes(), Some(Dialect::Oss)),
-        };
-        let Some(website) = &new.website else {
-            return Err(KeeperError::Refused(vec![new.report]).into());
-        };
-        let text = kept.render(website, new.dialect)?;
+        let (website, text) = rendered(&kept, edit(&kept)?)?;
         Ok(self.keep(bucket, &kept, &text, website.has_secrets())?)
+    }
+
+    /// Says what [`Self::change`] would make of the rules, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the change.
+    pub fn judge<E: From<KeeperError>>(
+        &self,
+        bucket: &str,
+        edit: impl FnOnce(&Kept) -> Result<Option<RuleFile>, E>,
+    ) -> Result<Judged, E> {
+        let kept = self.kept(bucket)?;
+        let (after, text) = rendered(&kept, edit(&kept)?)?;
+        let loaded = self.with(bucket, text.as_bytes())?;
+        self.prepare(&loaded)?;
+        let before = kept.file.and_then(|file| file.website);
+        Ok(Judged { before, after, warnings: loaded.warnings })
+    }
+
+    /// When the sets before were replaced, in milliseconds since 1970: the newest first.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such bucket, or they cannot be listed.
+    pub fn history(&self, bucket: &str) -> Result<Vec<u64>, KeeperError> {
+        let path = self.kept(bucket)?.path;
+        let listed = history::list(&path);
+        listed.map_err(|source| KeeperError::Read { path: history::directory(&path), source })
+    }
+
+    /// The set that was replaced at a time.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or there is none.
+    pub fn version(&self, bucket: &str, time: u64) -> Result<RuleFile, KeeperError> {
+        let path = history::version(&self.kept(bucket)?.path, time);
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(rule_file::read(&path.display().to_string(), &bytes, None)),
+            Err(source) => Err(KeeperError::Read { path, source }),
+        }
     }
 
     /// Nobody else changes anything as long as this is held.
@@ -324,7 +391,7 @@ impl Keeper {
         let is_private = |data: &Metadata| data.permissions().mode() & 0o077 == 0;
         let private = has_secrets || std::fs::metadata(&kept.path).as_ref().is_ok_and(is_private);
         replace(&before(&kept.path), bytes, private).map_err(KeeperError::Write)?;
-        Ok(())
+        history::add(&kept.path, bytes, private).map_err(KeeperError::Write)
     }
 
     /// The deployment with other rules for a bucket.

@@ -8,6 +8,7 @@ mod body;
 mod call;
 mod date;
 mod digest;
+mod history;
 mod keeper;
 mod keys;
 mod oss_signature;
@@ -25,7 +26,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub(crate) use keeper::is_nothing;
-pub use keeper::{Keeper, KeeperError, Kept};
+pub use keeper::{Judged, Keeper, KeeperError, Kept};
 pub use keys::Keys;
 pub use rule_list::{ListError, Move, RuleList, number, read_rule};
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::console;
 use super::failure::Failure;
 use super::keeping::EnvoyFiles;
 use super::loading::load;
@@ -58,6 +59,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         keeper: Keeper { deployment: deployment.clone(), envoy: envoy.target() },
         line: Box::new(|line| print(&format!("{}\n", printable(line)))),
     };
+    let console = console::beside(&loaded.deployment, &deployment, envoy.target()).await?;
     let admin = Admin::start(settings).await.map_err(|error| {
         let failure = Failure::new(error.to_string());
         match error {
@@ -70,9 +72,16 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     })?;
     let note = if is_open { ", open to everybody on this machine" } else { "" };
-    print(&format!("api  http://{}  {}{note}\nready\n", admin.address(), deployment.display()));
+    print(&format!("api  http://{}  {}{note}\n", admin.address(), deployment.display()));
+    if let Some(console) = &console {
+        print(&format!("{}\n", console::line(console, &loaded.deployment)));
+    }
+    print("ready\n");
     // Every request reads the files anew.
     while signals.next().await != Asked::Stop {}
+    if let Some(console) = console {
+        console.stop().await;
+    }
     admin.stop().await;
     Ok(())
 }

@@ -6,6 +6,8 @@ use super::failure::Failure;
 use super::print;
 use super::signals::{Asked, Signals};
 use super::store;
+use super::watch::Watched;
+use crate::console;
 use crate::demo::{Demo, DemoError, DemoSettings};
 use crate::gateway::StartError;
 use crate::launch::LaunchError;
@@ -33,21 +35,40 @@ pub(super) struct Arguments {
     /// The address of the store.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     store: SocketAddr,
+    /// The address of the console.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8091")]
+    console: SocketAddr,
     /// The address of the origin.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9100")]
     origin: SocketAddr,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { gateway, store, origin } = arguments;
+    let Arguments { gateway, store, console, origin } = arguments;
     let mut signals = Signals::listen()
         .map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))?;
     let line = |line: &str| print(&format!("{line}\n"));
-    let demo = Demo::start(DemoSettings { gateway, store, origin }, line).await;
-    let demo = demo.map_err(|error| failure(&error))?;
+    let demo = Demo::start(DemoSettings { gateway, store, console, origin }, line).await;
+    let mut demo = demo.map_err(|error| failure(&error))?;
+    let rules = demo.rules();
+    let mut watched = Watched::default();
+    watched.watch(&rules);
     print(&demo.introduction());
     print("ready\n");
-    while signals.next().await != Asked::Stop {}
+    loop {
+        let asked = tokio::select! {
+            asked = signals.next() => asked,
+            () = watched.changed() => Asked::Reload,
+        };
+        if asked == Asked::Stop {
+            break;
+        }
+        watched.look();
+        match demo.reload().await {
+            Ok(()) => print("the rules were read again\n"),
+            Err(error) => print(&format!("the old rules stay: {error}\n")),
+        }
+    }
     demo.stop().await;
     Ok(())
 }
@@ -58,8 +79,12 @@ fn failure(error: &DemoError) -> Failure {
         DemoError::Gateway(LaunchError::Start(StartError::Listen { .. })) => {
             Failure::new(error.to_string()).help(another("--gateway"))
         }
+        DemoError::Console(console::StartError::Listen { .. }) => {
+            Failure::new(error.to_string()).help(another("--console"))
+        }
         DemoError::Origin { .. } => Failure::new(error.to_string()).help(another("--origin")),
         DemoError::Store(error) => store::failure(error, "--store"),
+        DemoError::Console(error) => super::console::failure(error),
         DemoError::Deployment(_) | DemoError::Directory(_) | DemoError::Gateway(_) => {
             Failure::new(error.to_string())
         }

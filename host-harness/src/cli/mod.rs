@@ -5,6 +5,7 @@
 mod admin;
 mod check;
 mod completions;
+mod console;
 mod convert;
 mod demo;
 mod doctor;
@@ -51,6 +52,7 @@ enum Command {
     Admin(admin::Arguments),
     Check(check::Arguments),
     Completions(completions::Arguments),
+    Console(console::Arguments),
     Convert(convert::Arguments),
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
@@ -79,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Admin(arguments) => on_runtime(admin::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Console(arguments) => on_runtime(console::run(arguments)),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Doctor(arguments) => on_runtime(doctor::run(arguments)),

@@ -5,11 +5,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::console;
 use super::failure::Failure;
 use super::loading::load_with;
 use super::print;
 use super::signals::{Asked, Signals};
 use super::watch::Watched;
+use crate::console::Recent;
 use crate::deployment::{Loaded, Plan};
 use crate::gateway::StartError;
 use crate::launch::{self, LaunchError, Launched, Taken};
@@ -72,9 +74,15 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let lines = Sink::open(Path::new("/dev/stdout"), "log", tell);
     let lines = Arc::new(lines.map_err(|error| Failure::new(format!("no thread: {error}")))?);
     let kept = Arc::clone(&lines);
-    let line = move |line: &str| kept.write(line);
+    let recent = Arc::new(Recent::default());
+    let told = Arc::clone(&recent);
+    let line = move |line: &str| {
+        told.add(line);
+        kept.write(line);
+    };
     let gateway = launch::gateway(&loaded, &Plan::new(&loaded), trust, line).await;
     let mut gateway = gateway.map_err(|error| refused(&error))?;
+    let console = console::within(&loaded.deployment, &path, &gateway, recent).await?;
     let (scheme, address) = (gateway.scheme(), gateway.address());
     print(&format!("gateway  {scheme}://{address}  {}\n", path.display()));
     if let Some(admin) = gateway.admin_address() {
@@ -82,6 +90,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     if let Some(health) = gateway.health_address() {
         print(&format!("health   http://{health}/ready\n"));
+    }
+    if let Some(console) = &console {
+        print(&format!("{}\n", console::line(console, &loaded.deployment)));
     }
     print("ready\n");
     loop {
@@ -100,6 +111,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
             }
         }
     }
+    drop(console);
     let drain = gateway.drain().as_secs_f64();
     print(&format!("stopping within {drain} s; another signal stops it at once\n"));
     let stopped = tokio::select! {

@@ -10,10 +10,13 @@ mod tests;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use crate::admin::Keeper;
+use crate::console::{self, Console, Recent, Source};
 use crate::deployment::{self, LoadError, Loaded, Plan};
 use crate::launch::{self, LaunchError, Launched};
 use crate::server::{self, Server};
@@ -25,6 +28,10 @@ const BUCKET: &str = "examplebucket";
 /// How long the demo's gateway waits for an origin.
 const PATIENCE_SECONDS: u64 = 2;
 
+/// Its files.
+const FILE: &str = "deployment.yaml";
+const RULE_FILE: &str = "rules.json";
+
 /// The rules of the demo; `{origin}` is where the sample origin is.
 const RULES: &str = include_str!("rules.json");
 
@@ -35,6 +42,8 @@ pub struct DemoSettings {
     pub gateway: SocketAddr,
     /// The store.
     pub store: SocketAddr,
+    /// The console.
+    pub console: SocketAddr,
     /// The origin.
     pub origin: SocketAddr,
 }
@@ -42,6 +51,8 @@ pub struct DemoSettings {
 /// Why the demo did not start.
 #[derive(Debug)]
 pub enum DemoError {
+    /// The console did not start.
+    Console(console::StartError),
     /// The demo's own deployment is refused: a defect.
     Deployment(LoadError),
     /// There is no place for its files.
@@ -62,6 +73,7 @@ pub enum DemoError {
 impl fmt::Display for DemoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Console(error) => error.fmt(f),
             Self::Deployment(error) => error.fmt(f),
             Self::Directory(error) => {
                 write!(f, "cannot make a temporary directory for the demo: {error}")
@@ -78,6 +90,7 @@ impl fmt::Display for DemoError {
 impl std::error::Error for DemoError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Console(error) => Some(error),
             Self::Deployment(error) => Some(error),
             Self::Directory(error) => Some(error),
             Self::Gateway(error) => Some(error),
@@ -91,6 +104,7 @@ impl std::error::Error for DemoError {
 #[derive(Debug)]
 pub struct Demo {
     gateway: Launched,
+    console: Console,
     store: Store,
     origin: Server,
     /// Removed with everything in it when the demo ends.
@@ -107,6 +121,7 @@ impl Demo {
         settings: DemoSettings,
         line: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, DemoError> {
+        let line = Arc::new(line);
         let directory = tempfile::Builder::new().prefix("b2o-demo-").tempdir();
         let directory = directory.map_err(DemoError::Directory)?;
         let store = Store::start(StoreSettings {
@@ -121,9 +136,23 @@ impl Demo {
         let origin = origin.map_err(|source| DemoError::Origin { address, source })?;
         let loaded =
             deployment(directory.path(), settings.gateway, store.address(), origin.address())?;
-        let gateway = launch::gateway(&loaded, &Plan::new(&loaded), None, line).await;
+        let told = Arc::clone(&line);
+        let recent = Arc::new(Recent::default());
+        let kept = Arc::clone(&recent);
+        let told = move |text: &str| {
+            kept.add(text);
+            told(text);
+        };
+        let gateway = launch::gateway(&loaded, &Plan::new(&loaded), None, told).await;
         let gateway = gateway.map_err(DemoError::Gateway)?;
-        Ok(Self { gateway, store, origin, directory })
+        let keeper = Keeper { deployment: directory.path().join(FILE), envoy: None };
+        let tell = Box::new(move |text: &str| line(text));
+        let listen = Some(settings.console);
+        let mut console = console::Settings::of(&loaded.deployment, listen, keeper, tell);
+        console.figures = Source::Here(gateway.metrics());
+        console.recent = Some(recent);
+        let console = Console::start(console).await.map_err(DemoError::Console)?;
+        Ok(Self { gateway, console, store, origin, directory })
     }
 
     /// Where the gateway listens.
@@ -132,10 +161,34 @@ impl Demo {
         self.gateway.address()
     }
 
+    /// Where the console listens.
+    #[must_use]
+    pub const fn console(&self) -> SocketAddr {
+        self.console.address()
+    }
+
     /// Where the store listens.
     #[must_use]
     pub const fn store(&self) -> SocketAddr {
         self.store.address()
+    }
+
+    /// The rule file.
+    #[must_use]
+    pub fn rules(&self) -> PathBuf {
+        self.directory.path().join(RULE_FILE)
+    }
+
+    /// Reads the rules again, as the console has changed them. What is refused changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the rules are refused.
+    pub async fn reload(&mut self) -> Result<(), DemoError> {
+        let loaded = deployment::load(&self.directory.path().join(FILE));
+        let loaded = loaded.map_err(DemoError::Deployment)?;
+        let taken = self.gateway.reconfigure(&loaded, &Plan::new(&loaded)).await;
+        taken.map(drop).map_err(DemoError::Gateway)
     }
 
     /// What is where, and what to try.
@@ -143,10 +196,12 @@ impl Demo {
     pub fn introduction(&self) -> String {
         let (gateway, store, origin) =
             (self.gateway.address(), self.store.address(), self.origin.address());
+        let console = self.console.address();
         let files = self.directory.path().display();
         let at = format!("http://{gateway}/{BUCKET}");
         format!(
             "\
+console  http://{console}  the rules, in a browser
 gateway  http://{gateway}
 store    http://{store}  bucket {BUCKET}
 origin   http://{origin}
@@ -186,7 +241,8 @@ Everything else is the bucket's own answer.
 
     /// Stops all parts and removes their files.
     pub async fn stop(self) {
-        let Self { gateway, store, origin, directory } = self;
+        let Self { gateway, console, store, origin, directory } = self;
+        console.stop().await;
         gateway.stop().await;
         store.stop().await;
         origin.stop().await;
@@ -215,8 +271,8 @@ buckets:
 "
     );
     let rules = RULES.replace("{origin}", &format!("http://{origin}"));
-    let path = directory.join("deployment.yaml");
+    let path = directory.join(FILE);
     std::fs::write(&path, text).map_err(DemoError::Directory)?;
-    std::fs::write(directory.join("rules.json"), rules).map_err(DemoError::Directory)?;
+    std::fs::write(directory.join(RULE_FILE), rules).map_err(DemoError::Directory)?;
     deployment::load(&path).map_err(DemoError::Deployment)
 }

@@ -28,7 +28,7 @@ async fn running() -> Running {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&lines);
     let line = move |line: &str| log.lock().unwrap().push(line.to_owned());
-    let settings = DemoSettings { gateway: ANY, store: ANY, origin: ANY };
+    let settings = DemoSettings { gateway: ANY, store: ANY, console: ANY, origin: ANY };
     Running { demo: Demo::start(settings, line).await.unwrap(), lines }
 }
 
@@ -151,9 +151,10 @@ async fn a_taken_port_is_named() {
     let taken = tokio::net::TcpListener::bind(ANY).await.unwrap();
     let taken = (taken.local_addr().unwrap(), taken);
     for (part, settings) in [
-        ("gateway", DemoSettings { gateway: taken.0, store: ANY, origin: ANY }),
-        ("store", DemoSettings { gateway: ANY, store: taken.0, origin: ANY }),
-        ("origin", DemoSettings { gateway: ANY, store: ANY, origin: taken.0 }),
+        ("gateway", DemoSettings { gateway: taken.0, store: ANY, console: ANY, origin: ANY }),
+        ("store", DemoSettings { gateway: ANY, store: taken.0, console: ANY, origin: ANY }),
+        ("console", DemoSettings { gateway: ANY, store: ANY, console: taken.0, origin: ANY }),
+        ("origin", DemoSettings { gateway: ANY, store: ANY, console: ANY, origin: taken.0 }),
     ] {
         let error = Demo::start(settings, |_| ()).await.unwrap_err();
         assert_eq!(

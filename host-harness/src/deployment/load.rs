@@ -255,10 +255,15 @@ fn own_report(document: &Document, reading: Reading<'_>) -> Option<Report> {
 
 /// What several fields mean together.
 fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
-    let Deployment { listen, admin, health, api, limits, buckets, .. } = deployment;
+    let Deployment { listen, admin, health, api, console, limits, buckets, .. } = deployment;
     check_origins(deployment, reading);
     check_memory(deployment, reading);
-    let own = [("listen", Some(listen)), ("admin", admin.as_ref()), ("health", health.as_ref())];
+    let own = [
+        ("listen", Some(listen)),
+        ("admin", admin.as_ref()),
+        ("health", health.as_ref()),
+        ("console.listen", console.as_ref().map(|console| &console.listen)),
+    ];
     let own = own.map(|(name, address)| address.map(|address| (name, address)));
     let own: Vec<_> = own.into_iter().flatten().collect();
     for (at, (name, address)) in own.iter().enumerate().rev() {
@@ -269,6 +274,7 @@ fn check(deployment: &Deployment, reading: &mut Reading<'_>) {
         }
     }
     check_api(api, reading);
+    check_console(deployment, reading);
     if let (Some(service), DataPath::Callout) =
         (&deployment.rate_limit_service, deployment.path.value)
     {
@@ -439,6 +445,22 @@ fn check_api(api: &Api, reading: &mut Reading<'_>) {
         let help = "leave `session_token` out: the API knows no temporary keys";
         let message = "the API's keys have a `session_token`";
         reading.refuse(Code::NoEffect, &api.credentials.span, message, help);
+    }
+}
+
+/// Whether the console is safe where it is served.
+fn check_console(deployment: &Deployment, reading: &mut Reading<'_>) {
+    let Some(console) = &deployment.console else { return };
+    let has_keys = !matches!(deployment.api.credentials.value, Credentials::None)
+        || console.editor_password_hash.is_some()
+        || console.reader_password_hash.is_some();
+    if !has_keys && !console.listen.value.ip().is_loopback() {
+        let message = format!(
+            "the console has no password, and {} can be reached from other machines",
+            console.listen.value
+        );
+        let help = "add `editor_password_hash`, or listen on a loopback address";
+        reading.refuse(Code::MissingCredentials, &console.listen.span, message, help);
     }
 }
 

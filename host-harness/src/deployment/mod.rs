@@ -33,8 +33,8 @@ use section::section;
 pub(crate) use value::parse_duration;
 pub use value::{
     AbsolutePath, Addressing, At, BucketName, ConditionalWrites, Connections, DataPath, Domain,
-    Endpoints, Hops, Lasting, OnFailure, OrNone, PerSecond, Protocol, Reads, Recorded, Region,
-    Share, SharedName, Variable, Wait,
+    Endpoints, Hops, Lasting, OnFailure, OrNone, PasswordHash, PerSecond, Protocol, Reads,
+    Recorded, Region, Share, SharedName, Variable, Wait,
 };
 
 use back_to_origin::configuration::MULTIPART_TIMES;
@@ -93,6 +93,9 @@ section! {
         pub allow_internal_origins: bool [Default "false"],
         /// Where `b2o admin` takes rules.
         pub api: Api [Computed "each field's own"],
+        /// The console: the same rules in a browser. `b2o admin` and `b2o serve` serve it where it is
+        /// written, and `b2o console` with or without it.
+        pub console: Option<Console> [Optional],
         /// Whom Envoy sends traces to; without it there are none. `b2o serve` sends none. A client's
         /// `traceparent` and `tracestate` go on to all servers either way.
         pub tracing: Option<Tracing> [Optional],
@@ -241,6 +244,21 @@ section! {
         /// The keys that requests must be signed with. With `none`, everybody on this machine may
         /// change rules.
         pub credentials: At<Credentials> [Computed "`none`"],
+    }
+}
+
+section! {
+    /// The console. Whoever signs in is an editor or a reader. Without a password, and without
+    /// `credentials` of the API, it is for this machine alone, and everybody there is an editor.
+    pub struct Console as "console" {
+        /// The address it is served at. It speaks HTTP: beyond this machine, put a proxy with TLS
+        /// before it.
+        pub listen: At<SocketAddr> [Default "127.0.0.1:8091"],
+        /// The hash of the password of those who change rules, as `b2o console --hash-password`
+        /// prints it. The keys of `api` open it too.
+        pub editor_password_hash: Option<PasswordHash> [Optional],
+        /// The hash of the password of those who only look.
+        pub reader_password_hash: Option<PasswordHash> [Optional],
     }
 }
 

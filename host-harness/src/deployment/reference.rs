@@ -7,8 +7,8 @@ use back_to_origin::record;
 use super::credentials::{Environment, Inline};
 use super::section::{Field, Presence, Section};
 use super::{
-    AccessLog, Api, Breaker, Bucket, Deployment, Limits, MirrorLimits, RateLimitService, Timeouts,
-    Tls, Tracing,
+    AccessLog, Api, Breaker, Bucket, Console, Deployment, Limits, MirrorLimits, RateLimitService,
+    Timeouts, Tls, Tracing,
 };
 
 /// The example that the reference shows; it is also a file to start from.
@@ -94,7 +94,7 @@ impl Described {
 }
 
 /// Every section a file can have.
-pub(super) fn sections() -> [Described; 13] {
+pub(super) fn sections() -> [Described; 14] {
     [
         Described::of::<Deployment>(),
         Described::of::<Tls>(),
@@ -107,6 +107,7 @@ pub(super) fn sections() -> [Described; 13] {
         Described::of::<Bucket>(),
         Described::of::<MirrorLimits>(),
         Described::of::<Api>(),
+        Described::of::<Console>(),
         Described::of::<Inline>(),
         Described::of::<Environment>(),
     ]

@@ -359,7 +359,7 @@ impl Gateway {
 
     /// What the workers share, with the filter's metrics.
     #[must_use]
-    pub fn shared(&self) -> &Shared {
+    pub const fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 

@@ -18,7 +18,7 @@ pub(super) use endpoint::parse_endpoint;
 pub use name::{BucketName, Domain, Region, SharedName};
 pub(crate) use quantity::parse_duration;
 pub use quantity::{Connections, Hops, Lasting, PerSecond, Share, Wait};
-pub use secret::Variable;
+pub use secret::{PasswordHash, Variable};
 pub use word::{Addressing, ConditionalWrites, DataPath, OnFailure, Protocol, Reads, Recorded};
 
 use super::code::Code;

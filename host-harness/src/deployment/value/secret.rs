@@ -5,6 +5,7 @@ use crate::deployment::code::Code;
 use crate::deployment::node::{Kind, Node};
 use crate::deployment::section::Reading;
 use crate::gateway::Secret;
+use crate::password;
 
 impl Value for Secret {
     fn shape() -> String {
@@ -63,6 +64,30 @@ impl Value for Variable {
             false => format!("the environment variable `{name}` {problem}"),
         };
         reading.refuse(Code::UnsetVariable, &node.span, message, "export it before the start");
+        None
+    }
+}
+
+/// The hash of a password, by Argon2.
+#[derive(Clone, Debug)]
+pub struct PasswordHash(pub Secret);
+
+impl Value for PasswordHash {
+    fn shape() -> String {
+        "hash of a password, `$argon2id$...`".to_owned()
+    }
+
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let text = match &node.kind {
+            Kind::Text(text) => text.as_str(),
+            Kind::List(_) | Kind::Mapping(_) | Kind::Nothing => "",
+        };
+        if password::is_hash(text) {
+            return Some(Self(Secret::new(text.to_owned())));
+        }
+        let message = "expected the hash of a password, found something else";
+        let help = "print one with `b2o console --hash-password`";
+        reading.refuse(Code::WrongValue, &node.span, message, help);
         None
     }
 }

@@ -1,0 +1,7 @@
+//! The console as a browser has it, without one.
+
+mod looking;
+mod pages;
+mod panel;
+mod scene;
+mod security;
