@@ -131,8 +131,8 @@ fn serve_obeys_the_procedure_within_a_second() {
             let (_, rest) = line.strip_prefix(name)?.split_once("http://")?;
             rest.split_whitespace().next()?.parse::<SocketAddr>().ok()
         };
-        gateway = gateway.or(address("gateway"));
-        console = console.or(address("console"));
+        gateway = gateway.or_else(|| address("gateway"));
+        console = console.or_else(|| address("console"));
     }
     let (gateway, console) = (gateway.expect("a gateway"), console.expect("a console"));
     assert_eq!(get(gateway, KEY).status, 404);

@@ -284,7 +284,7 @@ texts! {
         format!("下移规则 {number}");
     delete_number(number: u64): format!("Delete rule {number}"),
         format!("删除规则 {number}");
-    these_go(count: usize): format!("This goes: {count}"),
+    these_go(count: usize): format!("Rules that go, with all that they say: {count}"),
         format!("将被删除：{count} 条");
     cannot_say(count: usize): format!("This form cannot say everything: {count}"),
         format!("此格式无法表达的内容：{count}");
