@@ -45,7 +45,7 @@ fn every_verb_works_in_a_browser() {
     browser.click("#rule-2 a[href$='/rules/2']");
     browser.fill("[name='origin/host']", "127.0.0.1");
     browser.click("button[value=review]");
-    assert!(browser.text(".finding.bad").contains("loopback"), "{}", browser.text("main"));
+    assert!(browser.text(".finding.bad").contains("this machine"), "{}", browser.text("main"));
     browser.fill("[name='origin/host']", "other.example.com");
     browser.fill("[name='Condition/KeyPrefixEquals']", "e/");
     browser.click("button[value=review]");

@@ -272,9 +272,9 @@ impl Service {
         };
         match self.original(bucket, number.or(copy)) {
             Ok((original, tag)) => {
-                let form = match &original {
-                    Value::Null => rule_form::new_fields(),
-                    rule => rule_form::fields(rule),
+                let form = match original.is_null() {
+                    true => rule_form::new_fields(),
+                    false => rule_form::fields(&original),
                 };
                 let (tag, original) = (&*tag, &original);
                 let (found, others) = (&[], &[]);
@@ -289,7 +289,8 @@ impl Service {
     /// What the rule in a form does with an example.
     fn told(&self, asked: &Asked, bucket: &str) -> Reply {
         let form = &asked.form;
-        let original = self.original(bucket, asked.query.number("rule").or(form.number("copy")));
+        let original =
+            self.original(bucket, asked.query.number("rule").or_else(|| form.number("copy")));
         let original = original.map(|(original, _)| original).unwrap_or_default();
         Reply::ok(panel::told(&asked.view, bucket, form, &original))
     }
@@ -354,7 +355,7 @@ impl Service {
         let website = kept.website().ok().flatten();
         let list = RuleList::new(website).ok()?;
         let own = list.rules().iter().position(|rule| Some(number(rule)) == number_of);
-        let own = own.unwrap_or(list.rules().len());
+        let own = own.unwrap_or_else(|| list.rules().len());
         let (mut found, mut others) = (Vec::new(), Vec::new());
         for problem in alone.iter().flat_map(|report| &report.problems) {
             match problem.pointer.as_deref().and_then(at) {

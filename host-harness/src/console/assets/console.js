@@ -52,7 +52,7 @@ for (const text of document.querySelectorAll("pre[data-copy]")) {
     await navigator.clipboard.writeText(text.querySelector("code").textContent);
     button.textContent = "✓";
   });
-  text.before(button);
+  text.append(button);
 }
 
 // The panel of a rule: only what its mode has, and the example as it is typed.

@@ -43,7 +43,7 @@ pub(in crate::console) fn page(
                         code.long {
                             (super::rules::shown_url(
                                 rule["Redirect"]["MirrorURL"].as_str()
-                                    .or(rule["Redirect"]["HostName"].as_str()).unwrap_or_default()
+                                    .or_else(|| rule["Redirect"]["HostName"].as_str()).unwrap_or_default()
                             ))
                         }
                     }
@@ -51,7 +51,7 @@ pub(in crate::console) fn page(
             }
         } @else { p lang="en" { code { (kept.path.display()) } } }
         p.help { (s.can_be_undone) }
-        form.panel method="post" action=(to) {
+        form.plain method="post" action=(to) {
             (view.csrf())
             input type="hidden" name="tag" value=(kept.tag());
             div.actions {

@@ -241,7 +241,9 @@ impl Asking<'_> {
         html! {
             p.help id={ (id(name)) "-help" } {
                 span lang="en" { (plain(element.meaning)) }
-                @if element.default != "none" {
+                @if element.default.starts_with("required") {
+                    " " (self.view.s.required)
+                } @else if element.default != "none" {
                     " " (s.default_is) " " span lang="en" { (plain(element.default)) } "."
                 }
                 @if !element.limits.is_empty() {

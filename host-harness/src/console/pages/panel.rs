@@ -243,7 +243,7 @@ fn example(view: &View, bucket: &str, form: &Form, original: &Value) -> Markup {
             div.field {
                 label for="example-key" { (s.example_key) }
                 input #example-key name="example/key" value=(form.get("example/key"))
-                    placeholder=(Example::of(&rule_form::rule(form, Some(original))).key) autocomplete="off" spellcheck="false";
+                    placeholder=(s.example_key_auto) autocomplete="off" spellcheck="false";
             }
             div.field {
                 label for="example-headers" { (s.example_headers) }

@@ -30,10 +30,11 @@ pub(in crate::console) fn page(
         h2 { "JSON" }
         pre.raw data-copy=(s.copy) { code { (json) } }
         @if let Some(website) = &website {
-            h2 { "XML · OSS" }
-            (written(view, &website.to_oss_xml()))
-            h2 { "XML · S3" }
-            (written(view, &website.to_s3_xml()))
+            @for (name, written) in
+                [("XML · OSS", website.to_oss_xml()), ("XML · S3", website.to_s3_xml())]
+            {
+                details.form { summary { (name) } (self::written(view, &written)) }
+            }
         }
         @if view.is_editor() {
             h2 { (s.edit_text) }

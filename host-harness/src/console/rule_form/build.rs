@@ -98,17 +98,13 @@ impl Building<'_> {
         let nothing = Value::Null;
         let row = |index: usize| {
             let path = format!("{name}/{index}/");
-            // Rows are known by their names: one may have gone before.
+            // Rows are known by their places, and where one has gone before by their names.
             let key = self.form.get(&format!("{path}Key"));
             let by_key = |old: &&Value| old["Key"].as_str() == Some(key) && !key.is_empty();
-            let old = match old {
-                Value::Null => &nothing,
-                old => items(old)
-                    .iter()
-                    .find(by_key)
-                    .or_else(|| items(old).get(index).filter(|old| old.get("Key").is_none()))
-                    .unwrap_or(&nothing),
-            };
+            let known = if old.is_null() { &[][..] } else { items(old) };
+            let is_same = |old: &&Value| old.get("Key").is_none() || by_key(old);
+            let by_place = known.get(index).filter(is_same);
+            let old = by_place.or_else(|| known.iter().find(by_key)).unwrap_or(&nothing);
             let built = self.object(inner, old, &path);
             (!built.is_empty()).then_some(Value::Object(built))
         };

@@ -195,6 +195,7 @@ texts! {
     new_prefix: "New prefix", "新前缀";
     example: "Example", "示例";
     example_key: "Key of the request", "请求的文件名";
+    example_key_auto: "one that the rule is about", "此规则匹配的文件名";
     example_headers: "Headers of the request", "请求的 HTTP 头";
     example_later: "The rule cannot be told of yet: fill in where it leads.", "尚无法说明此规则：请先填写目标。";
     client_asks: "The client asks", "客户端请求";
@@ -208,6 +209,7 @@ texts! {
     more_help: "Every other element that a rule can have.", "规则可用的所有其他元素。";
     not_supported: "Not available here:", "此处不可用：";
     only_off: "It can only be off:", "只能关闭：";
+    required: "It must be there.", "必填。";
     default_is: "Without it:", "默认：";
     limits_are: "Limits:", "限制：";
     look_at_the_marks: "Nothing is saved yet. Look at the marks below.", "尚未保存。请查看下方标记。";
@@ -284,7 +286,7 @@ texts! {
         format!("下移规则 {number}");
     delete_number(number: u64): format!("Delete rule {number}"),
         format!("删除规则 {number}");
-    these_go(count: usize): format!("This goes: {count}"),
+    these_go(count: usize): format!("Rules that go, with all that they say: {count}"),
         format!("将被删除：{count} 条");
     cannot_say(count: usize): format!("This form cannot say everything: {count}"),
         format!("此格式无法表达的内容：{count}");
