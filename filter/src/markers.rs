@@ -96,8 +96,9 @@ enum Missing {
 }
 
 impl Markers {
+    /// Whether every marker is where it belongs. A list that is under way keeps nobody.
     pub(crate) fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.lists.is_empty() && self.done.is_empty()
+        self.pending.is_empty() && self.done.is_empty()
     }
 
     /// Whether it has been looked whether a list is due: until then nothing is known.
@@ -107,7 +108,7 @@ impl Markers {
 
     /// Whether anything waits for time.
     pub(crate) fn waits(&self) -> bool {
-        !self.is_idle()
+        !self.is_idle() || !self.lists.is_empty()
     }
 
     /// A client has deleted a key, or written it again. Returns what is to be told.

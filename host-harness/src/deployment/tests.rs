@@ -122,6 +122,7 @@ fn a_plan_names_clusters_and_configures_the_filter() {
                 "name": "examplebucket",
                 "again": "again-examplebucket",
                 "negative_cache_ms": 30000,
+                "tombstones_ms": 30000,
                 "store": {
                     "cluster": "store-examplebucket",
                     "scheme": "http",
@@ -135,6 +136,7 @@ fn a_plan_names_clusters_and_configures_the_filter() {
                 "name": "other",
                 "again": "again-other",
                 "negative_cache_ms": 30000,
+                "tombstones_ms": 30000,
                 "store": {
                     "cluster": "store-other",
                     "scheme": "https",
