@@ -139,7 +139,9 @@ fn missing(gateway: &Gateway) -> Vec<String> {
                 && labels.get("outcome").is_some_and(|word| word == outcome.label())
                 && *value > 0
         });
-        if !has && *outcome != Outcome::Coalesced {
+        // `concurrency` and `tombstones` have these.
+        let is_elsewhere = matches!(outcome, Outcome::Coalesced | Outcome::Deleted);
+        if !has && !is_elsewhere {
             missing.push(outcome.label().to_owned());
         }
     }

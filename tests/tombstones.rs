@@ -108,6 +108,12 @@ fn stays_deleted(host: Host, path: &str) {
         gateway.log().contains(line).then_some(())
     });
 
+    until("its sample", || {
+        let metrics = get(gateway.admin_address(), "/stats/prometheus").body;
+        let has = "outcome=\"deleted\"";
+        String::from_utf8_lossy(&metrics).contains(has).then_some(())
+    });
+
     // Another one knows it from its first request on.
     drop(gateway);
     let gateway = Deployed::start(host, &loaded, None);
