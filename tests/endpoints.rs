@@ -29,7 +29,7 @@ fn started(host: Host, servers: &[String], origin: &str) -> Deployed {
     fs::write(folder.path().join("rules.json"), rules.to_string()).expect("a folder of our own");
     let servers = servers.join(", ");
     let text = format!(
-        "workers: 1\nbuckets: [{{ name: examplebucket, endpoint: [{servers}], rules: rules.json }}]"
+        "workers: 1\nbuckets: [{{ name: examplebucket, endpoint: [{servers}], rules: rules.json, tombstones: none }}]"
     );
     Deployed::start(host, &load(&text, folder.path()), None)
 }

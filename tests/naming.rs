@@ -82,7 +82,7 @@ fn deployment(domain: Option<&str>, path: &str, stores: &[Server], origin: &Serv
         fs::write(folder.path().join(format!("{name}.json")), rules.to_string()).expect("a file");
         let url = store.url();
         text.push_str(&format!(
-            "  - {{ name: {name}, endpoint: \"{url}\", rules: {name}.json, negative_cache: 0s }}\n"
+            "  - {{ name: {name}, endpoint: \"{url}\", rules: {name}.json, negative_cache: 0s, tombstones: none }}\n"
         ));
     }
     load(&text, folder.path())
