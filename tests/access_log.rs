@@ -15,7 +15,7 @@ use crate::support::deployed::Deployed;
 use crate::support::gateway::{Host, runtime};
 use crate::support::generated::{Generated, load};
 use crate::support::rules::on_miss;
-use crate::support::server::{Reply, Server};
+use crate::support::server::{ClosedPort, Reply, Server};
 use crate::support::store::Store;
 use crate::support::wait::until;
 use crate::support::wire::Request;
@@ -27,6 +27,8 @@ const LARGE: usize = 12 << 20;
 struct Bench {
     store: Store,
     origin: Server,
+    /// Where no origin is.
+    dead: ClosedPort,
     folder: TempDir,
 }
 
@@ -40,7 +42,7 @@ impl Bench {
             _ => Reply::object(request, &[("etag", "\"small\"")], b"some bytes"),
         });
         let folder = tempfile::tempdir().expect("a folder for the deployment");
-        Self { store, origin, folder }
+        Self { store, origin, dead: ClosedPort::reserve(), folder }
     }
 
     /// The file of the log.
@@ -57,12 +59,12 @@ impl Bench {
                 json!({
                 "RedirectType": "External", "HostName": "h.example", "PassQueryString": true })
             ),
-            on_miss(2, "dead/", mirror("http://127.0.0.1:1/".to_owned())),
+            on_miss(2, "dead/", mirror(format!("http://{}/", self.dead.address))),
             on_miss(
                 3,
                 "slave/",
                 json!({ "RedirectType": "Mirror",
-                "MirrorURL": "http://127.0.0.1:1/",
+                "MirrorURL": format!("http://{}/", self.dead.address),
                 "MirrorURLSlave": format!("{}/", self.origin.url()) })
             ),
             on_miss(4, "", mirror(format!("{}/", self.origin.url()))),
@@ -74,7 +76,7 @@ impl Bench {
         let text = format!(
             "path: {path}\nlimits: {{ part_bytes: 5242880 }}\ntimeouts: {{ get_after_head: 0s }}\n\
              access_log: {{ path: {}, requests: {requests} }}\nbuckets:\n\
-             - {{ name: examplebucket, endpoint: \"http://{store}\", rules: rules.json }}\n\
+             - {{ name: examplebucket, endpoint: \"http://{store}\", rules: rules.json, tombstones: none }}\n\
              - {{ name: limited, endpoint: \"http://{store}\", rules: limited.json, \
              mirror_limits: {{ requests_per_second: 1 }} }}\n",
             log.display()
@@ -145,7 +147,7 @@ fn session() -> Vec<Step> {
     };
     let dead = json!({
         "status": 424, "key": "dead/x", "rule": "2", "outcome": "mirror_failed",
-        "reason": "unreachable", "origin": "http://127.0.0.1:1/dead/x",
+        "reason": "unreachable", "origin": "DEAD/dead/x",
         "message": "client got 424 MirrorFailed: the origin cannot be reached",
     });
     let sent = json!({
@@ -185,7 +187,8 @@ fn session() -> Vec<Step> {
 }
 
 /// Whether a line says what is expected of it.
-fn check(line: &Value, step: &Step, origin: &str, of: &str) {
+fn check(line: &Value, step: &Step, bench: &Bench, of: &str) {
+    let (origin, dead) = (bench.origin.url(), format!("http://{}", bench.dead.address));
     let fields = line.as_object().expect("an object");
     assert_eq!(fields.len(), Field::ALL.len(), "{of}: {line}");
     let target = String::from_utf8_lossy(&step.request.target).into_owned();
@@ -199,7 +202,9 @@ fn check(line: &Value, step: &Step, origin: &str, of: &str) {
         };
         assert!(fits, "{of}: {name} is {found}");
         let expected = match step.line.get(name) {
-            Some(Value::String(text)) => text.replace("ORIGIN", origin).into(),
+            Some(Value::String(text)) => {
+                text.replace("ORIGIN", &origin).replace("DEAD", &dead).into()
+            }
             Some(other) => other.clone(),
             None => Value::Null,
         };
@@ -261,7 +266,7 @@ fn one_session_has_the_same_lines_on_both_hosts_and_paths() {
                 });
                 assert_eq!(lines.len(), steps.len(), "{of}: {lines:?}");
                 for (line, step) in lines.iter().zip(&steps) {
-                    check(line, step, &bench.origin.url(), &of);
+                    check(line, step, &bench, &of);
                 }
                 // What becomes of a copy is told later, and once.
                 until("the copies", || {
