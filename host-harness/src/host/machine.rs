@@ -20,6 +20,9 @@ use super::shared::QueueReady;
 use super::state::{Effect, Surroundings};
 use super::vm::{Dead, PluginError, Vm};
 
+/// The period of a timer by which a module waits for nothing that it has begun.
+const WATCH: Duration = Duration::from_secs(1);
+
 pub(crate) struct Machine {
     id: u64,
     vm: RefCell<Vm>,
@@ -27,7 +30,7 @@ pub(crate) struct Machine {
     root: Cell<u32>,
     died: Cell<Option<Instant>>,
     callouts: Rc<dyn Callouts>,
-    ticks: RefCell<BTreeMap<u32, AbortHandle>>,
+    ticks: RefCell<BTreeMap<u32, (Duration, AbortHandle)>>,
     calls: RefCell<BTreeMap<u32, (u32, AbortHandle)>>,
     /// Roots that were replaced, and whether they have been told that they are done.
     retired: RefCell<BTreeMap<u32, bool>>,
@@ -98,7 +101,7 @@ impl Machine {
     /// The machine is dead: nothing will call it again, and whoever waits for it is let go.
     fn fail(&self) {
         self.died.set(Some(Instant::now()));
-        for (_, tick) in std::mem::take(&mut *self.ticks.borrow_mut()) {
+        for (_, (_, tick)) in std::mem::take(&mut *self.ticks.borrow_mut()) {
             tick.abort();
         }
         self.tell_if_idle();
@@ -111,7 +114,7 @@ impl Machine {
     }
 
     fn set_tick(self: &Rc<Self>, root: u32, period: Duration) {
-        if let Some(tick) = self.ticks.borrow_mut().remove(&root) {
+        if let Some((_, tick)) = self.ticks.borrow_mut().remove(&root) {
             tick.abort();
         }
         if period.is_zero() || self.died.get().is_some() {
@@ -127,7 +130,8 @@ impl Machine {
                 }
             }
         });
-        self.ticks.borrow_mut().insert(root, task.abort_handle());
+        self.ticks.borrow_mut().insert(root, (period, task.abort_handle()));
+        self.tell_if_idle();
     }
 
     /// Sends a call for a root. It goes on until it is answered or the root goes.
@@ -149,9 +153,11 @@ impl Machine {
         self.tell_if_idle();
     }
 
-    /// A module that wants its turn at a time has something to do then.
+    /// A module that wants its turn soon has something to do then; one that looks around now and then
+    /// has not.
     fn is_idle(&self) -> bool {
-        self.calls.borrow().is_empty() && self.ticks.borrow().is_empty()
+        let waits = self.ticks.borrow().values().any(|(period, _)| *period < WATCH);
+        self.calls.borrow().is_empty() && !waits
     }
 
     fn tell_if_idle(&self) {
@@ -160,7 +166,7 @@ impl Machine {
         }
     }
 
-    /// Waits until no call is under way and no timer runs.
+    /// Waits until no call is under way and no short timer runs.
     pub(crate) async fn idle(&self) {
         loop {
             let idle = self.idle.notified();
@@ -212,7 +218,7 @@ impl Machine {
     /// Cancels what a root that is gone has under way.
     fn forget(&self, root: u32) {
         self.retired.borrow_mut().remove(&root);
-        if let Some(tick) = self.ticks.borrow_mut().remove(&root) {
+        if let Some((_, tick)) = self.ticks.borrow_mut().remove(&root) {
             tick.abort();
         }
         self.calls.borrow_mut().retain(|_, (owner, call)| {
