@@ -1,8 +1,8 @@
-//! How a request ends that gets no object: all of it at once, so that no answer goes uncounted or
+//! The end of a request: its answer, its count and what is told of it, so that none goes uncounted or
 //! untold.
 
 use crate::metric::Series;
-use crate::record::Record;
+use crate::record::{Field, Record};
 use crate::reply::Reply;
 use crate::report::{Outcome, Report};
 
@@ -11,12 +11,20 @@ use crate::report::{Outcome, Report};
 pub struct Conclusion {
     /// What the client gets.
     pub reply: Reply,
-    /// The counter that goes up.
+    /// The series that goes up by one.
     pub series: Series,
-    /// The line for the log.
-    pub line: String,
-    /// What the access log is told, but for the line.
-    pub record: Record,
+    /// What is told of it.
+    pub told: Told,
+}
+
+/// What is told of a request: to the access log, where there is one, and else by a line of the host's
+/// own log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Told {
+    /// The line.
+    Line(String),
+    /// The record, with the line in it.
+    Record(Record),
 }
 
 impl Conclusion {
@@ -27,13 +35,35 @@ impl Conclusion {
         report: &Report,
         outcome: &Outcome<'_>,
     ) -> Self {
-        let record = Record::of(report, &series, outcome);
-        Self { reply, series, line: report.line(outcome), record }
+        let told = Told::of(report, &series, outcome);
+        Self { reply, series, told }
     }
 
-    /// An answer to a request of which nothing is known any more.
-    pub(crate) fn lost(reply: Reply, series: Series, line: &str) -> Self {
-        let record = Record::lost(&series);
-        Self { reply, series, line: line.to_owned(), record }
+    /// An answer to a request of which nothing is known any more; `is_recorded` where there is an access
+    /// log.
+    pub(crate) fn lost(reply: Reply, series: Series, line: &str, is_recorded: bool) -> Self {
+        let line = line.to_owned();
+        let told = match is_recorded {
+            true => Told::Record(Record::lost(&series).with(Field::Message, line)),
+            false => Told::Line(line),
+        };
+        Self { reply, series, told }
+    }
+}
+
+impl Told {
+    /// That a request ends so. `series` is what counts it.
+    pub(crate) fn of(report: &Report, series: &Series, outcome: &Outcome<'_>) -> Self {
+        let line = report.line(outcome);
+        match report.is_recorded() {
+            true => Self::Record(Record::of(report, series, outcome).with(Field::Message, line)),
+            false => Self::Line(line),
+        }
+    }
+
+    /// The same where the line comes later, with what has become of the object: the record does not wait
+    /// for that.
+    pub(crate) fn early(report: &Report, series: &Series, outcome: &Outcome<'_>) -> Option<Self> {
+        report.is_recorded().then(|| Self::of(report, series, outcome))
     }
 }

@@ -335,7 +335,7 @@ fn act(
     sequence: Sequence,
     response: BucketResponse,
 ) -> Decision {
-    let report = Report::new(&request, response.status, rule.number);
+    let report = Report::new(&request, response.status, rule.number, configuration.access_log);
     match &rule.action {
         Action::External(external) => {
             let location = external.location(&request);
@@ -396,6 +396,7 @@ pub fn is_delete_marker(answer: &Headers) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conclusion::Told;
     use crate::metadata::LAST_MODIFIED_METADATA;
     use crate::reply::Body;
 
@@ -535,7 +536,7 @@ mod tests {
     #[test]
     fn a_key_that_leaves_the_mirror_url_is_not_fetched() {
         let decision = decide("g", "/b/up/../x", &[(":status", "404")], Source::Bucket);
-        let Decision::Answer(Conclusion { reply, line, .. }) = decision else {
+        let Decision::Answer(Conclusion { reply, told: Told::Line(line), .. }) = decision else {
             panic!("{decision:?}")
         };
         assert_eq!(reply.status, 424);
@@ -578,7 +579,7 @@ mod tests {
         for key in ["up/k", "old/k"] {
             Tombstone::of("b", key.as_bytes()).mark(Moment::default(), shared);
         }
-        let Decision::Answer(Conclusion { reply, line, .. }) =
+        let Decision::Answer(Conclusion { reply, told: Told::Line(line), .. }) =
             decide_kept("/b/up/k", shared).unwrap()
         else {
             panic!("it was deleted")

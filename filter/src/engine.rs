@@ -463,9 +463,8 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Went {
         let Follower { asked, again, root, .. } = follower;
-        let configuration = Rc::clone(&self.configuration);
         let answer = |conclusion, effects: &mut Vec<Effect>| {
-            let reply = conclude(stream, conclusion, &configuration, effects);
+            let reply = conclude(stream, conclusion, effects);
             effects.push(Effect::Answer(stream, reply));
             Went::Nowhere
         };

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use crate::absence::Absence;
 use crate::account::{Body, Booking};
-use crate::conclusion::Conclusion;
+use crate::conclusion::{Conclusion, Told};
 use crate::configuration::Configuration;
 use crate::http::headers::{HeaderList, Headers};
 use crate::lease::Lease;
 use crate::metric::Series;
 use crate::quota::Fare;
-use crate::record::{Field, Record};
+use crate::record::Record;
 use crate::reply::Reply;
-use crate::report::{Outcome, Report};
 use crate::time::Moment;
 
 /// How often the engine is told the time while something waits for it.
@@ -205,27 +204,12 @@ impl Turn<'_> {
 
     /// Counts and tells how a client's request ends; returns what it gets.
     pub(crate) fn conclude(&mut self, stream: StreamId, conclusion: Conclusion) -> Reply {
-        conclude(stream, conclusion, self.configuration, self.effects)
+        conclude(stream, conclusion, self.effects)
     }
 
-    /// Tells the access log of a client's request of which a line comes later.
-    pub(crate) fn record(
-        &mut self,
-        stream: StreamId,
-        report: &Report,
-        series: &Series,
-        outcome: &Outcome<'_>,
-    ) {
-        if self.configuration.access_log {
-            let record = Record::of(report, series, outcome);
-            let record = record.with(Field::Message, report.line(outcome));
-            self.effects.push(Effect::Record(stream, record));
-        }
-    }
-
-    /// Tells of a client's request, by its record and the line.
-    pub(crate) fn tell(&mut self, stream: StreamId, record: Record, line: String) {
-        tell(stream, record, line, self.configuration, self.effects);
+    /// Tells of a client's request.
+    pub(crate) fn tell(&mut self, stream: StreamId, told: Told) {
+        self.effects.push(tell(stream, told));
     }
 }
 
@@ -238,25 +222,18 @@ pub(crate) fn measured(series: Series, value: u64) -> Effect {
 pub(crate) fn conclude(
     stream: StreamId,
     conclusion: Conclusion,
-    configuration: &Configuration,
     effects: &mut Vec<Effect>,
 ) -> Reply {
-    let Conclusion { reply, series, line, record } = conclusion;
+    let Conclusion { reply, series, told } = conclusion;
     effects.push(Effect::Measure(series, 1));
-    tell(stream, record, line, configuration, effects);
+    effects.push(tell(stream, told));
     reply
 }
 
-/// Tells of a client's request: the access log, where there is one, and else the host's own.
-pub(crate) fn tell(
-    stream: StreamId,
-    record: Record,
-    line: String,
-    configuration: &Configuration,
-    effects: &mut Vec<Effect>,
-) {
-    effects.push(match configuration.access_log {
-        true => Effect::Record(stream, record.with(Field::Message, line)),
-        false => Effect::Log(line),
-    });
+/// Tells of a client's request.
+pub(crate) fn tell(stream: StreamId, told: Told) -> Effect {
+    match told {
+        Told::Line(line) => Effect::Log(line),
+        Told::Record(record) => Effect::Record(stream, record),
+    }
 }

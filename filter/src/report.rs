@@ -14,14 +14,16 @@ pub struct Report {
     status: u16,
     rule: u32,
     trace: Trace,
+    is_recorded: bool,
 }
 
 impl Report {
-    /// A report on a request, the bucket's answer to it, and the rule that applied.
+    /// A report on a request, the bucket's answer to it, and the rule that applied; `is_recorded` where
+    /// there is an access log.
     #[must_use]
-    pub fn new(request: &ObjectRequest, status: u16, rule: u32) -> Self {
-        let trace = Trace::of(&request.headers);
-        Self { method: request.method, object: request.name(), status, rule, trace }
+    pub fn new(request: &ObjectRequest, status: u16, rule: u32, is_recorded: bool) -> Self {
+        let (method, trace) = (request.method, Trace::of(&request.headers));
+        Self { method, object: request.name(), status, rule, trace, is_recorded }
     }
 
     /// The number of the rule.
@@ -34,6 +36,12 @@ impl Report {
     #[must_use]
     pub const fn trace(&self) -> &Trace {
         &self.trace
+    }
+
+    /// Whether the access log is told of the request.
+    #[must_use]
+    pub const fn is_recorded(&self) -> bool {
+        self.is_recorded
     }
 
     /// The object's name.
@@ -57,7 +65,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, object, status, rule, trace: _ } = self;
+        let Self { method, object, status, rule, trace: _, is_recorded: _ } = self;
         write!(f, "{} {object}: bucket {status}, rule {rule} ", method.as_str())
     }
 }

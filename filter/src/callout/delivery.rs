@@ -8,6 +8,7 @@ use super::deliveries::DeliveryId;
 use super::fetch::{Fetch, Wanted};
 use super::{ANSWERS_PER_TURN, Callouts, Parts, Waiter};
 use crate::account::Taker;
+use crate::conclusion::Told;
 use crate::copy::{Copies, CopyId, Ended, Plan};
 use crate::digest::Check;
 use crate::host::{StreamId, Turn};
@@ -15,7 +16,6 @@ use crate::metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::Verdict;
 use crate::reason::NotStored;
-use crate::record::Record;
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
 use crate::store::upload::Late;
@@ -286,11 +286,13 @@ fn give(delivery: &mut Delivery, reply: &Reply, turn: &mut Turn<'_>) -> Option<S
             None => Outcome::Begun { url, bytes, client },
             Some(_) => Outcome::Mirrored { url, bytes, client: Some(client), stored },
         };
-        turn.record(stream, own, &counted, &outcome);
+        if let Some(told) = Told::early(own, &counted, &outcome) {
+            turn.tell(stream, told);
+        }
     } else {
         // It has shared another's fetch.
         let outcome = Outcome::Mirrored { url, bytes, client: Some(client), stored: None };
-        turn.tell(stream, Record::of(own, &counted, &outcome), own.line(&outcome));
+        turn.tell(stream, Told::of(own, &counted, &outcome));
     }
     turn.count(counted);
     report(delivery, turn);

@@ -8,6 +8,7 @@ use super::delivery::FirstClient;
 use super::fetches::FetchId;
 use super::{ANSWERS_PER_TURN, Callouts, Parts, Waiter};
 use crate::account::{Booking, Held, Taker};
+use crate::conclusion::Told;
 use crate::configuration::Configuration;
 use crate::digest::Mismatch;
 use crate::host::{Call, CallAnswer, CallId, DispatchError, StreamId, Turn};
@@ -17,7 +18,6 @@ use crate::miss::Miss;
 use crate::origin::{self, Next, OriginRequest, Route, Verdict};
 use crate::quota::{Quotas, Whose};
 use crate::reason::{MirrorFailure, NotStored};
-use crate::record::Record;
 use crate::reply::{Object, Reply};
 use crate::report::Outcome;
 use crate::request::Method;
@@ -425,10 +425,11 @@ impl Callouts {
                 client = FirstClient::Answered(reply.status);
                 let begun = Outcome::Begun { url: &url, bytes: length, client: reply.status };
                 let outcome = if own.storing().is_ok() { begun } else { outcome };
-                turn.record(*stream, &own.report, &counted, &outcome);
+                if let Some(told) = Told::early(&own.report, &counted, &outcome) {
+                    turn.tell(*stream, told);
+                }
             } else {
-                let record = Record::of(&own.report, &counted, &outcome);
-                turn.tell(*stream, record, own.report.line(&outcome));
+                turn.tell(*stream, Told::of(&own.report, &counted, &outcome));
             }
             turn.count(counted);
             self.answer(waiter.stream, reply, turn);

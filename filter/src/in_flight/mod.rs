@@ -11,11 +11,11 @@ use std::time::Duration;
 
 pub(crate) use self::proof::Proof;
 pub(crate) use self::returning::{AttemptId, Expected, Returning};
-use crate::conclusion::Conclusion;
+use crate::conclusion::{Conclusion, Told};
 use crate::configuration::Configuration;
 use crate::copy::{Plan, backfill};
 use crate::digest::Check;
-use crate::host::{Effect, StreamId, measured, tell};
+use crate::host::{Effect, measured};
 use crate::http::headers::{HeaderList, Headers};
 use crate::http::precondition::Validators;
 use crate::http::range::ContentRange;
@@ -26,7 +26,6 @@ use crate::miss_route;
 use crate::origin::{Passed, Route, Unheard, Verdict};
 use crate::quota::{Quota, Quotas};
 use crate::reason::{MirrorFailure, NotStored};
-use crate::record::Record;
 use crate::reply::{self, Reply};
 use crate::report::{Found, Outcome};
 use crate::request::Method;
@@ -94,32 +93,9 @@ pub(crate) enum Answered {
         storing: Option<Storing>,
         /// What is told and counted at once.
         effects: Vec<Effect>,
-        told: Told,
+        /// What is told; nothing where a line comes later, with what has become of the object.
+        told: Option<Told>,
     },
-}
-
-/// What is told of a request whose answer streams.
-#[derive(Debug)]
-pub(crate) struct Told {
-    pub(crate) record: Record,
-    pub(crate) line: String,
-    /// The line comes later, with what has become of the object; the record does not wait for that.
-    pub(crate) is_early: bool,
-}
-
-impl Told {
-    /// Tells the access log, where there is one, and else the host's own.
-    pub(crate) fn tell(
-        self,
-        stream: StreamId,
-        configuration: &Configuration,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Self { record, line, is_early } = self;
-        if configuration.access_log || !is_early {
-            tell(stream, record, line, configuration, effects);
-        }
-    }
 }
 
 impl InFlight {
@@ -231,14 +207,12 @@ impl InFlight {
     pub(crate) fn coalesced(&self, status: u16) -> (Told, Effect) {
         let outcome = Outcome::Coalesced { url: &self.route.initial().url(), status };
         let counted = Effect::Measure(self.miss.ended(Ended::Coalesced), 1);
-        (self.told(Ended::Coalesced, &outcome, false), counted)
+        (self.told(Ended::Coalesced, &outcome), counted)
     }
 
     /// What is told of it.
-    fn told(&self, ended: Ended, outcome: &Outcome<'_>, is_early: bool) -> Told {
-        let report = &self.miss.report;
-        let record = Record::of(report, &self.miss.ended(ended), outcome);
-        Told { record, line: report.line(outcome), is_early }
+    fn told(&self, ended: Ended, outcome: &Outcome<'_>) -> Told {
+        Told::of(&self.miss.report, &self.miss.ended(ended), outcome)
     }
 
     /// Whether the origin is well, by its answer, or by the gateway's in its place; `None` where that
@@ -371,7 +345,11 @@ impl InFlight {
         };
         let url = self.route.initial().url();
         let outcome = mirrored(&url, length, status, storable);
-        let told = self.told(Ended::Mirrored, &outcome, storable.is_ok());
+        let (report, counted) = (&self.miss.report, self.miss.ended(Ended::Mirrored));
+        let told = match storable {
+            Ok(()) => Told::early(report, &counted, &outcome),
+            Err(_) => Some(Told::of(report, &counted, &outcome)),
+        };
         if let Err(why) = storable {
             if !why.is_meant() {
                 effects.push(Effect::Measure(self.miss.not_stored(why), 1));
@@ -406,7 +384,7 @@ impl InFlight {
                 }
                 self.miss.request.sign_off(&mut headers);
                 let outcome = Outcome::Passed { url: &self.route.initial().url(), status };
-                let told = self.told(Ended::Mirrored, &outcome, false);
+                let told = Some(self.told(Ended::Mirrored, &outcome));
                 let effects = vec![Effect::Measure(self.miss.ended(Ended::Mirrored), 1)];
                 Answered::Streams { headers, storing: None, effects, told }
             }

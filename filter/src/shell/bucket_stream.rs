@@ -30,7 +30,7 @@ impl BucketStream {
     /// Answers in place of the bucket; its own answer is better than none.
     fn answer(&self, conclusion: Conclusion) -> Action {
         let mut effects = Vec::new();
-        let reply = conclude(self.id, conclusion, &self.vm.configuration, &mut effects);
+        let reply = conclude(self.id, conclusion, &mut effects);
         self.vm.perform(effects);
         self.vm.come_back(self.id);
         match vm::answer(&reply) {

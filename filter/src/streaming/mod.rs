@@ -21,13 +21,13 @@ mod version;
 use std::rc::Rc;
 
 use crate::coalescing::{Follower, Gone, Joined};
-use crate::conclusion::Conclusion;
+use crate::conclusion::{Conclusion, Told};
 use crate::copy::{CopyId, End};
 use crate::decision::{self, Decision, Exchange};
 use crate::engine::Engine;
-use crate::host::{Effect, StreamId, conclude, measured};
+use crate::host::{Effect, StreamId, conclude, measured, tell};
 use crate::http::headers::{HeaderList, Headers};
-use crate::in_flight::{Answered, AttemptId, Expected, InFlight, Proof, Sent, Storing, Told};
+use crate::in_flight::{Answered, AttemptId, Expected, InFlight, Proof, Sent, Storing};
 use crate::lease::Lease;
 use crate::matching::{BucketResponse, Source};
 use crate::metadata;
@@ -93,9 +93,9 @@ struct Arrival<'e> {
 
 impl Arrival<'_> {
     /// Tells the access log, where there is one.
-    fn record(&mut self, stream: StreamId, record: Record) {
+    fn record(&mut self, stream: StreamId, record: impl FnOnce() -> Record) {
         if self.engine.configuration().access_log {
-            self.effects.push(Effect::Record(stream, record));
+            self.effects.push(Effect::Record(stream, record()));
         }
     }
 
@@ -250,11 +250,10 @@ impl MissStream {
 
     /// The access log is told which request it is.
     fn arrived(&self, arrival: &mut Arrival<'_>, bucket: &str, headers: &Headers) {
-        if arrival.engine.configuration().access_log {
+        arrival.record(self.id, || {
             let client = clients_request(headers).unwrap_or_default();
-            let path = client.get(":path").unwrap_or_default();
-            arrival.record(self.id, Record::arrived(bucket, path));
-        }
+            Record::arrived(bucket, client.get(":path").unwrap_or_default())
+        });
     }
 
     /// What becomes of a request that the bucket could not answer.
@@ -336,8 +335,7 @@ impl MissStream {
 
     fn conclude(&mut self, conclusion: Conclusion, arrival: &mut Arrival<'_>) -> RequestDecision {
         self.state = State::Settled;
-        let configuration = arrival.engine.configuration();
-        let reply = conclude(self.id, conclusion, &configuration, &mut arrival.effects);
+        let reply = conclude(self.id, conclusion, &mut arrival.effects);
         RequestDecision::Answer(reply)
     }
 
@@ -391,7 +389,7 @@ impl MissStream {
         let Arrival { engine, root, now, shared, effects } = arrival;
         match engine.send(asked, *root, *now, *shared, effects) {
             Ok(Sent { asked, attempt, headers }) => {
-                if engine.configuration().access_log {
+                if asked.miss.report.is_recorded() {
                     let url = asked.route.initial().url();
                     let record = Record::asked(&asked.miss.report, url);
                     effects.push(Effect::Record(self.id, record));
@@ -418,7 +416,7 @@ impl MissStream {
         let asked = match attempt.and_then(|attempt| waiting.take(attempt)) {
             Some(Expected::Origin(asked)) => Some(asked),
             Some(Expected::Coalesced(asked)) => {
-                arrival.record(self.id, Record::again(&asked.miss.request));
+                arrival.record(self.id, || Record::again(&asked.miss.request));
                 return self.send(arrival, Rc::unwrap_or_clone(asked));
             }
             Some(Expected::Proof(proof)) => {
@@ -445,10 +443,11 @@ impl MissStream {
         let Some(asked) = asked else {
             let line = "an answer came back of which nothing is known any more";
             let series = Series::request(Ended::MirrorFailed, "", 0);
-            let conclusion = Conclusion::lost(Reply::lost(headers), series, line);
+            let is_recorded = arrival.engine.configuration().access_log;
+            let conclusion = Conclusion::lost(Reply::lost(headers), series, line, is_recorded);
             return self.conclude(conclusion, arrival);
         };
-        arrival.record(self.id, Record::again(&asked.miss.request));
+        arrival.record(self.id, || Record::again(&asked.miss.request));
         let mut asked = Rc::unwrap_or_clone(asked);
         arrival.effects.extend(asked.first_byte(arrival.now));
         let verdict = judge(&asked);
@@ -498,12 +497,9 @@ impl MissStream {
         let decision = match std::mem::replace(&mut self.state, State::Settled) {
             State::Watching(mut exchange) => {
                 match exchange.on_answer(&configuration, answer, source) {
-                    Decision::Answer(conclusion) => ResponseDecision::Answer(conclude(
-                        stream,
-                        conclusion,
-                        &configuration,
-                        &mut effects,
-                    )),
+                    Decision::Answer(conclusion) => {
+                        ResponseDecision::Answer(conclude(stream, conclusion, &mut effects))
+                    }
                     // What is mirrored has become a request of its own before it came here.
                     Decision::Fetch(..)
                     | Decision::Mirror(_)
@@ -535,7 +531,7 @@ impl MissStream {
                     engine.on_heard(&asked.route.current().origin(), is_well, now);
                 }
                 let end = |conclusion, effects: &mut Vec<Effect>| {
-                    ResponseDecision::Answer(conclude(stream, conclusion, &configuration, effects))
+                    ResponseDecision::Answer(conclude(stream, conclusion, effects))
                 };
                 match Rc::unwrap_or_clone(asked).on_answer(answer, unheard) {
                     Answered::Absent(conclusion) => {
@@ -546,16 +542,18 @@ impl MissStream {
                     // The line on the object is the one on this request.
                     Answered::Concluded(conclusion, Some(storing)) => {
                         self.keep(engine, Some(storing), since, &mut effects);
-                        let Conclusion { reply, series, line, record } = conclusion;
+                        let Conclusion { reply, series, told } = conclusion;
                         effects.push(Effect::Measure(series, 1));
-                        let told = Told { record, line, is_early: true };
-                        told.tell(stream, &configuration, &mut effects);
+                        match told {
+                            Told::Line(_) => {}
+                            told @ Told::Record(_) => effects.push(tell(stream, told)),
+                        }
                         ResponseDecision::Answer(reply)
                     }
                     Answered::Streams { headers, storing, effects: mut counted, told } => {
                         self.keep(engine, storing, since, &mut effects);
                         effects.append(&mut counted);
-                        told.tell(stream, &configuration, &mut effects);
+                        effects.extend(told.map(|told| tell(stream, told)));
                         self.fetched = Some((bytes, 0));
                         ResponseDecision::Stream(headers)
                     }
@@ -564,8 +562,7 @@ impl MissStream {
             State::Following(asked, attempt) => {
                 engine.returning().take(attempt);
                 let (told, counted) = asked.coalesced(answer.status().unwrap_or_default());
-                effects.push(counted);
-                told.tell(stream, &configuration, &mut effects);
+                effects.extend([counted, tell(stream, told)]);
                 let told = metadata::repeated(answer);
                 if version::is_named(&asked.miss.request) {
                     version::answer(&asked.miss.request, answer)
@@ -580,12 +577,9 @@ impl MissStream {
             State::Proving(attempt) => {
                 let reply = match engine.returning().take(attempt) {
                     Some(Expected::Proof(proof)) if proof.doubt.is_about_tombstone() => {
-                        let configuration = engine.configuration();
                         let status = answer.status().filter(|_| unheard().is_none());
                         match decision::deleted(&configuration, *proof.doubt, status) {
-                            Some(conclusion) => {
-                                conclude(self.id, conclusion, &configuration, &mut effects)
-                            }
+                            Some(conclusion) => conclude(stream, conclusion, &mut effects),
                             None => Reply::lost(answer),
                         }
                     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::account::Usage;
-use crate::conclusion::Conclusion;
+use crate::conclusion::{Conclusion, Told};
 use crate::configuration::Configuration;
 use crate::decision::{Decision, Exchange};
 use crate::engine::Engine;

@@ -147,7 +147,9 @@ fn what_nobody_waits_for_is_fetched_once_and_told_of() {
         let answer = Headers::from_pairs([(":status", "404")]);
         let decision = exchange.on_answer(&bench.configuration, &answer, || Source::Bucket);
         let Decision::Fetch(conclusion, miss) = decision else { panic!("{decision:?}") };
-        let Conclusion { reply, line, .. } = conclusion;
+        let Conclusion { reply, told: Told::Line(line), .. } = conclusion else {
+            panic!("there is no access log")
+        };
         assert_eq!(reply.status, 303);
         assert_eq!(reply.headers.get("location"), Some(&b"http://o/async/x"[..]));
         let effects = bench.engine.on_wanted(*miss);

@@ -86,7 +86,7 @@ impl Bench {
             validator: None,
             check: Check::default(),
             client: Some(200),
-            report: Report::new(&request, 404, 1),
+            report: Report::new(&request, 404, 1, false),
         };
         (plan, route(key))
     }
