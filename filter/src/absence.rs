@@ -8,14 +8,11 @@
 use std::time::Duration;
 
 use crate::lease::{Lease, millis, numbers};
-use crate::shared::{self, SharedData};
+use crate::shared::{self, SharedData, TRIES};
 use crate::time::Moment;
 
 /// Requests under one name at most. There are 4,096 names, of leases: all that is kept takes 5 MiB.
 const MAX_ENTRIES: usize = 40;
-
-/// Attempts to replace what is kept, where others try at the same moment.
-const TRIES: usize = 100;
 
 /// When a client has last written one of the objects of a name.
 const HEAD_BYTES: usize = 8;

@@ -22,20 +22,17 @@ use crate::host::{
 use crate::http::headers::HeaderList;
 use crate::in_flight::{AttemptId, Expected, InFlight, Returning, Sent, comes_back};
 use crate::lease::Lease;
-use crate::markers::{LOOK, Markers};
+use crate::markers::Markers;
 use crate::metric::Metric;
 use crate::miss::{Miss, Sequence};
 use crate::origin::{Health, Next, Route, Verdict};
 use crate::quota::{Quota, Streamed, Whose};
 use crate::reason::MirrorFailure;
-use crate::shared::{self, SharedData};
+use crate::shared::{self, SharedData, TRIES};
 use crate::store::upload::Late;
 use crate::time::Moment;
 use crate::tombstone::{self, Tombstone};
 use crate::written::{Change, Changed};
-
-/// Attempts at keeping that an object has been written, where others try at the same moment.
-const TRIES: usize = 100;
 
 /// What has become of a request that waited for another one's object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,13 +71,14 @@ impl Engine {
     pub fn new(configuration: Rc<Configuration>) -> Self {
         let account = Account::new(&configuration.limits, configuration.path);
         let largest = configuration.limits.object_bytes;
+        let markers = Markers::new(&configuration);
         Self {
             configuration,
             calls: Calls::default(),
             callouts: Callouts::new(account.clone(), largest),
             coalescing: Coalescing::default(),
             copies: Copies::new(account.clone()),
-            markers: Markers::default(),
+            markers,
             account,
             gauges: Gauges::default(),
             health: Health::default(),
@@ -236,8 +234,8 @@ impl Engine {
     /// is, there is memory for it.
     pub fn wants_body(&mut self, call: CallId, body_bytes: u64) -> bool {
         let Self { callouts, calls, copies, configuration, latest, .. } = self;
-        if self.markers.has(call) {
-            return self.markers.wants_body(call, body_bytes);
+        if let Some(wants) = self.markers.wants_body(call, body_bytes) {
+            return wants;
         }
         let booked = calls.answer(call);
         let object_bytes = configuration.limits.object_bytes;
@@ -624,17 +622,14 @@ impl Engine {
     /// Has time told while something waits for it.
     fn keep_time(&mut self, effects: &mut Vec<Effect>) {
         let waits = self.callouts.waits() || self.copies.waits() || self.returning.waits();
-        let mut buckets = self.configuration.buckets.iter();
-        let keeps_deleted = buckets.any(|bucket| bucket.tombstones.is_some());
+        let waits = waits || self.markers.waits();
         let period = if self.coalescing.waits() {
             Some(coalescing::TICK)
-        } else if waits || self.markers.waits() || !self.markers.has_looked() && keeps_deleted {
+        } else if waits {
             Some(TICK)
         } else {
-            None
+            self.markers.watches()
         };
-        // The markers of deleted keys are listed now and then.
-        let period = period.or_else(|| keeps_deleted.then_some(LOOK));
         if period != self.ticking {
             self.ticking = period;
             effects.push(Effect::Tick(period));

@@ -86,6 +86,21 @@ pub struct Call {
     pub unless_written: Option<(Lease, Moment)>,
 }
 
+impl Call {
+    /// A request without a body, of which nothing else is to be said.
+    pub(crate) const fn new(cluster: String, headers: HeaderList, timeout: Duration) -> Self {
+        Self {
+            cluster,
+            headers,
+            body: None,
+            timeout,
+            fare: None,
+            counted: None,
+            unless_written: None,
+        }
+    }
+}
+
 /// The answer to a callout, as far as the host kept it.
 #[derive(Clone, Debug, Default)]
 pub struct CallAnswer {

@@ -10,10 +10,11 @@
 //! client's.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::account::Account;
 use crate::attempt::Attempt;
-use crate::configuration::Configuration;
+use crate::configuration::{Bucket, Configuration};
 use crate::host::{Call, CallAnswer, CallId, Effect, Turn};
 use crate::http::percent;
 use crate::shared::SharedData;
@@ -34,13 +35,13 @@ const MAX_PAGES: u32 = 128;
 const MAX_ANSWER: u64 = 1024 * 1024;
 
 /// How long a store is left alone that keeps failing.
-const PAUSE: std::time::Duration = std::time::Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(30);
 
 /// How soon a list is asked for again that was not to be had.
-const AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether a list is due.
-pub(crate) const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Lists of so many markers are asked for less often.
 const TIMES_WHERE_CUT: u32 = 10;
@@ -48,7 +49,14 @@ const TIMES_WHERE_CUT: u32 = 10;
 /// The markers of every bucket.
 #[derive(Debug, Default)]
 pub(crate) struct Markers {
-    pending: VecDeque<Pending>,
+    /// Whether deleted keys stay so in any bucket.
+    is_kept: bool,
+    /// Those that wait for their turn.
+    waiting: VecDeque<Pending>,
+    /// When the first of these is due, at the latest.
+    due: Moment,
+    /// Those that a store has been asked about.
+    under_way: Vec<Pending>,
     lists: Vec<List>,
     /// Markers that have been written or cleared, to be compared with what is wanted.
     done: Vec<Pending>,
@@ -96,19 +104,27 @@ enum Missing {
 }
 
 impl Markers {
+    /// None yet.
+    pub(crate) fn new(configuration: &Configuration) -> Self {
+        let is_kept = configuration.buckets.iter().any(|bucket| bucket.tombstones.is_some());
+        Self { is_kept, ..Self::default() }
+    }
+
     /// Whether every marker is where it belongs. A list that is under way keeps nobody.
     pub(crate) fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.done.is_empty()
+        self.waiting.is_empty() && self.under_way.is_empty() && self.done.is_empty()
     }
 
-    /// Whether it has been looked whether a list is due: until then nothing is known.
-    pub(crate) const fn has_looked(&self) -> bool {
-        !self.look.0.is_zero()
-    }
-
-    /// Whether anything waits for time.
+    /// Whether anything waits for time. Before it has been looked whether a list is due, nothing is
+    /// known.
     pub(crate) fn waits(&self) -> bool {
-        !self.is_idle() || !self.lists.is_empty()
+        let is_new = self.is_kept && self.look.0.is_zero();
+        is_new || !self.is_idle() || !self.lists.is_empty()
+    }
+
+    /// How often it is looked whether a list is due, where one ever is.
+    pub(crate) fn watches(&self) -> Option<Duration> {
+        self.is_kept.then_some(LOOK)
     }
 
     /// A client has deleted a key, or written it again. Returns what is to be told.
@@ -118,15 +134,15 @@ impl Markers {
         key: &[u8],
         deleted: Option<u64>,
     ) -> Option<String> {
-        let known = self.pending.iter_mut().find(|pending| pending.tombstone == tombstone);
-        if let Some(pending) = known {
-            // One under way is looked at again when it has arrived.
-            if pending.attempt.waits() {
-                pending.deleted = deleted;
-            }
+        // One under way is looked at again when it has arrived.
+        if self.under_way.iter().any(|pending| pending.tombstone == tombstone) {
             return None;
         }
-        if self.pending.len() >= MAX_PENDING {
+        if let Some(known) = self.waiting.iter_mut().find(|known| known.tombstone == tombstone) {
+            known.deleted = deleted;
+            return None;
+        }
+        if self.waiting.len() + self.under_way.len() >= MAX_PENDING {
             let name = name(&tombstone, key);
             return Some(match deleted {
                 Some(_) => format!("{name} was deleted, and {ALONE}: {MANY}"),
@@ -134,59 +150,56 @@ impl Markers {
             });
         }
         let (key, attempt) = (key.to_vec(), Attempt::WRITE);
-        self.pending.push_back(Pending { tombstone, key, deleted, attempt });
+        self.waiting.push_back(Pending { tombstone, key, deleted, attempt });
+        self.due = Moment::default();
         None
     }
 
     pub(crate) fn has(&self, call: CallId) -> bool {
         let lists = |list: &List| matches!(list.state, ListState::UnderWay(own) if own == call);
-        self.pending.iter().any(|pending| pending.attempt.is(call)) || self.lists.iter().any(lists)
+        let is_marker = self.under_way.iter().any(|pending| pending.attempt.is(call));
+        is_marker || self.lists.iter().any(lists)
     }
 
-    /// Whether the body of an answer is to be read.
-    pub(crate) fn wants_body(&self, call: CallId, body_bytes: u64) -> bool {
-        body_bytes <= MAX_ANSWER && self.has(call)
+    /// Whether the body of an answer is to be read; `None` where that is to something else.
+    pub(crate) fn wants_body(&self, call: CallId, body_bytes: u64) -> Option<bool> {
+        self.has(call).then_some(body_bytes <= MAX_ANSWER)
     }
 
     /// Sends what is due.
     pub(crate) fn advance(&mut self, account: &Account, turn: &mut Turn<'_>) {
         let (now, configuration) = (turn.now, turn.configuration);
-        let call = |cluster: &str, headers, body| Call {
-            cluster: cluster.to_owned(),
-            headers,
-            body,
-            timeout: configuration.timeouts.store,
-            fare: None,
-            counted: None,
-            unless_written: None,
+        let call = |bucket: &Bucket, headers| {
+            Call::new(bucket.store.cluster.clone(), headers, configuration.timeouts.store)
         };
         for list in &mut self.lists {
             let Some(bucket) = configuration.bucket(&list.bucket) else { continue };
             if matches!(list.state, ListState::Due) {
                 let asked = store::list_objects(bucket, tombstone::PREFIX, list.next.as_deref());
-                let sent = turn.call(call(&bucket.store.cluster, asked, None));
+                let sent = turn.call(call(bucket, asked));
                 list.state = ListState::UnderWay(sent);
             }
         }
-        let mut under_way = self.pending.iter().filter(|pending| !pending.attempt.waits()).count();
-        for pending in &mut self.pending {
-            let known = configuration.bucket(pending.tombstone.bucket());
-            let Some(bucket) = known.filter(|_| pending.attempt.is_due(now)) else { continue };
-            if under_way >= MAX_CALLS {
+        while now >= self.due && self.under_way.len() < MAX_CALLS {
+            let Some(at) = self.waiting.iter().position(|pending| pending.attempt.is_due(now))
+            else {
+                let due = self.waiting.iter().filter_map(|pending| pending.attempt.due()).min();
+                self.due = due.unwrap_or_default();
                 return;
-            }
+            };
+            let Some(pending) = self.waiting.get_mut(at) else { return };
+            let Some(bucket) = configuration.bucket(pending.tombstone.bucket()) else { return };
             let marker = pending.tombstone.marker();
-            let (headers, body) = match pending.deleted {
+            let asked = match pending.deleted {
                 Some(deleted) => {
                     let Some(body) = account.words(document(&pending.key, deleted)) else { return };
-                    (store::put_marker(bucket, marker.as_bytes()), Some(body))
+                    let headers = store::put_marker(bucket, marker.as_bytes());
+                    Call { body: Some(body), ..call(bucket, headers) }
                 }
-                None => (store::read(bucket, marker.as_bytes(), "DELETE"), None),
+                None => call(bucket, store::read(bucket, marker.as_bytes(), "DELETE")),
             };
-            let asked = call(&bucket.store.cluster, headers, body);
-            if pending.attempt.begin(now, || turn.call(asked)).is_some() {
-                under_way += 1;
-            }
+            pending.attempt.begin(now, || turn.call(asked));
+            self.under_way.extend(self.waiting.remove(at));
         }
     }
 
@@ -213,8 +226,8 @@ impl Markers {
             });
             return None;
         }
-        let at = self.pending.iter().position(|pending| pending.attempt.is(call))?;
-        let mut pending = self.pending.remove(at)?;
+        let at = self.under_way.iter().position(|pending| pending.attempt.is(call))?;
+        let mut pending = self.under_way.swap_remove(at);
         let is_gone = pending.deleted.is_none() && status == Some(404);
         let name = name(&pending.tombstone, &pending.key);
         match judged {
@@ -226,7 +239,8 @@ impl Markers {
                     pending.attempt.wait_until(now.after(PAUSE));
                     format!("the marker that {name} was deleted could not be changed yet: {why}")
                 });
-                self.pending.push_back(pending);
+                self.due = self.due.min(pending.attempt.due().unwrap_or_default());
+                self.waiting.push_back(pending);
                 return told;
             }
             Written::Refused(status) => {
@@ -286,7 +300,7 @@ impl Markers {
         }
         effects.extend(lines.into_iter().map(Effect::Log));
         let is_due = |list: &List| matches!(list.state, ListState::Due);
-        if self.lists.iter().any(is_due) || !self.pending.is_empty() {
+        if self.lists.iter().any(is_due) || !self.waiting.is_empty() {
             effects.push(Effect::Wake);
         }
     }

@@ -9,6 +9,9 @@ pub trait SharedData {
     fn replace(&mut self, name: &str, value: &[u8], seen: u32) -> bool;
 }
 
+/// Attempts at what must be kept, where others try at the same moment.
+pub(crate) const TRIES: usize = 100;
+
 /// Changes a value, in so many attempts where others change it at the same moment. `change` makes what
 /// is to be kept of what is; where it makes nothing, that stays.
 pub(crate) fn change(

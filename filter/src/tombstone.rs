@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::lease::{Lease, millis, numbers};
-use crate::shared::{self, SharedData};
+use crate::shared::{self, SharedData, TRIES};
 use crate::time::Moment;
 
 /// Where markers are, in their bucket.
@@ -19,9 +19,6 @@ pub const PREFIX: &str = ".back-to-origin/tombstones/";
 
 /// Keys under one name at most. There are 4,096 names, of leases: all that is kept takes 4 MiB.
 const MAX_ENTRIES: usize = 40;
-
-/// Attempts to replace what is kept, where others try at the same moment.
-const TRIES: usize = 100;
 
 /// When a name has last lost an entry, since it had too many.
 const HEAD_BYTES: usize = 8;

@@ -162,14 +162,11 @@ impl Fetch {
         let whose = if self.waiters.is_empty() { Whose::Buckets } else { Whose::Clients };
         let mut headers = origin.call_headers(method.as_str());
         miss.report.trace().go_on(&mut headers);
+        let timeout = origin.timeout(configuration.timeouts.origin);
         Call {
-            cluster: origin.cluster.clone(),
-            headers,
-            body: None,
-            timeout: origin.timeout(configuration.timeouts.origin),
             counted: Some(Box::new(miss.of_origin(Metric::Fetches, origin))),
             fare: Some(quotas.fare(whose, 0)),
-            unless_written: None,
+            ..Call::new(origin.cluster.clone(), headers, timeout)
         }
     }
 }

@@ -41,15 +41,9 @@ impl Callouts {
                 (None, Some(bucket)) => {
                     let mut headers = store::read(bucket, &proof.doubt.key(), "HEAD");
                     Trace::of(&request.headers).go_on(&mut headers);
-                    proof.call = Some(turn.call(Call {
-                        cluster: bucket.store.cluster.clone(),
-                        headers,
-                        body: None,
-                        timeout: turn.configuration.timeouts.store,
-                        fare: None,
-                        counted: None,
-                        unless_written: None,
-                    }));
+                    let (cluster, timeouts) = (&bucket.store.cluster, turn.configuration.timeouts);
+                    let asked = Call::new(cluster.clone(), headers, timeouts.store);
+                    proof.call = Some(turn.call(asked));
                     true
                 }
             }

@@ -124,18 +124,7 @@ impl LostUploads {
             };
             let cluster = bucket.store.cluster.clone();
             let timeout = configuration.timeouts.store;
-            Some((
-                id,
-                Call {
-                    cluster,
-                    headers,
-                    body: None,
-                    timeout,
-                    fare: None,
-                    counted: None,
-                    unless_written: None,
-                },
-            ))
+            Some((id, Call::new(cluster, headers, timeout)))
         })
     }
 

@@ -152,8 +152,7 @@ impl InFlight {
         if self.route.has_others() {
             by_attempts(&mut headers, &origin.cluster, timeout);
         } else {
-            headers.add(miss_route::CLUSTER, &origin.cluster);
-            headers.add(miss_route::TIMEOUT, timeout.as_millis().to_string());
+            straight(&mut headers, &origin.cluster, timeout);
         }
         if let Some(attempt) = attempt {
             comes_back(&mut headers, attempt, returns);
@@ -485,6 +484,12 @@ fn by_attempts(headers: &mut HeaderList, cluster: &str, timeout: Duration) {
     headers.add(miss_route::CLUSTER, miss_route::ATTEMPTS);
     headers.add(miss_route::SERVER, cluster);
     headers.add(miss_route::ATTEMPT_TIMEOUT, timeout.as_millis().to_string());
+}
+
+/// Sends a request to a cluster with nothing between.
+fn straight(headers: &mut HeaderList, cluster: &str, timeout: Duration) {
+    headers.add(miss_route::CLUSTER, cluster);
+    headers.add(miss_route::TIMEOUT, timeout.as_millis().to_string());
 }
 
 /// Has these answers come back, under the name of the attempt.

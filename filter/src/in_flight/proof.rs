@@ -1,7 +1,7 @@
 //! The bucket asked whether it lacks an object, with the gateway's own keys: it has told the client
 //! nothing of that.
 
-use super::{by_attempts, comes_back, readdressed};
+use super::{by_attempts, comes_back, readdressed, straight};
 use crate::configuration::Configuration;
 use crate::decision::Doubt;
 use crate::http::headers::{HeaderList, Headers};
@@ -38,8 +38,7 @@ impl Proof {
         let (cluster, timeout) = (&bucket.store.cluster, configuration.timeouts.store);
         if self.doubt.is_about_tombstone() {
             // Any other answer the filter sees on its way back, and makes another one of it.
-            headers.add(miss_route::CLUSTER, cluster);
-            headers.add(miss_route::TIMEOUT, timeout.as_millis().to_string());
+            straight(&mut headers, cluster, timeout);
             comes_back(&mut headers, attempt, "404");
         } else {
             by_attempts(&mut headers, cluster, timeout);

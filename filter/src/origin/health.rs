@@ -144,15 +144,9 @@ impl Health {
             .as_ref()
             .is_some_and(|probe| probe.call.is_some() || now < probe.asked.after(INTERVAL));
         let Some(cluster) = cluster.filter(|_| !is_fresh) else { return };
-        let call = Some(turn.call(Call {
-            cluster: cluster.to_owned(),
-            headers: request(place, USER_AGENT),
-            body: None,
-            timeout: first.timeout(turn.configuration.timeouts.origin),
-            fare: None,
-            counted: None,
-            unless_written: None,
-        }));
+        let timeout = first.timeout(turn.configuration.timeouts.origin);
+        let headers = request(place, USER_AGENT);
+        let call = Some(turn.call(Call::new(cluster.to_owned(), headers, timeout)));
         match probe {
             Some(probe) => {
                 probe.asked = now;

@@ -39,14 +39,7 @@ impl Step {
             Self::Part { id, number, body } => (target.upload_part(&id, number), Some(body)),
             Self::Put { body } => (target.put(body.len()), Some(body)),
         };
-        Call {
-            cluster: target.bucket.store.cluster.clone(),
-            headers,
-            body,
-            timeout,
-            fare: None,
-            counted: None,
-            unless_written: None,
-        }
+        let cluster = target.bucket.store.cluster.clone();
+        Call { body, ..Call::new(cluster, headers, timeout) }
     }
 }
