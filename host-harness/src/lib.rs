@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod host;
 pub mod image;
 pub mod launch;
+mod moment;
 mod password;
 pub mod reference;
 pub mod rule_file;

@@ -317,12 +317,7 @@ fn what_does_not_go_with_a_mesh_is_found_at_its_place_and_nothing_is_written() {
     ];
     for (deployment, arguments, code, place) in cases {
         let case = Case::new(deployment, &rules);
-        let refused = case.run("istio", arguments);
-        let said = text(&refused.stderr);
-        assert_eq!(refused.status.code(), Some(1), "{code}: {said}");
-        assert!(said.contains(&format!("[{code}]")) && said.contains(place), "{code}: {said}");
-        assert!(said.contains("help: "), "{code}: {said}");
-        assert!(!case.out().exists(), "{code}");
+        case.is_refused("istio", arguments, code, place);
     }
 }
 

@@ -116,12 +116,7 @@ fn what_does_not_go_with_a_pod_is_found_at_its_place_and_nothing_is_written() {
             own => own.to_vec(),
         };
         let arguments = [arguments, vec!["--secret", "store-keys"]].concat();
-        let refused = case.run("kubernetes", &arguments);
-        let said = text(&refused.stderr);
-        assert_eq!(refused.status.code(), Some(1), "{code}: {said}");
-        assert!(said.contains(&format!("[{code}]")) && said.contains(place), "{code}: {said}");
-        assert!(said.contains("help: "), "{code}: {said}");
-        assert!(!case.out().exists(), "{code}");
+        case.is_refused("kubernetes", &arguments, code, place);
     }
 }
 

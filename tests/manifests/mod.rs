@@ -76,6 +76,16 @@ impl Case {
         run.current_dir(self.folder.path()).output().expect("the command runs")
     }
 
+    /// Has the command refused, with a finding of this code at this place, and nothing written.
+    fn is_refused(&self, command: &str, arguments: &[&str], code: &str, place: &str) {
+        let refused = self.run(command, arguments);
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{code}: {said}");
+        assert!(said.contains(&format!("[{code}]")) && said.contains(place), "{code}: {said}");
+        assert!(said.contains("help: "), "{code}: {said}");
+        assert!(!self.out().exists(), "{code}");
+    }
+
     /// The files that were written.
     fn files(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = fs::read_dir(self.out())

@@ -56,11 +56,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     print(&demo.introduction());
     print("ready\n");
     loop {
-        let asked = tokio::select! {
-            asked = signals.next() => asked,
-            () = watched.changed() => Asked::Reload,
-        };
-        if asked == Asked::Stop {
+        if signals.next_or_changed(&mut watched).await == Asked::Stop {
             break;
         }
         watched.look();

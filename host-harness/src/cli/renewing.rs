@@ -27,11 +27,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     write(arguments, &loaded)?;
     print("watching\n");
     loop {
-        let asked = tokio::select! {
-            asked = signals.next() => asked,
-            () = watched.changed() => Asked::Reload,
-        };
-        match asked {
+        match signals.next_or_changed(&mut watched).await {
             Asked::Stop => break,
             // It has no log.
             Asked::Reopen => {}

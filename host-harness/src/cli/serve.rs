@@ -96,11 +96,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     print("ready\n");
     loop {
-        let asked = tokio::select! {
-            asked = signals.next() => asked,
-            () = watched.changed() => Asked::Reload,
-        };
-        match asked {
+        match signals.next_or_changed(&mut watched).await {
             Asked::Stop => break,
             Asked::Reopen => gateway.reopen_access_log(),
             Asked::Reload => {

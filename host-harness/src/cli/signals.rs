@@ -1,5 +1,7 @@
 //! What asks a running command to stop or to read its files again.
 
+use super::watch::Watched;
+
 /// What was asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Asked {
@@ -62,5 +64,15 @@ impl Signals {
             std::future::pending::<()>().await;
         }
         Asked::Stop
+    }
+}
+
+impl Signals {
+    /// Waits for the next one, or for one of the files to change.
+    pub(super) async fn next_or_changed(&mut self, watched: &mut Watched) -> Asked {
+        tokio::select! {
+            asked = self.next() => asked,
+            () = watched.changed() => Asked::Reload,
+        }
     }
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use s3s::dto::{Timestamp, TimestampFormat};
 use serde::Serialize;
 
 use super::doctor::time;
 use super::failure::{Failure, USAGE};
 use super::{loading, print, printable};
+use crate::moment;
 use crate::tombstones::{Buckets, Ignored, Trouble, Unable, Which, shown};
 
 /// List the keys that stay deleted, and let them come back.
@@ -249,13 +249,7 @@ fn date(seconds: u64) -> String {
         time.duration_since(SystemTime::now()).is_ok_and(|ahead| ahead < CENTURY)
             || *time <= SystemTime::now()
     });
-    let mut text = Vec::new();
-    let written =
-        time.map(|time| Timestamp::from(time).format(TimestampFormat::DateTime, &mut text));
-    match (written, String::from_utf8(text)) {
-        (Some(Ok(())), Ok(text)) => text.replace(".000Z", "Z"),
-        _ => seconds.to_string(),
-    }
+    time.map_or_else(|| seconds.to_string(), |_| moment::in_seconds(seconds))
 }
 
 /// A hundred years.

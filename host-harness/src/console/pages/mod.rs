@@ -14,6 +14,8 @@ pub(super) mod sign_in;
 pub(super) mod test;
 pub(super) mod try_it;
 
+use std::time::Duration;
+
 use http::StatusCode;
 use maud::{DOCTYPE, Markup, html};
 
@@ -21,6 +23,7 @@ use super::account::Role;
 use super::assets;
 use super::session::Session;
 use super::strings::{Language, Strings};
+use crate::moment;
 
 /// Which colours a page has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -247,11 +250,6 @@ pub(super) fn command(view: &View, title: &str, text: &str) -> Markup {
 
 /// A time, which the script shows in the viewer's zone.
 pub(super) fn time(milliseconds: u64) -> Markup {
-    let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(milliseconds);
-    let stamp = s3s::dto::Timestamp::from(at);
-    let mut text = Vec::new();
-    // Writing into a vector cannot fail.
-    let _ = stamp.format(s3s::dto::TimestampFormat::DateTime, &mut text);
-    let text = String::from_utf8_lossy(&text).into_owned();
+    let text = moment::in_millis(Duration::from_millis(milliseconds));
     html! { time datetime=(text) { (text) } }
 }
